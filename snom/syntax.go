@@ -1,0 +1,127 @@
+package snom
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxPayload is the longest text of a command or JSON object, in bytes. Longer ones are a [SyntaxError]
+// before anything else is looked at.
+const MaxPayload = 16 << 10
+
+// maxQuoted bounds how much of a received text a SyntaxError repeats, in bytes.
+const maxQuoted = 64
+
+// A SyntaxError says where a command stopped making sense, and what would have been right there.
+type SyntaxError struct {
+	// Verb is the command. It is empty when the verb itself is not known, and for a JSON object read on
+	// its own.
+	Verb Verb
+	// Field is the JSON member at fault, such as "number" or "keys[2].hold_ms"; empty in plain text.
+	Field string
+	// Text is what was received: the argument, or the value of Field. It is valid UTF-8 and at most 64
+	// bytes, followed by "…" when something was cut off.
+	Text string
+	// Offset counts the bytes before the fault in what was received (in the decoded value when Field is
+	// set). It is -1 when the fault has no place: something is missing, or does not go together.
+	Offset int
+	// Want says what would have been accepted. It never repeats what was received.
+	Want string
+	// Hint is a suggestion, or empty. It may repeat what was received.
+	Hint string
+}
+
+// Error says everything in one line: the command, what was received, where it went wrong, what was
+// wanted.
+func (e *SyntaxError) Error() string { return e.message(e.Text, e.Hint) }
+
+// Redacted is Error without anything that was received, for arguments that must not be shown, such as
+// the code that opens a door.
+func (e *SyntaxError) Redacted() string { return e.message("", "") }
+
+func (e *SyntaxError) message(text, hint string) string {
+	var b strings.Builder
+	b.WriteString("snom:")
+	if e.Verb != "" {
+		b.WriteString(" " + string(e.Verb))
+		if e.Field != "" {
+			b.WriteString(": field " + strconv.Quote(e.Field))
+		}
+	}
+	if text != "" || e.Offset == 0 && e.Text == "" {
+		b.WriteString(" " + strconv.Quote(text))
+	}
+	if b.Len() > len("snom:") {
+		b.WriteString(":")
+	}
+	if e.Offset >= 0 {
+		b.WriteString(" offset " + strconv.Itoa(e.Offset) + ":")
+	}
+	b.WriteString(" want " + e.Want)
+	if hint != "" {
+		b.WriteString("; " + hint)
+	}
+	return b.String()
+}
+
+// fault makes the SyntaxError of a byte. Those who know the text and the command add them with in.
+func fault(offset int, want string) *SyntaxError {
+	return &SyntaxError{Offset: offset, Want: want}
+}
+
+// in adds what was received, unless the error already says it.
+func (e *SyntaxError) in(received string) *SyntaxError {
+	if e.Text == "" && e.Offset >= 0 {
+		e.Text = quotable(received)
+	}
+	return e
+}
+
+// quotable bounds s to maxQuoted bytes of valid UTF-8.
+func quotable(s string) string {
+	if len(s) <= maxQuoted {
+		return strings.ToValidUTF8(s, "\uFFFD")
+	}
+	end := maxQuoted
+	for end > maxQuoted-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return strings.ToValidUTF8(s[:end], "\uFFFD") + "…"
+}
+
+// decimal reads s as a whole number from least to most, written in ASCII digits without a sign and
+// without leading zeros. The offset of the first byte that does not fit is in bad; -1 says that all fit.
+func decimal(s string, least, most int) (n, bad int) {
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' || i == 1 && s[0] == '0' {
+			return 0, i
+		}
+		if n = n*10 + int(s[i]-'0'); n > most {
+			return 0, i
+		}
+	}
+	if s == "" || n < least {
+		return 0, 0
+	}
+	return n, -1
+}
+
+// appendEscaped appends value to a query. Unreserved characters (RFC 3986) and those in also stay as they
+// are, every other byte becomes %XX with upper-case digits.
+func appendEscaped(query []byte, value, also string) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := 0; i < len(value); i++ {
+		c := value[i]
+		if isAlnum(c) || strings.IndexByte("-._~", c) >= 0 || strings.IndexByte(also, c) >= 0 {
+			query = append(query, c)
+		} else {
+			query = append(query, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return query
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isAlnum(c byte) bool { return isDigit(c) || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' }

@@ -1,0 +1,89 @@
+// Package mqtttest has a publisher that remembers, for tests of what publishes.
+package mqtttest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+)
+
+// A Recorder is an [mqtt.Publisher] that remembers what it was given. It refuses what no broker should get
+// ([mqtt.Message.Check]) as the real one does. The zero Recorder is ready, and safe for concurrent use.
+//
+// It does not model: a broker that is away, a full queue (see Refuse), retained messages that replace each other.
+type Recorder struct {
+	// Refuse, when set, says which further messages are not taken. It must be set before the first message.
+	Refuse func(mqtt.Message) bool
+
+	mu       sync.Mutex
+	messages []mqtt.Message
+	changed  chan struct{} // closed at the next change; nil when nobody waits
+}
+
+var _ mqtt.Publisher = (*Recorder)(nil)
+
+// Publish remembers m, with a copy of its payload.
+func (r *Recorder) Publish(m mqtt.Message) bool {
+	if m.Check() != nil || r.Refuse != nil && r.Refuse(m) {
+		return false
+	}
+	m.Payload = slices.Clone(m.Payload)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.messages = append(r.messages, m)
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+	return true
+}
+
+// Messages returns all messages so far, in order.
+func (r *Recorder) Messages() []mqtt.Message {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.messages)
+}
+
+// On returns the messages so far on topic, in order.
+func (r *Recorder) On(topic string) []mqtt.Message {
+	return slices.DeleteFunc(r.Messages(), func(m mqtt.Message) bool { return m.Topic != topic })
+}
+
+// Take returns all messages so far and forgets them.
+func (r *Recorder) Take() []mqtt.Message {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := r.messages
+	r.messages = nil
+	return taken
+}
+
+// Wait waits until there are at least n messages, and returns all of them.
+func (r *Recorder) Wait(ctx context.Context, n int) ([]mqtt.Message, error) {
+	return r.WaitFor(ctx, func(all []mqtt.Message) bool { return len(all) >= n })
+}
+
+// WaitFor waits until enough is true of the messages so far, and returns all of them. It asks after every message.
+func (r *Recorder) WaitFor(ctx context.Context, enough func([]mqtt.Message) bool) ([]mqtt.Message, error) {
+	for {
+		r.mu.Lock()
+		all := slices.Clone(r.messages)
+		if r.changed == nil {
+			r.changed = make(chan struct{})
+		}
+		changed := r.changed
+		r.mu.Unlock()
+		if enough(all) {
+			return all, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return all, fmt.Errorf("mqtttest: %w with %d messages", context.Cause(ctx), len(all))
+		}
+	}
+}

@@ -1,0 +1,552 @@
+package snom
+
+import (
+	_ "embed"
+	"encoding/csv"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// An EventType says in plain words what happened at a phone. Each stands for one action URL; the
+// table, with the setting's name and the source of each, is events.csv.
+type EventType string
+
+// Everything a phone can tell. [EventTypes] lists them.
+const (
+	EventIncoming             EventType = "incoming"
+	EventOutgoing             EventType = "outgoing"
+	EventConnected            EventType = "connected"
+	EventDisconnected         EventType = "disconnected"
+	EventMissed               EventType = "missed"
+	EventOffhook              EventType = "offhook"
+	EventOnhook               EventType = "onhook"
+	EventHold                 EventType = "hold"
+	EventUnhold               EventType = "unhold"
+	EventTransferred          EventType = "transferred"
+	EventBlindTransferred     EventType = "blind_transferred"
+	EventAttendedTransferred  EventType = "attended_transferred"
+	EventTransferReceived     EventType = "transfer_received"
+	EventDNDOn                EventType = "dnd_on"
+	EventDNDOff               EventType = "dnd_off"
+	EventForwardingOn         EventType = "forwarding_on"
+	EventForwardingOff        EventType = "forwarding_off"
+	EventRegistered           EventType = "registered"
+	EventUnregistered         EventType = "unregistered"
+	EventRegistrationFailed   EventType = "registration_failed"
+	EventStarted              EventType = "started"
+	EventKeyLongPress         EventType = "key_long_press"
+	EventSubscriptionNotified EventType = "subscription_notified"
+	EventFirewallTest         EventType = "firewall_test"
+)
+
+// Direction is who called whom.
+type Direction string
+
+// The directions of a call, seen from the phone. The zero Direction: not known.
+const (
+	DirectionIn  Direction = "in"
+	DirectionOut Direction = "out"
+)
+
+// MarshalJSON writes null for a direction that is not known.
+func (d Direction) MarshalJSON() ([]byte, error) { return nullable(string(d)) }
+
+// A Party is one side of a call. Every field may be empty: not known, null in JSON.
+type Party struct {
+	Number string // user part of the URI, or the bare number: "+4930123", "27", "frontdoor"
+	Name   string // display name
+	URI    string // with its scheme, without display name, angle brackets and tag
+}
+
+// MarshalJSON writes number, name and uri, null for what is not known.
+func (p Party) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Number *string `json:"number"`
+		Name   *string `json:"name"`
+		URI    *string `json:"uri"`
+	}{known(p.Number), known(p.Name), known(p.URI)})
+}
+
+// An Event is one thing that happened at a phone, as the phone told it. Text fields are valid
+// UTF-8 without control characters and at most 512 bytes long; empty means not known.
+type Event struct {
+	Type       EventType
+	Phone      string    // name of the phone; ParseEvent leaves it to the receiver
+	Direction  Direction // known from incoming, missed and outgoing only
+	CallID     string
+	Line       string // the phone's identity that this is about, "27@pbx.example"
+	Remote     Party
+	Local      Party
+	Key        string // "P5": the key of the call, or the one that was held
+	Calls      int    // calls the phone has, when CallsKnown
+	CallsKnown bool
+	Reason     string // Reason header of the CANCEL that ended the call
+	Extra      []Variable
+	Time       time.Time // of arrival
+}
+
+// A Variable is something a phone said that has no field of its own in [Event].
+type Variable struct{ Name, Value string }
+
+// Get returns what the phone said under the name of one of the Extra variables, "" when nothing.
+func (e Event) Get(name string) string {
+	for _, v := range e.Extra {
+		if v.Name == name {
+			return v.Value
+		}
+	}
+	return ""
+}
+
+// MarshalJSON writes one object with every member always there, null for what is not known,
+// and the time in UTC with milliseconds.
+func (e Event) MarshalJSON() ([]byte, error) {
+	extra := make(map[string]string, len(e.Extra))
+	for _, v := range e.Extra {
+		extra[v.Name] = v.Value
+	}
+	var calls *int
+	if e.CallsKnown {
+		calls = &e.Calls
+	}
+	return json.Marshal(struct {
+		Type      EventType         `json:"event_type"`
+		Phone     *string           `json:"phone"`
+		Direction Direction         `json:"direction"`
+		CallID    *string           `json:"call_id"`
+		Line      *string           `json:"line"`
+		Remote    Party             `json:"remote"`
+		Local     Party             `json:"local"`
+		Key       *string           `json:"key"`
+		Calls     *int              `json:"calls"`
+		Reason    *string           `json:"reason"`
+		Extra     map[string]string `json:"extra"`
+		Time      string            `json:"time"`
+	}{
+		e.Type, known(e.Phone), e.Direction, known(e.CallID), known(e.Line), e.Remote, e.Local,
+		known(e.Key), calls, known(e.Reason), extra, e.Time.UTC().Format("2006-01-02T15:04:05.000Z"),
+	})
+}
+
+func known(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func nullable(s string) ([]byte, error) { return json.Marshal(known(s)) }
+
+// ActionURLRow is one row of the table of action URLs.
+type ActionURLRow struct {
+	Setting string    // name of the phone's setting: "action_incoming_url"
+	Type    EventType // in plain words: "incoming"
+	Caption string    // in the phone's web interface
+	Never   bool      // must not point here; see Remark
+	Mark    Mark
+	Source  string
+	Remark  string
+}
+
+// VariableRow is one row of the table of variables that a phone puts into an action URL.
+type VariableRow struct {
+	Name   string // without the $
+	Kind   string // "uri", "text", "number", "free" (text that somebody else chose), "setting"
+	Sent   bool   // ActionURLs asks for it
+	Means  string
+	Mark   Mark
+	Source string
+	Remark string
+}
+
+//go:embed events.csv
+var eventsCSV string
+
+//go:embed variables.csv
+var variablesCSV string
+
+var actionURLRows = sync.OnceValue(func() []ActionURLRow {
+	var rows []ActionURLRow
+	for _, r := range readTable(eventsCSV) {
+		rows = append(rows, ActionURLRow{
+			Setting: r[0], Type: EventType(r[1]), Caption: r[2], Never: r[3] == "never",
+			Mark: Mark(r[4]), Source: r[5], Remark: r[6],
+		})
+	}
+	return rows
+})
+
+var variableRows = sync.OnceValue(func() []VariableRow {
+	var rows []VariableRow
+	for _, r := range readTable(variablesCSV) {
+		rows = append(rows, VariableRow{
+			Name: r[0], Kind: r[1], Sent: r[2] == "yes", Means: r[3],
+			Mark: Mark(r[4]), Source: r[5], Remark: r[6],
+		})
+	}
+	return rows
+})
+
+// readTable reads one of the tables that are part of the program, without its head.
+func readTable(table string) [][]string {
+	rows, err := csv.NewReader(strings.NewReader(table)).ReadAll()
+	if err != nil {
+		panic("snom: embedded table: " + err.Error()) // the tests read every table
+	}
+	return rows[1:]
+}
+
+// ActionURLRows returns the table of all action URLs, those included that are never set.
+func ActionURLRows() []ActionURLRow { return slices.Clone(actionURLRows()) }
+
+// VariableRows returns the table of variables, in the order in which ActionURLs asks for them.
+func VariableRows() []VariableRow { return slices.Clone(variableRows()) }
+
+// EventTypes returns every type of event that ParseEvent gives, in the order of the table.
+func EventTypes() []EventType {
+	var types []EventType
+	for _, r := range actionURLRows() {
+		if !r.Never {
+			types = append(types, r.Type)
+		}
+	}
+	return types
+}
+
+// An ActionURL is one setting of a phone, with its value.
+type ActionURL struct{ Setting, URL string }
+
+// ActionURLs returns the settings that make a phone tell everything it can: for each event the
+// URL <base>/a/<phone>/<token>/<event type>?<variables>. The phone replaces the $variables.
+// base is where phones reach the receiver, "http://192.0.2.5:8090".
+//
+// What the far end of a call chooses comes last, so that a display name which the phone does not
+// escape cannot pass for something else. action_blacklist_url is left out: see events.csv.
+func ActionURLs(base, phone, token string) []ActionURL {
+	var names []string
+	for _, v := range variableRows() {
+		if v.Sent {
+			names = append(names, v.Name+"=$"+v.Name)
+		}
+	}
+	start := strings.TrimRight(base, "/") + "/a/" + url.PathEscape(phone) + "/" + url.PathEscape(token) + "/"
+	var urls []ActionURL
+	for _, r := range actionURLRows() {
+		if !r.Never {
+			urls = append(urls, ActionURL{r.Setting, start + string(r.Type) + "?" + strings.Join(names, "&")})
+		}
+	}
+	return urls
+}
+
+// ProvisioningXML returns the document that sets urls when a phone is provisioned with it. The
+// settings stay writable (perm=""), but provisioning overwrites them (Snom wiki, PERMISSIONFLAG).
+func ProvisioningXML(urls []ActionURL) string {
+	var b strings.Builder
+	b.WriteString(xml.Header + "<settings>\n  <phone-settings>\n")
+	for _, u := range urls {
+		b.WriteString("    <" + u.Setting + ` perm="">`)
+		_ = xml.EscapeText(&b, []byte(u.URL)) // a Builder does not fail
+		b.WriteString("</" + u.Setting + ">\n")
+	}
+	b.WriteString("  </phone-settings>\n</settings>\n")
+	return b.String()
+}
+
+// Bounds of what ParseEvent reads, in bytes; ours. The query that ActionURLs makes has about 400.
+const (
+	maxEventQuery = 8 << 10
+	maxEventValue = 512
+	maxEventExtra = 32 // variables
+)
+
+// ParseEvent reads what a phone says when it calls an action URL: event is the last segment of the
+// path, in plain words ("incoming") or as the setting is called, with or without its "action_" and
+// "_url"; query is the query as it came, still escaped; at is the moment of arrival.
+//
+// How a phone escapes values is documented nowhere, so everything that can be understood is: none
+// of it, all of it, umlauts in UTF-8 or Latin-1, a space as a plus. An & within a value is told
+// from one between two by the name that follows. What cannot be read becomes U+FFFD. A variable
+// that the phone did not replace is not known. Only an unknown event and a query of more than
+// 8 KiB are errors.
+func ParseEvent(event, query string, at time.Time) (Event, error) {
+	row, ok := findEvent(event)
+	if !ok {
+		return Event{}, fmt.Errorf("snom: event %q: want one of %s", cutText(event, 64), joinTypes())
+	}
+	if row.Never {
+		return Event{}, fmt.Errorf("snom: event %q: %s must not be set: %s", row.Type, row.Setting, row.Remark)
+	}
+	if len(query) > maxEventQuery {
+		return Event{}, fmt.Errorf("snom: event %q: query of %d bytes, want at most %d", row.Type, len(query), maxEventQuery)
+	}
+	said := readVariables(query)
+	take := func(name string) string {
+		v := said.values[name]
+		delete(said.values, name)
+		return v
+	}
+	e := Event{Type: row.Type, Time: at}
+	switch e.Type {
+	case EventIncoming, EventMissed:
+		e.Direction = DirectionIn
+	case EventOutgoing:
+		e.Direction = DirectionOut
+	}
+	e.CallID = take("call-id")
+	e.Reason = take("cancel_reason")
+	e.Remote = readParty(take("remote"), take("display_remote"))
+	e.Local = readParty(take("local"), take("display_local"))
+	if e.Local.URI == "" && e.Local.Number == "" {
+		identity := readParty(said.values["context_url"], "")
+		if identity == (Party{}) {
+			identity = readParty(said.values["active_url"], "")
+		}
+		e.Local.URI, e.Local.Number = identity.URI, identity.Number
+	}
+	e.Line = lineOf(e.Local)
+	key := "active_key"
+	if said.values["longpress_key"] != "" {
+		key = "longpress_key"
+	}
+	e.Key = take(key)
+	if n, err := strconv.ParseUint(said.values["nr_ongoing_calls"], 10, 16); err == nil {
+		e.Calls, e.CallsKnown = int(n), true
+		delete(said.values, "nr_ongoing_calls")
+	}
+	for _, name := range said.order {
+		if v := said.values[name]; v != "" && len(e.Extra) < maxEventExtra {
+			e.Extra = append(e.Extra, Variable{name, v})
+		}
+	}
+	return e, nil
+}
+
+func findEvent(name string) (ActionURLRow, bool) {
+	for _, r := range actionURLRows() {
+		short := strings.TrimSuffix(strings.TrimPrefix(r.Setting, "action_"), "_url")
+		if name == string(r.Type) || name == r.Setting || name == short {
+			return r, true
+		}
+	}
+	return ActionURLRow{}, false
+}
+
+func joinTypes() string {
+	var names []string
+	for _, t := range EventTypes() {
+		names = append(names, string(t))
+	}
+	return strings.Join(names, ", ")
+}
+
+// said is what a phone said: each name once, the order in which they came, and the text of each.
+type said struct {
+	order  []string
+	values map[string]string
+}
+
+// readVariables splits a query into names and readable values.
+//
+// A name opens a new value only once, so what a caller puts into a display name cannot replace what
+// the phone said before it; and within text that somebody else chose, only the names of Snom's own
+// variables open one.
+func readVariables(query string) said {
+	s := said{values: map[string]string{}}
+	// A form would write a space as a plus. A request that writes one otherwise is no form. In
+	// URIs and numbers a plus is a plus in any case.
+	plusIsSpace := !strings.Contains(query, "%20") && !strings.Contains(query, " ")
+	var name, raw string
+	seen := map[string]bool{}
+	end := func() {
+		if name == "" || len(s.order) == 2*maxEventExtra {
+			return
+		}
+		text := raw
+		if plusIsSpace {
+			switch variableKind(name) {
+			case "free":
+				text = spacePlus(text)
+			case "uri": // only the display name in front of one
+				if i := strings.IndexAny(text, "<%"); i > 0 && (text[i] == '<' || strings.HasPrefix(text[i:], "%3C")) {
+					text = spacePlus(text[:i]) + text[i:]
+				}
+			}
+		}
+		value := readable(unescape(text))
+		if unreplaced(value) {
+			value = ""
+		}
+		s.order = append(s.order, name)
+		s.values[name] = value
+	}
+	for i, part := range strings.Split(query, "&") {
+		// A URL pasted with the escapes of the XML it stood in has &amp; between its values.
+		n, v, ok := strings.Cut(strings.TrimPrefix(part, "amp;"), "=")
+		if n == "call_id" { // a name for $call-id that many give it
+			n = "call-id"
+		}
+		kind := variableKind(n)
+		if ok && !seen[n] && (kind != "" || isName(n) && variableKind(name) != "free") {
+			end()
+			seen[n] = true
+			name, raw = n, v
+		} else if i > 0 {
+			raw += "&" + part
+		}
+	}
+	end()
+	return s
+}
+
+// variableKind is the kind of one of Snom's variables, "" for all other names.
+func variableKind(name string) string {
+	for _, v := range variableRows() {
+		if v.Name == name {
+			return v.Kind
+		}
+	}
+	return ""
+}
+
+// isName says whether s may be the name of a setting, such as user_name1.
+func isName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// unreplaced says whether a value is still the $variable that the phone was to put something for.
+func unreplaced(value string) bool {
+	name, ok := strings.CutPrefix(value, "$")
+	name, _, _ = strings.Cut(name, "(") // $sip_header(NAME)
+	return ok && isName(name)
+}
+
+// spacePlus replaces each + by a space, but for the one before an international number.
+func spacePlus(s string) string {
+	if len(s) > 1 && s[0] == '+' && '0' <= s[1] && s[1] <= '9' {
+		return "+" + strings.ReplaceAll(s[1:], "+", " ")
+	}
+	return strings.ReplaceAll(s, "+", " ")
+}
+
+// unescape replaces each %XX; a % that is not followed by two hexadecimal digits is a %.
+func unescape(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(c))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}
+
+// readable makes valid UTF-8 without control characters of what a phone sent: UTF-8 with its
+// unreadable bytes replaced when there is any sign of UTF-8, Latin-1 otherwise.
+func readable(s string) string {
+	if !utf8.ValidString(s) && !hasUTF8(s) {
+		latin := make([]rune, 0, len(s))
+		for i := range len(s) {
+			latin = append(latin, rune(s[i]))
+		}
+		s = string(latin)
+	}
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || 0x7f <= r && r < 0xa0 {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+	return cutText(s, maxEventValue)
+}
+
+// hasUTF8 says whether s holds at least one character of several bytes.
+func hasUTF8(s string) bool {
+	for i, r := range s {
+		if r >= utf8.RuneSelf && (r != utf8.RuneError || strings.HasPrefix(s[i:], "\uFFFD")) {
+			return true
+		}
+	}
+	return false
+}
+
+// cutText cuts s to at most n bytes, between two characters.
+func cutText(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// readParty reads one side of a call: a SIP URI in any of the forms in which phones write it, and a
+// display name that came apart from it.
+func readParty(address, name string) Party {
+	p := Party{Name: name}
+	uri := strings.TrimSpace(address)
+	if before, after, ok := strings.Cut(uri, "<"); ok { // "Front door" <sip:27@pbx.example>;tag=1
+		uri, _, _ = strings.Cut(after, ">")
+		if p.Name == "" {
+			p.Name = strings.ReplaceAll(strings.Trim(strings.TrimSpace(before), `"`), `\"`, `"`)
+		}
+		uri = strings.TrimSpace(uri)
+	}
+	scheme, rest, ok := strings.Cut(uri, ":")
+	switch scheme = strings.ToLower(scheme); {
+	case ok && (scheme == "sip" || scheme == "sips" || scheme == "tel"):
+	case strings.Contains(uri, "@"): // seen: $local as user@host
+		scheme, rest = "sip", uri
+	default:
+		p.Number = uri
+		return p
+	}
+	if rest == "" {
+		return p
+	}
+	p.URI = cutText(scheme+":"+rest, maxEventValue)
+	user, host, ok := strings.Cut(rest, "@")
+	if !ok && scheme != "tel" {
+		return p // a host only
+	}
+	if host, _, _ = strings.Cut(host, ";"); strings.EqualFold(host, "anonymous.invalid") {
+		return p // RFC 3323: the caller does not want to be known
+	}
+	user, _, _ = strings.Cut(user, ";") // parameters
+	user, _, _ = strings.Cut(user, ":") // password
+	p.Number = readable(unescape(user))
+	return p
+}
+
+// lineOf is how an identity is written as a line: user@host.
+func lineOf(p Party) string {
+	_, rest, ok := strings.Cut(p.URI, ":")
+	if !ok {
+		return p.Number
+	}
+	rest, _, _ = strings.Cut(rest, ";")
+	rest, _, _ = strings.Cut(rest, "?")
+	return rest
+}

@@ -7,9 +7,11 @@
 package config
 
 import (
-	"crypto/tls"
 	"log/slog"
+	"net"
+	"net/netip"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -38,11 +40,11 @@ type Config struct {
 	HomeAssistant       bool   // whether to publish discovery documents
 	HomeAssistantPrefix string // first levels of their topics
 
-	PhoneListen      string // host:port where phones call us; empty: nowhere
-	PhoneBaseURL     string // the address phones use for it, without a slash at its end; may be empty
-	PhoneCheckSource bool   // whether an event must come from the address of its phone
-	RingTimeout      time.Duration
-	CallTimeout      time.Duration
+	PhoneListen      string        // host:port where phones call us; empty: nowhere
+	PhoneBaseURL     string        // the address phones use for it, no slash at its end; empty: not known
+	PhoneCheckSource bool          // whether an event must come from the address of its phone
+	RingTimeout      time.Duration // after which ringing nobody spoke of any more is over, 1 s to 1 h
+	CallTimeout      time.Duration // after which such a call is over, 1 s to 168 h
 
 	Console Console
 
@@ -53,56 +55,11 @@ type Config struct {
 	numbered []Phone // the phones of the environment, which a reload keeps
 }
 
-// MQTT says how to reach the broker.
-type MQTT struct {
-	URL      string // scheme tcp, ssl, ws, wss, mqtt or mqtts, a host and a port; nothing secret in it
-	Username string
-	Password Secret
-	ClientID string // empty: the program makes one
-
-	CAFile     string // PEM; replaces the roots of the system
-	CertFile   string // PEM; the client's certificate
-	KeyFile    string // PEM; its key, where CertFile does not hold it
-	ServerName string // the name the broker's certificate must bear; empty: the URL's host
-	Insecure   bool   // the broker's certificate is not checked at all
-}
-
-// TLS reads the files of the settings and returns what they say. It is meant to be called for every
-// connection, so that renewed certificates count from the next one on.
-func (m MQTT) TLS() (*tls.Config, error) {
-	panic("not yet")
-}
-
 // Console says where people call the program.
 type Console struct {
 	Listen   string // host:port; empty: nowhere
 	Password Secret
 	Default  bool // Listen is the default, not what somebody asked for
-}
-
-// A Roster is the phones and their groups.
-type Roster struct {
-	Phones []Phone             // those of the environment by number, then those of the file by name
-	Groups map[string][]string // the members by the group's name; the built-in group "all" is not here
-}
-
-// A Phone is one phone as the settings describe it.
-type Phone struct {
-	Name     string // [a-z0-9][a-z0-9_-]{0,63}
-	URL      string // http://host[:port] or https://host[:port]
-	Username string // empty: never log in
-	Password Secret
-	Model    string   // as written; empty: not said
-	Dialect  string   // "old", "new", or empty: not said
-	Allow    []string // gated commands open at this phone, those of Config.Allow included; sorted
-	Mask     []string // commands whose argument is not shown, those of Config.Mask included; sorted
-
-	Insecure   bool   // https: the certificate is not checked at all
-	LegacyTLS  bool   // https: TLS 1.0 and old ciphers are accepted
-	CA         []byte // https: PEM, replaces the roots of the system; nil: not said
-	CertSHA256 string // https: 64 lower-case hex digits, the only certificate accepted; empty: not said
-
-	Token Secret // what its action URLs carry; empty: the program makes one
 }
 
 // Checks are the rules of other packages that settings must pass. Each gets the text of a setting
@@ -117,54 +74,108 @@ type Checks struct {
 // Load reads and checks environ, a list of NAME=value as os.Environ returns it, and the files it names.
 // Its error is an [*Error] with every fault.
 func Load(environ []string, checks Checks) (Config, error) {
-	panic("not yet")
+	k := &checker{checks: checks}
+	v := readVariables(environ, &k.faults)
+	at := func(key, text string) field { return field{environment(prefix), key, text} }
+
+	c := Config{
+		MQTT:         k.mqtt(v, at),
+		BrokerListen: k.listen(at("BROKER_LISTEN", v.BrokerListen)),
+		BaseTopic:    v.BaseTopic,
+		Instance:     v.Instance,
+
+		PhonesFile: v.PhonesFile,
+
+		Allow:         k.gated(at("ALLOW", v.Allow)),
+		FirmwareHosts: k.hosts(at("FIRMWARE_HOSTS", v.FirmwareHosts)),
+		DialAllow:     k.numbers(at("DIAL_ALLOW", v.DialAllow)),
+		DialDeny:      k.numbers(at("DIAL_DENY", v.DialDeny)),
+		Mask:          k.commands(at("MASK", v.Mask)),
+
+		CommandTTL:           k.duration(at("COMMAND_TTL", v.CommandTTL), 100*time.Millisecond, time.Hour),
+		QueueLength:          k.whole(at("QUEUE_LENGTH", v.QueueLength), 1, 10_000),
+		RequestTimeout:       k.duration(at("REQUEST_TIMEOUT", v.RequestTimeout), 100*time.Millisecond, time.Minute),
+		CommandGap:           k.duration(at("COMMAND_GAP", v.CommandGap), 0, time.Minute),
+		AvailabilityInterval: k.duration(at("AVAILABILITY_INTERVAL", v.AvailabilityInterval), time.Second, 24*time.Hour),
+
+		HomeAssistant:       k.boolean(at("HOMEASSISTANT", v.HomeAssistant)),
+		HomeAssistantPrefix: v.HomeAssistantPrefix,
+
+		PhoneListen:      k.listen(at("PHONE_LISTEN", v.PhoneListen)),
+		PhoneCheckSource: k.boolean(at("PHONE_CHECK_SOURCE", v.PhoneCheckSource)),
+		RingTimeout:      k.duration(at("RING_TIMEOUT", v.RingTimeout), time.Second, time.Hour),
+		CallTimeout:      k.duration(at("CALL_TIMEOUT", v.CallTimeout), time.Second, 7*24*time.Hour),
+
+		Console: Console{
+			Listen:   k.listen(at("CONSOLE_LISTEN", v.ConsoleListen)),
+			Password: k.secret(at("CONSOLE_PASSWORD", v.ConsolePassword), at("CONSOLE_PASSWORD_FILE", v.ConsolePasswordFile)),
+			Default:  !v.consoleSet,
+		},
+
+		LogLevel:  k.level(at("LOG_LEVEL", v.LogLevel)),
+		LogFormat: k.word(at("LOG_FORMAT", v.LogFormat), "text", "json"),
+		checks:    checks,
+	}
+	k.topics(&c, at)
+	k.listeners(&c, at, v)
+
+	taken := newRegistry()
+	c.numbered = k.numbered(v, taken, c.Allow, c.Mask)
+	c.Roster = k.roster(c.numbered, taken, c.PhonesFile, c.Allow, c.Mask)
+	if err := k.err(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// topics checks what becomes a part of topics.
+func (c *checker) topics(to *Config, at func(key, text string) field) {
+	c.ask(c.checks.BaseTopic, at("BASE_TOPIC", to.BaseTopic))
+	c.ask(c.checks.BaseTopic, at("HOMEASSISTANT_PREFIX", to.HomeAssistantPrefix))
+	instance := at("INSTANCE", to.Instance)
+	if to.Instance != "" && c.name(instance) &&
+		slices.Contains([]string{"state", "info", "request", "response", "result"}, to.Instance) {
+		c.fault(instance, "the bridge has a topic of this name: want another name")
+	}
+}
+
+// listeners checks who may reach what listens, and where phones find it.
+func (c *checker) listeners(to *Config, at func(key, text string) field, v variables) {
+	if to.BrokerListen != "" && !loopback(to.BrokerListen) && v.MQTTUsername == "" {
+		c.fault(at("BROKER_LISTEN", ""), "want a loopback address such as 127.0.0.1:1883, or a user name and a "+
+			"password in MQTT_USERNAME and MQTT_PASSWORD: other machines reach this one")
+	}
+	if to.Console.Listen != "" && !loopback(to.Console.Listen) && v.ConsolePassword == "" && v.ConsolePasswordFile == "" {
+		c.fault(at("CONSOLE_PASSWORD", ""), "not set, but CONSOLE_LISTEN is no loopback address: other machines reach it")
+	}
+
+	base := at("PHONE_BASE_URL", v.PhoneBaseURL)
+	host, port, _ := net.SplitHostPort(to.PhoneListen) // listen has said what is wrong
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case v.PhoneBaseURL != "" && to.PhoneListen == "":
+		c.fault(base, "set, but PHONE_LISTEN is off: nobody would answer there")
+	case v.PhoneBaseURL != "":
+		if a, ok := c.address(base, phonePorts(), "http://host:port or https://host:port, with a path if need be"); ok {
+			to.PhoneBaseURL = a.short(phonePorts()[a.scheme])
+		}
+	case to.PhoneListen != "" && err == nil && !ip.IsUnspecified() && port != "0":
+		to.PhoneBaseURL = "http://" + to.PhoneListen
+	}
 }
 
 // ReloadPhones reads the phones file again and returns the roster as Load would now. Where there are
 // faults it returns them all as an [*Error], and the roster in use stays right.
 func (c Config) ReloadPhones() (Roster, error) {
-	panic("not yet")
-}
-
-// A Setting is one variable of the environment.
-type Setting struct {
-	Name    string // with the prefix; the number of a phone is written <n>
-	Default string // empty: none
-	What    string // one or two sentences in Markdown
-	Secret  bool   // may also be given as Name_FILE
-}
-
-// Settings lists every variable in the order of docs/settings.md.
-func Settings() []Setting {
-	panic("not yet")
-}
-
-// A Fault is one thing wrong with the settings.
-type Fault struct {
-	Where string // the variable's name, or file:line:column and the key
-	What  string // what is wrong, and what is wanted; never the value itself
-}
-
-// Error returns where and what.
-func (f Fault) Error() string { return f.Where + ": " + f.What }
-
-// An Error is every fault that was found.
-type Error struct{ Faults []Fault }
-
-// Error returns one line for each fault below a first line.
-func (e *Error) Error() string {
-	text := "configuration:"
-	for _, f := range e.Faults {
-		text += "\n" + f.Error()
+	taken := newRegistry()
+	for i, p := range c.numbered {
+		taken.names[p.Name] = numberedPlace(i).where("NAME")
+		taken.urls[p.URL] = p.Name
 	}
-	return text
-}
-
-// Unwrap returns the faults.
-func (e *Error) Unwrap() []error {
-	errs := make([]error, len(e.Faults))
-	for i, f := range e.Faults {
-		errs[i] = f
+	k := &checker{checks: c.checks}
+	r := k.roster(c.numbered, taken, c.PhonesFile, c.Allow, c.Mask)
+	if err := k.err(); err != nil {
+		return Roster{}, err
 	}
-	return errs
+	return r, nil
 }

@@ -1,0 +1,253 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// A filePlace is a mapping in the phones file, such as that of one phone.
+type filePlace struct {
+	path string
+	key  node // of the mapping
+	is   node // the mapping
+}
+
+// where names a value of the mapping, or the mapping itself where the value is missing.
+func (p filePlace) where(key string) string {
+	key = strings.ToLower(key)
+	at := p.key
+	for k, value := range p.is.pairs() {
+		if k.text == key {
+			at = value
+		}
+	}
+	return fmt.Sprintf("%s:%d:%d: %s: %s", p.path, at.line, at.column, shown(p.key.text), key)
+}
+
+// shown returns a key of the file as a fault may show it: a text that is no name may be a secret that
+// slipped out of its line.
+func shown(key string) string {
+	if len(key) > 64 || strings.ContainsFunc(key, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
+	}) {
+		return "a key"
+	}
+	return key
+}
+
+// A phonesFile is the phones file while it is read.
+type phonesFile struct {
+	*checker
+	path string
+}
+
+// wrong adds a fault at a node.
+func (f phonesFile) wrong(at node, format string, args ...any) {
+	f.add(fmt.Sprintf("%s:%d:%d", f.path, at.line, at.column), format, args...)
+}
+
+// members returns the values of a mapping by key, and adds a fault for a key that is written twice or
+// is not among known. known may be nil: any key is right.
+func (f phonesFile) members(m node, known []string) map[string]node {
+	values := make(map[string]node, len(m.parts)/2)
+	for key, value := range m.pairs() {
+		first, twice := values[key.text]
+		switch {
+		case twice:
+			f.wrong(key, "%s: written twice, the other one stands before line %d", shown(key.text), first.line+1)
+		case key.kind != scalar:
+			f.wrong(key, "want a name before the colon")
+		case known != nil && !slices.Contains(known, key.text):
+			text := shown(key.text) + ": no such key"
+			if near := nearest(strings.ToLower(key.text), known); near != "" {
+				text += "; did you mean " + near + "?"
+			} else {
+				text += "; known are " + strings.Join(known, ", ")
+			}
+			f.wrong(key, "%s", text)
+		default:
+			values[key.text] = value
+		}
+	}
+	return values
+}
+
+// readPhonesFile checks the phones file and returns its phones by name, and the groups.
+func (c *checker) readPhonesFile(path string, taken registry, allow, mask []string) ([]Phone, map[string][]string) {
+	data, fault := readFile(path, maxPhonesFile)
+	if fault != "" {
+		c.add(prefix+"PHONES_FILE", "%s", fault)
+		return nil, nil
+	}
+	f := phonesFile{c, path}
+	root, ok := readPlain(data)
+	if !ok {
+		var wrong *yamlFault
+		if root, wrong = readYAML(data); wrong != nil {
+			f.wrong(node{line: wrong.line, column: wrong.column}, "%s", wrong.what)
+			return nil, nil
+		}
+	}
+	if root.kind != mapping {
+		f.wrong(node{line: max(root.line, 1), column: max(root.column, 1)}, "want phones: and below it a name for each phone")
+		return nil, nil
+	}
+	sections := f.members(root, []string{"phones", "groups"})
+	phones := f.phones(sections["phones"], taken, allow, mask)
+	groups := f.groups(sections["groups"], taken)
+	return phones, groups
+}
+
+// phones checks the section of the phones.
+func (f phonesFile) phones(section node, taken registry, allow, mask []string) []Phone {
+	if section.kind == nothing {
+		return nil
+	}
+	if section.kind != mapping {
+		f.wrong(section, "phones: want a name for each phone, and its settings below the name")
+		return nil
+	}
+	keys := newPhoneKeys()
+	f.members(section, nil)
+	phones := make([]Phone, 0, len(section.parts)/2)
+	for name, settings := range section.pairs() {
+		in := filePlace{f.path, name, settings}
+		if settings.kind == scalar || settings.kind == list {
+			f.wrong(settings, "%s: want the settings of a phone, such as url: http://192.0.2.10", shown(name.text))
+			continue
+		}
+		called := nameField(f.path, name)
+		named := f.name(called)
+		p := f.phone(name.text, f.phoneText(in, keys), in, allow, mask)
+		if named {
+			taken.take(f.checker, called, field{in, "URL", p.URL}, p)
+		}
+		phones = append(phones, p)
+	}
+	slices.SortFunc(phones, func(a, b Phone) int { return strings.Compare(a.Name, b.Name) })
+	return phones
+}
+
+// phoneKeys tells which field of a phoneText a key of the file fills.
+type phoneKeys struct {
+	known []string
+	index map[string]int
+}
+
+func newPhoneKeys() phoneKeys {
+	keys := phoneKeys{index: map[string]int{}}
+	for i, name := range names(&phoneText{}) {
+		if name != "NAME" {
+			keys.known = append(keys.known, strings.ToLower(name))
+			keys.index[strings.ToLower(name)] = i
+		}
+	}
+	return keys
+}
+
+// phoneText returns the settings of a phone as text. Paths are relative to the phones file.
+func (f phonesFile) phoneText(in filePlace, keys phoneKeys) phoneText {
+	var t phoneText
+	fields := reflect.ValueOf(&t).Elem()
+	members := f.members(in.is, keys.known)
+	for key, value := range in.is.pairs() {
+		if _, known := members[key.text]; !known {
+			continue
+		}
+		key, text := key.text, value.text
+		switch {
+		case value.kind == nothing:
+			f.wrong(value, "%s: %s: no value; leave the key out, or put the text in quotes", shown(in.key.text), key)
+		case value.kind == mapping, value.kind == list && key != "allow" && key != "mask":
+			f.wrong(value, "%s: %s: want one value", shown(in.key.text), key)
+		case value.kind == list:
+			text = f.joined(value)
+		case strings.HasSuffix(key, "_file") && text != "" && !filepath.IsAbs(text):
+			text = filepath.Join(filepath.Dir(f.path), text)
+		}
+		fields.Field(keys.index[key]).SetString(text)
+	}
+	return t
+}
+
+// joined returns the texts of a list with commas between them, as a variable would say them.
+func (f phonesFile) joined(l node) string {
+	texts := make([]string, 0, len(l.parts))
+	for _, item := range l.parts {
+		if item.kind != scalar {
+			f.wrong(item, "want a word")
+			continue
+		}
+		texts = append(texts, item.text)
+	}
+	return strings.Join(texts, ",")
+}
+
+// nameField returns a key of the file as a field whose place is the key itself.
+func nameField(path string, key node) field {
+	return field{namePlace{path, key}, "", key.text}
+}
+
+// A namePlace is a key in the phones file.
+type namePlace struct {
+	path string
+	key  node
+}
+
+func (p namePlace) where(string) string {
+	return fmt.Sprintf("%s:%d:%d: %s", p.path, p.key.line, p.key.column, shown(p.key.text))
+}
+
+// groups checks the section of the groups. Their members are phones of the file or of the environment.
+func (f phonesFile) groups(section node, taken registry) map[string][]string {
+	if section.kind == nothing {
+		return nil
+	}
+	if section.kind != mapping {
+		f.wrong(section, "groups: want a name for each group, and its list of phones")
+		return nil
+	}
+	f.members(section, nil)
+	groups := map[string][]string{}
+	var known []string
+	if len(taken.names) <= 1000 { // with more it takes too long to look for what was meant
+		known = slices.Sorted(maps.Keys(taken.names))
+	}
+	for name, members := range section.pairs() {
+		called := nameField(f.path, name)
+		if !f.name(called) {
+			continue
+		}
+		if _, isPhone := taken.names[name.text]; isPhone {
+			f.fault(called, "a phone has this name: want another one for the group")
+		}
+		if members.kind != list || len(members.parts) == 0 {
+			f.wrong(members, "%s: want a list of phones, such as [kitchen, hall]", name.text)
+			continue
+		}
+		seen := map[string]bool{}
+		for _, member := range members.parts {
+			_, isPhone := taken.names[member.text]
+			switch {
+			case member.kind != scalar:
+				f.wrong(member, "%s: want the name of a phone", name.text)
+			case seen[member.text]:
+				f.wrong(member, "%s: %s is in the group twice", name.text, shown(member.text))
+			case isPhone:
+				seen[member.text] = true
+				groups[name.text] = append(groups[name.text], member.text)
+			default:
+				what := fmt.Sprintf("%s: no phone has the name %s", name.text, shown(member.text))
+				if near := nearest(member.text, known); near != "" {
+					what += "; did you mean " + near + "?"
+				}
+				f.wrong(member, "%s", what)
+			}
+		}
+	}
+	return groups
+}

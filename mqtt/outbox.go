@@ -15,23 +15,23 @@ import (
 //   - Bounds: when more than a limit of messages wait that are not retained, the oldest of them is dropped and
 //     counted. Retained ones are one per topic, at most [MaxRetained].
 //   - Nothing is lost with a connection: what was sent and not acknowledged is sent again, in order, on the next.
-//   - Nothing wedges: a message that cost three connections is dropped, and its topic is left alone for a while.
-//     What was in flight when a connection was lost is sent again one at a time, so that the guilty one is found.
+//   - Nothing wedges: a topic that costs three connections in a row is left alone for a while. To find it, topics that
+//     were in flight when a connection was lost are sent to one message at a time until one is acknowledged.
 //
 // It sends nothing itself and looks at no clock. It is safe for concurrent use. Make one with [NewOutbox].
 type Outbox struct {
 	limit  int
 	window int
 
-	mu      sync.Mutex
-	last    int64               // place of the newest waiting message
-	first   int64               // place of the oldest one
-	passing list.List           // of *letter: waiting, not retained, in order of place
-	kept    list.List           // of *letter: waiting, retained, in order of place
-	byTopic map[string]*letter  // those in kept
-	flight  []*letter           // sent and not acknowledged, in order of place
-	held    map[string]sentence // topics that are left alone
-	dropped int
+	mu       sync.Mutex
+	last     int64                 // place of the newest letter
+	first    list.List             // of *letter: waiting, for this connection only
+	passing  list.List             // of *letter: waiting, not retained, in order of place
+	kept     list.List             // of *letter: waiting, retained, in order of place
+	byTopic  map[string]*letter    // those in kept
+	flight   []*letter             // sent and not acknowledged, in order
+	suspects map[string]*suspicion // by topic
+	dropped  int
 }
 
 // MaxRetained is the number of topics with a waiting retained message. It has room for 10,000 phones with six topics
@@ -42,83 +42,84 @@ const MaxRetained = 1 << 16
 type letter struct {
 	place   int64
 	message Message
-	lost    int // connections that were lost while it was in flight
+	once    bool // not to be sent on another connection
 }
 
-// A sentence says until when a topic is left alone.
-type sentence struct {
-	until time.Time
-	times int // how often it was passed
+// A suspicion is what speaks against a topic: that connections were lost while a message for it was in flight.
+type suspicion struct {
+	lost  int       // such connections in a row
+	until time.Time // nothing is taken for the topic before then
+	times int       // how often it was left alone
 }
 
-// poisonous is the number of lost connections after which a message is held to be the cause.
+// poisonous is the number of connections in a row after which a topic is held to be the cause of their loss.
 const poisonous = 3
 
 // NewOutbox returns an empty outbox for at most limit waiting messages that are not retained, and for at most window
 // messages in flight.
 func NewOutbox(limit, window int) *Outbox {
 	return &Outbox{
-		limit:   limit,
-		window:  window,
-		byTopic: map[string]*letter{},
-		held:    map[string]sentence{},
+		limit:    limit,
+		window:   window,
+		byTopic:  map[string]*letter{},
+		suspects: map[string]*suspicion{},
 	}
 }
 
 // Add puts m at the end. False means that it was not taken: its topic is left alone for now, or too many retained
 // messages wait.
-func (o *Outbox) Add(now time.Time, m Message) bool { return o.add(now, m, false) }
-
-// AddFirst puts m before all that waits.
-func (o *Outbox) AddFirst(now time.Time, m Message) bool { return o.add(now, m, true) }
-
-func (o *Outbox) add(now time.Time, m Message, first bool) bool {
+func (o *Outbox) Add(now time.Time, m Message) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if now.Before(o.held[m.Topic].until) {
-		o.dropped++
+	if !o.allowed(now, m.Topic) {
 		return false
 	}
-	if l := o.byTopic[m.Topic]; m.Retained && l != nil {
+	if !m.Retained {
+		if o.passing.Len() >= o.limit {
+			o.passing.Remove(o.passing.Front())
+			o.dropped++
+		}
+		o.passing.PushBack(o.letter(m))
+		return true
+	}
+	if l := o.byTopic[m.Topic]; l != nil {
 		l.message = m
 		return true
 	}
-	if m.Retained && o.kept.Len() >= MaxRetained {
+	if o.kept.Len() >= MaxRetained {
 		o.dropped++
 		return false
 	}
-	if !m.Retained && o.passing.Len() >= o.limit {
-		o.passing.Remove(o.passing.Front())
-		o.dropped++
-	}
-	l := &letter{message: m}
-	if first {
-		o.first--
-		l.place = o.first
-	} else {
-		o.last++
-		l.place = o.last
-	}
-	o.wait(l, first)
+	l := o.letter(m)
+	o.byTopic[m.Topic] = l
+	o.kept.PushBack(l)
 	return true
 }
 
-// wait puts l into the queue it belongs to, in order of place. early says that its place is near the front.
-func (o *Outbox) wait(l *letter, early bool) {
-	q := &o.passing
-	if l.message.Retained {
-		q = &o.kept
-		o.byTopic[l.message.Topic] = l
+// AddOnce puts m before what [Outbox.Add] was given, for this connection only: it is forgotten when that is lost.
+func (o *Outbox) AddOnce(now time.Time, m Message) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.allowed(now, m.Topic) {
+		return false
 	}
-	if early {
-		for e := q.Front(); e != nil; e = e.Next() {
-			if e.Value.(*letter).place > l.place {
-				q.InsertBefore(l, e)
-				return
-			}
-		}
+	l := o.letter(m)
+	l.once = true
+	o.first.PushBack(l)
+	return true
+}
+
+func (o *Outbox) allowed(now time.Time, topic string) bool {
+	if s := o.suspects[topic]; s != nil && now.Before(s.until) {
+		o.dropped++
+		return false
 	}
-	q.PushBack(l)
+	return true
+}
+
+func (o *Outbox) letter(m Message) *letter {
+	o.last++
+	return &letter{place: o.last, message: m}
 }
 
 // Take returns the next message to be sent, and counts it as in flight until [Outbox.Done] is told its place or
@@ -131,11 +132,11 @@ func (o *Outbox) Take() (place int64, m Message, ok bool) {
 		return 0, Message{}, false
 	}
 	l := e.Value.(*letter)
-	if len(o.flight) > 0 && (l.lost > 0 || o.flight[0].lost > 0) {
-		return 0, Message{}, false // under suspicion: travels alone
+	if len(o.flight) > 0 && (o.suspected(l) || o.suspected(o.flight[0])) {
+		return 0, Message{}, false // suspects travel alone
 	}
 	q.Remove(e)
-	if l.message.Retained {
+	if q == &o.kept {
 		delete(o.byTopic, l.message.Topic)
 	}
 	o.flight = append(o.flight, l)
@@ -144,6 +145,9 @@ func (o *Outbox) Take() (place int64, m Message, ok bool) {
 
 // head returns the first waiting letter and its queue.
 func (o *Outbox) head() (*list.List, *list.Element) {
+	if e := o.first.Front(); e != nil {
+		return &o.first, e
+	}
 	p, k := o.passing.Front(), o.kept.Front()
 	if k == nil || p != nil && p.Value.(*letter).place < k.Value.(*letter).place {
 		return &o.passing, p
@@ -151,47 +155,79 @@ func (o *Outbox) head() (*list.List, *list.Element) {
 	return &o.kept, k
 }
 
-// Done is told that the broker acknowledged the message with this place.
-func (o *Outbox) Done(place int64) {
+func (o *Outbox) suspected(l *letter) bool {
+	s := o.suspects[l.message.Topic]
+	return s != nil && s.lost > 0
+}
+
+// Done is told that the broker acknowledged the message with this place. It returns what is left.
+func (o *Outbox) Done(place int64) (waiting, flying int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	i := slices.IndexFunc(o.flight, func(l *letter) bool { return l.place == place })
-	if i < 0 {
-		return
+	if i := slices.IndexFunc(o.flight, func(l *letter) bool { return l.place == place }); i >= 0 {
+		delete(o.suspects, o.flight[i].message.Topic)
+		o.flight = slices.Delete(o.flight, i, i+1)
 	}
-	delete(o.held, o.flight[i].message.Topic)
-	o.flight = slices.Delete(o.flight, i, i+1)
+	return o.waiting(), len(o.flight)
 }
 
 // Lost is told that the connection is gone. What was in flight waits again, in its old place, unless a newer state
 // for the same topic waits already. blame says that the broker closed the connection, which it may have done because
-// of a message. One that is given up for that is returned, and messages for its topic are refused for a minute, and
-// twice as long each further time, up to an hour.
-func (o *Outbox) Lost(now time.Time, blame bool) (givenUp Message, ok bool) {
+// of a message. When a topic is found guilty, the message in flight is given up and returned, what waits for its topic
+// is dropped, and nothing is taken for that topic for a minute, or twice as long as the last time, up to an hour.
+func (o *Outbox) Lost(now time.Time, blame bool) (givenUp Message, guilty bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	flight := o.flight
 	o.flight = nil
+	o.first.Init()
+	blamed := map[string]bool{}
 	for _, l := range flight {
-		if blame {
-			l.lost++
+		topic := l.message.Topic
+		if blame && !blamed[topic] {
+			blamed[topic] = true
+			if o.suspect(now, topic) {
+				givenUp, guilty = l.message, true // the only one in flight: it travelled alone
+				continue
+			}
 		}
-		newer := o.byTopic[l.message.Topic]
 		switch {
-		case l.lost >= poisonous:
-			givenUp, ok = l.message, true // the only one: it travelled alone
-			o.hold(now, l.message.Topic)
-		case l.message.Retained && newer != nil:
-			newer.lost = max(newer.lost, l.lost)
-		default:
-			o.wait(l, true)
+		case l.once:
+		case !l.message.Retained:
+			insert(&o.passing, l)
+		case o.byTopic[topic] == nil:
+			o.byTopic[topic] = l
+			insert(&o.kept, l)
 		}
 	}
-	return givenUp, ok
+	return givenUp, guilty
 }
 
-// hold drops what waits for topic, and lets nothing in for it for a while.
-func (o *Outbox) hold(now time.Time, topic string) {
+// insert puts l into q in order of place.
+func insert(q *list.List, l *letter) {
+	for e := q.Front(); e != nil; e = e.Next() {
+		if e.Value.(*letter).place > l.place {
+			q.InsertBefore(l, e)
+			return
+		}
+	}
+	q.PushBack(l)
+}
+
+// suspect counts one more lost connection against topic, and reports whether that was one too many.
+func (o *Outbox) suspect(now time.Time, topic string) bool {
+	s := o.suspects[topic]
+	if s == nil {
+		s = &suspicion{}
+		o.suspects[topic] = s
+	}
+	s.lost++
+	if s.lost < poisonous {
+		return false
+	}
+	s.lost = poisonous - 1 // next time, one is enough
+	s.until = now.Add(min(time.Minute<<min(s.times, 6), time.Hour))
+	s.times++
 	o.dropped++
 	for _, q := range []*list.List{&o.passing, &o.kept} {
 		for e := q.Front(); e != nil; {
@@ -204,32 +240,24 @@ func (o *Outbox) hold(now time.Time, topic string) {
 		}
 	}
 	delete(o.byTopic, topic)
-	s := o.held[topic]
-	s.until = now.Add(min(time.Minute<<min(s.times, 6), time.Hour))
-	s.times++
-	o.held[topic] = s
+	return true
 }
 
-// Alone reports whether the only message in flight was in flight before when a connection was lost.
-func (o *Outbox) Alone() bool {
+// Suspect reports whether what is in flight is one message for a topic that may have cost the last connection too.
+func (o *Outbox) Suspect() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.flight) == 1 && o.flight[0].lost > 0
-}
-
-// Empty reports whether nothing waits and nothing is in flight.
-func (o *Outbox) Empty() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.passing.Len()+o.kept.Len()+len(o.flight) == 0
+	return len(o.flight) == 1 && o.suspected(o.flight[0])
 }
 
 // Waiting is the number of messages that wait or are in flight.
 func (o *Outbox) Waiting() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.passing.Len() + o.kept.Len() + len(o.flight)
+	return o.waiting() + len(o.flight)
 }
+
+func (o *Outbox) waiting() int { return o.first.Len() + o.passing.Len() + o.kept.Len() }
 
 // Dropped is the number of messages that were taken or offered and will never be sent.
 func (o *Outbox) Dropped() int {

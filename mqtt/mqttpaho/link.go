@@ -1,0 +1,386 @@
+package mqttpaho
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+)
+
+// A link is one connection to the broker, and the Paho client made for it. Neither is used again: Paho's own
+// reconnecting would send what it kept in any order, and for ever what the broker does not take.
+type link struct {
+	client  paho.Client
+	conn    *conn
+	made    time.Time
+	nonce   string          // the message to ourselves
+	looped  chan struct{}   // a note that it came back
+	wake    chan struct{}   // a note that something waits to be sent
+	empty   chan struct{}   // a note that nothing waits and nothing is in flight
+	granted map[string]bool // filters; only serve looks at them
+}
+
+var errRefused = errors.New("the broker refuses us")
+
+// connect makes one attempt.
+func (s *Session) connect(ctx context.Context) (*link, error) {
+	dialing, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	nc, err := s.open(dialing)
+	if err != nil {
+		return nil, fmt.Errorf("mqttpaho: %w", err)
+	}
+	l := &link{
+		conn:    newConn(nc),
+		nonce:   rand.Text(),
+		looped:  make(chan struct{}, 1),
+		wake:    make(chan struct{}, 1),
+		empty:   make(chan struct{}, 1),
+		granted: map[string]bool{},
+	}
+	l.client = paho.NewClient(s.options(l))
+	stop := context.AfterFunc(dialing, func() { l.conn.Close() })
+	defer stop()
+	token := l.client.Connect().(*paho.ConnectToken)
+	<-token.Done() // ends: the connection is closed when the time is up
+	if err := token.Error(); err != nil {
+		l.conn.Close()
+		if l.conn.err != errNoPing {
+			err = l.conn.err // better than what Paho makes of it
+		}
+		return nil, connectError(token.ReturnCode(), err)
+	}
+	l.made = time.Now()
+	return l, nil
+}
+
+// connectError says what became of CONNECT in words that help.
+func connectError(code byte, err error) error {
+	switch code {
+	case packets.ErrRefusedBadUsernameOrPassword, packets.ErrRefusedNotAuthorised:
+		return fmt.Errorf("mqttpaho: %w: %w; check user name and password", errRefused, err)
+	case packets.ErrRefusedIDRejected, packets.ErrRefusedBadProtocolVersion:
+		return fmt.Errorf("mqttpaho: %w: %w", errRefused, err)
+	case packets.ErrRefusedServerUnavailable:
+		return fmt.Errorf("mqttpaho: the broker is not available: %w", err)
+	}
+	return fmt.Errorf("mqttpaho: no answer to CONNECT (is this the right port, and is TLS wanted there?): %w", err)
+}
+
+// options tells Paho what to do with l, and above all what to leave to us.
+func (s *Session) options(l *link) *paho.ClientOptions {
+	o := paho.NewClientOptions()
+	o.Servers = []*url.URL{s.url}
+	o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return l.conn, nil })
+	o.SetClientID(s.cfg.ClientID)
+	o.SetUsername(s.cfg.Username)
+	o.SetPassword(s.cfg.Password)
+	o.SetBinaryWill(s.cfg.Tree.State(), []byte(offline), 1, true)
+	o.SetProtocolVersion(4) // otherwise each wrong password is sent twice, the second time in MQTT 3.1
+	o.SetCleanSession(true)
+	o.SetAutoReconnect(false)
+	o.SetConnectRetry(false)
+	o.SetOrderMatters(true)
+	o.SetKeepAlive(s.cfg.KeepAlive)
+	o.SetPingTimeout(pingTimeout)
+	o.SetConnectTimeout(connectTimeout)
+	o.SetWriteTimeout(writeTimeout)
+	o.SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { s.receive(l, m) })
+	return o
+}
+
+// What is said on the state topic.
+const (
+	online  = "online"
+	offline = "offline"
+)
+
+// receive is called by Paho for each message, in order.
+func (s *Session) receive(l *link, m paho.Message) {
+	switch s.cfg.Tree.Read(m.Topic()).Kind {
+	case mqtt.KindOwn:
+	case mqtt.KindLoopback:
+		if string(m.Payload()) == l.nonce {
+			signal(l.looped)
+		}
+	default:
+		s.cfg.Handle(mqtt.Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained()})
+	}
+}
+
+// serve subscribes and proves, and again where that fails, until the connection is lost or ctx ends.
+func (s *Session) serve(ctx context.Context, l *link, p *patience) error {
+	proven, waiting := false, false // waiting: for the message to ourselves
+	defer func() {
+		if proven {
+			s.cfg.Offline()
+		}
+	}()
+	pause := proofPause
+	next := time.NewTimer(0)
+	good := time.NewTimer(stable)
+	defer next.Stop()
+	defer good.Stop()
+	for {
+		select {
+		case <-l.conn.lost:
+			return s.detach(l, p)
+		case <-ctx.Done():
+			s.leave(l)
+			l.conn.Close()
+			return s.detach(l, p)
+		case <-good.C:
+			p.good()
+			s.settled()
+		case <-l.looped:
+			waiting = false
+			next.Stop()
+			if !proven {
+				proven = true
+				s.proven(l)
+			}
+		case <-next.C:
+			if err := s.prove(ctx, l, waiting); err == nil {
+				waiting = true
+				next.Reset(proofTimeout)
+			} else if !l.ended(ctx) {
+				waiting = false
+				s.unproven(err)
+				next.Reset(pause)
+				pause = min(2*pause, proofPauseMax)
+			}
+		case done := <-s.resub:
+			if err := s.subscribe(ctx, l); err != nil && !l.ended(ctx) {
+				s.unproven(err)
+				next.Reset(pause)
+			}
+			close(done)
+		}
+	}
+}
+
+// ended reports whether l or ctx is at its end.
+func (l *link) ended(ctx context.Context) bool {
+	select {
+	case <-l.conn.lost:
+		return true
+	default:
+		return ctx.Err() != nil
+	}
+}
+
+// prove subscribes and sends a message to ourselves. late says that the one before did not come back.
+func (s *Session) prove(ctx context.Context, l *link, late bool) error {
+	if late {
+		clear(l.granted) // worth nothing
+		return fmt.Errorf("mqttpaho: the broker grants the subscriptions and delivers nothing; "+
+			"the user must be allowed to write and read %q and to read what commands are sent to", s.cfg.Tree.Loopback())
+	}
+	if err := s.subscribe(ctx, l); err != nil {
+		return err
+	}
+	if !s.outbox.AddOnce(time.Now(), mqtt.Message{Topic: s.cfg.Tree.Loopback(), Payload: []byte(l.nonce)}) {
+		return fmt.Errorf("mqttpaho: the broker closes the connection on a message to ourselves; "+
+			"the user must be allowed to write and read %q", s.cfg.Tree.Loopback())
+	}
+	signal(l.wake)
+	return nil
+}
+
+// subscribe makes the subscriptions of l what the settings say now.
+func (s *Session) subscribe(ctx context.Context, l *link) error {
+	want := s.cfg.Filters()
+	var old, missing []string
+	for f := range l.granted {
+		if !slices.Contains(want, f) {
+			old = append(old, f)
+		}
+	}
+	for _, f := range want {
+		if !l.granted[f] {
+			missing = append(missing, f)
+		}
+	}
+	const atOnce = 100 // filters in one packet, which stays below 26 kB
+	for some := range slices.Chunk(old, atOnce) {
+		if err := l.reply(ctx, l.client.Unsubscribe(some...)); err != nil {
+			return err
+		}
+		for _, f := range some {
+			delete(l.granted, f)
+		}
+	}
+	var refused []string
+	for some := range slices.Chunk(missing, atOnce) {
+		filters := map[string]byte{}
+		for _, f := range some {
+			filters[f] = 1
+		}
+		token := l.client.SubscribeMultiple(filters, nil)
+		if err := l.reply(ctx, token); err != nil {
+			return err
+		}
+		result := token.(*paho.SubscribeToken).Result()
+		for _, f := range some {
+			if qos, ok := result[f]; ok && qos <= 2 {
+				l.granted[f] = true
+			} else {
+				refused = append(refused, f)
+			}
+		}
+	}
+	if len(refused) > 0 {
+		return fmt.Errorf("mqttpaho: the broker refuses %d of %d subscriptions, the first to %q; the user must be "+
+			"allowed to read it", len(refused), len(want), refused[0])
+	}
+	return nil
+}
+
+// reply waits for the broker's answer to what gave token. A broker that gives none is left.
+func (l *link) reply(ctx context.Context, token paho.Token) error {
+	select {
+	case <-token.Done():
+		if token.Error() != nil {
+			return fmt.Errorf("mqttpaho: subscribing: %w", token.Error())
+		}
+		return nil
+	case <-l.conn.lost:
+		return fmt.Errorf("mqttpaho: subscribing: %w", l.conn.err)
+	case <-ctx.Done():
+		return fmt.Errorf("mqttpaho: subscribing: %w", context.Cause(ctx))
+	case <-time.After(replyTimeout):
+		l.conn.fail(errNoReply)
+		return fmt.Errorf("mqttpaho: subscribing: %w", errNoReply)
+	}
+}
+
+// proven says that we are online, before anything else that waits.
+func (s *Session) proven(l *link) {
+	s.mu.Lock()
+	s.status.Proven, s.status.LastError = true, ""
+	s.mu.Unlock()
+	s.outbox.AddOnce(time.Now(), mqtt.Message{Topic: s.cfg.Tree.State(), Payload: []byte(online), Retained: true})
+	signal(l.wake)
+	s.log.Info("online", "took", time.Since(l.made).Round(time.Microsecond))
+	if dropped := s.outbox.Dropped(); dropped > s.reported {
+		s.log.Warn("messages were dropped", "count", dropped-s.reported)
+		s.reported = dropped
+	}
+	s.cfg.Online()
+}
+
+// unproven remembers why there is no proof. It is logged when it is news.
+func (s *Session) unproven(err error) {
+	s.mu.Lock()
+	news := s.status.LastError != err.Error()
+	s.status.LastError = err.Error()
+	s.mu.Unlock()
+	if news {
+		s.log.Error("not online", "err", err)
+	}
+}
+
+// settled says that the connection is a good one.
+func (s *Session) settled() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.TakenOver = false
+}
+
+// An ack is an acknowledgement that is waited for.
+type ack struct {
+	place int64
+	token paho.Token
+}
+
+// send publishes what is in the outbox until l is lost. Only it publishes there, so messages stay in order.
+func (s *Session) send(l *link) {
+	acks := make(chan ack, window)
+	var collector sync.WaitGroup
+	collector.Go(func() { s.collect(l, acks) })
+	defer collector.Wait()
+	defer close(acks)
+	for {
+		place, m, ok := s.take(l)
+		if ok {
+			acks <- ack{place, l.client.Publish(m.Topic, 1, m.Retained, m.Payload)} // has room for all in flight
+			continue
+		}
+		select {
+		case <-l.wake:
+		case <-l.conn.lost:
+			return
+		}
+	}
+}
+
+// take takes the next message from the outbox, if l is still the one to send it.
+func (s *Session) take(l *link) (place int64, m mqtt.Message, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link != l {
+		return 0, mqtt.Message{}, false
+	}
+	return s.outbox.Take()
+}
+
+// collect waits for the acknowledgements. A broker gives them in the order of the messages (MQTT 3.1.1, section 4.6).
+func (s *Session) collect(l *link, acks <-chan ack) {
+	limit := time.NewTimer(ackTimeout)
+	defer limit.Stop()
+	for a := range acks {
+		limit.Reset(ackTimeout)
+		select {
+		case <-a.token.Done():
+			if err := a.token.Error(); err != nil {
+				l.conn.fail(err)
+				return
+			}
+		case <-limit.C:
+			l.conn.fail(errNoAck)
+			return
+		case <-l.conn.lost:
+			return
+		}
+		waiting, flying := s.outbox.Done(a.place)
+		switch {
+		case waiting > 0:
+			signal(l.wake)
+		case flying == 0:
+			signal(l.empty)
+		}
+	}
+}
+
+// leave sends what waits, says offline, and disconnects.
+func (s *Session) leave(l *link) {
+	flush := time.NewTimer(flushTimeout)
+	defer flush.Stop()
+	for flushing := true; flushing && s.outbox.Waiting() > 0; {
+		select {
+		case <-l.empty:
+		case <-l.conn.lost:
+			return
+		case <-flush.C:
+			flushing = false
+			s.log.Warn("not all messages were sent in time", "waiting", s.outbox.Waiting())
+		}
+	}
+	token := l.client.Publish(s.cfg.Tree.State(), 1, true, []byte(offline))
+	select {
+	case <-token.Done():
+	case <-l.conn.lost:
+	case <-time.After(leaveTimeout):
+	}
+	l.client.Disconnect(uint(leaveTimeout.Milliseconds()))
+}

@@ -1,0 +1,288 @@
+package snom
+
+import (
+	"crypto/md5"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/icholy/digest"
+)
+
+// A Scheme is a way of logging in to a phone's web page. A phone has one of them, chosen by its setting
+// http_scheme: on is digest, off is basic (Snom wiki, Can I control my snom phone remotely).
+type Scheme string
+
+// The schemes. The empty Scheme says that it is not known.
+const (
+	SchemeNone   Scheme = "none" // the phone asks for no login
+	SchemeBasic  Scheme = "basic"
+	SchemeDigest Scheme = "digest"
+)
+
+// A login answers one challenge of a phone, for as many requests as the phone takes it for. The zero
+// login says nothing: its requests carry no credentials.
+type login struct {
+	scheme    Scheme
+	realm     string
+	challenge digest.Challenge // of digest
+	session   bool             // of digest: the algorithm is MD5-sess
+	stale     string           // of digest: what the challenge said of the nonce before, in lower case
+	cnonce    string           // of digest
+	used      int              // of digest: requests it was used for
+}
+
+// authorization returns the value of the Authorization header of the next request, which must be a GET
+// for target; empty when there is none.
+//
+// The nonce count grows with each call, so that a phone that checks its order sees it rise. The client's
+// nonce stays the same as long as the phone's does: for MD5-sess that makes RFC 2617 (the first one
+// counts) and servers that look at the current one agree.
+func (l *login) authorization(username, password, target string) string {
+	switch l.scheme {
+	case SchemeBasic:
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password))
+	case SchemeDigest:
+		l.used++
+	default:
+		return ""
+	}
+	o := digest.Options{
+		Method: http.MethodGet, URI: target, Count: l.used,
+		Username: username, Password: password, Cnonce: l.cnonce,
+	}
+	if l.session {
+		secret := md5.Sum([]byte(username + ":" + l.realm + ":" + password))
+		a1 := md5.Sum([]byte(hex.EncodeToString(secret[:]) + ":" + l.challenge.Nonce + ":" + l.cnonce))
+		o.A1 = hex.EncodeToString(a1[:])
+	}
+	cred, err := digest.Digest(&l.challenge, o)
+	if err != nil {
+		return "" // cannot be: challenge.login refuses what Digest does not know
+	}
+	if l.session {
+		cred.Algorithm = "MD5-sess"
+	}
+	return formatDigest(cred)
+}
+
+// formatDigest writes credentials in the order and with the quotes of clients that work with phones
+// (Python requests and urllib, curl). Credentials.String quotes as Go does, which changes bytes that are
+// not UTF-8, and a phone compares bytes.
+func formatDigest(c *digest.Credentials) string {
+	b := make([]byte, 0, 320)
+	b = appendQuoted(append(b, "Digest username="...), c.Username)
+	b = appendQuoted(append(b, ", realm="...), c.Realm)
+	b = appendQuoted(append(b, ", nonce="...), c.Nonce)
+	b = appendQuoted(append(b, ", uri="...), c.URI)
+	b = appendQuoted(append(b, ", response="...), c.Response)
+	if c.Opaque != "" {
+		b = appendQuoted(append(b, ", opaque="...), c.Opaque)
+	}
+	if c.Algorithm != "" {
+		b = append(append(b, ", algorithm="...), c.Algorithm...)
+	}
+	if c.QOP != "" {
+		b = append(append(b, ", qop="...), c.QOP...)
+		b = fmt.Appendf(b, ", nc=%08x", c.Nc)
+		b = appendQuoted(append(b, ", cnonce="...), c.Cnonce)
+	}
+	if c.Userhash {
+		b = append(b, ", userhash=true"...)
+	}
+	return string(b)
+}
+
+// appendQuoted appends s as a quoted string of RFC 9110.
+func appendQuoted(b []byte, s string) []byte {
+	b = append(b, '"')
+	for i := range len(s) {
+		if s[i] == '"' || s[i] == '\\' {
+			b = append(b, '\\')
+		}
+		b = append(b, s[i])
+	}
+	return append(b, '"')
+}
+
+// next returns the login to try after a request with l was answered by 401. The error wraps
+// [ErrUnauthorized] and says why no login is worth a try: the phone asks for nothing that can be
+// answered, or it has just refused this very login.
+//
+// A refused digest login is worth one more try when the phone says that only its nonce was stale, or when
+// it has a new nonce and says nothing. When it says that the nonce was not stale, the password is wrong.
+func (l login) next(header http.Header) (login, error) {
+	best, err := choose(challenges(header))
+	if l.scheme == "" {
+		return best, err
+	}
+	if l.scheme != SchemeDigest || best.scheme != SchemeDigest || !best.renews(l) {
+		return login{}, l.refusal()
+	}
+	return best, nil
+}
+
+// renews reports whether l, the answer to a request with old, leaves open that the password was right.
+func (l login) renews(old login) bool {
+	if l.stale == "" {
+		return l.challenge.Nonce != old.challenge.Nonce
+	}
+	return l.stale == "true"
+}
+
+// refusal is the error of a login that the phone did not take.
+func (l login) refusal() error {
+	return fmt.Errorf("%w: HTTP 401: user name or password is not right (%s)", ErrUnauthorized, l.scheme)
+}
+
+// rank orders logins by how sure it is that a phone can do them: digest before basic, and plain MD5, the
+// only algorithm that was seen on a phone, before the others.
+func (l login) rank() int {
+	switch {
+	case l.scheme == "":
+		return 0
+	case l.scheme == SchemeBasic:
+		return 1
+	case l.session || l.challenge.Algorithm != "" && !strings.EqualFold(l.challenge.Algorithm, "MD5"):
+		return 2
+	default:
+		return 3
+	}
+}
+
+// choose returns the login that answers the best of the challenges. It is one or none: a phone is never
+// tried with both basic and digest.
+func choose(offered []challenge) (login, error) {
+	var best login
+	err := fmt.Errorf("%w: HTTP 401 without a challenge: want basic or digest", ErrUnauthorized)
+	for i, c := range offered {
+		l, lerr := c.login()
+		switch {
+		case l.rank() > best.rank():
+			best = l
+		case lerr != nil:
+			err = fmt.Errorf("%w: HTTP 401 with a digest challenge that cannot be answered: %w", ErrUnauthorized, lerr)
+		case i == 0:
+			err = fmt.Errorf("%w: HTTP 401 asks for %q: want basic or digest", ErrUnauthorized, quotable(c.scheme))
+		}
+	}
+	if best.scheme == "" {
+		return login{}, err
+	}
+	return best, nil
+}
+
+// A challenge is one challenge of a WWW-Authenticate header, as far as it could be read.
+type challenge struct {
+	scheme string            // in lower case
+	params map[string]string // names in lower case; of equal names the first
+	broken bool              // a quoted value has no end
+}
+
+// challenges reads the challenges of a reply, in order. It is tolerant, because what phones send is not
+// documented: several challenges may stand in one header, names may be in any case, values may lack
+// their quotes, commas may be missing after a quoted value or stand where nothing follows.
+func challenges(header http.Header) []challenge {
+	var list []challenge
+	for _, line := range header.Values("WWW-Authenticate") {
+		var c *challenge
+		for line = strings.TrimLeft(line, " \t,"); line != ""; line = strings.TrimLeft(line, " \t,") {
+			end := strings.IndexAny(line, " \t,=\"")
+			if end < 0 {
+				end = len(line)
+			}
+			name, rest := strings.ToLower(line[:end]), strings.TrimLeft(line[end:], " \t")
+			value, after, closed := "", rest, true
+			isParam := strings.HasPrefix(rest, "=")
+			switch {
+			case isParam:
+				value, after, closed = cutValue(strings.TrimLeft(rest[1:], " \t"))
+			case name == "": // a quoted string that is the value of nothing
+				_, after, closed = cutValue(line)
+			default:
+				list = append(list, challenge{scheme: name, params: map[string]string{}})
+				c = &list[len(list)-1]
+			}
+			line = after
+			if c == nil {
+				continue
+			}
+			c.broken = c.broken || !closed
+			if _, twice := c.params[name]; isParam && !twice {
+				c.params[name] = value
+			}
+		}
+	}
+	return list
+}
+
+// cutValue returns the value that s begins with, quoted or up to a comma, and what follows it. It is not
+// closed when the value's second quote is missing.
+func cutValue(s string) (value, after string, closed bool) {
+	if !strings.HasPrefix(s, `"`) {
+		value, after, _ = strings.Cut(s, ",")
+		return strings.TrimRight(value, " \t"), after, true
+	}
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		if s[i] == '"' {
+			return b.String(), s[i+1:], true
+		}
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String(), "", false
+}
+
+// login makes the login that answers c; the zero login when c is neither basic nor digest. The error says
+// why a digest challenge cannot be answered, so that no credentials are spent on it.
+func (c challenge) login() (login, error) {
+	switch Scheme(c.scheme) {
+	case SchemeBasic:
+		return login{scheme: SchemeBasic, realm: c.params["realm"]}, nil
+	case SchemeDigest:
+	default:
+		return login{}, nil
+	}
+	l := login{
+		scheme: SchemeDigest,
+		realm:  c.params["realm"],
+		stale:  strings.ToLower(c.params["stale"]),
+		cnonce: rand.Text(),
+		challenge: digest.Challenge{
+			Realm:     c.params["realm"],
+			Nonce:     c.params["nonce"],
+			Opaque:    c.params["opaque"],
+			Algorithm: c.params["algorithm"],
+			Userhash:  strings.EqualFold(c.params["userhash"], "true"),
+		},
+	}
+	for qop := range strings.SplitSeq(c.params["qop"], ",") {
+		if qop = strings.ToLower(strings.Trim(qop, " \t")); qop != "" {
+			l.challenge.QOP = append(l.challenge.QOP, qop)
+		}
+	}
+	if l.session = strings.EqualFold(l.challenge.Algorithm, "MD5-sess"); l.session {
+		l.challenge.Algorithm = "MD5"
+	}
+	switch {
+	case c.broken:
+		return login{}, errors.New("a quote is missing")
+	case l.challenge.Nonce == "":
+		return login{}, errors.New("it has no nonce")
+	case strings.ContainsFunc(l.realm+l.challenge.Nonce+l.challenge.Opaque, isControl):
+		return login{}, errors.New("it has control characters")
+	case !digest.CanDigest(&l.challenge):
+		return login{}, fmt.Errorf("algorithm %q with qop %q: want MD5 with auth",
+			quotable(c.params["algorithm"]), quotable(c.params["qop"]))
+	}
+	return l, nil
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7F }

@@ -1,0 +1,106 @@
+package snom
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+)
+
+// Info is what a phone tells about itself. What it did not tell is empty.
+type Info struct {
+	Model    string // "D735", "320"; where it is one of [Models], in the spelling of [Model.Name]
+	Firmware string // "10.1.184.14"
+	MAC      string // twelve hexadecimal digits in lower case
+	Auth     Scheme // how the phone wants a login; SchemeNone: it wants none
+	Realm    string // what the phone calls what the login is for
+	// RemoteControl says whether commands can work: No when the phone or its model certainly takes none.
+	// Yes is said of the model; settings that block commands cannot be seen without sending one.
+	RemoteControl Answer
+	// Advice says what to change, in whole sentences, the most important first.
+	Advice []string
+	// Certificate is the SHA-256 of the phone's certificate, as [TLSConfig] wants it; over https only. It
+	// is there even when the certificate is not trusted.
+	Certificate string
+}
+
+// Probe asks the phone what it is. It costs no failed login: it gives no user name and no password unless
+// the phone has taken them from c before, so a phone that wants a login tells little more than that. Send
+// it something first.
+//
+// It asks for info.htm and, when that does not name the model, for the first page. The error is nil when
+// the phone said what it is, that it wants a login, or that it cannot be controlled. Else it is one of
+// [Client.Send], and Info holds what was learnt all the same.
+func (c *Client) Probe(ctx context.Context) (Info, error) {
+	if err := c.begin(ctx); err != nil {
+		return Info{RemoteControl: Unknown}, err
+	}
+	defer c.end()
+	taken := c.login.scheme != ""
+	p, _, err := c.fetch(ctx, "/info.htm", false)
+	found := readInfoPage(p.body)
+	if p.status == http.StatusNotFound || err == nil && found.model == "" {
+		index, _, ierr := c.fetch(ctx, "/", false)
+		if err != nil && index.status != 0 {
+			p, err = index, ierr
+		}
+		title := readInfoPage(index.body)
+		found.model = cmp.Or(found.model, title.model)
+		found.firmware = cmp.Or(found.firmware, title.firmware)
+	}
+	model, known := FindModel(found.model)
+	if known {
+		found.model = model.Name()
+	}
+	info := Info{
+		Model:         found.model,
+		Firmware:      found.firmware,
+		MAC:           found.mac,
+		RemoteControl: cmp.Or(p.verdict.remote, model.RemoteControl()),
+	}
+	info.Auth, info.Realm = c.wantedLogin(p)
+	if leaf := cmp.Or(p.leaf, untrusted(err)); leaf != nil {
+		info.Certificate = fingerprint(leaf)
+	}
+	info.Advice = c.advice(info, p, err)
+	if p.verdict.remote == No || !taken && errors.Is(err, ErrUnauthorized) {
+		err = nil
+	}
+	return info, err
+}
+
+// wantedLogin says how the phone that answered p wants a login, and what for.
+func (c *Client) wantedLogin(p page) (Scheme, string) {
+	l := c.login
+	if p.status == http.StatusUnauthorized {
+		l, _ = choose(challenges(p.header)) // without a challenge that can be answered it is not known
+	}
+	if l.scheme == "" && p.status != 0 && p.verdict.err == nil {
+		return SchemeNone, ""
+	}
+	return l.scheme, l.realm
+}
+
+// advice says what to change on the phone or in its settings here, the most important first.
+func (c *Client) advice(info Info, p page, err error) []string {
+	answered := p.status != 0 && p.verdict.err == nil
+	rows := []struct {
+		when bool
+		say  string
+	}{
+		{p.verdict.advice != "", p.verdict.advice},
+		{untrusted(err) != nil, "Pin the phone's certificate by its SHA-256, give the CA that signed it, or switch the check off."},
+		{answered && info.RemoteControl == No, "A " + info.Model + " cannot be controlled over HTTP."},
+		{answered && info.Model == "", "The page does not name a Snom model: check that this is a Snom desk phone, and name its model in the settings."},
+		{answered && info.RemoteControl != No, "On the phone, use_hidden_tags and restrict_uri_queries must be off. That cannot be seen from here: send a harmless key and look at the phone."},
+		{info.Auth == SchemeNone, "Set http_user and http_pass on the phone: without them everybody in its network can control it."},
+		{info.Auth == SchemeBasic && c.tls == nil, "Set http_scheme to on (digest) on the phone, or use https: with basic over http everybody in between can read the password."},
+	}
+	var say []string
+	for _, r := range rows {
+		if r.when {
+			say = append(say, r.say)
+		}
+	}
+	return say
+}

@@ -1,0 +1,103 @@
+package snom
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// TLSConfig says how a [Client] makes sure that it talks to its phone when the URL says https. The zero
+// TLSConfig trusts the system's authorities, which have not signed the certificate that a phone has by
+// itself: give CA, PinSHA256 or Insecure for it.
+type TLSConfig struct {
+	// CA holds certificates in PEM. The phone's must be signed by one of them; the system's authorities
+	// are not trusted then.
+	CA []byte
+	// PinSHA256 is the SHA-256 of the phone's own certificate (DER) in hexadecimal, in either case, with
+	// or without colons. It must be that very certificate then; neither its signer nor its names and
+	// dates are looked at.
+	PinSHA256 string
+	// Insecure takes any certificate.
+	Insecure bool
+	// Legacy also offers TLS 1.0 and 1.1, and ciphers that are no longer safe. Nobody documents what old
+	// phones want; set it where nothing else works.
+	Legacy bool
+}
+
+func (t TLSConfig) config(serverName string) (*tls.Config, error) {
+	c := &tls.Config{
+		ServerName: serverName,
+		MinVersion: tls.VersionTLS12,
+		// Key shares of post-quantum groups make the first message too long for one packet, and small
+		// servers are known to read only one.
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
+		// Each request has a connection of its own. Resuming spares the phone the costly part.
+		ClientSessionCache: tls.NewLRUClientSessionCache(1),
+	}
+	if t.Legacy {
+		c.MinVersion = tls.VersionTLS10
+		for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+			c.CipherSuites = append(c.CipherSuites, s.ID)
+		}
+	}
+	if t.Insecure && (len(t.CA) > 0 || t.PinSHA256 != "") || len(t.CA) > 0 && t.PinSHA256 != "" {
+		return nil, errors.New("snom: TLS: want at most one of CA, PinSHA256 and Insecure")
+	}
+	switch {
+	case t.Insecure:
+		c.InsecureSkipVerify = true
+	case t.PinSHA256 != "":
+		pin, err := hex.DecodeString(strings.ReplaceAll(t.PinSHA256, ":", ""))
+		if err != nil || len(pin) != sha256.Size {
+			return nil, errors.New("snom: TLS: pinned certificate: want its SHA-256 in 64 hexadecimal digits")
+		}
+		c.InsecureSkipVerify = true // VerifyConnection does it, on resumed connections as well
+		c.VerifyConnection = func(s tls.ConnectionState) error {
+			if sum := sha256.Sum256(s.PeerCertificates[0].Raw); !bytes.Equal(sum[:], pin) {
+				return &tls.CertificateVerificationError{
+					UnverifiedCertificates: s.PeerCertificates,
+					Err:                    errors.New("it is not the pinned one"),
+				}
+			}
+			return nil
+		}
+	case len(t.CA) > 0:
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(t.CA) {
+			return nil, errors.New("snom: TLS: CA: want at least one certificate in PEM")
+		}
+	}
+	return c, nil
+}
+
+// handshakeError adds to the error of a handshake what would help.
+func handshakeError(err error) error {
+	if leaf := untrusted(err); leaf != nil {
+		return fmt.Errorf("%w (the SHA-256 of its certificate is %s)", err, fingerprint(leaf))
+	}
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) && string(record.RecordHeader[:4]) == "HTTP" {
+		return errors.New("it speaks plain HTTP at this port: want http:// in its URL, or another port")
+	}
+	return err
+}
+
+// untrusted returns the phone's certificate if err says that it is not trusted, else nil.
+func untrusted(err error) *x509.Certificate {
+	var v *tls.CertificateVerificationError
+	if errors.As(err, &v) && len(v.UnverifiedCertificates) > 0 {
+		return v.UnverifiedCertificates[0]
+	}
+	return nil
+}
+
+// fingerprint returns what [TLSConfig] calls PinSHA256.
+func fingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return hex.EncodeToString(sum[:])
+}

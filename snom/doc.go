@@ -19,4 +19,11 @@
 // about a key that it does not have. It has no documented way to be asked for its state: what it is doing
 // arrives by the action URLs it calls. The D8xx generation and the DECT phones of the M series cannot be
 // controlled this way at all.
+//
+// # Sources
+//
+// Rows and magic values name who documents them: "Snom wiki" followed by the page's name
+// (service.snom.com/display/wiki and wiki.snom.com; FAQ/Can_I_control_my_snom_phone_remotely is the page
+// for newer firmware), "Snom KB entry 40" (the same page for older firmware, kb.snom.com), or a public
+// repository by owner and name. Each has a [Mark] that says how much that is worth.
 package snom

@@ -1,18 +1,27 @@
 package snom
 
 import (
+	"iter"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// A KeyEvent is one press of one key. Its text form is Snom's KEYEVENT: Key[,Time[,Pause]], times in
-// milliseconds.
+// Bounds of a key sequence. They are ours: Snom gives none.
+const (
+	maxKeyEvents   = 128
+	maxKeyTime     = 60_000  // milliseconds of one hold or pause
+	maxKeySequence = 300_000 // milliseconds of all holds and pauses
+)
+
+// A KeyEvent is one press of one key. Its text form is Snom's KEYEVENT, Key[,Time[,Pause]], with times in
+// milliseconds. Source: Snom wiki FAQ/Can_I_control_my_snom_phone_remotely.
 type KeyEvent struct {
 	Key      string        // one of [Keys], such as "CANCEL" or "P1"
 	Hold     time.Duration // how long the key is held: whole milliseconds, up to a minute
 	Pause    time.Duration // how long the phone waits before the next key: whole milliseconds, up to a minute
-	HasHold  bool          // the text says how long; otherwise the phone decides
-	HasPause bool          // the text says how long; otherwise the phone decides. Needs HasHold.
+	HasHold  bool          // the hold time is given; otherwise the phone decides
+	HasPause bool          // the pause is given, which needs a hold time; otherwise the phone decides
 }
 
 // String returns the text form, such as "P1", "P1,2000" or "P1,2000,100".
@@ -25,4 +34,156 @@ func (e KeyEvent) String() string {
 		s += "," + strconv.FormatInt(e.Pause.Milliseconds(), 10)
 	}
 	return s
+}
+
+// A keySequence is the argument of a key command: events joined by semicolons, checked.
+type keySequence string
+
+func (k keySequence) text() string { return string(k) }
+
+func parseKeys(text string) (keySequence, *SyntaxError) {
+	total := 0
+	for n, pos := 1, 0; ; n++ {
+		if n > maxKeyEvents {
+			return "", fault(pos, "at most "+strconv.Itoa(maxKeyEvents)+" keys")
+		}
+		event, _, more := strings.Cut(text[pos:], ";")
+		ms, err := checkKeyEvent(event)
+		if err != nil {
+			err.Offset += pos
+			return "", err
+		}
+		if total += ms; total > maxKeySequence {
+			return "", fault(pos, "hold times and pauses of at most 300000 ms together")
+		}
+		if !more {
+			return keySequence(text), nil
+		}
+		pos += len(event) + 1
+	}
+}
+
+// checkKeyEvent checks one KEYEVENT and returns the milliseconds it takes.
+func checkKeyEvent(event string) (ms int, _ *SyntaxError) {
+	key, times, more := strings.Cut(event, ",")
+	if err := checkKeyName(key); err != nil {
+		return 0, err
+	}
+	for _, name := range []string{"hold time", "pause"} {
+		if !more {
+			return ms, nil
+		}
+		pos := len(event) - len(times)
+		var digits string
+		digits, times, more = strings.Cut(times, ",")
+		n, bad := decimal(digits, 0, maxKeyTime)
+		if bad >= 0 {
+			return 0, fault(pos+bad, "a "+name+" of 0 to 60000 ms, in digits only")
+		}
+		ms += n
+	}
+	if more {
+		return 0, fault(len(event)-len(times)-1, "a semicolon and the next key after the pause")
+	}
+	return ms, nil
+}
+
+func checkKeyName(name string) *SyntaxError {
+	if key, _ := findKey(name); key != nil {
+		return nil
+	}
+	err := fault(0, "a key name such as CANCEL, F1 or P1")
+	err.Hint = suggestKey(name)
+	return err
+}
+
+// readKeys reads the JSON form: the text, or a list of events.
+func readKeys(m *members) argument {
+	m.only("keys")
+	if s := (scanner{data: m.object["keys"]}); !s.at('[') {
+		if s.at('"') || !m.has("keys") {
+			return readOne(m, "keys", (*members).text, parseKeys)
+		}
+		m.check("keys", string(s.data), fault(0, "text in double quotes, or a list"))
+		return keySequence("")
+	}
+	var events []string
+	m.each("keys", func(item *members) {
+		item.only("key", "hold_ms", "pause_ms")
+		name, _ := item.text("key")
+		item.check("key", name, checkKeyName(name))
+		event := KeyEvent{Key: name}
+		event.Hold, event.HasHold = item.milliseconds("hold_ms")
+		event.Pause, event.HasPause = item.milliseconds("pause_ms")
+		if event.HasPause && !event.HasHold {
+			item.refuse("hold_ms", "a hold time as well: a pause can only follow one")
+		}
+		events = append(events, event.String())
+	})
+	if len(events) == 0 {
+		m.check("keys", "[]", fault(-1, "at least one key"))
+	}
+	if m.err != nil {
+		return keySequence("")
+	}
+	keys, err := parseKeys(strings.Join(events, ";"))
+	if err != nil {
+		m.refuse("keys", err.Want)
+	}
+	return keys
+}
+
+// milliseconds reads a member that is a hold time or a pause.
+func (m *members) milliseconds(name string) (time.Duration, bool) {
+	n, ok := m.whole(name, 0, maxKeyTime)
+	return time.Duration(n) * time.Millisecond, ok
+}
+
+// events takes the sequence apart.
+func (k keySequence) events() iter.Seq[KeyEvent] {
+	return func(yield func(KeyEvent) bool) {
+		for text := range strings.SplitSeq(string(k), ";") {
+			var e KeyEvent
+			var hold, pause string
+			e.Key, hold, e.HasHold = strings.Cut(text, ",")
+			hold, pause, e.HasPause = strings.Cut(hold, ",")
+			e.Hold, e.Pause = duration(hold), duration(pause)
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// duration reads checked milliseconds; none are 0.
+func duration(ms string) time.Duration {
+	n, _ := decimal(ms, 0, maxKeyTime)
+	return time.Duration(n) * time.Millisecond
+}
+
+// steps makes one request of the whole sequence. The separators go as Snom documents them, unescaped.
+func (k keySequence) steps(d Dialect) []Step {
+	var pause time.Duration
+	spelled := make([]byte, 0, len("/command.htm?key=")+len(k)+16)
+	spelled = append(spelled, "/command.htm?key="...)
+	for e := range k.events() {
+		pause += e.Hold + e.Pause
+		e.Key = d.key(e.Key)
+		if spelled[len(spelled)-1] != '=' {
+			spelled = append(spelled, ';')
+		}
+		spelled = appendEscaped(spelled, e.String(), ",")
+	}
+	return []Step{{Target: string(spelled), Pause: pause}}
+}
+
+// key spells the name of a key as the dialect does.
+func (d Dialect) key(name string) string {
+	switch {
+	case d == DialectNew && name == "F_R":
+		return "F_HOLD"
+	case d == DialectOld && name == "F_HOLD":
+		return "F_R"
+	}
+	return name
 }

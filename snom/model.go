@@ -1,6 +1,14 @@
 package snom
 
-import "errors"
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
 
 // ErrUnsupported says that a phone certainly cannot do what it was asked: its kind has no such key or
 // command, or cannot be controlled over HTTP at all.
@@ -30,77 +38,190 @@ const (
 // A Model is one kind of phone. The zero Model is a phone of which nothing is known; it takes everything
 // that is documented. Models are values and comparable.
 type Model struct {
-	name, aliases, series string
-	remote                Answer
-	keysLeast, keysMost   int
-	identities            int
-	touch                 bool
-	mark                  Mark
-	source, note          string
+	name, series string
+
+	remote Answer
+	mark   Mark
+	source string
+
+	keysLeast, keysMost, identities int
+
+	countsMark   Mark
+	countsSource string
+
+	remark string
+}
+
+//go:embed models.csv
+var modelsCSV string
+
+// modelTable is models.csv and, by upper-case name and alias, the index of each row.
+var modelTable = sync.OnceValue(func() (table struct {
+	rows   []Model
+	byName map[string]int
+}) {
+	table.byName = map[string]int{}
+	for i, r := range readTable(modelsCSV) {
+		m := Model{
+			name: r[0], series: r[2], remote: Answer(r[3]), mark: Mark(r[4]), source: r[5],
+			keysLeast: number(r[6]), keysMost: number(r[7]), identities: number(r[8]),
+			countsMark: Mark(r[9]), countsSource: r[10], remark: r[11],
+		}
+		table.rows = append(table.rows, m)
+		for _, name := range strings.Fields(m.name + " " + r[1]) {
+			table.byName[strings.ToUpper(name)] = i
+		}
+	}
+	return table
+})
+
+// number reads a number of an embedded table; an empty one is 0.
+func number(cell string) int {
+	n, err := strconv.Atoi(cell)
+	if err != nil && cell != "" {
+		panic("snom: embedded table: " + err.Error()) // the tests read every table
+	}
+	return n
 }
 
 // FindModel returns the model called name in any of the usual spellings and any case: "D735",
 // "snomD735", "snom 320", "snom-320", "320".
-func FindModel(name string) (Model, bool) { return Model{}, false }
+func FindModel(name string) (Model, bool) {
+	bare := strings.NewReplacer(" ", "", "-", "", "_", "").Replace(strings.ToUpper(name))
+	table := modelTable()
+	i, ok := table.byName[strings.TrimPrefix(bare, "SNOM")]
+	if !ok {
+		return Model{}, false
+	}
+	return table.rows[i], true
+}
 
 // Models returns all known models, in the order of models.csv.
-func Models() []Model { return nil }
+func Models() []Model { return slices.Clone(modelTable().rows) }
 
 // Name returns the model's name without "snom": "D735", "320"; empty for the zero Model.
 func (m Model) Name() string { return m.name }
 
+// String returns the name as people say it: "D735", "snom 320"; "unknown model" for the zero Model.
+func (m Model) String() string {
+	switch {
+	case m.IsZero():
+		return "unknown model"
+	case isDigit(m.name[0]):
+		return "snom " + m.name
+	}
+	return m.name
+}
+
 // IsZero reports whether nothing is known of the phone.
-func (m Model) IsZero() bool { return m == Model{} }
+func (m Model) IsZero() bool { return m.name == "" }
 
 // Series returns the family: "1xx", "2xx", "3xx", "7xx", "8xx", "D1xx", "D3xx", "D7xx", "D8xx", "M" for
 // DECT, "other"; empty for the zero Model. Beware: 8xx are the old 820, 821 and 870, not the D8xx.
 func (m Model) Series() string { return m.series }
 
-// RemoteControl says whether the model has the pages that commands are sent to.
+// RemoteControl says whether the model has the pages that commands are sent to. [Model.Mark] and
+// [Model.Source] say how that is known.
 func (m Model) RemoteControl() Answer {
-	if m.remote == "" {
+	if m.IsZero() {
 		return Unknown
 	}
 	return m.remote
 }
 
+// Mark says how well the answer of [Model.RemoteControl] is known; empty when it is [Unknown].
+func (m Model) Mark() Mark { return m.mark }
+
+// Source says who documents the answer of [Model.RemoteControl].
+func (m Model) Source() string { return m.source }
+
 // KeyCount returns how many programmable keys P1, P2, … the model has without expansion modules, by the
 // least and by the most generous source; they are equal where sources agree, and 0 where nobody says or
-// there are none.
+// there are none. [Model.CountsMark] and [Model.CountsSource] say how that is known.
 func (m Model) KeyCount() (least, most int) { return m.keysLeast, m.keysMost }
 
 // Identities returns how many SIP identities the model has, 0 if that is not known.
 func (m Model) Identities() int { return m.identities }
 
-// Touch reports whether the model has the touch screen that the touch command needs.
-func (m Model) Touch() bool { return m.touch }
+// CountsMark says how well the numbers of [Model.KeyCount] and [Model.Identities] are known.
+func (m Model) CountsMark() Mark { return m.countsMark }
 
-// Mark says how well the model's facts are known.
-func (m Model) Mark() Mark { return m.mark }
+// CountsSource says who documents the numbers of [Model.KeyCount] and [Model.Identities].
+func (m Model) CountsSource() string { return m.countsSource }
 
-// Source says who documents the model's facts.
-func (m Model) Source() string { return m.source }
+// Remark says what else is worth knowing of the model; it may be empty.
+func (m Model) Remark() string { return m.remark }
 
-// Note says what else is worth knowing of the model; it may be empty.
-func (m Model) Note() string { return m.note }
+// is reports whether m is one of the models and series in list, which are separated by spaces.
+func (m Model) is(list string) bool {
+	for name := range strings.FieldsSeq(list) {
+		if name == m.name || name == m.series {
+			return true
+		}
+	}
+	return false
+}
 
 // Check says whether the model can carry out c. The error wraps [ErrUnsupported] for what it certainly
 // cannot. Where sources are silent or disagree there is no error but a warning, one short sentence.
-func (m Model) Check(c Command) (warning string, err error) { return "", nil }
-
-// A Key is one row of the table of key names.
-type Key struct {
-	Name   string // as a phone wants it: "CANCEL"; of a numbered row the first, "P1"
-	Last   string // of a numbered row the last, "P300"; otherwise empty
-	Does   string // what pressing it does
-	Only   string // the models and series, separated by spaces, that may have it; empty: all
-	Except string // the models and series that certainly do not have it
-	Usual  string // the models and series that it is documented for, where others may have it as well
-	Old    string // what older firmware calls it, if something else
-	Mark   Mark
-	Source string
-	Note   string
+func (m Model) Check(c Command) (warning string, err error) {
+	switch {
+	case m.RemoteControl() == No:
+		return "", fmt.Errorf("%w: %s cannot be controlled over HTTP: %s", ErrUnsupported, m, m.remark)
+	case !m.IsZero() && c.verb == VerbTouch && !m.is("870"):
+		return "", fmt.Errorf("%w: only the snom 870 can be touched, not %s", ErrUnsupported, m)
+	case !m.IsZero() && m.remote == Unknown:
+		warning = "nobody documents whether " + m.String() + " can be controlled over HTTP"
+	}
+	for event := range c.KeyEvents() {
+		w, err := m.checkKey(event.Key)
+		if err != nil {
+			return "", err
+		}
+		if warning == "" {
+			warning = w
+		}
+	}
+	if warning == "" {
+		warning = m.doubt(c)
+	}
+	return warning, nil
 }
 
-// Keys returns all key names a key sequence may hold, in the order of keys.csv.
-func Keys() []Key { return nil }
+// checkKey is Check for one key.
+func (m Model) checkKey(name string) (warning string, err error) {
+	key, n := findKey(name)
+	switch {
+	case m.IsZero():
+	case key.Only != "" && !m.is(key.Only), m.is(key.Except):
+		return "", fmt.Errorf("%w: %s has no key %s (which is on %s)", ErrUnsupported, m, name, key.Where())
+	case key.Name == "P1" && m.keysMost > 0 && n > m.keysMost:
+		return fmt.Sprintf("%s is beyond the %d keys of %s, so it can only be on an expansion module", name, m.keysMost, m), nil
+	case key.Name == "P1" && m.keysMost > 0 && n > m.keysLeast:
+		return fmt.Sprintf("sources disagree whether %s has %d or %d keys, so %s may not be there", m, m.keysLeast, m.keysMost, name), nil
+	case key.Usual != "" && !m.is(key.Usual):
+		return fmt.Sprintf("%s is sure on %s only, not on %s", name, join(key.Usual), m), nil
+	}
+	if key.Mark == MarkInferred {
+		return name + " is a key of the phone, but nobody documents that it can be pressed from afar", nil
+	}
+	return "", nil
+}
+
+// doubt is Check for what is no key.
+func (m Model) doubt(c Command) (warning string) {
+	switch c.verb {
+	case VerbFixLIL:
+		if !m.IsZero() && !m.is("820 821") {
+			return "fix_lil is documented for 820 and 821 only, not for " + m.String()
+		}
+	case VerbLogoff, VerbReregister:
+		if n, bad := decimal(c.arg, 1, maxIdentity); bad < 0 && m.identities > 0 && n > m.identities {
+			return fmt.Sprintf("%s has %d identities only", m, m.identities)
+		}
+	}
+	return ""
+}
+
+// join lists the words of a table's cell for people.
+func join(list string) string { return strings.Join(strings.Fields(list), ", ") }

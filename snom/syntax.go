@@ -70,6 +70,11 @@ func fault(offset int, want string) *SyntaxError {
 	return &SyntaxError{Offset: offset, Want: want}
 }
 
+// tooLong is the fault of text longer than MaxPayload.
+func tooLong(text string) *SyntaxError {
+	return fault(MaxPayload, "at most "+strconv.Itoa(MaxPayload)+" bytes").in(text)
+}
+
 // in adds what was received, unless the error already says it.
 func (e *SyntaxError) in(received string) *SyntaxError {
 	if e.Text == "" && e.Offset >= 0 {

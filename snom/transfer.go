@@ -2,6 +2,8 @@ package snom
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -11,21 +13,117 @@ var (
 	ErrTransferUnderWay = errors.New("snom: a transfer is under way")
 )
 
+// settle is how long a phone is left alone after the key that opens a transfer, so that digits are not
+// typed into the call before it is on hold. It is ours: Snom's recipe gives no times.
+const settle = 500 * time.Millisecond
+
 // TransferKind says what a transfer command does.
 type TransferKind string
 
 // The kinds of transfer commands.
+//
+// The attended ones follow Snom's recipe (Snom KB entry 40): F_HOLD, the digits one by one, ENTER; then
+// TRANSFER. The phone's setting "Call Join on Xfer (2 calls)" must be off for it.
+//
+// The blind one, TRANSFER, the digits, ENTER, is inferred from how the keys work by hand: it was never
+// seen on a phone. The setting transfer_dialing_on_transfer must be blind for it, which is the default
+// (nethesis/tancredi snom.tmpl).
 const (
 	TransferStart    TransferKind = "start"    // hold the call and call the number, to announce it
 	TransferBlind    TransferKind = "blind"    // hand the call to the number unannounced
 	TransferComplete TransferKind = "complete" // connect the two and leave
-	TransferCancel   TransferKind = "cancel"   // give up; the call stays on hold
+	TransferCancel   TransferKind = "cancel"   // press CANCEL: give up the call to the number
 )
 
-// A TransferStep is what a transfer command asks for.
+// A TransferStep is the argument of a transfer command, one step of a [Transfer].
 type TransferStep struct {
 	Kind   TransferKind
-	Number string // who is called, of a start or a blind transfer
+	Number string // who is called, of a start or a blind transfer: digits, * and #
+}
+
+const wantTransfer = "a number of digits, * and #, or complete, or cancel"
+
+func parseTransfer(text string) (TransferStep, *SyntaxError) {
+	switch kind := TransferKind(text); kind {
+	case TransferComplete, TransferCancel:
+		return TransferStep{Kind: kind}, nil
+	}
+	return TransferStep{TransferStart, text}, checkTyped(text, wantTransfer)
+}
+
+// checkTyped checks a number that is typed on the keypad.
+func checkTyped(number, want string) *SyntaxError {
+	err := checkDigits(number, "*#", want)
+	if err != nil && err.Offset < len(number) && number[err.Offset] == '+' {
+		err.Hint = "there is no key for +: write 00, or what your line wants instead"
+	}
+	return err
+}
+
+func readTransfer(m *members) argument {
+	m.only("number", "mode", "step")
+	if m.has("step") {
+		if m.has("number") || m.has("mode") {
+			m.refuse("step", "either step, or number and mode")
+		}
+		text, _ := m.text("step")
+		step := TransferStep{Kind: TransferKind(text)}
+		if step.Kind != TransferComplete && step.Kind != TransferCancel {
+			m.check("step", text, fault(0, "complete or cancel"))
+		}
+		return step
+	}
+	const want = "a number of digits, * and #"
+	number, given := m.text("number")
+	step := TransferStep{TransferStart, number}
+	err := checkTyped(number, want)
+	if !given {
+		err = missing(want + ", or step")
+	}
+	m.check("number", number, err)
+	switch mode, given := m.text("mode"); {
+	case mode == "blind":
+		step.Kind = TransferBlind
+	case given && mode != "attended":
+		m.check("mode", mode, fault(0, "attended or blind"))
+	}
+	return step
+}
+
+func (s TransferStep) text() string {
+	switch s.Kind {
+	case TransferStart:
+		return s.Number
+	case TransferBlind:
+		return `{"number":"` + s.Number + `","mode":"blind"}`
+	}
+	return string(s.Kind)
+}
+
+// keys returns the keys that take the step.
+func (s TransferStep) keys() keySequence {
+	digits := strings.Join(strings.Split(s.Number, ""), ";")
+	switch s.Kind {
+	case TransferStart:
+		return keySequence("F_HOLD;" + digits + ";ENTER")
+	case TransferBlind:
+		return keySequence("TRANSFER;" + digits + ";ENTER")
+	case TransferComplete:
+		return "TRANSFER"
+	}
+	return "CANCEL"
+}
+
+// steps presses each key by a request of its own, as the recipe does.
+func (s TransferStep) steps(d Dialect) []Step {
+	var steps []Step
+	for event := range s.keys().events() {
+		steps = append(steps, keySequence(event.Key).steps(d)...)
+	}
+	if s.Number != "" {
+		steps[0].Pause = settle
+	}
+	return steps
 }
 
 // A Transfer is the state of the attended transfer on one phone. The zero Transfer has none under way.
@@ -44,5 +142,13 @@ func (t Transfer) UnderWay(now time.Time, timeout time.Duration) bool {
 // transfer, attended or blind, while one is under way, and [ErrNoTransfer] when s ends one while none is;
 // the state is then t unchanged.
 func (t Transfer) Next(s TransferStep, now time.Time, timeout time.Duration) (Transfer, error) {
-	return t, nil
+	switch starts, underWay := s.Number != "", t.UnderWay(now, timeout); {
+	case starts && underWay:
+		return t, fmt.Errorf("%w: complete or cancel it first", ErrTransferUnderWay)
+	case !starts && !underWay:
+		return t, fmt.Errorf("%w: transfer to a number first, then %s", ErrNoTransfer, s.Kind)
+	case s.Kind == TransferStart:
+		return Transfer{started: now}, nil
+	}
+	return Transfer{}, nil
 }

@@ -1,0 +1,95 @@
+package snom
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// defaultTone is how long a tone is held, and how long the pause after it is, when tones are sent by keys
+// and nothing else is said: 100 ms each. Source: p4irin/remote_phone_control, which sends "d,100,100".
+const defaultTone = 100 * time.Millisecond
+
+// A tones is the argument of a dtmf command.
+type tones struct {
+	digits      string
+	byKeys      bool // by the keys of the keypad, and not by key_dtmf
+	hold, pause time.Duration
+}
+
+func parseTones(text string) (tones, *SyntaxError) {
+	err := checkDigits(text, "ABCD*#", "digits 0 to 9, A to D, * and #")
+	if err != nil && err.Offset < len(text) && strings.IndexByte("abcd", text[err.Offset]) >= 0 {
+		err.Hint = "the letters are written in capitals"
+	}
+	return tones{digits: text}, err
+}
+
+func readTones(m *members) argument {
+	m.only("digits", "method", "hold_ms", "pause_ms")
+	digits, given := m.text("digits")
+	t, err := parseTones(digits)
+	if !given {
+		err = missing(err.Want)
+	}
+	m.check("digits", digits, err)
+
+	method, given := m.text("method")
+	if t.byKeys = method == "keys"; given && !t.byKeys && method != "dtmf" {
+		m.check("method", method, fault(0, "dtmf or keys"))
+	}
+	if !t.byKeys {
+		for _, name := range []string{"hold_ms", "pause_ms"} {
+			if m.has(name) {
+				m.refuse(name, `no times without "method":"keys": they would not be sent`)
+			}
+		}
+		return t
+	}
+	if i := strings.IndexAny(digits, "ABCD"); i >= 0 {
+		m.check("digits", digits, fault(i, "digits 0 to 9, * and #: there are no keys for A to D"))
+	}
+	t.hold, t.pause = defaultTone, defaultTone
+	if hold, given := m.milliseconds("hold_ms"); given {
+		t.hold = hold
+	}
+	if pause, given := m.milliseconds("pause_ms"); given {
+		t.pause = pause
+	}
+	if m.err == nil {
+		if _, err := parseKeys(string(t.keys())); err != nil {
+			m.refuse("digits", err.Want)
+		}
+	}
+	return t
+}
+
+func (t tones) text() string {
+	if !t.byKeys {
+		return t.digits
+	}
+	text := `{"digits":"` + t.digits + `","method":"keys"`
+	if t.hold != defaultTone {
+		text += `,"hold_ms":` + strconv.FormatInt(t.hold.Milliseconds(), 10)
+	}
+	if t.pause != defaultTone {
+		text += `,"pause_ms":` + strconv.FormatInt(t.pause.Milliseconds(), 10)
+	}
+	return text + "}"
+}
+
+// keys returns the tones as a key sequence.
+func (t tones) keys() keySequence {
+	events := make([]string, len(t.digits))
+	for i := range t.digits {
+		events[i] = KeyEvent{t.digits[i : i+1], t.hold, t.pause, true, true}.String()
+	}
+	return keySequence(strings.Join(events, ";"))
+}
+
+func (t tones) steps(d Dialect) []Step {
+	if t.byKeys {
+		return t.keys().steps(d)
+	}
+	return []Step{{Target: string(appendEscaped([]byte("/command.htm?key_dtmf="), t.digits, ""))}}
+}

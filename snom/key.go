@@ -1,0 +1,118 @@
+package snom
+
+import (
+	_ "embed"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A Key is one row of the table of key names.
+type Key struct {
+	Name   string // as a phone wants it: "CANCEL"; of a numbered row the first, "P1"
+	Last   string // of a numbered row the last, "P300"; otherwise empty
+	Does   string // what pressing it does
+	Only   string // the models and series, separated by spaces, that may have it; empty: all
+	Except string // the models and series that certainly do not have it
+	Usual  string // the models and series it is documented for, where others may have it as well
+	Mark   Mark
+	Source string
+	Remark string // what else is worth knowing; may be empty
+
+	prefix      string // of a numbered row: what stands before the number
+	first, last int    // of a numbered row: its bounds
+}
+
+// Where says for people which phones have the key: "all", "all but 870", "1xx, 2xx",
+// "3xx, 220, perhaps D3xx".
+func (k Key) Where() string {
+	switch {
+	case k.Except != "":
+		return "all but " + join(k.Except)
+	case k.Usual == "" && k.Only == "":
+		return "all"
+	case k.Usual == "":
+		return join(k.Only)
+	case k.Only == "":
+		return join(k.Usual) + ", perhaps others"
+	}
+	others := slices.DeleteFunc(strings.Fields(k.Only), func(name string) bool {
+		return slices.Contains(strings.Fields(k.Usual), name)
+	})
+	return join(k.Usual) + ", perhaps " + strings.Join(others, ", ")
+}
+
+//go:embed keys.csv
+var keysCSV string
+
+// keyTable is keys.csv and where its rows are: by name, and of numbered rows by what stands before the
+// number.
+var keyTable = sync.OnceValue(func() (table struct {
+	rows             []Key
+	byName, byPrefix map[string]int
+}) {
+	table.byName, table.byPrefix = map[string]int{}, map[string]int{}
+	for i, r := range readTable(keysCSV) {
+		k := Key{
+			Name: r[0], Last: r[1], Does: r[2], Only: r[3], Except: r[4], Usual: r[5],
+			Mark: Mark(r[6]), Source: r[7], Remark: r[8],
+		}
+		if k.Last == "" {
+			table.byName[k.Name] = i
+		} else {
+			k.prefix = strings.TrimRight(k.Name, "0123456789")
+			k.first, k.last = number(k.Name[len(k.prefix):]), number(k.Last[len(k.prefix):])
+			table.byPrefix[k.prefix] = i
+		}
+		table.rows = append(table.rows, k)
+	}
+	return table
+})
+
+// Keys returns all key names that a key sequence may hold, in the order of keys.csv.
+func Keys() []Key { return slices.Clone(keyTable().rows) }
+
+// findKey returns the row of a key name, and which of a numbered row it is. The row is nil when there is
+// no such key.
+func findKey(name string) (_ *Key, number int) {
+	table := keyTable()
+	if i, ok := table.byName[name]; ok {
+		return &table.rows[i], 0
+	}
+	prefix := strings.TrimRight(name, "0123456789")
+	if i, ok := table.byPrefix[prefix]; ok {
+		key := &table.rows[i]
+		if number, bad := decimal(name[len(prefix):], key.first, key.last); bad < 0 {
+			return key, number
+		}
+	}
+	return nil, 0
+}
+
+// suggestKey says what somebody may have meant who wrote name, which is no key. It is empty when nothing
+// comes to mind.
+func suggestKey(name string) string {
+	if len(name) > maxQuoted {
+		return ""
+	}
+	upper := strings.ToUpper(name)
+	if key, _ := findKey(upper); key != nil {
+		return "key names are written in capitals: " + upper
+	}
+	if len(name) > 1 && strings.Trim(name, "0123456789*#") == "" {
+		return "one key at a time: " + strings.Join(strings.Split(name, ""), ";")
+	}
+	table := keyTable()
+	if i, ok := table.byPrefix[strings.TrimRight(upper, "0123456789")]; ok {
+		return "these keys are " + table.rows[i].Name + " to " + table.rows[i].Last + ", without leading zeros"
+	}
+	for _, key := range table.rows {
+		if squeezed := squeeze(key.Name); squeezed == squeeze(upper) || squeezed == "F"+squeeze(upper) {
+			return "perhaps " + key.Name
+		}
+	}
+	return ""
+}
+
+// squeeze leaves out what is easily forgotten or written in another way.
+func squeeze(name string) string { return strings.NewReplacer("_", "", "-", "", " ", "").Replace(name) }

@@ -1,0 +1,76 @@
+package snom
+
+import (
+	"strconv"
+	"time"
+)
+
+// Bounds of the ring command. They are ours; that there are ringers 1 to 9 is Snom's (Snom KB entry 40).
+const (
+	maxRings     = 20
+	maxRingPause = 60_000 // milliseconds
+	defaultPause = 2 * time.Second
+)
+
+// A ring is the argument of a ring command.
+type ring struct {
+	ringer string // one digit, 1 to 9
+	count  int
+	pause  time.Duration // between two rings
+}
+
+func parseRing(text string) (ring, *SyntaxError) {
+	_, bad := decimal(text, 1, 9)
+	if bad >= 0 {
+		return ring{}, fault(bad, "a ringer from 1 to 9")
+	}
+	return ring{ringer: text, count: 1}, nil
+}
+
+func readRing(m *members) argument {
+	m.only("ringer", "count", "pause_ms")
+	text, given := m.word("ringer")
+	r, err := parseRing(text)
+	if !given {
+		err = missing(err.Want)
+	}
+	m.check("ringer", text, err)
+	if count, given := m.whole("count", 1, maxRings); given {
+		r.count = count
+	}
+	if r.count > 1 {
+		r.pause = defaultPause
+	}
+	if ms, given := m.whole("pause_ms", 0, maxRingPause); given {
+		r.pause = time.Duration(ms) * time.Millisecond
+		if r.count < 2 {
+			m.refuse("pause_ms", "no pause, or a count of 2 or more")
+		}
+	}
+	return r
+}
+
+func (r ring) text() string {
+	if r.count == 1 {
+		return r.ringer
+	}
+	text := `{"ringer":` + r.ringer + `,"count":` + strconv.Itoa(r.count)
+	if r.pause != defaultPause {
+		text += `,"pause_ms":` + strconv.FormatInt(r.pause.Milliseconds(), 10)
+	}
+	return text + "}"
+}
+
+// steps presses a button of the phone's page, whose caption is the value and differs between firmwares.
+func (r ring) steps(d Dialect) []Step {
+	target := "/line_login.htm?PLAY_RINGER:" + r.ringer + "=+Ringer"
+	if d == DialectOld {
+		target = "/line_login.htm?PLAY_RINGER:" + r.ringer + "=Play+Ringer"
+	}
+	steps := make([]Step, r.count)
+	for i := range steps {
+		steps[i] = Step{target, r.pause}
+	}
+	steps[r.count-1].Pause = 0
+	return steps
+}

@@ -1,0 +1,97 @@
+package snom
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The touch screen of the snom 870, and what is done on it, since firmware 8.4.34 and 8.7.2. Source: Snom
+// wiki FAQ/Can_I_control_my_snom_phone_remotely.
+const (
+	maxTouchX    = 479 // 0 is the left edge
+	maxTouchY    = 271 // 0 is the upper edge
+	touchActions = "press p release r pr"
+)
+
+// maxTouches bounds a chain of touches. It is ours: Snom gives none.
+const maxTouches = 64
+
+const wantAction = "press, p, release, r or pr"
+
+// A touches is the argument of a touch command: "X Y [action]", chained by spaces, checked.
+type touches string
+
+func (t touches) text() string { return string(t) }
+
+func (t touches) steps(Dialect) []Step {
+	return []Step{{Target: string(appendEscaped([]byte("/command.htm?touch="), string(t), ""))}}
+}
+
+func parseTouches(text string) (touches, *SyntaxError) {
+	words, pos := text, 0 // what is left, and where it begins
+	next := func() (word string, more bool) {
+		pos = len(text) - len(words)
+		word, words, more = strings.Cut(words, " ")
+		return word, more
+	}
+	for n, more := 0, true; more; n++ {
+		if n == maxTouches {
+			return "", fault(len(text)-len(words), "at most "+strconv.Itoa(maxTouches)+" touches")
+		}
+		var x, y string
+		x, more = next()
+		if _, bad := decimal(x, 0, maxTouchX); bad >= 0 {
+			return "", fault(pos+bad, "X, "+wholeFrom(0, maxTouchX)+", and Y")
+		}
+		if !more {
+			return "", fault(len(text), "a space and Y, "+wholeFrom(0, maxTouchY))
+		}
+		y, more = next()
+		if _, bad := decimal(y, 0, maxTouchY); bad >= 0 {
+			return "", fault(pos+bad, "Y, "+wholeFrom(0, maxTouchY))
+		}
+		if more && (words == "" || !isDigit(words[0])) {
+			var action string
+			action, more = next()
+			if !isAction(action) {
+				return "", fault(pos, wantAction+", or the next X")
+			}
+		}
+	}
+	return touches(text), nil
+}
+
+func isAction(word string) bool { return slices.Contains(strings.Fields(touchActions), word) }
+
+func readTouches(m *members) argument {
+	m.only("touches")
+	if !m.has("touches") {
+		m.check("touches", "", missing("a list of touches"))
+	}
+	var words []string
+	n := 0
+	m.each("touches", func(item *members) {
+		item.only("x", "y", "action")
+		x, given := item.whole("x", 0, maxTouchX)
+		if !given {
+			item.check("x", "", missing(wholeFrom(0, maxTouchX)))
+		}
+		y, given := item.whole("y", 0, maxTouchY)
+		if !given {
+			item.check("y", "", missing(wholeFrom(0, maxTouchY)))
+		}
+		words = append(words, strconv.Itoa(x), strconv.Itoa(y))
+		if action, given := item.text("action"); given {
+			if !isAction(action) {
+				item.check("action", action, fault(0, wantAction))
+			}
+			words = append(words, action)
+		}
+		n++
+	})
+	if n < 1 || n > maxTouches {
+		m.refuse("touches", "1 to "+strconv.Itoa(maxTouches)+" touches")
+	}
+	return touches(strings.Join(words, " "))
+}

@@ -1,0 +1,38 @@
+// Package snomtest is a Snom desk phone that is not there: it answers the HTTP requests a phone
+// answers, and calls the action URLs a phone calls.
+//
+// A [Phone] is an http.Handler first, so it works behind any server. [NewServer], [NewTLSServer] and
+// [NewPipe] also give it an address of its own, which is needed for what a handler alone cannot show:
+// refusing connections, serving one connection at a time, hanging up on a reused one. NewPipe is for
+// testing/synctest bubbles; the phone knows the time only through package time.
+//
+// The phone judges what it receives by reading the raw request itself and shares no code with the
+// library it is a test of. Every request it got is in [Phone.Requests], with what became of it.
+//
+// It computes and checks Basic and Digest for real, locks out after bad logins, knows the keys of its
+// model, takes time to play a key sequence, reboots, and fails in the ways listed by [FaultNames].
+// Calls are played with [Phone.Incoming], [Phone.Answer] and their neighbours, or over HTTP with
+// [ControlHandler].
+//
+// # Where this is a guess
+//
+// No text from Snom says what follows, so it may differ on a real phone: the bodies of replies; that
+// a key the phone does not have is accepted in silence; the 403 when hidden tags or restricted URI
+// queries block a request; the digest realm and the life of a nonce; that a good login ends the count
+// of bad ones, and that a reboot does; how action URLs encode what is substituted (see [Encoding]),
+// their time-out, their order, and that they are not tried again; the number of ongoing calls sent
+// with an event.
+//
+// # What is not modelled
+//
+//   - the display: no screen.bmp, and minibrowser.htm is accepted but nothing is fetched or drawn;
+//   - menus: navigation keys, soft keys and programmable keys are counted as pressed and change
+//     nothing; REDIAL dials at once, where a real phone opens its list first;
+//   - SIP, audio, conferences, call waiting, and the list of held calls that "Call Join on Xfer" opens;
+//   - expansion modules: a key above the model's own is not there;
+//   - web forms (POST of name:value lines to action.htm, line_sip.htm, index.htm), log.htm, provisioning,
+//     the maintenance login, and the meaning of settings other than those named at [Phone.Settings];
+//   - the D8xx generation beyond its web page, and the M-series beyond the answers of its base;
+//   - https and credentials in action URLs, action URLs that call the phone itself, the list of several
+//     URLs in one setting, what the phone does with the reply, and action_blacklist_url.
+package snomtest

@@ -1,6 +1,7 @@
 package snom
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/csv"
 	"encoding/json"
@@ -57,7 +58,7 @@ const (
 )
 
 // MarshalJSON writes null for a direction that is not known.
-func (d Direction) MarshalJSON() ([]byte, error) { return nullable(string(d)) }
+func (d Direction) MarshalJSON() ([]byte, error) { return readableJSON(known(string(d))) }
 
 // A Party is one side of a call. Every field may be empty: not known, null in JSON.
 type Party struct {
@@ -68,7 +69,7 @@ type Party struct {
 
 // MarshalJSON writes number, name and uri, null for what is not known.
 func (p Party) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
+	return readableJSON(struct {
 		Number *string `json:"number"`
 		Name   *string `json:"name"`
 		URI    *string `json:"uri"`
@@ -117,7 +118,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	if e.CallsKnown {
 		calls = &e.Calls
 	}
-	return json.Marshal(struct {
+	return readableJSON(struct {
 		Type      EventType         `json:"event_type"`
 		Phone     *string           `json:"phone"`
 		Direction Direction         `json:"direction"`
@@ -143,7 +144,14 @@ func known(s string) *string {
 	return &s
 }
 
-func nullable(s string) ([]byte, error) { return json.Marshal(known(s)) }
+// readableJSON is json.Marshal that leaves &, < and > as they are: display names hold them.
+func readableJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
 
 // ActionURLRow is one row of the table of action URLs.
 type ActionURLRow struct {
@@ -364,19 +372,19 @@ func readVariables(query string) said {
 	// A form would write a space as a plus. A request that writes one otherwise is no form. In
 	// URIs and numbers a plus is a plus in any case.
 	plusIsSpace := !strings.Contains(query, "%20") && !strings.Contains(query, " ")
-	var name, raw string
-	seen := map[string]bool{}
-	end := func() {
+	var name, kind string // of the value that is open
+	var start int
+	end := func(at int) {
 		if name == "" || len(s.order) == 2*maxEventExtra {
 			return
 		}
-		text := raw
+		text := query[start:max(start, at)]
 		if plusIsSpace {
-			switch variableKind(name) {
+			switch kind {
 			case "free":
 				text = spacePlus(text)
-			case "uri": // only the display name in front of one
-				if i := strings.IndexAny(text, "<%"); i > 0 && (text[i] == '<' || strings.HasPrefix(text[i:], "%3C")) {
+			case "uri": // only in a display name in front of one
+				if i := strings.Index(strings.ReplaceAll(text, "%3c", "%3C"), "%3C"); i > 0 {
 					text = spacePlus(text[:i]) + text[i:]
 				}
 			}
@@ -388,22 +396,24 @@ func readVariables(query string) said {
 		s.order = append(s.order, name)
 		s.values[name] = value
 	}
-	for i, part := range strings.Split(query, "&") {
+	seen := map[string]bool{}
+	at := 0
+	for part := range strings.SplitSeq(query, "&") {
 		// A URL pasted with the escapes of the XML it stood in has &amp; between its values.
 		n, v, ok := strings.Cut(strings.TrimPrefix(part, "amp;"), "=")
 		if n == "call_id" { // a name for $call-id that many give it
 			n = "call-id"
 		}
-		kind := variableKind(n)
-		if ok && !seen[n] && (kind != "" || isName(n) && variableKind(name) != "free") {
-			end()
-			seen[n] = true
-			name, raw = n, v
-		} else if i > 0 {
-			raw += "&" + part
+		if ok && !seen[n] {
+			if k := variableKind(n); k != "" || isName(n) && kind != "free" {
+				end(at - len("&"))
+				seen[n] = true
+				name, kind, start = n, k, at+len(part)-len(v)
+			}
 		}
+		at += len(part) + len("&")
 	}
-	end()
+	end(len(query))
 	return s
 }
 

@@ -1,0 +1,50 @@
+package bridge
+
+import "time"
+
+// How long a phone is left alone. A Snom phone counts failed logins and locks its web page after
+// more than three of them, for a minute that doubles (Snom blog, 2009-08-14). So the first refused
+// login has to be the last one for longer than anybody keeps trying: hours, not minutes. A page
+// that says "locked" cost no login of ours, so a look after two minutes is fair.
+const (
+	breakUnauthorized = 2 * time.Hour
+	breakLocked       = 2 * time.Minute
+	breakMost         = 24 * time.Hour
+)
+
+// A breaker remembers that a phone refused our login, and for how long it is left alone. It is a
+// value: the zero breaker is closed, and every change makes a new one.
+type breaker struct {
+	until    time.Time
+	failures int
+}
+
+// open reports whether the phone is to be left alone at now.
+func (b breaker) open(now time.Time) bool { return now.Before(b.until) }
+
+// trip returns the breaker after one more refusal: open, and for twice as long as the time before.
+func (b breaker) trip(now time.Time, code Code) breaker {
+	wait := breakUnauthorized
+	if code == LockedOut {
+		wait = breakLocked
+	}
+	for range b.failures {
+		if wait *= 2; wait >= breakMost {
+			wait = breakMost
+			break
+		}
+	}
+	return breaker{until: now.Add(wait), failures: b.failures + 1}
+}
+
+// after returns the breaker after a command ended with code: a refusal opens it, a proof that the
+// login is right closes it, and what says nothing about the login changes nothing.
+func (b breaker) after(now time.Time, code Code) breaker {
+	switch code {
+	case Unauthorized, LockedOut:
+		return b.trip(now, code)
+	case OK:
+		return breaker{}
+	}
+	return b
+}

@@ -1,0 +1,86 @@
+package bridge
+
+import (
+	"errors"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// Code is the outcome of one command, in words a program can switch on. The list is closed:
+// [Codes] has them all, and docs/codes.md is made from it.
+type Code string
+
+// The outcomes of a command.
+const (
+	OK           Code = "ok"            // the phone accepted it
+	Invalid      Code = "invalid"       // the payload or the command's name makes no sense
+	Unsupported  Code = "unsupported"   // this model has no such key or command
+	UnknownPhone Code = "unknown_phone" // the topic names no phone and no group of ours
+	Forbidden    Code = "forbidden"     // the settings do not allow it
+	Retained     Code = "retained"      // a retained command, which a broker would replay
+	Expired      Code = "expired"       // it waited longer than it was worth
+	Duplicate    Code = "duplicate"     // its id was taken before
+	Busy         Code = "busy"          // the phone's queue is full
+	Cancelled    Code = "cancelled"     // a hangup overtook it, or the bridge stopped
+	Unauthorized Code = "unauthorized"  // the phone refused the login
+	LockedOut    Code = "locked_out"    // the phone is left alone after a refused login
+	Refused      Code = "refused"       // the phone blocks remote control
+	Unreachable  Code = "unreachable"   // certainly not delivered
+	Timeout      Code = "timeout"       // outcome unknown
+	PhoneError   Code = "phone_error"   // the phone answered with an error
+	Internal     Code = "internal"      // a fault of the bridge
+)
+
+// CodeDoc says what a [Code] means and what to do about it.
+type CodeDoc struct {
+	Code    Code
+	Sent    string // whether the phone was touched: "yes", "no", "perhaps"
+	Meaning string
+	Advice  string
+}
+
+// Codes lists every [Code], in the order of docs/codes.md.
+func Codes() []CodeDoc {
+	return []CodeDoc{
+		{OK, "yes", "The phone accepted the command.", "What then happens, the phone's events tell. A text in `message` says what is doubtful about the command on this model."},
+		{Invalid, "no", "The payload, or the name of the command, makes no sense.", "`message` says what was wanted and where."},
+		{Unsupported, "perhaps", "This model has no such key, command or page.", "Check the phone's model in the settings. The D8xx generation has no remote control of this kind at all."},
+		{UnknownPhone, "no", "The topic names no phone and no group.", "Check the name; `bridge/info` lists all of them."},
+		{Forbidden, "no", "The settings do not allow it.", "`ALLOW` opens `reset` and `firmware`, `FIRMWARE_HOSTS` the servers of firmware, `DIAL_ALLOW` and `DIAL_DENY` rule over numbers."},
+		{Retained, "no", "The command was published with the retain flag; a broker replays those at every connection.", "Publish commands without retain, and clear the topic once: `mosquitto_pub -r -n -t <topic>`."},
+		{Expired, "no", "It waited longer than it was worth (`expires_in`, `expires_at`, or `COMMAND_TTL`).", "Send it again if it is still wanted."},
+		{Duplicate, "no", "This `id` was already taken on this phone. `first` repeats that command's result, and `ok` is the first one's.", "Give every command an `id` of its own."},
+		{Busy, "no", "The phone's queue is full.", "Send more slowly, or raise `QUEUE_LENGTH`."},
+		{Cancelled, "perhaps", "A `hangup` overtook it, or the bridge stopped, before it was done.", "`requests` says whether a part of it had been sent."},
+		{Unauthorized, "yes", "The phone refused the login.", "Correct the user name or password, then reload or restart the bridge. It does not try again by itself for hours, because a few failed logins lock the phone."},
+		{LockedOut, "perhaps", "The phone is left alone after a refused login, or says itself that it is locked.", "Correct the password, then reload or restart; a lock by the phone passes by itself."},
+		{Refused, "yes", "The phone answers, but remote control is blocked.", "Set `use_hidden_tags` and `restrict_uri_queries` to off on the phone: see docs/phone-setup.md."},
+		{Unreachable, "no", "The command was certainly not delivered: no connection.", "Is the phone on, and its address right?"},
+		{Timeout, "perhaps", "The phone took the request and did not answer properly: the command may have been carried out.", "Do not repeat blindly; nothing is repeated by the bridge."},
+		{PhoneError, "perhaps", "The phone answered with an error.", "`message` and `http_status` say which."},
+		{Internal, "perhaps", "A fault of the bridge itself.", "Please report it, with the log."},
+	}
+}
+
+// codeOf is the one place that turns a phone's error into a code.
+func codeOf(err error) Code {
+	switch {
+	case err == nil:
+		return OK
+	case errors.Is(err, snom.ErrUnauthorized):
+		return Unauthorized
+	case errors.Is(err, snom.ErrLockedOut):
+		return LockedOut
+	case errors.Is(err, snom.ErrRefused):
+		return Refused
+	case errors.Is(err, snom.ErrUnsupported):
+		return Unsupported
+	case errors.Is(err, snom.ErrUnreachable):
+		return Unreachable
+	case errors.Is(err, snom.ErrOutcomeUnknown):
+		return Timeout
+	case errors.Is(err, snom.ErrPhone):
+		return PhoneError
+	}
+	return Internal
+}

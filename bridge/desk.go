@@ -1,0 +1,201 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// An action is something the bridge itself can be asked for.
+type action struct {
+	name string
+	does string
+	want string // of its payload
+	run  func(b *Bridge, ctx context.Context, ask deskRequest) Response
+}
+
+// actions lists them, in the order of the documents.
+func actions() []action {
+	return []action{
+		{"ping", "answers at once: the bridge is alive and reads its requests", "nothing", (*Bridge).ping},
+		{"reload", "reads the phones file again; a faulty one changes nothing", "nothing", (*Bridge).reload},
+		{"probe", "asks a phone what it is, at the cost of no failed login", "the name of a phone", (*Bridge).probe},
+		{"log_level", "sets how much is logged", "debug, info, warn or error", (*Bridge).logLevel},
+	}
+}
+
+// ActionDoc says what an action does, for docs/topics.md.
+type ActionDoc struct{ Name, Does, Payload string }
+
+// Actions lists what the bridge can be asked for on bridge/request/<action>.
+func Actions() []ActionDoc {
+	var docs []ActionDoc
+	for _, a := range actions() {
+		docs = append(docs, ActionDoc{a.name, a.does, a.want})
+	}
+	return docs
+}
+
+// deskWaiting is how many requests to the bridge may wait.
+const deskWaiting = 64
+
+// A deskRequest is one request to the bridge, read.
+type deskRequest struct {
+	action   action
+	id       string
+	argument string
+	received time.Time
+}
+
+// A Response answers a request to the bridge.
+type Response struct {
+	ID      string `json:"id"`
+	Action  string `json:"action"`
+	OK      bool   `json:"ok"`
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	Data    any    `json:"data,omitempty"`
+	Time    Time   `json:"time"`
+}
+
+// response is the start of every answer to ask.
+func (ask deskRequest) response(code Code, message string) Response {
+	return Response{ID: ask.id, Action: ask.action.name, OK: code == OK, Code: code, Message: message, Time: Time{time.Now()}}
+}
+
+// ask reads a request to the bridge and hands it to the desk. It never blocks.
+func (b *Bridge) ask(name string, m mqtt.Message, now time.Time) {
+	known := actions()
+	i := slices.IndexFunc(known, func(a action) bool { return a.name == name })
+	if i < 0 {
+		var names []string
+		for _, a := range known {
+			names = append(names, a.name)
+		}
+		// Not on a response topic: that would be made from the input.
+		b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encode(Result{Command: shown(name), Code: Invalid,
+			Message: fmt.Sprintf("no such request %q: want one of %s", shown(name), strings.Join(names, ", ")), Time: Time{now}})})
+		return
+	}
+	ask := deskRequest{action: known[i], received: now}
+	if m.Retained {
+		b.logRetained(m.Topic)
+		b.respond(ask.response(Retained, "a request must not be retained: a broker replays it at every connection"))
+		return
+	}
+	if err := ask.read(m.Payload); err != nil {
+		b.respond(ask.response(Invalid, err.Error()))
+		return
+	}
+	select {
+	case b.desk <- ask:
+	default:
+		b.respond(ask.response(Busy, "too many requests wait"))
+	}
+}
+
+// read takes the payload: plain text, or a JSON object with id and, under the action's obvious
+// name, the argument.
+func (ask *deskRequest) read(payload []byte) error {
+	if len(payload) > snom.MaxPayload {
+		return fmt.Errorf("a payload of %d bytes: want at most %d", len(payload), snom.MaxPayload)
+	}
+	if !snom.IsObject(payload) {
+		ask.argument = string(payload)
+		return nil
+	}
+	object, err := snom.ParseObject(payload)
+	if err != nil {
+		return err
+	}
+	var o order
+	if err := o.envelope(object); err != nil {
+		return err
+	}
+	ask.id = o.id
+	field := map[string]string{"probe": "phone", "log_level": "level"}[ask.action.name]
+	if field != "" {
+		if ask.argument, err = text(object, field); err != nil {
+			return err
+		}
+	}
+	for name := range object {
+		return fmt.Errorf("no such member %q: want %s", shown(name), strings.TrimPrefix(field+", id", ", "))
+	}
+	return nil
+}
+
+func (b *Bridge) respond(r Response) {
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Response(r.Action), Payload: encode(r)})
+}
+
+// serveDesk answers requests to the bridge, one after the other, until ctx ends; those that still
+// wait then are answered too.
+func (b *Bridge) serveDesk(ctx context.Context) {
+	for {
+		select {
+		case ask := <-b.desk:
+			b.respond(ask.action.run(b, ctx, ask))
+		case <-ctx.Done():
+			for {
+				select {
+				case ask := <-b.desk:
+					b.respond(ask.response(Cancelled, "the bridge is stopping"))
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (b *Bridge) ping(_ context.Context, ask deskRequest) Response {
+	return ask.response(OK, "")
+}
+
+func (b *Bridge) logLevel(_ context.Context, ask deskRequest) Response {
+	var level slog.Level
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, ask.argument) {
+		return ask.response(Invalid, fmt.Sprintf("level %q: want debug, info, warn or error", shown(ask.argument)))
+	}
+	if b.cfg.Level == nil {
+		return ask.response(Forbidden, "the log level cannot be changed here")
+	}
+	if err := level.UnmarshalText([]byte(ask.argument)); err != nil {
+		return ask.response(Internal, err.Error())
+	}
+	b.cfg.Level.Set(level)
+	return ask.response(OK, "")
+}
+
+func (b *Bridge) reload(_ context.Context, ask deskRequest) Response {
+	if err := b.Reload(); err != nil {
+		return ask.response(Invalid, err.Error())
+	}
+	return ask.response(OK, "")
+}
+
+// probe asks one phone what it is.
+func (b *Bridge) probe(ctx context.Context, ask deskRequest) Response {
+	w := b.roster.Load().phones[ask.argument]
+	if w == nil {
+		return ask.response(UnknownPhone, fmt.Sprintf("no phone is called %q: want the name of a phone", shown(ask.argument)))
+	}
+	info, err := w.config().Phone.Probe(ctx)
+	if err != nil {
+		return ask.response(codeOf(err), err.Error())
+	}
+	w.update(func(n *news) {
+		n.heard(time.Now())
+		n.learn(info, nil)
+	})
+	r := ask.response(OK, strings.Join(info.Advice, "; "))
+	r.Data = info
+	return r
+}

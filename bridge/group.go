@@ -1,0 +1,62 @@
+package bridge
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A gathering collects the answers of a group's members to one command.
+type gathering struct {
+	group    string
+	members  []string // in the group's order
+	order    order
+	argument string
+	received time.Time
+
+	mu    sync.Mutex
+	codes map[string]Code
+	ok    int
+}
+
+// add notes a member's answer, and returns the summary when it was the last one.
+func (g *gathering) add(r Result) (Summary, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.codes[r.Phone] = r.Code
+	if r.OK {
+		g.ok++
+	}
+	if len(g.codes) < len(g.members) {
+		return Summary{}, false
+	}
+	return g.summary(r.Time), true
+}
+
+// summary is what the group answers. Its code is that of the first member, in the group's order,
+// that was not ok.
+func (g *gathering) summary(now Time) Summary {
+	s := Summary{
+		ID: g.order.id, Group: g.group, Command: g.order.name, Argument: g.argument,
+		OK: g.ok == len(g.members), Code: OK, Members: g.codes,
+		DurationMS: now.Sub(g.received).Milliseconds(), Time: now,
+	}
+	var not []string
+	for _, m := range g.members {
+		if c := g.codes[m]; c != OK {
+			if s.Code == OK {
+				s.Code = c
+			}
+			not = append(not, fmt.Sprintf("%s %s", m, c))
+		}
+	}
+	if len(not) > 0 {
+		const most = 10
+		if more := len(not) - most; more > 0 {
+			not = append(not[:most], fmt.Sprintf("and %d more", more))
+		}
+		s.Message = fmt.Sprintf("%d of %d ok; %s", g.ok, len(g.members), strings.Join(not, ", "))
+	}
+	return s
+}

@@ -1,0 +1,189 @@
+package bridge_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/mqtt/mqtttest"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
+)
+
+// A house is a bridge with simulated phones, in virtual time: the real client talks the real
+// HTTP to them, over pipes.
+type house struct {
+	t      *testing.T
+	tree   mqtt.Tree
+	bridge *bridge.Bridge
+	out    *mqtttest.Recorder
+	phones map[string]*snomtest.Phone
+	dials  map[string]func(context.Context, string, string) (net.Conn, error)
+	log    *strings.Builder
+	stop   func() // ends the bridge and waits for that
+}
+
+// A resident is one phone of a house: what it is, and what the bridge is told of it.
+type resident struct {
+	phone snomtest.Config
+	user  string // empty: the phone's own
+	pass  string
+	set   func(*bridge.PhoneConfig)
+}
+
+// inHouse runs f in a house in virtual time.
+func inHouse(t *testing.T, cfg bridge.Config, residents []resident, f func(h *house)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, cfg, residents)
+		f(h)
+		h.stop()
+		synctest.Wait()
+	})
+}
+
+func newHouse(t *testing.T, cfg bridge.Config, residents []resident) *house {
+	t.Helper()
+	h := &house{t: t, out: &mqtttest.Recorder{}, phones: map[string]*snomtest.Phone{}, dials: map[string]func(context.Context, string, string) (net.Conn, error){}, log: &strings.Builder{}}
+	tree, err := mqtt.NewTree("snom", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.tree, cfg.Tree = tree, tree
+	if cfg.Publish == nil {
+		cfg.Publish = h.out
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	if cfg.Rules.TTL == 0 {
+		cfg.Rules.TTL = 30 * time.Second
+	}
+	var roster bridge.Roster
+	for _, r := range residents {
+		roster.Phones = append(roster.Phones, h.moveIn(r))
+	}
+	roster.Groups = map[string][]string{}
+	h.bridge = bridge.New(cfg, roster)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- h.bridge.Run(ctx) }()
+	h.stop = func() {
+		cancel()
+		if done == nil {
+			return
+		}
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+		done = nil
+	}
+	t.Cleanup(h.stop)
+	synctest.Wait()
+	h.out.Take() // what the first look found
+	return h
+}
+
+// moveIn makes a phone and its entry in the roster.
+func (h *house) moveIn(r resident) bridge.PhoneConfig {
+	h.t.Helper()
+	phone, dial := snomtest.NewPipe(h.t, r.phone)
+	h.phones[r.phone.Name], h.dials[r.phone.Name] = phone, dial
+	return h.entry(r, dial)
+}
+
+// entry is the roster's entry of a phone that dial reaches.
+func (h *house) entry(r resident, dial func(context.Context, string, string) (net.Conn, error)) bridge.PhoneConfig {
+	h.t.Helper()
+	user, pass := r.user, r.pass
+	if user == "" {
+		user, pass = r.phone.Username, r.phone.Password
+	}
+	client, err := snom.NewClient(snom.ClientConfig{URL: "http://" + r.phone.Name + ".invalid", Username: user, Password: pass, Dial: dial})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	model, _ := snom.FindModel(r.phone.Model)
+	p := bridge.PhoneConfig{Model: model, Name: r.phone.Name, Phone: client, Same: user + pass, Login: user + pass}
+	if r.set != nil {
+		r.set(&p)
+	}
+	return p
+}
+
+// say publishes a command to the bridge.
+func (h *house) say(topic, payload string) {
+	h.bridge.Handle(mqtt.Message{Topic: topic, Payload: []byte(payload)})
+}
+
+// results takes what was published since the last call, and returns the results among it.
+func (h *house) results() []bridge.Result {
+	h.t.Helper()
+	synctest.Wait()
+	return h.resultsOf(h.out.Take())
+}
+
+func (h *house) resultsOf(messages []mqtt.Message) (all []bridge.Result) {
+	h.t.Helper()
+	for _, m := range messages {
+		if !strings.HasSuffix(m.Topic, "/result") {
+			continue
+		}
+		if m.Retained {
+			h.t.Errorf("%s is retained", m.Topic)
+		}
+		var r bridge.Result
+		if err := json.Unmarshal(m.Payload, &r); err != nil {
+			h.t.Fatalf("%s: %s: %v", m.Topic, m.Payload, err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// result says a command, lets d pass, and returns the one result there must be.
+func (h *house) result(topic, payload string, d time.Duration) bridge.Result {
+	h.t.Helper()
+	h.say(topic, payload)
+	time.Sleep(d)
+	all := h.results()
+	if len(all) != 1 {
+		h.t.Fatalf("%s %q: %d results, want 1: %+v", topic, payload, len(all), all)
+	}
+	return all[0]
+}
+
+// codes are the codes of results, by id or, without one, by argument.
+func codes(results []bridge.Result) map[string]bridge.Code {
+	m := map[string]bridge.Code{}
+	for _, r := range results {
+		key := r.ID
+		if key == "" {
+			key = r.Argument
+		}
+		m[key] = r.Code
+	}
+	return m
+}
+
+// pressed are the targets of the command requests that a phone carried out.
+func (h *house) pressed(name string) (targets []string) {
+	for _, r := range h.phones[name].Requests() {
+		if r.Executed {
+			targets = append(targets, r.Target)
+		}
+	}
+	return targets
+}
+
+// one is a house with one phone that wants a digest login.
+func one() []resident {
+	return []resident{{phone: snomtest.Config{Name: "desk", Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "right"}}}
+}

@@ -1,0 +1,399 @@
+package bridge_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
+)
+
+func TestLaw1EveryCommandIsAnsweredOnce(t *testing.T) {
+	t.Parallel()
+	inHouse(t, bridge.Config{QueueLength: 2}, one(), func(h *house) {
+		release := h.phones["desk"].Hold()
+		h.say("snom/desk/key", `{"id":"runs","keys":"P1"}`)
+		synctest.Wait()
+		h.say("snom/desk/key", `{"id":"waits too long","keys":"P2","expires_in":1}`)
+		h.say("snom/desk/key", `{"id":"waits","keys":"P3"}`)
+		h.say("snom/desk/key", `{"id":"too many","keys":"P4"}`)
+		h.say("snom/desk/key", `{"id":"no key","keys":"NOKEY"}`)
+		h.say("snom/desk/reset", `{"id":"gated","confirm":"desk"}`)
+		h.say("snom/desk/touch", `{"id":"no touch","touches":[{"x":1,"y":2}]}`)
+		h.say("snom/nobody/key", `{"id":"nobody","keys":"P1"}`)
+		h.bridge.Handle(mqtt.Message{Topic: "snom/desk/key", Payload: []byte(`{"id":"kept","keys":"P1"}`), Retained: true})
+		h.say("snom/desk/key", `{"id":"runs","keys":"P1"}`)
+		time.Sleep(2 * time.Second)
+		release()
+		synctest.Wait()
+		h.say("snom/desk/key", `{"id":"last","keys":"P5,9000"}`)
+		h.say("snom/desk/key", `{"id":"too late","keys":"P6"}`)
+		synctest.Wait()
+		h.stop()
+		h.say("snom/desk/key", `{"id":"after the end","keys":"P6"}`)
+		got := h.results()
+		slices.SortFunc(got, func(a, b bridge.Result) int { return strings.Compare(a.ID+string(a.Code), b.ID+string(b.Code)) })
+		want := []string{
+			"after the end cancelled", "gated forbidden", "kept retained", "last ok", "no key invalid", "no touch unsupported",
+			"nobody unknown_phone", "runs duplicate", "runs ok", "too late cancelled", "too many busy", "waits ok", "waits too long expired",
+		}
+		var have []string
+		for _, r := range got {
+			have = append(have, r.ID+" "+string(r.Code))
+		}
+		if !slices.Equal(have, want) {
+			t.Errorf("answers:\n%s\nwant:\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}
+
+func TestLaw2ACommandRunsAtMostOnce(t *testing.T) {
+	t.Parallel()
+	faults := map[snomtest.Fault]bridge.Code{ // of a phone that may have carried the command out
+		"hang": bridge.Timeout, "cut": bridge.Timeout, "reset-after": bridge.Timeout, "empty-reply": bridge.Timeout,
+	}
+	for fault, code := range faults {
+		t.Run(string(fault), func(t *testing.T) {
+			t.Parallel()
+			inHouse(t, bridge.Config{}, one(), func(h *house) {
+				phone := h.phones["desk"]
+				if r := h.result("snom/desk/key", "P1", time.Second); r.Code != bridge.OK {
+					t.Fatalf("warm-up: %+v", r)
+				}
+				before := len(phone.Requests())
+				phone.SetFault(fault)
+				r := h.result("snom/desk/key", `{"id":"once","keys":"P2"}`, 20*time.Second)
+				if r.Code != code || r.OK {
+					t.Errorf("result %+v, want %s", r, code)
+				}
+				phone.SetFault("")
+				again := h.result("snom/desk/key", `{"id":"once","keys":"P2"}`, 20*time.Second)
+				if again.Code != bridge.Duplicate || again.OK || again.First == nil || again.First.Code != code {
+					t.Errorf("the same id again: %+v, want duplicate with the first result", again)
+				}
+				time.Sleep(time.Hour)
+				sent := 0
+				for _, q := range phone.Requests()[before:] {
+					if strings.Contains(q.Target, "P2") {
+						sent++
+					}
+				}
+				if sent > 1 {
+					t.Errorf("the phone saw the command %d times, want at most once", sent)
+				}
+			})
+		})
+	}
+}
+
+func TestLaw3ACommandRunsNowOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	inHouse(t, bridge.Config{}, one(), func(h *house) {
+		h.bridge.Handle(mqtt.Message{Topic: "snom/desk/dial", Payload: []byte("123"), Retained: true})
+		if got := h.results(); len(got) != 1 || got[0].Code != bridge.Retained {
+			t.Errorf("retained: %+v", got)
+		}
+		past := time.Now().Add(-time.Second).Format(time.RFC3339)
+		if r := h.result("snom/desk/dial", `{"number":"123","expires_at":"`+past+`"}`, 0); r.Code != bridge.Expired {
+			t.Errorf("expires_at in the past: %+v", r)
+		}
+		h.say("snom/desk/key", "P1,40000") // plays for 40 s
+		h.say("snom/desk/key", `{"id":"default","keys":"P2"}`)
+		h.say("snom/desk/key", `{"id":"short","keys":"P3","expires_in":0.5}`)
+		h.say("snom/desk/key", `{"id":"long","keys":"P4","expires_in":60}`)
+		time.Sleep(time.Second)
+		if got := codes(h.results()); got["short"] != bridge.Expired || len(got) != 2 {
+			t.Errorf("after 1 s: %v, want short expired, and P1 done", got)
+		}
+		time.Sleep(30 * time.Second)
+		if got := codes(h.results()); got["default"] != bridge.Expired || len(got) != 1 {
+			t.Errorf("after 31 s: %v, want default expired", got)
+		}
+		time.Sleep(10 * time.Second)
+		if got := codes(h.results()); got["long"] != bridge.OK || len(got) != 1 {
+			t.Errorf("after 41 s: %v, want long ok", got)
+		}
+		want := []string{"/command.htm?key=P1,40000", "/command.htm?key=P4"}
+		if got := h.pressed("desk"); !slices.Equal(got, want) {
+			t.Errorf("the phone did %q, want %q", got, want)
+		}
+	})
+}
+
+func TestLaw4OnePhoneOneCommandAtATimeInOrder(t *testing.T) {
+	t.Parallel()
+	cfg := snomtest.Config{Model: "D735", Latency: 300 * time.Millisecond, OneConnection: true}
+	a, b := cfg, cfg
+	a.Name, b.Name, b.Latency = "slow", "fast", 0
+	inHouse(t, bridge.Config{Gap: 100 * time.Millisecond}, []resident{{phone: a}, {phone: b}}, func(h *house) {
+		time.Sleep(5 * time.Second)
+		h.out.Take()
+		for i := range 10 {
+			h.say("snom/slow/key", fmt.Sprintf("P%d", i+1))
+		}
+		start := time.Now()
+		if r := h.result("snom/fast/key", "P1", 0); r.Code != bridge.OK || r.DurationMS != 0 {
+			t.Errorf("the fast phone: %+v, want ok at once", r)
+		}
+		time.Sleep(10*300*time.Millisecond + 9*100*time.Millisecond - time.Since(start))
+		for i, r := range h.results() {
+			if want := fmt.Sprintf("P%d", i+1); r.Argument != want || r.Code != bridge.OK {
+				t.Errorf("result %d: %+v, want %s ok", i, r, want)
+			}
+		}
+		if got := len(h.pressed("slow")); got != 10 {
+			t.Errorf("the slow phone did %d commands in its time, want 10", got)
+		}
+	})
+}
+
+func TestLaw4AKeySequenceIsPlayedOutFirst(t *testing.T) {
+	t.Parallel()
+	inHouse(t, bridge.Config{Gap: 100 * time.Millisecond}, one(), func(h *house) {
+		h.say("snom/desk/key", "OFFHOOK,100,400;1,200,300")
+		h.say("snom/desk/key", "P1")
+		time.Sleep(1099 * time.Millisecond)
+		if got := h.results(); len(got) != 1 {
+			t.Fatalf("while the keys are played: %+v, want one result", got)
+		}
+		time.Sleep(time.Second)
+		got := h.results()
+		if len(got) != 1 || got[0].QueuedMS < 1000 {
+			t.Errorf("after the keys were played: %+v, want one result that waited for a second", got)
+		}
+	})
+}
+
+func TestLaw4AHangupOvertakes(t *testing.T) {
+	t.Parallel()
+	inHouse(t, bridge.Config{Gap: 100 * time.Millisecond}, one(), func(h *house) {
+		h.say("snom/desk/key", "1,10000")
+		for _, k := range []string{"2", "3"} {
+			h.say("snom/desk/key", k)
+		}
+		time.Sleep(200 * time.Millisecond)
+		h.say("snom/desk/hangup", "")
+		h.say("snom/desk/key", "4")
+		time.Sleep(300 * time.Millisecond)
+		var got []string
+		for _, r := range h.results() {
+			got = append(got, r.Command+" "+r.Argument+" "+string(r.Code))
+		}
+		want := []string{"key 1,10000 ok", "key 2 cancelled", "key 3 cancelled", "hangup all ok", "key 4 ok"}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got := h.pressed("desk"); !slices.Equal(got, []string{"/command.htm?key=1,10000", "/command.htm?RELEASE_ALL_CALLS", "/command.htm?key=4"}) {
+			t.Errorf("the phone did %q", got)
+		}
+	})
+}
+
+func TestLaw4AHangupEndsARing(t *testing.T) {
+	t.Parallel()
+	inHouse(t, bridge.Config{}, one(), func(h *house) {
+		h.say("snom/desk/ring", `{"ringer":2,"count":20,"pause_ms":3000}`)
+		time.Sleep(7 * time.Second)
+		h.say("snom/desk/hangup", "current")
+		time.Sleep(time.Second)
+		got := h.results()
+		if len(got) != 2 || got[0].Code != bridge.Cancelled || got[0].Requests < 3 || got[1].Code != bridge.OK {
+			t.Errorf("got %+v, want the ring cancelled after three requests, and the hangup done", got)
+		}
+	})
+}
+
+func TestLaw5AWrongPasswordCostsOneLogin(t *testing.T) {
+	t.Parallel()
+	for _, auth := range []snomtest.Auth{snomtest.AuthBasic, snomtest.AuthDigest, "digest-noqop"} {
+		t.Run(string(auth), func(t *testing.T) {
+			t.Parallel()
+			r := resident{phone: snomtest.Config{Name: "desk", Auth: auth, Username: "admin", Password: "right"}, user: "admin", pass: "wrong"}
+			inHouse(t, bridge.Config{}, []resident{r}, func(h *house) {
+				end := time.Now().Add(time.Hour)
+				first := h.result("snom/desk/key", "P1", time.Second)
+				if first.Code != bridge.Unauthorized {
+					t.Errorf("the first command: %+v, want unauthorized", first)
+				}
+				for i := 0; time.Now().Before(end); i++ {
+					h.say("snom/desk/key", "P1")
+					h.say("snom/desk/hangup", "")
+					h.say("snom/bridge/request/probe", "desk")
+					h.say("snom/bridge/request/reload", "")
+					h.say("snom/desk/dial", fmt.Sprint(i))
+					time.Sleep(10 * time.Second)
+				}
+				for _, r := range h.results() {
+					if r.Code != bridge.LockedOut && r.Code != bridge.Cancelled {
+						t.Fatalf("while the phone is left alone: %+v, want locked_out", r)
+					}
+				}
+				if n := h.phones["desk"].FailedLogins(); n != 1 {
+					t.Errorf("%d failed logins in an hour, want 1", n)
+				}
+			})
+		})
+	}
+}
+
+func TestLaw5ANewPasswordIsTried(t *testing.T) {
+	t.Parallel()
+	r := resident{phone: snomtest.Config{Name: "desk", Auth: snomtest.AuthBasic, Username: "admin", Password: "right"}, user: "admin", pass: "wrong"}
+	var next bridge.Roster
+	cfg := bridge.Config{Reload: func() (bridge.Roster, error) { return next, nil }}
+	inHouse(t, cfg, []resident{r}, func(h *house) {
+		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.Unauthorized {
+			t.Fatalf("with the wrong password: %+v", got)
+		}
+		r.pass = "right"
+		phone, dial := snomtest.NewPipe(h.t, r.phone)
+		h.phones["desk"] = phone
+		next.Phones = []bridge.PhoneConfig{h.entry(r, dial)}
+		if err := h.bridge.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.OK {
+			t.Errorf("with the right password: %+v, want ok", got)
+		}
+	})
+}
+
+func TestLaw5APhoneThatIsLockedIsLeftAloneForAWhile(t *testing.T) {
+	t.Parallel()
+	inHouse(t, bridge.Config{}, one(), func(h *house) {
+		stranger, err := snom.NewClient(snom.ClientConfig{URL: "http://desk.invalid", Username: "admin", Password: "guess", Dial: h.dials["desk"]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			if _, err := stranger.Send(h.t.Context(), snom.Step{Target: "/command.htm?key=1"}); err == nil {
+				t.Fatal("a guessed password was right")
+			}
+		}
+		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.LockedOut {
+			t.Errorf("a locked phone: %+v, want locked_out", got)
+		}
+		before := len(h.phones["desk"].Requests())
+		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.LockedOut || got.Requests != 0 {
+			t.Errorf("at once again: %+v, want locked_out without a request", got)
+		}
+		if n := len(h.phones["desk"].Requests()); n != before {
+			t.Errorf("the phone saw %d requests, want none", n-before)
+		}
+		time.Sleep(3 * time.Minute)
+		h.out.Take()
+		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.OK {
+			t.Errorf("after three minutes: %+v, want ok", got)
+		}
+	})
+}
+
+func TestLaw6TheTruthIsRepublished(t *testing.T) {
+	t.Parallel()
+	inHouse(t, bridge.Config{Version: "1.2.3"}, one(), func(h *house) {
+		h.result("snom/desk/key", "P1", 10*time.Second)
+		h.out.Take()
+		h.bridge.Republish()
+		synctest.Wait()
+		var topics []string
+		for _, m := range h.out.Take() {
+			topics = append(topics, m.Topic)
+			if !m.Retained {
+				t.Errorf("%s is not retained", m.Topic)
+			}
+			switch m.Topic {
+			case "snom/desk/availability":
+				if string(m.Payload) != "online" {
+					t.Errorf("availability %q, want online", m.Payload)
+				}
+			case "snom/desk/status":
+				var s map[string]any
+				if err := json.Unmarshal(m.Payload, &s); err != nil {
+					t.Fatal(err)
+				}
+				if s["model"] != "D735" || s["reachable"] != true || s["last_result"].(map[string]any)["code"] != "ok" {
+					t.Errorf("status %s", m.Payload)
+				}
+			case "snom/bridge/info":
+				if !strings.Contains(string(m.Payload), `"version":"1.2.3"`) || !strings.Contains(string(m.Payload), `"groups":{"all":["desk"]}`) {
+					t.Errorf("info %s", m.Payload)
+				}
+			}
+		}
+		if want := []string{"snom/bridge/info", "snom/desk/availability", "snom/desk/status"}; !slices.Equal(topics, want) {
+			t.Errorf("republished %q, want %q", topics, want)
+		}
+	})
+}
+
+func TestLaw7NothingSecretLeaves(t *testing.T) {
+	t.Parallel()
+	const canary = "4711"
+	r := one()
+	r[0].user, r[0].pass = "admin", "pass"+canary
+	r[0].set = func(p *bridge.PhoneConfig) { p.Mask = map[snom.Verb]bool{snom.VerbDTMF: true} }
+	inHouse(t, bridge.Config{}, r, func(h *house) {
+		var all []mqtt.Message
+		for _, say := range [][2]string{
+			{"snom/desk/dtmf", canary + "#"},
+			{"snom/desk/dtmf", `{"id":"x","digits":"` + canary + `"}`},
+			{"snom/desk/dtmf", canary + "x"},
+			{"snom/desk/dtmf", `{"digits":"` + canary + `","what":1}`},
+			{"snom/desk/command", `{"command":"dtmf","digits":"` + canary + `"}`},
+			{"snom/desk/command", `{"command":"dtfm","digits":"` + canary + `"}`},
+			{"snom/desk/command", canary},
+			{"snom/all/dtmf", canary},
+			{"snom/nobody/dtmf", canary},
+		} {
+			h.say(say[0], say[1])
+			time.Sleep(time.Second)
+			synctest.Wait()
+			all = append(all, h.out.Take()...)
+		}
+		if got := len(h.resultsOf(all)); got != 10 {
+			t.Errorf("%d results, want 10 (one of them a summary)", got)
+		}
+		for _, m := range all {
+			if strings.Contains(string(m.Payload), canary) {
+				t.Errorf("%s: %s", m.Topic, m.Payload)
+			}
+		}
+		if strings.Contains(h.log.String(), canary) {
+			t.Errorf("the log has it:\n%s", h.log)
+		}
+	})
+}
+
+func TestLaw9NothingSentCanWedge(t *testing.T) {
+	t.Parallel()
+	inHouse(t, bridge.Config{}, one(), func(h *house) {
+		for _, topic := range []string{"", "/", "snom", "snom/", "snom//", "snom/+/key", "snom/#", "snom/desk/\x00", "snom/Küche/key",
+			"snom/desk/" + strings.Repeat("x", 70000), "snom/" + strings.Repeat("y", 70000) + "/key", "snom/desk/key/set", "$SYS/x",
+			"snom/bridge/key", "snom/bridge/request/" + strings.Repeat("z", 5000), "snom/bridge/request/fly", "snom/desk/result"} {
+			h.say(topic, strings.Repeat("{", 1<<20))
+			h.say(topic, "\xff\xfe\x00")
+		}
+		synctest.Wait()
+		for _, m := range h.out.Take() {
+			if err := m.Check(); err != nil {
+				t.Errorf("published what no broker takes: %v", err)
+			}
+			if m.Topic != "snom/bridge/result" && m.Topic != "snom/desk/result" {
+				t.Errorf("published on %q, a topic made from input", m.Topic)
+			}
+			if len(m.Payload) > 2000 {
+				t.Errorf("a refusal of %d bytes: %.100s", len(m.Payload), m.Payload)
+			}
+		}
+		if r := h.result("snom/desk/key", "P1", time.Second); r.Code != bridge.OK {
+			t.Errorf("afterwards: %+v, want ok", r)
+		}
+	})
+}

@@ -1,0 +1,249 @@
+package bridge
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// The limits of the envelope.
+const (
+	maxID     = 64             // characters of an id
+	maxExpiry = 24 * time.Hour // of expires_in
+	minExpiry = time.Millisecond
+)
+
+// Rules are the limits that hold for every phone.
+type Rules struct {
+	TTL           time.Duration  // how long a command without an expiry of its own may wait
+	DialAllow     *regexp.Regexp // numbers that may be called; nil: all
+	DialDeny      *regexp.Regexp // numbers that may not; nil: none
+	FirmwareHosts []string       // hosts a firmware URL may name
+}
+
+// An order is a message's payload read: the envelope, and the command if it makes sense.
+type order struct {
+	id      string
+	in      time.Duration // expires_in; 0: not given
+	at      time.Time     // expires_at; zero: not given
+	name    string        // the command's name
+	command snom.Command  // zero when fault is not nil
+	raw     string        // the payload, bounded, for a result about a fault
+	fault   error         // what made no sense
+}
+
+// decode reads a payload for the command called name, which is "command" where the payload itself
+// says which. What can be read of an order is there even when another part of it is at fault, so
+// that the answer carries the id.
+func decode(name string, payload []byte) order {
+	o := order{name: shown(name)}
+	if len(payload) > snom.MaxPayload {
+		o.fault = fmt.Errorf("a payload of %d bytes: want at most %d", len(payload), snom.MaxPayload)
+		return o
+	}
+	o.raw = shown(string(payload))
+	if !snom.IsObject(payload) {
+		if name == "command" {
+			o.fault = errors.New(`want a JSON object that names its command: {"command":"key","keys":"P1"}`)
+			return o
+		}
+		o.fault = o.read(name, func(v snom.Verb) (snom.Command, error) { return snom.ParsePayload(v, payload) })
+		return o
+	}
+	object, err := snom.ParseObject(payload)
+	if err != nil {
+		o.fault = err
+		return o
+	}
+	o.fault = o.envelope(object)
+	if name == "command" {
+		var err error
+		if name, err = text(object, "command"); err != nil || name == "" {
+			o.fault = errors.Join(o.fault, fmt.Errorf("command: want one of %s", verbList()))
+			return o
+		}
+		o.name = shown(name)
+	}
+	o.fault = errors.Join(o.fault, o.read(name, func(v snom.Verb) (snom.Command, error) { return v.Command(object) }))
+	return o
+}
+
+// read makes the command called name with parse.
+func (o *order) read(name string, parse func(snom.Verb) (snom.Command, error)) error {
+	v := snom.Verb(name)
+	if !v.Valid() {
+		return fmt.Errorf("no such command %q: want one of %s", o.name, verbList())
+	}
+	c, err := parse(v)
+	if err != nil {
+		return err
+	}
+	o.command = c
+	return nil
+}
+
+// envelope takes id and expiry out of object.
+func (o *order) envelope(object snom.Object) error {
+	var errs []error
+	id, err := text(object, "id")
+	switch {
+	case err != nil:
+		errs = append(errs, err)
+	case utf8.RuneCountInString(id) > maxID:
+		errs = append(errs, fmt.Errorf("id: want at most %d characters", maxID))
+	case strings.ContainsFunc(id, unicode.IsControl):
+		errs = append(errs, errors.New("id: want no control characters"))
+	default:
+		o.id = id
+	}
+	if raw, ok := object.Take("expires_in"); ok {
+		var seconds float64
+		err := json.Unmarshal(raw, &seconds)
+		// Compared before it becomes a Duration, which would overflow.
+		if err != nil || string(raw) == "null" || seconds < minExpiry.Seconds() || seconds > maxExpiry.Seconds() {
+			errs = append(errs, fmt.Errorf("expires_in: want a number of seconds, %g to %g", minExpiry.Seconds(), maxExpiry.Seconds()))
+		} else {
+			o.in = time.Duration(seconds * float64(time.Second))
+		}
+	}
+	if at, err := text(object, "expires_at"); err != nil {
+		errs = append(errs, err)
+	} else if at != "" {
+		o.at, err = time.Parse(time.RFC3339, at)
+		if err != nil {
+			errs = append(errs, errors.New("expires_at: want a moment like 2026-11-22T10:00:00Z (RFC 3339)"))
+		} else if o.in != 0 {
+			errs = append(errs, errors.New("want expires_in or expires_at, not both"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// text takes a member out of object that must be text. One that is not there is empty; one that
+// is there must not be.
+func text(object snom.Object, name string) (string, error) {
+	raw, ok := object.Take(name)
+	if !ok {
+		return "", nil
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil || s == "" {
+		return "", fmt.Errorf("%s: want text in quotes", name)
+	}
+	return s, nil
+}
+
+// expiry is when o is worth nothing any more.
+func (o order) expiry(now time.Time, ttl time.Duration) time.Time {
+	switch {
+	case !o.at.IsZero():
+		return o.at
+	case o.in != 0:
+		return now.Add(o.in)
+	}
+	return now.Add(ttl)
+}
+
+func verbList() string {
+	var b strings.Builder
+	for i, v := range snom.Verbs() {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(v))
+	}
+	return b.String()
+}
+
+// plan is what becomes of an order for one phone: the request for its worker, or a refusal. It
+// does no I/O and looks at no clock.
+func (p PhoneConfig) plan(o order, model snom.Model, rules Rules, retained bool, now time.Time) (request, *Result) {
+	r := request{id: o.id, command: o.command, name: o.name, received: now, expires: o.expiry(now, rules.TTL)}
+	r.argument = o.raw
+	if o.fault == nil {
+		r.argument = o.command.Argument()
+	}
+	secret := p.secret(o)
+	if secret && r.argument != "" {
+		r.argument = mask
+	}
+	refuse := func(code Code, message string) (request, *Result) {
+		refusal := r.answer(p.Name, code, message, now)
+		return request{}, &refusal
+	}
+	switch {
+	case retained:
+		return refuse(Retained, "a command must not be retained: a broker replays it at every connection")
+	case o.fault != nil:
+		return refuse(Invalid, explain(o.fault, secret))
+	case !now.Before(r.expires):
+		return refuse(Expired, "expires_at is in the past")
+	}
+	if reason := p.forbids(o.command, rules); reason != "" {
+		return refuse(Forbidden, reason)
+	}
+	if name, ok := o.command.Confirmation(); ok && name != p.Name {
+		return refuse(Invalid, fmt.Sprintf("want the phone's own name, %q, as confirmation", p.Name))
+	}
+	warning, err := model.Check(o.command)
+	if err != nil {
+		return refuse(Unsupported, err.Error())
+	}
+	r.warning = warning
+	return r, nil
+}
+
+// secret reports whether the argument of o is not to be shown. Where nobody can tell which command
+// was meant, it may have been a secret one.
+func (p PhoneConfig) secret(o order) bool {
+	v := snom.Verb(o.name)
+	return p.Mask[v] || len(p.Mask) > 0 && !v.Valid()
+}
+
+// explain is a fault in words. Of a secret payload it tells the place and what was wanted, and
+// repeats nothing.
+func explain(fault error, secret bool) string {
+	if !secret {
+		return strings.ReplaceAll(fault.Error(), "\n", "; ")
+	}
+	var syntax *snom.SyntaxError
+	if errors.As(fault, &syntax) {
+		return fmt.Sprintf("offset %d: want %s", syntax.Offset, syntax.Want)
+	}
+	return "the payload makes no sense"
+}
+
+// forbids says why the settings do not allow c on this phone, or nothing.
+func (p PhoneConfig) forbids(c snom.Command, rules Rules) string {
+	switch v := c.Verb(); v {
+	case snom.VerbReset, snom.VerbFirmware:
+		if !p.Allow[v] {
+			return fmt.Sprintf("%s is closed: open it with ALLOW=%s, for all phones or for this one", v, v)
+		}
+	}
+	if u, ok := c.FirmwareURL(); ok {
+		if !p.HTTPS {
+			return "firmware wants an https:// connection to the phone"
+		}
+		if !slices.Contains(rules.FirmwareHosts, u.Hostname()) && !slices.Contains(rules.FirmwareHosts, u.Host) {
+			return fmt.Sprintf("FIRMWARE_HOSTS does not list %q", u.Host)
+		}
+	}
+	if number, ok := c.Number(); ok {
+		if rules.DialAllow != nil && !rules.DialAllow.MatchString(number) {
+			return "DIAL_ALLOW does not allow this number"
+		}
+		if rules.DialDeny != nil && rules.DialDeny.MatchString(number) {
+			return "DIAL_DENY denies this number"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,107 @@
+package bridge
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// mask is what a secret argument shows as.
+const mask = "***"
+
+// maxShown bounds what a result repeats of a payload that made no sense, in bytes.
+const maxShown = 200
+
+// A Result is the answer to one command for one phone. There is exactly one for every command.
+type Result struct {
+	ID         string `json:"id"`      // as the command gave it, or empty
+	Phone      string `json:"phone"`   // the phone's name
+	Command    string `json:"command"` // the command's name
+	Argument   string `json:"argument"`
+	OK         bool   `json:"ok"` // the phone accepted it
+	Code       Code   `json:"code"`
+	Message    string `json:"message"`     // for a person; never needed by a program
+	HTTPStatus int    `json:"http_status"` // of the phone's last answer; 0: none
+	Requests   int    `json:"requests"`    // HTTP requests that were made
+	QueuedMS   int64  `json:"queued_ms"`   // from receipt to the first request
+	DurationMS int64  `json:"duration_ms"` // from the first request to the end
+	Time       Time   `json:"time"`
+	// First is, for a duplicate, the result of the command that took the id.
+	First *Result `json:"first,omitempty"`
+}
+
+// A Summary is the answer to a command for a group: when every member has answered.
+type Summary struct {
+	ID         string          `json:"id"`
+	Group      string          `json:"group"`
+	Command    string          `json:"command"`
+	Argument   string          `json:"argument"`
+	OK         bool            `json:"ok"`   // every member's result was
+	Code       Code            `json:"code"` // ok, or that of the first member that was not
+	Message    string          `json:"message"`
+	Members    map[string]Code `json:"members"`
+	DurationMS int64           `json:"duration_ms"` // from receipt to the last member's answer
+	Time       Time            `json:"time"`
+}
+
+// Time is a moment as the topics show it: RFC 3339 in UTC with milliseconds.
+type Time struct{ time.Time }
+
+// MarshalText writes the moment.
+func (t Time) MarshalText() ([]byte, error) {
+	return []byte(t.UTC().Format("2006-01-02T15:04:05.000Z07:00")), nil
+}
+
+// MarshalJSON writes the moment, or null when there is none.
+func (t Time) MarshalJSON() ([]byte, error) {
+	if t.IsZero() {
+		return []byte("null"), nil
+	}
+	return []byte(t.UTC().Format(`"2006-01-02T15:04:05.000Z07:00"`)), nil
+}
+
+// shown is as much of a text from outside as a result or a log line repeats: valid UTF-8, bounded.
+func shown(s string) string {
+	if len(s) > maxShown {
+		cut := maxShown
+		for cut > 0 && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = s[:cut] + "…"
+	}
+	return string(bytes.ToValidUTF8([]byte(s), []byte("\uFFFD")))
+}
+
+// encode writes a document for MQTT: JSON with &, < and > left readable.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err) // our own types of text, numbers and times: there is nothing to fail
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// A request is one command for one phone, checked and dated, on its way to the worker.
+type request struct {
+	id       string
+	command  snom.Command
+	name     string // the command's name, as the result says it
+	argument string // as the result says it: masked when secret
+	warning  string // what is doubtful about it on this model
+	received time.Time
+	expires  time.Time
+	group    *gathering // nil when it did not come through a group
+}
+
+// answer is the start of every result of r.
+func (r request) answer(phone string, code Code, message string, now time.Time) Result {
+	return Result{
+		ID: r.id, Phone: phone, Command: r.name, Argument: r.argument,
+		OK: code == OK, Code: code, Message: message, Time: Time{now},
+	}
+}

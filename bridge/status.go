@@ -1,0 +1,211 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// statusAtMost is the time between two statuses that differ in their last result only.
+const statusAtMost = time.Second
+
+// A Status is what is known of a phone. What is not known is null.
+type Status struct {
+	Phone     string `json:"phone"`
+	Reachable Switch `json:"reachable"`
+	Model     Text   `json:"model"`
+	Firmware  Text   `json:"firmware"`
+	MAC       Text   `json:"mac"`
+	CallStatus
+	LastResult *LastResult `json:"last_result"`
+	Time       Time        `json:"time"`
+}
+
+// The payloads of availability.
+const (
+	online  = "online"
+	offline = "offline"
+)
+
+// status is what is known of the phone now. The caller holds the lock.
+func (w *worker) status(now time.Time) Status {
+	model := w.news.info.Model
+	if model == "" {
+		model = w.cfg.Model.Name()
+	}
+	return Status{
+		Phone: w.name, Reachable: w.news.reachable, Model: Text(model),
+		Firmware: Text(w.news.info.Firmware), MAC: Text(w.news.info.MAC),
+		CallStatus: w.news.calls.Status(), LastResult: w.news.lastResult, Time: Time{now},
+	}
+}
+
+// update changes what is known of the phone, and publishes what that changes for others.
+func (w *worker) update(change func(*news)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.change(change)
+}
+
+// change is update for callers that hold the lock. They may: a publisher never blocks, and under
+// the lock the newest state is the last one published.
+func (w *worker) change(change func(*news)) {
+	now := time.Now()
+	before := w.status(now)
+	change(&w.news)
+	after := w.status(now)
+	if w.gone {
+		return
+	}
+	if after.Reachable != before.Reachable {
+		w.publishAvailability()
+	}
+	last := after.LastResult != before.LastResult
+	after.LastResult = before.LastResult
+	switch {
+	case after != before:
+		w.publishStatus(now)
+		w.rouseWaiting()
+	case last && (w.closed || now.Sub(w.stated) >= statusAtMost):
+		w.publishStatus(now)
+	case last && !w.owed:
+		w.owed = true
+		time.AfterFunc(statusAtMost-now.Sub(w.stated), w.payStatus)
+	}
+}
+
+// payStatus publishes a status that was held back because it changed in its last result only.
+func (w *worker) payStatus() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.owed && !w.closed {
+		w.publishStatus(time.Now())
+	}
+}
+
+func (w *worker) publishStatus(now time.Time) {
+	w.stated, w.owed = now, false
+	w.b.publish(mqtt.Message{Topic: w.b.cfg.Tree.Status(w.name), Payload: encode(w.status(now)), Retained: true})
+}
+
+func (w *worker) publishAvailability() {
+	payload := offline
+	switch w.news.reachable {
+	case SwitchUnknown:
+		return // the first look tells
+	case SwitchOn:
+		payload = online
+	}
+	w.b.publish(mqtt.Message{Topic: w.b.cfg.Tree.Availability(w.name), Payload: []byte(payload), Retained: true})
+}
+
+// tell publishes all that is known of the phone.
+func (w *worker) tell() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.closed {
+		w.publishAvailability()
+		w.publishStatus(time.Now())
+	}
+}
+
+// Event takes what a phone told: it is published, and moves the phone's state one step. It never
+// blocks. An event of a phone that is not ours is dropped.
+func (b *Bridge) Event(phone string, e snom.Event) {
+	w := b.roster.Load().phones[phone]
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	e.Phone = phone
+	e = w.news.calls.Complete(e)
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Event(phone), Payload: encode(e)})
+	w.change(func(n *news) {
+		n.heard(time.Now())
+		n.calls = n.calls.Step(e)
+		if e.Type == snom.EventStarted {
+			n.probed = false // it may have come back as another one
+			w.timer.Reset(settleDown)
+		}
+	})
+	w.planExpiry()
+}
+
+// planExpiry makes sure that a state nobody speaks of any more ends in time. The caller holds the
+// lock.
+func (w *worker) planExpiry() {
+	at, ok := w.news.calls.NextExpiry(w.b.cfg.RingTimeout, w.b.cfg.CallTimeout)
+	if !ok {
+		return
+	}
+	if w.expiry == nil {
+		w.expiry = time.AfterFunc(time.Until(at), w.expire)
+		return
+	}
+	w.expiry.Reset(time.Until(at))
+}
+
+// expire ends what has lasted too long.
+func (w *worker) expire() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	w.change(func(n *news) { n.calls = n.calls.Expire(time.Now(), w.b.cfg.RingTimeout, w.b.cfg.CallTimeout) })
+	w.planExpiry()
+}
+
+// rouseWaiting tells those who wait for a state that it is another one. The caller holds the lock.
+func (w *worker) rouseWaiting() {
+	if w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
+}
+
+// Await waits until what is known of the phone satisfies until, or ctx ends; the error is then
+// the context's.
+func (b *Bridge) Await(ctx context.Context, phone string, until func(Status) bool) (Status, error) {
+	w := b.roster.Load().phones[phone]
+	if w == nil {
+		return Status{}, fmt.Errorf("bridge: no phone is called %q", phone)
+	}
+	for {
+		w.mu.Lock()
+		s := w.status(time.Now())
+		if w.changed == nil {
+			w.changed = make(chan struct{})
+		}
+		changed := w.changed
+		w.mu.Unlock()
+		if until(s) {
+			return s, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return s, context.Cause(ctx)
+		}
+	}
+}
+
+// Snapshot returns what is known of every phone, by name.
+func (b *Bridge) Snapshot() []Status {
+	r := b.roster.Load()
+	all := make([]Status, 0, len(r.names))
+	for _, name := range r.names {
+		w := r.phones[name]
+		w.mu.Lock()
+		all = append(all, w.status(time.Now()))
+		w.mu.Unlock()
+	}
+	return all
+}

@@ -1,0 +1,268 @@
+package snom2mqtt_test
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/snom2mqtt/snom2mqtt/config"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// What is packed around the program must fit it. These tests read the files; `make test-image` builds
+// and runs them.
+
+func read(tb testing.TB, name string) string {
+	tb.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestSettingsNamed: whatever names a setting, names one that there is.
+func TestSettingsNamed(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{}
+	for _, s := range config.Settings() {
+		known[s.Name] = true
+		if s.Secret {
+			known[s.Name+"_FILE"] = true
+		}
+	}
+	name := regexp.MustCompile(`SNOM2MQTT_[A-Z0-9_]*[A-Z0-9]`)
+	phone := regexp.MustCompile(`_PHONE_[0-9]+_`)
+	files, err := filepath.Glob("examples/*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(files, "Dockerfile", "docker-compose.yml", "docs/phone-setup.md", "scripts/test-image.sh")
+	for _, f := range files {
+		for _, got := range name.FindAllString(read(t, f), -1) {
+			if !known[phone.ReplaceAllString(got, "_PHONE_<n>_")] {
+				t.Errorf("%s names %s, which is no setting", f, got)
+			}
+		}
+	}
+}
+
+type compose struct {
+	Services map[string]struct {
+		Image    string
+		Build    struct{ Context string }
+		Profiles []string
+		Ports    []string
+		Volumes  []string
+		Command  []string
+	}
+}
+
+func readCompose(tb testing.TB) compose {
+	tb.Helper()
+	var c compose
+	if err := yaml.Unmarshal([]byte(read(tb, "docker-compose.yml")), &c); err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// TestCompose: the files it mounts are there, images have a version, ports are this machine's alone,
+// and the simulated phones stay out of the way of the real ones.
+func TestCompose(t *testing.T) {
+	t.Parallel()
+	c := readCompose(t)
+	for _, want := range []string{"mosquitto", "snom2mqtt", "phones"} {
+		if _, ok := c.Services[want]; !ok {
+			t.Errorf("no service %s", want)
+		}
+	}
+	for name, s := range c.Services {
+		if _, tag, ok := strings.Cut(s.Image, ":"); !ok || tag == "latest" {
+			t.Errorf("%s: image %q has no version", name, s.Image)
+		}
+		if s.Build.Context != "" {
+			read(t, filepath.Join(s.Build.Context, "Dockerfile"))
+		}
+		for _, v := range s.Volumes {
+			source, rest, _ := strings.Cut(unsetDefault(v), ":")
+			if _, err := os.Stat(source); err != nil {
+				t.Errorf("%s mounts %s: %v", name, v, err)
+			}
+			if !strings.HasSuffix(rest, ":ro") {
+				t.Errorf("%s may write into %s", name, source)
+			}
+		}
+		for _, p := range s.Ports {
+			if !strings.HasPrefix(p, "127.0.0.1:") {
+				t.Errorf("%s: port %s is open to others", name, p)
+			}
+		}
+		if demo := slices.Contains(s.Profiles, "demo"); demo != (name == "phones") {
+			t.Errorf("%s: in the profile demo: %v", name, demo)
+		}
+	}
+}
+
+// unsetDefault returns text with ${NAME:-default} as compose puts it where NAME is not set.
+func unsetDefault(text string) string {
+	return regexp.MustCompile(`\$\{[A-Z0-9_]+:-([^}]*)\}`).ReplaceAllString(text, "$1")
+}
+
+// TestComposePhones: the phones file of the demo is right, and names the phones that the demo simulates.
+func TestComposePhones(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load([]string{"SNOM2MQTT_PHONES_FILE=examples/demo/phones.yml"}, config.Checks{
+		Model: func(name string) error {
+			if _, ok := snom.FindModel(name); !ok {
+				t.Errorf("the model %q is not one", name)
+			}
+			return nil
+		},
+		Name: mqtt.ValidName,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := readCompose(t).Services["phones"].Command
+	for _, p := range c.Roster.Phones {
+		if got, want := p.URL[:len(p.URL)-1], "http://phones:810"; got != want {
+			t.Errorf("%s is at %s, want %s and a digit", p.Name, p.URL, want)
+		}
+		for _, want := range []string{"--listen=:8100", "--username=" + p.Username, "--password=" + p.Password.Reveal(), "--model=" + p.Model} {
+			if !slices.Contains(command, want) {
+				t.Errorf("%s needs %s of %q", p.Name, want, command)
+			}
+		}
+	}
+	if got, want := len(c.Roster.Phones), 2; got != want || !slices.Contains(command, "--count=2") {
+		t.Errorf("%d phones, want %d, as many as %q", got, want, command)
+	}
+}
+
+// TestDockerfile: an empty base, nobody in particular as its user, and the program asks for its own health.
+func TestDockerfile(t *testing.T) {
+	t.Parallel()
+	text := read(t, "Dockerfile")
+	_, last, ok := strings.Cut(text, "\nFROM scratch\n")
+	if !ok || strings.Contains(last, "\nFROM ") || strings.Contains(last, "\nRUN ") {
+		t.Error("the last stage is not FROM scratch")
+	}
+	for _, want := range []string{
+		`(?m)^USER [1-9][0-9]*:[1-9][0-9]*$`,
+		`(?m)^ENTRYPOINT \["/snom2mqtt"\]$`,
+		`(?m)^HEALTHCHECK .* CMD \["/snom2mqtt", "healthcheck"\]$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(last) {
+			t.Errorf("no line %s in the last stage", want)
+		}
+	}
+	image := regexp.MustCompile(`ARG GO_IMAGE=(.+)`).FindStringSubmatch(text)
+	if image == nil || !strings.Contains(read(t, "docker-compose.yml"), "${GO_IMAGE:-"+image[1]+"}") {
+		t.Errorf("docker-compose.yml builds with another image than %q", image)
+	}
+	module := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
+	if image != nil && !strings.HasSuffix(image[1], ":"+module[1]) {
+		t.Errorf("the image is built with %s, go.mod says %s", image[1], module[1])
+	}
+}
+
+// TestACL: the bridge may do what it must and no one else may pretend to be it; every command is somebody's.
+func TestACL(t *testing.T) {
+	t.Parallel()
+	const bridge = "snom2mqtt"
+	rules := readACL(t)
+	fill := strings.NewReplacer("<base>", "snom", "<phone>", "hall", "<group>", "all", "<action>", "ping", "<command>", "dial")
+	for _, doc := range mqtt.Topics() {
+		topic := fill.Replace(doc.Pattern)
+		published := doc.Retained != "must not be" // what must not be retained is what others send
+		if !published || strings.HasSuffix(topic, "/loopback") {
+			if !rules.allow(bridge, "read", topic) {
+				t.Errorf("%s may not read %s", bridge, topic)
+			}
+		}
+		if !published {
+			continue
+		}
+		for _, user := range rules.users() {
+			if got, want := rules.allow(user, "write", topic), user == bridge; got != want {
+				t.Errorf("%s may write %s: %v, want %v", user, topic, got, want)
+			}
+		}
+	}
+	for _, verb := range append(snom.Verbs(), "command") {
+		topic := "snom/hall/" + string(verb)
+		automation, admin := rules.allow("automation", "write", topic), rules.allow("admin", "write", topic)
+		if !automation && !admin {
+			t.Errorf("nobody may write %s", topic)
+		}
+		if got := rules.allow("homeassistant", "write", topic); got != automation {
+			t.Errorf("homeassistant may write %s: %v, automation: %v", topic, got, automation)
+		}
+	}
+	for _, topic := range []string{"snom/hall/reset", "snom/hall/firmware", "snom/hall/reboot", "snom/hall/command", "snom/bridge/request/reload"} {
+		if rules.allow("automation", "write", topic) {
+			t.Errorf("automation may write %s", topic)
+		}
+	}
+}
+
+type aclRule struct{ user, access, filter string }
+
+type acl []aclRule
+
+func readACL(tb testing.TB) acl {
+	tb.Helper()
+	var list acl
+	user := ""
+	lines := bufio.NewScanner(strings.NewReader(read(tb, "examples/mosquitto/acl")))
+	for lines.Scan() {
+		switch f := strings.Fields(lines.Text()); {
+		case len(f) == 0 || f[0][0] == '#':
+		case f[0] == "user" && len(f) == 2:
+			user = f[1]
+		case f[0] == "topic" && len(f) == 3 && user != "":
+			list = append(list, aclRule{user, f[1], f[2]})
+		default:
+			tb.Errorf("examples/mosquitto/acl: a line is not understood: %q", lines.Text())
+		}
+	}
+	return list
+}
+
+func (a acl) users() []string {
+	var names []string
+	for _, r := range a {
+		if !slices.Contains(names, r.user) {
+			names = append(names, r.user)
+		}
+	}
+	return names
+}
+
+func (a acl) allow(user, access, topic string) bool {
+	return slices.ContainsFunc(a, func(r aclRule) bool {
+		return r.user == user && r.access == access && matches(r.filter, topic)
+	})
+}
+
+// matches says whether topic fits filter, which has levels + and #.
+func matches(filter, topic string) bool {
+	levels := strings.Split(topic, "/")
+	for i, f := range strings.Split(filter, "/") {
+		switch {
+		case f == "#":
+			return true
+		case i >= len(levels) || f != "+" && f != levels[i]:
+			return false
+		}
+	}
+	return strings.Count(filter, "/") == len(levels)-1
+}

@@ -79,6 +79,7 @@ func Listen(cfg Config) (*Broker, error) {
 	limits.MaximumMessageExpiryInterval = 0 // the default forgets retained messages after a day
 	b := &Broker{
 		server: mochi.New(&mochi.Options{
+			InlineClient:           true,
 			Capabilities:           limits,
 			Logger:                 slog.New(slog.DiscardHandler), // it logs whole packets, with passwords
 			SysTopicResendInterval: 60,                            // seconds
@@ -169,12 +170,13 @@ func (b *Broker) Attach(c net.Conn) {
 func (b *Broker) serve(c *conn, work func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.serving.Go(work)
 	if b.closed || len(b.conns) >= maxConnections {
 		_ = c.Close() // nobody is there to care
+		work()
 		return
 	}
 	b.conns[c] = true
+	b.serving.Go(work)
 	b.serving.Go(func() {
 		_ = c.SetReadDeadline(time.Now().Add(connectTimeout)) // the server sets another after CONNECT
 		err := b.server.EstablishConnection("net", c)

@@ -1,0 +1,322 @@
+package mqtt_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+)
+
+func at(seconds int) time.Time { return time.Unix(int64(seconds), 0) }
+
+// add puts messages into o, written as topic=payload, with a ! in front when retained.
+func add(tb testing.TB, o *mqtt.Outbox, messages ...string) {
+	tb.Helper()
+	for _, m := range messages {
+		if !o.Add(at(0), message(m)) {
+			tb.Fatalf("Add(%q) = false, want true", m)
+		}
+	}
+}
+
+func message(text string) mqtt.Message {
+	rest, retained := strings.CutPrefix(text, "!")
+	topic, payload, _ := strings.Cut(rest, "=")
+	return mqtt.Message{Topic: topic, Payload: []byte(payload), Retained: retained}
+}
+
+func text(m mqtt.Message) string {
+	t := m.Topic + "=" + string(m.Payload)
+	if m.Retained {
+		t = "!" + t
+	}
+	return t
+}
+
+// take takes all that can be taken, without acknowledging any of it.
+func take(o *mqtt.Outbox) (places []int64, messages string) {
+	var all []string
+	for {
+		place, m, ok := o.Take()
+		if !ok {
+			return places, strings.Join(all, " ")
+		}
+		places = append(places, place)
+		all = append(all, text(m))
+	}
+}
+
+func done(o *mqtt.Outbox, places []int64) {
+	for _, p := range places {
+		o.Done(p)
+	}
+}
+
+func wantTaken(tb testing.TB, o *mqtt.Outbox, want string) (places []int64) {
+	tb.Helper()
+	places, got := take(o)
+	if got != want {
+		tb.Fatalf("taken %q, want %q", got, want)
+	}
+	return places
+}
+
+func TestOutboxKeepsOrder(t *testing.T) {
+	t.Parallel()
+	o := mqtt.NewOutbox(10, 10)
+	add(t, o, "a=1", "!s=1", "b=1", "!r=1", "a=2")
+	wantTaken(t, o, "a=1 !s=1 b=1 !r=1 a=2")
+}
+
+func TestOutboxNewestStateWins(t *testing.T) {
+	t.Parallel()
+	o := mqtt.NewOutbox(10, 10)
+	add(t, o, "!s=1", "a=1", "!s=2", "!s=3", "a=1")
+	places := wantTaken(t, o, "!s=3 a=1 a=1")
+	add(t, o, "!s=4") // after the one in flight
+	places = append(places, wantTaken(t, o, "!s=4")...)
+	done(o, places)
+	if got := o.Waiting(); got != 0 {
+		t.Errorf("Waiting() = %d, want 0", got)
+	}
+}
+
+func TestOutboxBounds(t *testing.T) {
+	t.Parallel()
+	o := mqtt.NewOutbox(3, 10)
+	add(t, o, "!s=1", "a=1", "a=2", "!r=1", "a=3", "a=4", "a=5")
+	if got, want := o.Dropped(), 2; got != want {
+		t.Errorf("Dropped() = %d, want %d", got, want)
+	}
+	wantTaken(t, o, "!s=1 !r=1 a=3 a=4 a=5")
+}
+
+func TestOutboxBoundsRetained(t *testing.T) {
+	t.Parallel()
+	o := mqtt.NewOutbox(1, 1)
+	for i := range mqtt.MaxRetained {
+		add(t, o, fmt.Sprintf("!%d=1", i))
+	}
+	if o.Add(at(0), message("!one-more=1")) {
+		t.Error("one retained message more than there is room for was taken")
+	}
+	add(t, o, "!7=2", "a=1")
+	if got, want := o.Dropped(), 1; got != want {
+		t.Errorf("Dropped() = %d, want %d", got, want)
+	}
+}
+
+func TestOutboxWindow(t *testing.T) {
+	t.Parallel()
+	o := mqtt.NewOutbox(10, 2)
+	add(t, o, "a=1", "a=2", "a=3", "a=4")
+	places := wantTaken(t, o, "a=1 a=2")
+	if waiting, flying := o.Done(places[0]); waiting != 2 || flying != 1 {
+		t.Errorf("Done() = %d, %d, want 2, 1", waiting, flying)
+	}
+	o.Done(places[0]) // a second time changes nothing
+	wantTaken(t, o, "a=3")
+}
+
+func TestOutboxSendsAgain(t *testing.T) {
+	t.Parallel()
+	o := mqtt.NewOutbox(10, 4)
+	add(t, o, "a=1", "!s=1", "b=2", "!r=1", "c=3")
+	places := wantTaken(t, o, "a=1 !s=1 b=2 !r=1")
+	o.Done(places[0])
+	add(t, o, "!s=2", "d=4")
+	if m, guilty := o.Lost(at(1), false); guilty {
+		t.Errorf("gave up %q, want nothing", text(m))
+	}
+	wantTaken(t, o, "b=2 !r=1 c=3 !s=2") // the old state of s is of no use any more
+}
+
+func TestOutboxForgetsWhatIsForOneConnection(t *testing.T) {
+	t.Parallel()
+	o := mqtt.NewOutbox(10, 3)
+	add(t, o, "a=1", "a=2")
+	for _, m := range []string{"ping=1", "!state=online", "ping=2"} {
+		if !o.AddOnce(at(0), message(m)) {
+			t.Errorf("AddOnce(%q) = false, want true", m)
+		}
+	}
+	places := wantTaken(t, o, "ping=1 !state=online ping=2")
+	o.AddOnce(at(0), message("ping=3"))
+	o.Done(places[0])
+	o.Lost(at(1), false)
+	wantTaken(t, o, "a=1 a=2")
+}
+
+// One message costs the connection whenever it is sent. All others arrive, in order, and the culprit is left alone.
+func TestOutboxFindsPoison(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, poison string }{
+		{"result", "bad=1"},
+		{"state", "!bad=1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := mqtt.NewOutbox(100, 8)
+			for i := range 10 {
+				add(t, o, fmt.Sprintf("a=%d", i), fmt.Sprintf("!b%d=1", i))
+				if i == 4 {
+					add(t, o, tt.poison, strings.Replace(tt.poison, "1", "2", 1))
+				}
+			}
+			arrived, lost := send(t, o, at(0), "bad")
+			if want := "a=0 !b0=1 a=1 !b1=1 a=2 !b2=1 a=3 !b3=1 a=4 !b4=1 a=5 !b5=1 a=6 !b6=1 a=7 !b7=1 a=8 !b8=1 a=9 !b9=1"; arrived != want {
+				t.Errorf("arrived %q, want %q", arrived, want)
+			}
+			if lost != 3 {
+				t.Errorf("cost %d connections, want 3", lost)
+			}
+			if o.Add(at(59), message(tt.poison)) {
+				t.Error("taken within a minute")
+			}
+			if !o.Add(at(60), message(tt.poison)) {
+				t.Error("not taken after a minute")
+			}
+			if _, lost := send(t, o, at(60), "bad"); lost != 1 {
+				t.Errorf("the second time it cost %d connections, want 1", lost)
+			}
+			if o.AddOnce(at(60+119), message(tt.poison)) {
+				t.Error("taken within two minutes of the second time")
+			}
+			now := 60 + 120
+			for range 10 { // four minutes, eight, … an hour
+				if !o.Add(at(now), message(tt.poison)) {
+					t.Fatal("not taken after an hour")
+				}
+				send(t, o, at(now), "bad")
+				now += 3600
+			}
+			add(t, o, "c=1")
+			if arrived, lost := send(t, o, at(now), "bad"); arrived != "c=1" || lost != 0 {
+				t.Errorf("arrived %q after %d lost connections, want c=1 after none", arrived, lost)
+			}
+		})
+	}
+}
+
+// send sends all there is, over connections that are lost, with what is in flight, when a message for bad is sent.
+// A message that is followed by a good one on the same connection has arrived.
+func send(tb testing.TB, o *mqtt.Outbox, now time.Time, bad string) (arrived string, lost int) {
+	tb.Helper()
+	var all []string
+	for range 100 {
+		place, m, ok := o.Take()
+		var flight []int64
+		poisoned := false
+		for ; ok; place, m, ok = o.Take() {
+			flight = append(flight, place)
+			poisoned = poisoned || m.Topic == bad
+			if !poisoned {
+				all = append(all, text(m))
+				o.Done(place)
+			}
+		}
+		if len(flight) == 0 {
+			return strings.Join(all, " "), lost
+		}
+		if poisoned {
+			lost++
+			o.Lost(now, true)
+		}
+	}
+	tb.Fatal("wedged")
+	return "", 0
+}
+
+// A broker that was merely silent had nothing against the messages.
+func TestOutboxBlamesNobodyForSilence(t *testing.T) {
+	t.Parallel()
+	o := mqtt.NewOutbox(10, 10)
+	add(t, o, "a=1", "b=1")
+	for range 10 {
+		wantTaken(t, o, "a=1 b=1")
+		if o.Suspect() {
+			t.Fatal("Suspect() = true, want false")
+		}
+		if _, guilty := o.Lost(at(0), false); guilty {
+			t.Fatal("a message was given up")
+		}
+	}
+}
+
+func TestOutboxSuspectsTravelAlone(t *testing.T) {
+	t.Parallel()
+	o := mqtt.NewOutbox(10, 10)
+	add(t, o, "a=1", "a=2", "b=1", "c=1")
+	wantTaken(t, o, "a=1 a=2 b=1 c=1")
+	o.Lost(at(0), true)
+	add(t, o, "d=1")
+	places := wantTaken(t, o, "a=1")
+	if !o.Suspect() {
+		t.Error("Suspect() = false, want true")
+	}
+	done(o, places)
+	done(o, wantTaken(t, o, "a=2")) // b is still under suspicion
+	done(o, wantTaken(t, o, "b=1"))
+	done(o, wantTaken(t, o, "c=1"))
+	if o.Suspect() {
+		t.Error("Suspect() = true, want false")
+	}
+	add(t, o, "a=3", "b=2")
+	wantTaken(t, o, "d=1 a=3 b=2")
+}
+
+// Whatever happens, what is not retained arrives in order, and of what is retained the last state arrives.
+func TestOutboxOrderUnderLoss(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		o := mqtt.NewOutbox(1000, 1+r.IntN(8))
+		next, last := 0, -1
+		state, seen := 0, 0
+		var flight []int64
+		var carried []mqtt.Message
+		step := func(x int) {
+			switch {
+			case x < 40:
+				o.Add(at(0), message(fmt.Sprintf("a=%d", next)))
+				next++
+			case x < 55:
+				state++
+				o.Add(at(0), message(fmt.Sprintf("!s=%d", state)))
+			case x < 80:
+				if place, m, ok := o.Take(); ok {
+					flight, carried = append(flight, place), append(carried, m)
+				}
+			case x < 95 && len(flight) > 0:
+				var n int
+				fmt.Sscan(string(carried[0].Payload), &n)
+				if carried[0].Retained {
+					seen = n
+				} else if n != last+1 {
+					t.Fatalf("seed %d: a=%d arrived after a=%d", seed, n, last)
+				} else {
+					last = n
+				}
+				o.Done(flight[0])
+				flight, carried = flight[1:], carried[1:]
+			case x >= 95:
+				o.Lost(at(0), x == 95 && len(flight) > 1)
+				flight, carried = nil, nil
+			}
+		}
+		for range 2000 {
+			step(r.IntN(100))
+		}
+		for o.Waiting() > 0 {
+			step(60)
+			step(90)
+		}
+		if last != next-1 || seen != state {
+			t.Errorf("seed %d: last a=%d s=%d, want a=%d s=%d", seed, last, seen, next-1, state)
+		}
+	}
+}

@@ -364,6 +364,53 @@ func TestPhoneStateComplete(t *testing.T) {
 	}
 }
 
+func TestPhoneStateNextExpiry(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	steps := []struct {
+		event, said string
+		want        time.Duration // after now; 0: never
+	}{
+		{"onhook", "", 0},
+		{"incoming", "a 5", ringTimeout},
+		{"connected", "a", callTimeout},
+		{"outgoing", "b 6", ringTimeout},
+		{"hold", "b", callTimeout},
+		{"disconnected", "a", callTimeout},
+		{"disconnected", "b", endedShown},
+	}
+	var s PhoneState
+	for _, step := range steps {
+		s = s.Step(event(step.event, now, strings.Fields(step.said)))
+		got, ok := s.NextExpiry(ringTimeout, callTimeout)
+		if ok != (step.want != 0) || ok && !got.Equal(now.Add(step.want)) {
+			t.Errorf("after %s %s: next expiry %v, %v, want in %v", step.event, step.said, got, ok, step.want)
+		}
+	}
+}
+
+func TestSameParty(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		a, b snom.Party
+		want bool
+	}{
+		{"nobody known", snom.Party{}, snom.Party{}, true},
+		{"one not known", snom.Party{Number: "5"}, snom.Party{}, true},
+		{"numbers", snom.Party{Number: "5", URI: "sip:5@a"}, snom.Party{Number: "5", URI: "sip:5@b"}, true},
+		{"other number", snom.Party{Number: "5", Name: "Tom"}, snom.Party{Number: "6", Name: "Tom"}, false},
+		{"other address", snom.Party{URI: "sip:a", Name: "Tom"}, snom.Party{URI: "sip:b", Name: "Tom"}, false},
+		{"other name", snom.Party{Name: "Tom", Number: "5"}, snom.Party{Name: "Jerry", URI: "sip:a"}, false},
+		{"nothing to compare", snom.Party{Name: "Tom"}, snom.Party{Number: "5"}, true},
+	}
+	for _, tt := range tests {
+		if got := sameParty(tt.a, tt.b); got != tt.want {
+			t.Errorf("%s: sameParty(%v, %v) = %v, want %v", tt.name, tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
 func TestCallStatusJSON(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 11, 0, 0, 123456789, time.FixedZone("", 3600))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,12 +37,14 @@ type Config struct {
 	// RingTimeout and CallTimeout are how long a call is believed to ring, and to last, when the
 	// phone says nothing of it any more; 120 s and 4 h.
 	RingTimeout, CallTimeout time.Duration
+	// Events says that phones can tell what happens at them; see [Bridge.Event].
+	Events bool
 	// AnyTransfer carries out the completion of a transfer that this bridge did not start.
 	AnyTransfer bool
 	// Reload reads the phones again; nil: there is nothing to reload.
 	Reload func() (Roster, error)
-	// Enlisted is called after a reload took effect; nil: nobody wants to know.
-	Enlisted func()
+	// Enlisted is called after a reload took effect, and may wait; nil: nobody wants to know.
+	Enlisted func(context.Context)
 }
 
 // A Roster is the phones and groups of a bridge.
@@ -255,7 +258,7 @@ func (b *Bridge) publish(m mqtt.Message) {
 
 // Reload reads the phones again and works with those from now on. When they cannot be read, or
 // are at fault, nothing changes. What waits for a phone that is gone is answered cancelled.
-func (b *Bridge) Reload() error {
+func (b *Bridge) Reload(ctx context.Context) error {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
 	if b.stopped {
@@ -278,15 +281,20 @@ func (b *Bridge) Reload() error {
 		w.lookIn(0)
 	}
 	if b.cfg.Enlisted != nil {
-		b.cfg.Enlisted()
+		b.cfg.Enlisted(ctx)
 	}
 	b.publishInfo()
 	b.cfg.Log.Info("phones reloaded", slog.Int("came", len(came)), slog.Int("changed", len(changed)), slog.Int("went", len(went)))
 	return nil
 }
 
-// Names returns the names of the phones, sorted.
-func (b *Bridge) Names() []string { return slices.Clone(b.roster.Load().names) }
+// Names returns the names that commands may be sent to: those of phones and of groups, sorted.
+func (b *Bridge) Names() []string {
+	r := b.roster.Load()
+	names := slices.AppendSeq(slices.Clone(r.names), maps.Keys(r.groups))
+	slices.Sort(names)
+	return names
+}
 
 // Republish publishes the truth again: what the bridge is, and what is known of every phone.
 // Never results, never events: those were said once.

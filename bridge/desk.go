@@ -174,8 +174,8 @@ func (b *Bridge) logLevel(_ context.Context, ask deskRequest) Response {
 	return ask.response(OK, "")
 }
 
-func (b *Bridge) reload(_ context.Context, ask deskRequest) Response {
-	if err := b.Reload(); err != nil {
+func (b *Bridge) reload(ctx context.Context, ask deskRequest) Response {
+	if err := b.Reload(ctx); err != nil {
 		return ask.response(Invalid, err.Error())
 	}
 	return ask.response(OK, "")

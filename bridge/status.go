@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -22,6 +23,24 @@ type Status struct {
 	CallStatus
 	LastResult *LastResult `json:"last_result"`
 	Time       Time        `json:"time"`
+	// Silent is set where phones have no way to tell us of their calls: all of CallStatus is not
+	// known then.
+	Silent bool `json:"-"`
+}
+
+// MarshalJSON writes null for what is not known.
+func (s Status) MarshalJSON() ([]byte, error) {
+	type plain Status
+	if !s.Silent {
+		return json.Marshal(plain(s))
+	}
+	// Fields of the outer struct stand before those of the same name inside.
+	return json.Marshal(struct {
+		plain
+		Call   *Call `json:"call"`
+		Calls  *int  `json:"calls"`
+		Missed *int  `json:"missed"`
+	}{plain: plain(s)})
 }
 
 // The payloads of availability.
@@ -40,6 +59,7 @@ func (w *worker) status(now time.Time) Status {
 		Phone: w.name, Reachable: w.news.reachable, Model: Text(model),
 		Firmware: Text(w.news.info.Firmware), MAC: Text(w.news.info.MAC),
 		CallStatus: w.news.calls.Status(), LastResult: w.news.lastResult, Time: Time{now},
+		Silent: !w.b.cfg.Events,
 	}
 }
 

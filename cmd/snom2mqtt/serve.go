@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/broker"
+	"github.com/snom2mqtt/snom2mqtt/config"
+	"github.com/snom2mqtt/snom2mqtt/console"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/mqtt/mqttpaho"
+)
+
+func (p *program) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Be the bridge (what snom2mqtt does without a subcommand)",
+		Long: `Be the bridge until SIGINT or SIGTERM; then what is under way is finished, what
+waits is answered, and the bridge says offline. SIGHUP reads the phones file again.
+
+Settings are environment variables; docs/settings.md lists them, and
+snom2mqtt check says what is wrong with them.`,
+		Args: noArgs,
+		RunE: p.bridge,
+	}
+}
+
+// bridge is the main job: settings in, phones driven until the context ends.
+func (p *program) bridge(c *cobra.Command, _ []string) error {
+	settings, phones, err := p.load()
+	if err != nil {
+		return err
+	}
+	level := &slog.LevelVar{}
+	level.Set(settings.LogLevel)
+	log := logger(p.stderr, settings.LogFormat, level)
+	s, err := newService(settings, phones, level, log)
+	if err != nil {
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	return s.run(c.Context(), hup)
+}
+
+// A service is the bridge with everything around it, bound and ready to run.
+type service struct {
+	settings config.Config
+	log      *slog.Logger
+	bridge   *bridge.Bridge
+	session  *mqttpaho.Session
+	broker   *broker.Broker // nil: somebody else's
+	console  net.Listener   // nil: none
+}
+
+// newService binds what has to be bound, so that a port that is taken is known at once.
+func newService(settings config.Config, phones bridge.Roster, level *slog.LevelVar, log *slog.Logger) (s *service, err error) {
+	s = &service{settings: settings, log: log}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	tree, err := mqtt.NewTree(settings.BaseTopic, settings.Instance)
+	if err != nil {
+		return s, usageError{err}
+	}
+	if settings.BrokerListen != "" {
+		s.broker, err = broker.Listen(broker.Config{
+			Addr: settings.BrokerListen, Username: settings.MQTT.Username, Password: settings.MQTT.Password.Reveal(), Log: log,
+		})
+		if err != nil {
+			return s, err
+		}
+	}
+	if s.console, err = listenConsole(settings.Console, log); err != nil {
+		return s, err
+	}
+	s.session, err = s.newSession(tree)
+	if err != nil {
+		return s, usageError{err}
+	}
+	v, _ := versionOf()
+	s.bridge = bridge.New(bridge.Config{
+		Tree: tree, Publish: s.session, Log: log, Level: level, Version: v, Features: s.features(),
+		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
+		LookEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
+		Reload: s.reload, Enlisted: s.session.Resubscribe,
+		RingTimeout: settings.RingTimeout,
+	}, phones)
+	return s, nil
+}
+
+// newSession makes the connection to the broker. It hands messages to the bridge, which exists
+// before the session runs.
+func (s *service) newSession(tree mqtt.Tree) (*mqttpaho.Session, error) {
+	m := s.settings.MQTT
+	url, tls := m.URL, m.TLS
+	if s.broker != nil {
+		url, tls = "tcp://"+s.broker.Addr().String(), nil
+	}
+	id := m.ClientID
+	if id == "" {
+		id = clientID()
+		s.log.Info("client id made", slog.String("id", id))
+	}
+	return mqttpaho.New(mqttpaho.Config{
+		URL: url, Username: m.Username, Password: m.Password.Reveal(), ClientID: id, TLS: tls, Tree: tree, Log: s.log,
+		Filters: func() []string { return tree.Filters(s.bridge.Names()) },
+		Handle:  func(m mqtt.Message) { s.bridge.Handle(m) },
+		Online:  func() { s.bridge.Republish() },
+	})
+}
+
+// features names what is switched on, for bridge/info.
+func (s *service) features() []string {
+	f := []string{"commands", "availability"}
+	if s.broker != nil {
+		f = append(f, "broker")
+	}
+	if s.console != nil {
+		f = append(f, "console")
+	}
+	return f
+}
+
+// reload reads the phones again.
+func (s *service) reload() (bridge.Roster, error) {
+	r, err := s.settings.ReloadPhones()
+	if err != nil {
+		return bridge.Roster{}, err
+	}
+	return roster(s.settings, r)
+}
+
+// run serves until ctx ends, or until a part fails. The parts end in the order that lets the
+// last answers out: first the bridge, then the session, then the broker.
+func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
+	defer s.close()
+	stop, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	sessionCtx, endSession := context.WithCancel(context.WithoutCancel(ctx))
+	defer endSession()
+	brokerCtx, endBroker := context.WithCancel(context.WithoutCancel(ctx))
+	defer endBroker()
+
+	var parts, inner sync.WaitGroup
+	start := func(wg *sync.WaitGroup, name string, f func() error) {
+		wg.Go(func() {
+			if err := f(); err != nil {
+				fail(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	var brokerDone sync.WaitGroup
+	if s.broker != nil {
+		start(&brokerDone, "broker", func() error { return s.broker.Run(brokerCtx) })
+	}
+	start(&inner, "mqtt", func() error { return s.session.Run(sessionCtx) })
+	if s.console != nil {
+		start(&parts, "console", func() error {
+			return console.Serve(stop, s.console, console.Config{Ready: s.ready, Log: s.log})
+		})
+	}
+	start(&parts, "bridge", func() error { return s.bridge.Run(stop) })
+	parts.Go(func() {
+		for {
+			select {
+			case <-hup:
+				_ = s.bridge.Reload(stop) // it logs what is wrong, and nothing has changed
+			case <-stop.Done():
+				return
+			}
+		}
+	})
+	parts.Wait()
+	endSession()
+	inner.Wait()
+	endBroker()
+	brokerDone.Wait()
+	if err := context.Cause(stop); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// ready says whether commands are taken and answered.
+func (s *service) ready() (bool, string) {
+	switch st := s.session.Status(); {
+	case st.Proven:
+		return true, ""
+	case st.Connected:
+		return false, "connected, but the broker does not deliver our own messages: see its access rules"
+	case st.LastError != "":
+		return false, "waiting for the broker: " + st.LastError
+	}
+	return false, "waiting for the broker"
+}
+
+// close gives back what was bound and has not been served.
+func (s *service) close() {
+	if s.console != nil {
+		_ = s.console.Close() // closed already where it was served
+	}
+	if s.broker != nil {
+		s.broker.Close()
+	}
+}
+
+// listenConsole binds the console. Where nobody asked for its address and something else has it,
+// the bridge goes without: its job is the phones.
+func listenConsole(c config.Console, log *slog.Logger) (net.Listener, error) {
+	if c.Listen == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil && c.Default {
+		log.Warn("no console: its default address is taken; set SNOM2MQTT_CONSOLE_LISTEN", slog.String("from", c.Listen), slog.Any("err", err))
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	log.Info("console", slog.String("from", l.Addr().String()))
+	return l, nil
+}
+
+// clientID makes a client id nobody else has: two bridges with one id throw each other out.
+func clientID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	b := make([]byte, 4)
+	_, _ = rand.Read(b) // never fails
+	return "snom2mqtt-" + host + "-" + hex.EncodeToString(b)
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -64,10 +65,13 @@ func Encodings() []Encoding {
 		EncodingForm, EncodingReserved, EncodingAngle, EncodingRaw, EncodingRawLatin1}
 }
 
-// ParseEncoding returns the encoding of that name.
+// ParseEncoding returns the encoding of that name; the empty name is EncodingPercent.
 func ParseEncoding(name string) (Encoding, error) {
+	if name == "" {
+		return EncodingPercent, nil
+	}
 	if !slices.Contains(Encodings(), Encoding(name)) {
-		return "", fmt.Errorf("snomtest: encoding %q: want one of %q", name, Encodings())
+		return "", fmt.Errorf("snomtest: encoding %q: want one of %s", name, joined(Encodings()))
 	}
 	return Encoding(name), nil
 }
@@ -262,7 +266,8 @@ func (p *Phone) expand(template string, vars map[string]string) (host, target st
 	return host, target, nil
 }
 
-// substitute replaces $variables. In a path a name ends at an ampersand, which goes with it.
+// substitute replaces $variables. One that the phone does not know stays as it is (seen on a D765 with
+// $nr_ongoing_calls). In a path a name ends at an ampersand, which goes with it.
 func (p *Phone) substitute(text string, vars map[string]string, inPath bool) string {
 	var b strings.Builder
 	for {
@@ -272,60 +277,71 @@ func (p *Phone) substitute(text string, vars map[string]string, inPath bool) str
 			return b.String()
 		}
 		name := variableName(after, vars)
-		b.WriteString(p.config.Encoding.Escape(vars[name]))
 		text = after[len(name):]
+		if name == "" {
+			b.WriteByte('$')
+			continue
+		}
+		b.WriteString(p.config.Encoding.Escape(vars[name]))
 		if inPath {
 			text = strings.TrimPrefix(text, "&")
 		}
 	}
 }
 
-// variableName returns the longest known variable that text starts with, or the unknown one it looks like.
+// variableName returns the longest known variable that text starts with, or nothing. All SIP headers are
+// known.
 func variableName(text string, vars map[string]string) string {
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
-	end := len(text) - len(strings.TrimLeft(text, letters+"-[]()"))
-	for n := end; n > 0; n-- {
+	if header, _, ok := strings.Cut(text, ")"); ok && strings.HasPrefix(header, "sip_header(") {
+		return header + ")"
+	}
+	for n := min(len(text), maxName); n > 0; n-- {
 		if _, ok := vars[text[:n]]; ok {
 			return text[:n]
 		}
 	}
-	return text[:len(text)-len(strings.TrimLeft(text, letters))]
+	return ""
 }
 
+// maxName bounds the name of a variable.
+const maxName = 100
+
 // variables are the settings, less the passwords, and the run-time variables (Snom wiki, Action URLs,
-// Runtime Variables).
+// Runtime Variables). What an event has nothing to say for is empty.
 func (p *Phone) variables(c *Call, extra map[string]string) map[string]string {
 	vars := map[string]string{}
 	for name := range p.settings {
 		vars[name] = p.shown(name)
 	}
-	vars["mac"] = p.config.MAC
-	vars["phone_type"] = "snom" + p.config.Model
-	vars["phone_ip"], vars["local_ip"] = p.host(), p.host()
-	vars["nr_ongoing_calls"] = strconv.Itoa(len(p.desk.calls))
-	vars["active_key"] = p.desk.key
-	vars["expansion_module"] = "0"
-	vars["redirect_number"] = p.desk.forward
+	maps.Copy(vars, map[string]string{
+		"mac": p.config.MAC, "phone_type": "snom" + p.config.Model, "phone_ip": p.host(), "local_ip": p.host(),
+		"nr_ongoing_calls": strconv.Itoa(len(p.desk.calls)), "active_key": p.desk.key, "expansion_module": "0",
+		"redirect_number": p.desk.forward, "context_url": "", "longpress_key": "",
+		"call-id": "", "csta_id": "", "remote": "", "display_remote": "", "cancel_reason": "",
+	})
 	line := 1
 	if c != nil {
 		line = c.Line
-		vars["call-id"] = c.ID
-		vars["csta_id"] = strconv.Itoa(p.desk.made)
-		vars["remote"] = p.remoteURI(c)
-		vars["display_remote"] = c.Name
-		vars["cancel_reason"] = c.Reason
+		maps.Copy(vars, map[string]string{
+			"call-id": c.ID, "csta_id": strconv.Itoa(p.desk.made), "remote": p.remoteURI(c),
+			"display_remote": c.Name, "cancel_reason": c.Reason,
+		})
 		for name, value := range c.Headers {
 			vars["sip_header("+name+")"] = value
 		}
 	}
 	own := p.lineURI(line)
-	user, host, _ := strings.Cut(strings.Trim(strings.TrimPrefix(own, "<"), ">"), "@")
-	vars["local"], vars["active_url"] = own, own
-	vars["active_user"], vars["active_host"] = strings.TrimPrefix(user, "sip:"), host
-	vars["display_local"] = or(p.settings["user_realname1"], vars["active_user"])
-	for name, value := range extra {
-		vars[name] = value
+	user, host, _ := strings.Cut(strings.Trim(own, "<>"), "@")
+	user = strings.TrimPrefix(user, "sip:")
+	maps.Copy(vars, map[string]string{
+		"local": own, "active_url": own, "active_user": user, "active_host": host,
+		"display_local": or(p.settings["user_realname1"], user),
+	})
+	if p.config.LikeD765 {
+		vars["local"] = strings.TrimPrefix(own, "sip:")
+		delete(vars, "nr_ongoing_calls")
 	}
+	maps.Copy(vars, extra)
 	return vars
 }
 

@@ -106,8 +106,8 @@ func (p *Phone) Incoming(c Call) (id string, rings bool) {
 // Answer answers the newest ringing call at the phone. It returns false when none rings.
 func (p *Phone) Answer() bool { return p.act(p.answerCall) }
 
-// Reject rejects the newest ringing call. No action URL is called (p4irin/remote_phone_control). It
-// returns false when none rings.
+// Reject rejects the newest ringing call. No action URL is called (p4irin/remote_phone_control), but see
+// LikeD765. It returns false when none rings.
 func (p *Phone) Reject() bool { return p.act(p.reject) }
 
 // HangUp ends the newest connected call or dialling attempt at the phone, or else a held call. It
@@ -153,6 +153,9 @@ func (p *Phone) RemoteHangUp(id string) bool {
 		}
 		p.desk.remove(c)
 		p.desk.missed++
+		if p.config.LikeD765 {
+			p.fire("action_disconnected_url", c, nil)
+		}
 		p.fire("action_missed_url", c, nil)
 		return true
 	})
@@ -246,6 +249,11 @@ func (p *Phone) reject() bool {
 		return false
 	}
 	p.desk.remove(c)
+	if p.config.LikeD765 {
+		again := func() { p.fire("action_disconnected_url", c, nil) }
+		again()
+		p.later(2*time.Second, again)
+	}
 	return true
 }
 
@@ -369,8 +377,12 @@ const longPress = 2 * time.Second
 // press is one key, held for a time. Keys that do nothing to a call change nothing here.
 func (p *Phone) press(key string, hold time.Duration) {
 	p.desk.key = key
-	if hold > longPress {
-		p.later(longPress, func() { p.longPressed(key) })
+	if boot := p.boots; hold > longPress {
+		p.later(longPress, func() {
+			if p.boots == boot {
+				p.longPressed(key)
+			}
+		})
 	}
 	switch key {
 	case "ENTER", "F_OK":

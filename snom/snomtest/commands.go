@@ -1,6 +1,7 @@
 package snomtest
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -88,6 +89,20 @@ func (p *Phone) play(sequence string) (pressed []string, wrong string) {
 	}
 	p.step(events, p.boots)
 	return pressed, wrong
+}
+
+// Press plays a key sequence at the phone, as command.htm?key= does. The error says which of it the phone
+// could not make out; the rest is played.
+func (p *Phone) Press(sequence string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
+		return errNothing
+	}
+	if _, wrong := p.play(sequence); wrong != "" {
+		return errors.New(wrong)
+	}
+	return nil
 }
 
 // step presses keys until one takes time, and comes back after that time. A reboot ends it.

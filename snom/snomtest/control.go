@@ -1,6 +1,17 @@
 package snomtest
 
-import "time"
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // A State is what somebody in front of the phone would see, and what its log would show.
 type State struct {
@@ -39,4 +50,232 @@ func (p *Phone) State() State {
 		s.Calls = append(s.Calls, *c)
 	}
 	return s
+}
+
+// ControlHandler plays calls at phones for whoever asks. It asks for no password: serve it on a loopback
+// address. Web pages of other origins are refused.
+//
+//	GET  /                        what can be asked for
+//	GET  /phones                  the State of each phone, as JSON
+//	GET  /phones/<name>           of one
+//	GET  /phones/<name>/requests  its Requests
+//	GET  /phones/<name>/actions   its Actions
+//	POST /phones/<name>/<deed>    see there; answers the State after it
+//
+// What a deed needs stands in the query or a form. The answer is 404 where there is no such phone or
+// deed, 400 for a value that cannot be, 409 when there is nothing to do it to, for example no call to
+// answer; the reason is in the member "error".
+func ControlHandler(phones ...*Phone) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(controlHelp(phones))) // a reader that left needs no help
+	})
+	mux.HandleFunc("GET /phones", func(w http.ResponseWriter, _ *http.Request) {
+		states := make([]State, 0, len(phones))
+		for _, p := range phones {
+			states = append(states, p.State())
+		}
+		writeJSON(w, http.StatusOK, states)
+	})
+	one := func(answer func(*Phone, *http.Request) (any, error)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			err := errUnknown
+			var v any
+			i := slices.IndexFunc(phones, func(p *Phone) bool { return p.Name() == r.PathValue("name") })
+			if i >= 0 {
+				v, err = answer(phones[i], r)
+			}
+			if err != nil {
+				writeJSON(w, statusOf(err), map[string]string{"error": err.Error()})
+				return
+			}
+			writeJSON(w, http.StatusOK, v)
+		}
+	}
+	mux.HandleFunc("GET /phones/{name}", one(func(p *Phone, _ *http.Request) (any, error) { return p.State(), nil }))
+	mux.HandleFunc("GET /phones/{name}/requests", one(func(p *Phone, _ *http.Request) (any, error) { return p.Requests(), nil }))
+	mux.HandleFunc("GET /phones/{name}/actions", one(func(p *Phone, _ *http.Request) (any, error) { return p.Actions(), nil }))
+	all := deeds()
+	mux.HandleFunc("POST /phones/{name}/{deed}", one(func(p *Phone, r *http.Request) (any, error) {
+		d, ok := all[r.PathValue("deed")]
+		if !ok {
+			return nil, errUnknown
+		}
+		if err := d.do(p, r.FormValue); err != nil {
+			return nil, err
+		}
+		return p.State(), nil
+	}))
+	return http.NewCrossOriginProtection().Handler(mux)
+}
+
+// errUnknown and errNothing become 404 and 409.
+var (
+	errUnknown = errors.New("no such phone or deed; GET / lists them")
+	errNothing = errors.New("the phone is not in a state to do that")
+)
+
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, errUnknown):
+		return http.StatusNotFound
+	case errors.Is(err, errNothing):
+		return http.StatusConflict
+	}
+	return http.StatusBadRequest
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // a reader that left needs no answer
+}
+
+// A deed is something that can be done at a phone, or to it.
+type deed struct {
+	needs string // its values, for the help
+	what  string
+	do    func(p *Phone, value func(string) string) error
+}
+
+func deeds() map[string]deed {
+	plain := func(what string, do func(*Phone) bool) deed {
+		return deed{what: what, do: func(p *Phone, _ func(string) string) error { return happened(do(p)) }}
+	}
+	return map[string]deed{
+		"ring":    {"number, name, line, id, all optional", "somebody calls", ring},
+		"answer":  plain("the ringing call is answered", (*Phone).Answer),
+		"reject":  plain("the ringing call is rejected", (*Phone).Reject),
+		"hangup":  plain("the call is ended here", (*Phone).HangUp),
+		"hold":    plain("the call is held", (*Phone).HoldCall),
+		"unhold":  plain("the held call is taken back", (*Phone).Unhold),
+		"offhook": plain("the handset is lifted", (*Phone).OffHook),
+		"onhook":  plain("the handset is put down", (*Phone).OnHook),
+		"dial": {"number", "somebody is called", func(p *Phone, value func(string) string) error {
+			if value("number") == "" {
+				return errors.New("number: want one")
+			}
+			return happened(p.Dial(value("number")))
+		}},
+		"remote-answer": {"id, optional", "who was called answers", func(p *Phone, value func(string) string) error {
+			return happened(p.RemoteAnswer(value("id")))
+		}},
+		"remote-hangup": {"id, optional", "the other party hangs up; a ringing call is missed", func(p *Phone, value func(string) string) error {
+			return happened(p.RemoteHangUp(value("id")))
+		}},
+		"dnd": {"on: true or false, optional", "do-not-disturb is switched, or toggled", func(p *Phone, value func(string) string) error {
+			if value("on") == "" {
+				return happened(p.ToggleDND())
+			}
+			on, err := strconv.ParseBool(value("on"))
+			if err != nil {
+				return errors.New("on: want true or false")
+			}
+			p.SetDND(on)
+			return nil
+		}},
+		"forward": {"number, empty for nowhere", "calls are forwarded", func(p *Phone, value func(string) string) error {
+			p.Forward(value("number"))
+			return nil
+		}},
+		"register": {"line: from 1; ok: true or false; both optional", "a line registers, or fails to", func(p *Phone, value func(string) string) error {
+			line, err := strconv.Atoi(cmp.Or(value("line"), "1"))
+			if err != nil {
+				return errors.New("line: want a whole number")
+			}
+			ok, err := strconv.ParseBool(cmp.Or(value("ok"), "true"))
+			if err != nil {
+				return errors.New("ok: want true or false")
+			}
+			return happened(p.Register(line, ok))
+		}},
+		"press": {"keys: as for command.htm?key=", "keys are pressed", func(p *Phone, value func(string) string) error {
+			return p.Press(value("keys"))
+		}},
+		"long-press": {"key", "a key is held for more than two seconds", func(p *Phone, value func(string) string) error {
+			return happened(p.LongPress(value("key")))
+		}},
+		"fire": {"setting", "an action URL is called by its setting's name", func(p *Phone, value func(string) string) error {
+			if !slices.Contains(ActionSettings(), value("setting")) {
+				return fmt.Errorf("setting: want one of %s", strings.Join(ActionSettings(), ", "))
+			}
+			return happened(p.Fire(value("setting")))
+		}},
+		"set": {"name, value", "a setting is provisioned", func(p *Phone, value func(string) string) error {
+			if value("name") == "" {
+				return errors.New("name: want one")
+			}
+			p.Set(value("name"), value("value"))
+			return nil
+		}},
+		"reboot": {"down: such as 5s, optional", "the phone reboots", func(p *Phone, value func(string) string) error {
+			down, err := time.ParseDuration(cmp.Or(value("down"), p.config.RebootTime.String()))
+			if err != nil || down < 0 {
+				return errors.New("down: want a duration such as 5s")
+			}
+			p.Reboot(down)
+			return nil
+		}},
+		"encoding": {"value: " + joined(Encodings()), "how action URLs say what they say", func(p *Phone, value func(string) string) error {
+			e, err := ParseEncoding(value("value"))
+			if err == nil {
+				p.SetEncoding(e)
+			}
+			return err
+		}},
+		"fault": {"value: none, " + joined(FaultNames()), "how the phone fails from now on", func(p *Phone, value func(string) string) error {
+			f, err := ParseFault(value("value"))
+			if err == nil {
+				p.SetFault(f)
+			}
+			return err
+		}},
+	}
+}
+
+func ring(p *Phone, value func(string) string) error {
+	line, err := strconv.Atoi(cmp.Or(value("line"), "1"))
+	if err != nil || line < 1 || line > len(p.config.Lines) {
+		return fmt.Errorf("line: want a number from 1 to %d", len(p.config.Lines))
+	}
+	_, rings := p.Incoming(Call{ID: value("id"), Number: value("number"), Name: value("name"), Line: line, Reason: value("reason")})
+	return happened(rings)
+}
+
+func happened(done bool) error {
+	if !done {
+		return errNothing
+	}
+	return nil
+}
+
+func joined[T ~string](names []T) string {
+	var b strings.Builder
+	for i, name := range names {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(name))
+	}
+	return b.String()
+}
+
+// controlHelp says what can be asked for.
+func controlHelp(phones []*Phone) string {
+	var b strings.Builder
+	b.WriteString("Simulated Snom phones.\n\nGET /phones\nGET /phones/<name>\nGET /phones/<name>/requests\nGET /phones/<name>/actions\n\nPhones:")
+	for _, p := range phones {
+		b.WriteString(" " + p.Name())
+	}
+	b.WriteString("\n\n")
+	all := deeds()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		fmt.Fprintf(&b, "POST /phones/<name>/%s: %s", name, all[name].what)
+		if needs := all[name].needs; needs != "" {
+			fmt.Fprintf(&b, " (%s)", needs)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
 }

@@ -51,7 +51,9 @@ func FaultNames() []string {
 	for f := range faults() {
 		names = append(names, string(f))
 	}
-	return slices.Sorted(slices.Values(append(names, string(FaultRefuseConnects))))
+	names = append(names, string(FaultRefuseConnects))
+	slices.Sort(names)
+	return names
 }
 
 // ParseFault returns the fault of that name; the empty name and "none" mean no fault.
@@ -62,7 +64,7 @@ func ParseFault(name string) (Fault, error) {
 	case slices.Contains(FaultNames(), name):
 		return Fault(name), nil
 	}
-	return "", fmt.Errorf("snomtest: fault %q: want none, %s", name, strings.Join(FaultNames(), ", "))
+	return "", fmt.Errorf("snomtest: fault %q: want none, %s", name, joined(FaultNames()))
 }
 
 // SetFault makes the phone fail in this way until it is told otherwise. A fault that is not one of the
@@ -88,6 +90,7 @@ func (p *Phone) SetFault(f Fault) {
 type failure struct {
 	instead    *reply
 	manner     manner
+	whole      bool // the manner sends the whole reply, to who waits for it
 	onlyChoked bool
 }
 
@@ -96,8 +99,8 @@ func faults() map[Fault]failure {
 	choke := instead(reply{manner: cutHeader})
 	choke.onlyChoked = true
 	return map[Fault]failure{
-		FaultSlow:          {manner: slowly},
-		FaultDrip:          {manner: drip},
+		FaultSlow:          {manner: slowly, whole: true},
+		FaultDrip:          {manner: drip, whole: true},
 		FaultHang:          instead(reply{manner: hang}),
 		FaultHangAfter:     {manner: hang},
 		FaultEmptyReply:    instead(reply{manner: hangUp}),
@@ -165,6 +168,7 @@ func reset(ctx context.Context, w http.ResponseWriter, _ reply) {
 	raw(ctx, w, func(conn net.Conn, _ *bufio.ReadWriter) {
 		if tcp := tcpOf(conn); tcp != nil {
 			_ = tcp.SetLinger(0) // then it is an orderly close
+			_ = tcp.Close()      // without a farewell of TLS; it cannot be closed yet
 		}
 	})
 }
@@ -255,6 +259,7 @@ type reply struct {
 	contentType  string
 	body         string
 	manner       manner
+	whole        bool // in spite of its manner
 }
 
 func (rep reply) send(ctx context.Context, w http.ResponseWriter) {
@@ -267,7 +272,7 @@ func (rep reply) send(ctx context.Context, w http.ResponseWriter) {
 
 // statusSeen is the status a client can make out: 0 when the reply is broken.
 func (rep reply) statusSeen() int {
-	if rep.manner == nil {
+	if rep.manner == nil || rep.whole {
 		return rep.status
 	}
 	return 0

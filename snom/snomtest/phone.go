@@ -49,7 +49,11 @@ type Config struct {
 	Settings map[string]string // stored settings, action URLs among them
 	ReadOnly []string          // settings provisioned with permission R: writing them changes nothing
 	Lines    []string          // identities, user@host; nil: 27@pbx.example
-	Encoding Encoding          // of what action URLs carry
+	Encoding Encoding          // of what action URLs carry; empty: EncodingPercent
+	// LikeD765 gives the phone the habits that users of a D765 saw in its action URLs: declining a call
+	// calls action_disconnected_url, twice with two seconds between, a missed call calls it before
+	// action_missed_url, $local has no scheme, and $nr_ongoing_calls is left in the URL as it is.
+	LikeD765 bool
 
 	// Dial connects to where action URLs point; nil: a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -358,6 +362,7 @@ func (p *Phone) enter(ctx context.Context) (choked bool, leave func(), err error
 // answer is what the phone makes of a request: everything up to sending the reply.
 func (p *Phone) answer(r *http.Request, line *Request, choked bool) reply {
 	in := readRequest(r)
+	again := reused(r)
 	var chosen Fault
 	if p.config.FaultOf != nil {
 		chosen = p.config.FaultOf(*line)
@@ -366,6 +371,10 @@ func (p *Phone) answer(r *http.Request, line *Request, choked bool) reply {
 	defer p.mu.Unlock()
 	if p.down {
 		line.Note = "the phone is down"
+		return reply{manner: hangUp}
+	}
+	if p.config.HangUpReused && again {
+		line.Note = "reused connection"
 		return reply{manner: hangUp}
 	}
 	fault := faults()[or(chosen, p.fault)]
@@ -381,7 +390,7 @@ func (p *Phone) answer(r *http.Request, line *Request, choked bool) reply {
 	rep := p.consider(r, in, line)
 	if fault.manner != nil && line.Authorized {
 		line.Note = joinNotes(line.Note, "fault")
-		rep.manner = fault.manner
+		rep.manner, rep.whole = fault.manner, fault.whole
 	}
 	line.Status = rep.statusSeen()
 	return rep
@@ -389,10 +398,6 @@ func (p *Phone) answer(r *http.Request, line *Request, choked bool) reply {
 
 // consider takes a request past everything that stands before a page, in the order a phone does.
 func (p *Phone) consider(r *http.Request, in request, line *Request) reply {
-	if p.config.HangUpReused && reused(r) {
-		line.Note = "reused connection"
-		return reply{manner: hangUp}
-	}
 	if p.config.NeedKeepAlive {
 		if rep, odd := keepAliveQuirk(in, line); odd {
 			return rep

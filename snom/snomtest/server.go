@@ -150,6 +150,9 @@ func (p *Phone) listen(bind func(again net.Addr) (net.Listener, error)) (*listen
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.listeners = append(p.listeners, l)
+	if p.down || p.fault == FaultRefuseConnects {
+		l.shut()
+	}
 	return l, nil
 }
 

@@ -141,7 +141,8 @@ func (c *checker) topics(to *Config, at func(key, text string) field) {
 
 // listeners checks who may reach what listens, and where phones find it.
 func (c *checker) listeners(to *Config, at func(key, text string) field, v variables) {
-	if to.BrokerListen != "" && !loopback(to.BrokerListen) && v.MQTTUsername == "" {
+	guarded := v.MQTTUsername != "" && (v.MQTTPassword != "" || v.MQTTPasswordFile != "")
+	if to.BrokerListen != "" && !loopback(to.BrokerListen) && !guarded {
 		c.fault(at("BROKER_LISTEN", ""), "want a loopback address such as 127.0.0.1:1883, or a user name and a "+
 			"password in MQTT_USERNAME and MQTT_PASSWORD: other machines reach this one")
 	}
@@ -169,7 +170,7 @@ func (c *checker) listeners(to *Config, at func(key, text string) field, v varia
 func (c Config) ReloadPhones() (Roster, error) {
 	taken := newRegistry()
 	for i, p := range c.numbered {
-		taken.names[p.Name] = numberedPlace(i).where("NAME")
+		taken.names[p.Name] = field{numberedPlace(i), "NAME", p.Name}
 		taken.urls[p.URL] = p.Name
 	}
 	k := &checker{checks: c.checks}

@@ -56,6 +56,9 @@ func (f *faults) err() error {
 // third of the letters differ, or name is how a single known name begins.
 func nearest(name string, known []string) string {
 	best, least := "", len(name)/3+1
+	if len(name) > 64 {
+		return "" // no name of ours, and long to compare
+	}
 	for _, k := range known {
 		if d := distance(name, k); d < least {
 			best, least = k, d

@@ -31,7 +31,7 @@ func (p filePlace) where(key string) string {
 // shown returns a key of the file as a fault may show it: a text that is no name may be a secret that
 // slipped out of its line.
 func shown(key string) string {
-	if len(key) > 64 || strings.ContainsFunc(key, func(r rune) bool {
+	if key == "" || len(key) > 64 || strings.ContainsFunc(key, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
 	}) {
 		return "a key"
@@ -50,30 +50,26 @@ func (f phonesFile) wrong(at node, format string, args ...any) {
 	f.add(fmt.Sprintf("%s:%d:%d", f.path, at.line, at.column), format, args...)
 }
 
-// members returns the values of a mapping by key, and adds a fault for a key that is written twice or
-// is not among known. known may be nil: any key is right.
-func (f phonesFile) members(m node, known []string) map[string]node {
-	values := make(map[string]node, len(m.parts)/2)
+// members hands the values of a mapping to take, with the index of their key in known, and adds a fault
+// for each key that is written twice or is not known.
+func (f phonesFile) members(m node, known []string, take func(i int, value node)) {
+	written := make([]bool, len(known))
 	for key, value := range m.pairs() {
-		first, twice := values[key.text]
+		i := slices.Index(known, key.text)
 		switch {
-		case twice:
-			f.wrong(key, "%s: written twice, the other one stands before line %d", shown(key.text), first.line+1)
-		case key.kind != scalar:
-			f.wrong(key, "want a name before the colon")
-		case known != nil && !slices.Contains(known, key.text):
-			text := shown(key.text) + ": no such key"
-			if near := nearest(strings.ToLower(key.text), known); near != "" {
-				text += "; did you mean " + near + "?"
-			} else {
-				text += "; known are " + strings.Join(known, ", ")
-			}
-			f.wrong(key, "%s", text)
+		case i >= 0 && written[i]:
+			f.wrong(key, "%s: written twice", key.text)
+		case i >= 0:
+			written[i] = true
+			take(i, value)
 		default:
-			values[key.text] = value
+			what := "known are " + strings.Join(known, ", ")
+			if near := nearest(strings.ToLower(key.text), known); near != "" {
+				what = "did you mean " + near + "?"
+			}
+			f.wrong(key, "%s: no such key; %s", shown(key.text), what)
 		}
 	}
-	return values
 }
 
 // readPhonesFile checks the phones file and returns its phones by name, and the groups.
@@ -83,7 +79,11 @@ func (c *checker) readPhonesFile(path string, taken registry, allow, mask []stri
 		c.add(prefix+"PHONES_FILE", "%s", fault)
 		return nil, nil
 	}
-	f := phonesFile{c, path}
+	return phonesFile{c, path}.read(data, taken, allow, mask)
+}
+
+// read checks what stands in the phones file.
+func (f phonesFile) read(data []byte, taken registry, allow, mask []string) ([]Phone, map[string][]string) {
 	root, ok := readPlain(data)
 	if !ok {
 		var wrong *yamlFault
@@ -96,10 +96,10 @@ func (c *checker) readPhonesFile(path string, taken registry, allow, mask []stri
 		f.wrong(node{line: max(root.line, 1), column: max(root.column, 1)}, "want phones: and below it a name for each phone")
 		return nil, nil
 	}
-	sections := f.members(root, []string{"phones", "groups"})
-	phones := f.phones(sections["phones"], taken, allow, mask)
-	groups := f.groups(sections["groups"], taken)
-	return phones, groups
+	var sections [2]node
+	f.members(root, []string{"phones", "groups"}, func(i int, section node) { sections[i] = section })
+	phones := f.phones(sections[0], taken, allow, mask)
+	return phones, f.groups(sections[1], taken)
 }
 
 // phones checks the section of the phones.
@@ -111,8 +111,7 @@ func (f phonesFile) phones(section node, taken registry, allow, mask []string) [
 		f.wrong(section, "phones: want a name for each phone, and its settings below the name")
 		return nil
 	}
-	keys := newPhoneKeys()
-	f.members(section, nil)
+	known := phoneKeys()
 	phones := make([]Phone, 0, len(section.parts)/2)
 	for name, settings := range section.pairs() {
 		in := filePlace{f.path, name, settings}
@@ -122,7 +121,7 @@ func (f phonesFile) phones(section node, taken registry, allow, mask []string) [
 		}
 		called := nameField(f.path, name)
 		named := f.name(called)
-		p := f.phone(name.text, f.phoneText(in, keys), in, allow, mask)
+		p := f.phone(name.text, f.phoneText(in, known), in, allow, mask)
 		if named {
 			taken.take(f.checker, called, field{in, "URL", p.URL}, p)
 		}
@@ -132,34 +131,23 @@ func (f phonesFile) phones(section node, taken registry, allow, mask []string) [
 	return phones
 }
 
-// phoneKeys tells which field of a phoneText a key of the file fills.
-type phoneKeys struct {
-	known []string
-	index map[string]int
-}
-
-func newPhoneKeys() phoneKeys {
-	keys := phoneKeys{index: map[string]int{}}
-	for i, name := range names(&phoneText{}) {
-		if name != "NAME" {
-			keys.known = append(keys.known, strings.ToLower(name))
-			keys.index[strings.ToLower(name)] = i
-		}
+// phoneKeys lists the keys of a phone: the fields of phoneText behind the first, which is the name.
+func phoneKeys() []string {
+	keys := names(&phoneText{})[1:]
+	for i := range keys {
+		keys[i] = strings.ToLower(keys[i])
 	}
 	return keys
 }
 
-// phoneText returns the settings of a phone as text. Paths are relative to the phones file.
-func (f phonesFile) phoneText(in filePlace, keys phoneKeys) phoneText {
+// phoneText returns the settings of a phone as text; known are the keys it may have. Paths are relative
+// to the phones file.
+func (f phonesFile) phoneText(in filePlace, known []string) phoneText {
 	var t phoneText
 	fields := reflect.ValueOf(&t).Elem()
-	members := f.members(in.is, keys.known)
-	for key, value := range in.is.pairs() {
-		if _, known := members[key.text]; !known {
-			continue
-		}
-		key, text := key.text, value.text
-		switch {
+	f.members(in.is, known, func(i int, value node) {
+		text := value.text
+		switch key := known[i]; {
 		case value.kind == nothing:
 			f.wrong(value, "%s: %s: no value; leave the key out, or put the text in quotes", shown(in.key.text), key)
 		case value.kind == mapping, value.kind == list && key != "allow" && key != "mask":
@@ -169,8 +157,8 @@ func (f phonesFile) phoneText(in filePlace, keys phoneKeys) phoneText {
 		case strings.HasSuffix(key, "_file") && text != "" && !filepath.IsAbs(text):
 			text = filepath.Join(filepath.Dir(f.path), text)
 		}
-		fields.Field(keys.index[key]).SetString(text)
-	}
+		fields.Field(i + 1).SetString(text)
+	})
 	return t
 }
 
@@ -211,8 +199,7 @@ func (f phonesFile) groups(section node, taken registry) map[string][]string {
 		f.wrong(section, "groups: want a name for each group, and its list of phones")
 		return nil
 	}
-	f.members(section, nil)
-	groups := map[string][]string{}
+	groups, written := map[string][]string{}, map[string]bool{}
 	var known []string
 	if len(taken.names) <= 1000 { // with more it takes too long to look for what was meant
 		known = slices.Sorted(maps.Keys(taken.names))
@@ -222,6 +209,11 @@ func (f phonesFile) groups(section node, taken registry) map[string][]string {
 		if !f.name(called) {
 			continue
 		}
+		if written[name.text] {
+			f.fault(called, "written twice")
+			continue
+		}
+		written[name.text] = true
 		if _, isPhone := taken.names[name.text]; isPhone {
 			f.fault(called, "a phone has this name: want another one for the group")
 		}

@@ -132,19 +132,19 @@ func join(a, b []string) []string {
 
 // A registry knows which names and addresses are taken, and by whom.
 type registry struct {
-	names map[string]string // name of a phone -> where that stands
+	names map[string]field  // name of a phone -> where that stands
 	urls  map[string]string // URL -> name of its phone
 }
 
-func newRegistry() registry { return registry{map[string]string{}, map[string]string{}} }
+func newRegistry() registry { return registry{map[string]field{}, map[string]string{}} }
 
 // take notes a phone, or adds a fault when its name or its address is taken.
 func (r registry) take(c *checker, name, url field, p Phone) {
 	if first, taken := r.names[p.Name]; taken {
-		c.fault(name, "the name is taken by %s", first)
+		c.fault(name, "the name is taken by %s", first.where())
 		return
 	}
-	r.names[p.Name] = name.where()
+	r.names[p.Name] = name
 	if first, taken := r.urls[p.URL]; taken && p.URL != "" {
 		c.fault(url, "the address is taken by %s: one phone has one name, and one command at a time", first)
 		return

@@ -37,13 +37,12 @@ func readYAML(data []byte) (node, *yamlFault) {
 		if doc.Body == nil {
 			continue
 		}
-		if i > 0 && found.kind != nothing {
-			at := position(doc.Body.GetToken())
-			return node{}, &yamlFault{at.line, at.column, "want one document, here begins a second one"}
-		}
 		n, fault := convert(doc.Body)
 		if fault != nil {
 			return node{}, fault
+		}
+		if i > 0 && found.kind != nothing {
+			return node{}, &yamlFault{n.line, n.column, "want one document, here begins a second one"}
 		}
 		found = n
 	}

@@ -1,0 +1,322 @@
+package config_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/config"
+)
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	got, faults := load(t, kitchen, nil)
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	phone := config.Phone{Name: "kitchen", URL: "http://192.0.2.10"}
+	want := config.Config{
+		MQTT:                 config.MQTT{URL: "tcp://localhost:1883"},
+		BaseTopic:            "snom",
+		Roster:               config.Roster{Phones: []config.Phone{phone}, Groups: map[string][]string{}},
+		CommandTTL:           30 * time.Second,
+		QueueLength:          32,
+		RequestTimeout:       5 * time.Second,
+		CommandGap:           100 * time.Millisecond,
+		AvailabilityInterval: time.Minute,
+		HomeAssistant:        true,
+		HomeAssistantPrefix:  "homeassistant",
+		PhoneCheckSource:     true,
+		RingTimeout:          2 * time.Minute,
+		CallTimeout:          4 * time.Hour,
+		Console:              config.Console{Listen: "127.0.0.1:8080", Default: true},
+		LogLevel:             slog.LevelInfo,
+		LogFormat:            "text",
+	}
+	equal(t, got, want)
+}
+
+func TestEverythingSet(t *testing.T) {
+	t.Parallel()
+	own := certificate(t)
+	got, faults := load(t, `MQTT_URL=mqtts://Broker.example
+MQTT_USERNAME=bridge
+MQTT_PASSWORD_FILE=$DIR/mqtt
+MQTT_CLIENT_ID=me
+MQTT_CA_FILE=$DIR/ca
+MQTT_CERT_FILE=$DIR/ca
+MQTT_KEY_FILE=$DIR/key
+MQTT_SERVER_NAME=mqtt.example
+MQTT_INSECURE=true
+BROKER_LISTEN=0.0.0.0:1883
+BASE_TOPIC=snom
+INSTANCE=east
+PHONE_0_NAME=door
+PHONE_0_URL=https://[2001:DB8::1]:443/
+PHONE_0_USERNAME=admin
+PHONE_0_PASSWORD= hunter2,=
+PHONE_0_MODEL=D735
+PHONE_0_DIALECT=OLD
+PHONE_0_ALLOW=firmware
+PHONE_0_MASK=dtmf,dial
+PHONE_0_CA_FILE=$DIR/ca
+PHONE_0_LEGACY_TLS=true
+PHONE_0_TOKEN_FILE=$DIR/token
+PHONE_1_NAME=pin
+PHONE_1_URL=https://pin.example:8443
+PHONE_1_CERT_SHA256=`+strings.Repeat("AB:", 31)+`AB
+PHONE_2_NAME=open
+PHONE_2_URL=https://[2001:db8::1]:8443
+PHONE_2_INSECURE=1
+PHONES_FILE=$DIR/phones.yaml
+ALLOW=reset
+FIRMWARE_HOSTS=FW.example, 192.0.2.1:8000,2001:db8::2,fw.example
+DIAL_ALLOW=a|\+49.*
+DIAL_DENY=0900.*
+MASK=dtmf
+COMMAND_TTL=1h
+QUEUE_LENGTH=1
+REQUEST_TIMEOUT=1m
+COMMAND_GAP=0s
+AVAILABILITY_INTERVAL=24h
+HOMEASSISTANT=false
+HOMEASSISTANT_PREFIX=homeassistant
+PHONE_LISTEN=:8081
+PHONE_BASE_URL=http://Bridge.example:80/phones/
+PHONE_CHECK_SOURCE=false
+RING_TIMEOUT=1s
+CALL_TIMEOUT=168h
+CONSOLE_LISTEN=:8080
+CONSOLE_PASSWORD=hunter2
+LOG_LEVEL=DEBUG
+LOG_FORMAT=json`, map[string]string{
+		"ca": own.cert, "key": own.key, "mqtt": "hunter2\n\r\n", "token": "0123456789abcdef\r\n",
+		"phones.yaml": "phones:\n  b: {url: http://b}\n  a: {url: http://a, username: x, password_file: mqtt}\ngroups:\n  g: [door, b]\n",
+	})
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	dir := filepath.Dir(got.PhonesFile)
+	want := config.Config{
+		MQTT: config.MQTT{
+			URL: "ssl://broker.example:8883", Username: "bridge", Password: config.NewSecret("hunter2\n"), ClientID: "me",
+			CAFile: dir + "/ca", CertFile: dir + "/ca", KeyFile: dir + "/key", ServerName: "mqtt.example", Insecure: true,
+		},
+		BrokerListen: "0.0.0.0:1883",
+		BaseTopic:    "snom",
+		Instance:     "east",
+		Roster: config.Roster{
+			Phones: []config.Phone{
+				{
+					Name: "door", URL: "https://[2001:db8::1]", Username: "admin", Password: config.NewSecret(" hunter2,="),
+					Model: "D735", Dialect: "old", Allow: []string{"firmware", "reset"}, Mask: []string{"dial", "dtmf"},
+					LegacyTLS: true, CA: []byte(own.cert), Token: config.NewSecret("0123456789abcdef"),
+				},
+				{Name: "pin", URL: "https://pin.example:8443", Allow: []string{"reset"}, Mask: []string{"dtmf"}, CertSHA256: strings.Repeat("ab", 32)},
+				{Name: "open", URL: "https://[2001:db8::1]:8443", Allow: []string{"reset"}, Mask: []string{"dtmf"}, Insecure: true},
+				{Name: "a", URL: "http://a", Username: "x", Password: config.NewSecret("hunter2\n"), Allow: []string{"reset"}, Mask: []string{"dtmf"}},
+				{Name: "b", URL: "http://b", Allow: []string{"reset"}, Mask: []string{"dtmf"}},
+			},
+			Groups: map[string][]string{"g": {"door", "b"}},
+		},
+		PhonesFile:           dir + "/phones.yaml",
+		Allow:                []string{"reset"},
+		FirmwareHosts:        []string{"192.0.2.1:8000", "2001:db8::2", "fw.example"},
+		DialAllow:            regexp.MustCompile(`\A(?:a|\+49.*)\z`),
+		DialDeny:             regexp.MustCompile(`\A(?:0900.*)\z`),
+		Mask:                 []string{"dtmf"},
+		CommandTTL:           time.Hour,
+		QueueLength:          1,
+		RequestTimeout:       time.Minute,
+		AvailabilityInterval: 24 * time.Hour,
+		HomeAssistantPrefix:  "homeassistant",
+		PhoneListen:          ":8081",
+		PhoneBaseURL:         "http://bridge.example/phones",
+		RingTimeout:          time.Second,
+		CallTimeout:          168 * time.Hour,
+		Console:              config.Console{Listen: ":8080", Password: config.NewSecret("hunter2")},
+		LogLevel:             slog.LevelDebug,
+		LogFormat:            "json",
+	}
+	equal(t, got, want)
+
+	for number, want := range map[string]bool{"a": true, "+49301": true, "ab": false, "x+49": false} {
+		if got := got.DialAllow.MatchString(number); got != want {
+			t.Errorf("DialAllow of %q = %t, want %t", number, got, want)
+		}
+	}
+}
+
+// equal compares the exported fields of two configurations, secrets and all.
+func equal(t *testing.T, got, want config.Config) {
+	t.Helper()
+	g, w := reflect.ValueOf(got), reflect.ValueOf(want)
+	for i := range g.NumField() {
+		if f := g.Type().Field(i); f.IsExported() && !reflect.DeepEqual(g.Field(i).Interface(), w.Field(i).Interface()) {
+			t.Errorf("%s = %+v, want %+v", f.Name, g.Field(i).Interface(), w.Field(i).Interface())
+		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ setting, want string }{
+		{"MQTT_URL=tcp://a", "tcp://a:1883"},
+		{"MQTT_URL=mqtt://a:1", "tcp://a:1"},
+		{"MQTT_URL=ssl://[::1]", "ssl://[::1]:8883"},
+		{"MQTT_URL=ws://a/mqtt/", "ws://a:80/mqtt"},
+		{"MQTT_URL=wss://a", "wss://a:443"},
+		{"BROKER_LISTEN=[::1]:1883", "[::1]:1883"},
+		{"BROKER_LISTEN=localhost:0", "localhost:0"},
+		{"BROKER_LISTEN=off", ""},
+		{"CONSOLE_LISTEN=off", ""},
+		{"CONSOLE_LISTEN=127.0.0.1:8080", "127.0.0.1:8080"},
+		{"PHONE_LISTEN=192.0.2.1:8081", "http://192.0.2.1:8081"},
+		{"PHONE_LISTEN=[2001:db8::1]:8081", "http://[2001:db8::1]:8081"},
+		{"PHONE_LISTEN=:8081", ""},
+		{"PHONE_LISTEN=0.0.0.0:8081", ""},
+		{"PHONE_LISTEN=127.0.0.1:0", ""},
+		{"PHONE_LISTEN=bridge.example:8081", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.setting, func(t *testing.T) {
+			t.Parallel()
+			c, faults := load(t, kitchen+tt.setting, nil)
+			if faults != nil {
+				t.Fatal(faults)
+			}
+			name, _, _ := strings.Cut(tt.setting, "=")
+			got := map[string]string{
+				"MQTT_URL": c.MQTT.URL, "BROKER_LISTEN": c.BrokerListen, "CONSOLE_LISTEN": c.Console.Listen, "PHONE_LISTEN": c.PhoneBaseURL,
+			}[name]
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if c.Console.Default != (name != "CONSOLE_LISTEN") {
+				t.Errorf("Console.Default = %t", c.Console.Default)
+			}
+		})
+	}
+}
+
+// The order of the phones is that of their numbers, also beyond nine.
+func TestNumberedPhonesKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	var settings strings.Builder
+	var want []string
+	for i := range 25 {
+		n, name := string(rune('0'+i/10))+string(rune('0'+i%10)), string(rune('z'-i))
+		n = strings.TrimPrefix(n, "0")
+		settings.WriteString("PHONE_" + n + "_NAME=" + name + "\nPHONE_" + n + "_URL=http://" + name + "\n")
+		want = append(want, name)
+	}
+	c, faults := load(t, settings.String(), nil)
+	var got []string
+	for _, p := range c.Roster.Phones {
+		got = append(got, p.Name)
+	}
+	if faults != nil || !slices.Equal(got, want) {
+		t.Errorf("phones %v and faults %v, want %v", got, faults, want)
+	}
+}
+
+func TestReloadPhones(t *testing.T) {
+	t.Parallel()
+	c, faults := load(t, kitchen+"PHONES_FILE=$DIR/p.yaml", map[string]string{"p.yaml": "phones:\n  a: {url: http://a}\n"})
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	before := c.Roster
+	names := func(r config.Roster) (list []string) {
+		for _, p := range r.Phones {
+			list = append(list, p.Name)
+		}
+		return list
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(c.PhonesFile, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	write("phones:\n  c: {url: http://c}\n  b: {url: http://b}\ngroups:\n  g: [kitchen, c]\n")
+	r, err := c.ReloadPhones()
+	if want := []string{"kitchen", "b", "c"}; err != nil || !slices.Equal(names(r), want) {
+		t.Errorf("phones after the reload: %v, %v, want %v", names(r), err, want)
+	}
+	if want := []string{"kitchen", "c"}; !slices.Equal(r.Groups["g"], want) {
+		t.Errorf("group after the reload: %v, want %v", r.Groups["g"], want)
+	}
+
+	write("phones:\n  kitchen: {url: http://c}\n  d: {url: http://192.0.2.10}\n  e:\n")
+	r, err = c.ReloadPhones()
+	if len(r.Phones) != 0 || r.Groups != nil {
+		t.Errorf("a roster came with the faults: %v", r)
+	}
+	want := []string{
+		c.PhonesFile + ":2:3: kitchen: the name is taken by SNOM2MQTT_PHONE_0_NAME",
+		c.PhonesFile + ":3:12: d: url: the address is taken by kitchen: one phone has one name, and one command at a time",
+		c.PhonesFile + ":4:3: e: url: not set",
+	}
+	var got []string
+	for _, f := range faultsOf(t, err) {
+		got = append(got, f.Error())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("faults of the reload:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if !reflect.DeepEqual(c.Roster, before) {
+		t.Errorf("the roster in use has changed: %v, want %v", c.Roster, before)
+	}
+}
+
+func TestReloadWithoutAPhonesFileChangesNothing(t *testing.T) {
+	t.Parallel()
+	c, faults := load(t, kitchen, nil)
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	r, err := c.ReloadPhones()
+	if err != nil || !reflect.DeepEqual(r, c.Roster) {
+		t.Errorf("ReloadPhones = %v, %v, want %v", r, err, c.Roster)
+	}
+}
+
+func TestTLSOfTheBroker(t *testing.T) {
+	t.Parallel()
+	own := certificate(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "both.pem")
+	if err := os.WriteFile(path, []byte(own.key+own.cert), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := config.MQTT{CAFile: path, CertFile: path, ServerName: "broker.example", Insecure: true}
+	got, err := m.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.ServerName != "broker.example" || !got.InsecureSkipVerify || got.RootCAs == nil || len(got.Certificates) != 1 {
+		t.Errorf("TLS = %+v, want all of it", got)
+	}
+
+	got, err = config.MQTT{}.TLS()
+	if err != nil || got.ServerName != "" || got.InsecureSkipVerify || got.RootCAs != nil || len(got.Certificates) != 0 {
+		t.Errorf("TLS of nothing = %+v, %v, want the usual checks", got, err)
+	}
+
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.TLS() // files that vanish while the program runs
+	faults := faultsOf(t, err)
+	if len(faults) != 2 {
+		t.Errorf("faults %v, want one for the CA and one for the certificate", faults)
+	}
+}

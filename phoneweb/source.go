@@ -1,0 +1,64 @@
+package phoneweb
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// How long the addresses of a host name are believed, and how soon they are asked for again when
+// an event comes from another one. Ours.
+const (
+	addrsLast    = 5 * time.Minute
+	addrsDoubted = 10 * time.Second
+	lookupTime   = 2 * time.Second
+)
+
+// sources knows the addresses of phones. Only the hosts of configured phones are looked up, and
+// only for a request that had the right token.
+type sources struct {
+	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
+
+	mu    sync.Mutex
+	hosts map[string]*source
+}
+
+// source is one host name.
+type source struct {
+	mu    sync.Mutex // held during a lookup: one at a time
+	addrs []netip.Addr
+	asked time.Time
+}
+
+// has says whether from is an address of host, an address or a name.
+func (s *sources) has(ctx context.Context, host string, from netip.Addr) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Unmap().WithZone("") == from
+	}
+	s.mu.Lock()
+	h := s.hosts[host]
+	if h == nil {
+		h = &source{}
+		s.hosts[host] = h
+	}
+	s.mu.Unlock()
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	age := time.Since(h.asked)
+	if slices.Contains(h.addrs, from) && age < addrsLast || age < addrsDoubted {
+		return slices.Contains(h.addrs, from)
+	}
+	h.asked = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	if addrs, err := s.lookup(ctx, "ip", host); err == nil { // otherwise those from before will do
+		h.addrs = h.addrs[:0]
+		for _, a := range addrs {
+			h.addrs = append(h.addrs, a.Unmap().WithZone(""))
+		}
+	}
+	return slices.Contains(h.addrs, from)
+}

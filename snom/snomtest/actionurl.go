@@ -168,10 +168,9 @@ func (p *Phone) fire(setting string, c *Call, extra map[string]string) {
 	var err error
 	if a.Host, a.Target, err = p.expand(template, p.variables(c, extra)); err != nil {
 		a.Err = err.Error()
-	} else if len(p.outbox) >= maxOutbox {
-		a.Err = "too many action URLs wait"
 	}
-	if a.Err != "" {
+	if len(p.outbox) >= maxOutbox {
+		a.Err = "too many action URLs wait"
 		p.actions = remember(p.actions, a)
 		return
 	}
@@ -196,9 +195,11 @@ func (p *Phone) sendActions(ctx context.Context) {
 		p.outbox = p.outbox[1:]
 		p.mu.Unlock()
 
-		var err error
-		if a.Status, err = p.get(ctx, a); err != nil {
-			a.Err = err.Error()
+		if a.Err == "" {
+			var err error
+			if a.Status, err = p.get(ctx, a); err != nil {
+				a.Err = err.Error()
+			}
 		}
 		p.mu.Lock()
 		p.actions = remember(p.actions, a)

@@ -146,6 +146,8 @@ func New(c Config) *Phone {
 		settings: maps.Clone(c.Settings),
 		flash:    maps.Clone(c.Settings),
 		quiet:    make(chan struct{}),
+		requests: []Request{},
+		actions:  []Action{},
 	}
 	if p.settings == nil {
 		p.settings, p.flash = map[string]string{}, map[string]string{}

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
@@ -84,3 +85,6 @@ func codeOf(err error) Code {
 	}
 	return Internal
 }
+
+// words is an error as a result's message tells it: without the name of the package it is from.
+func words(err error) string { return strings.TrimPrefix(err.Error(), "snom: ") }

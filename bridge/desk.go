@@ -90,7 +90,7 @@ func (b *Bridge) ask(name string, m mqtt.Message, now time.Time) {
 		return
 	}
 	if err := ask.read(m.Payload); err != nil {
-		b.respond(ask.response(Invalid, err.Error()))
+		b.respond(ask.response(Invalid, words(err)))
 		return
 	}
 	select {
@@ -189,7 +189,7 @@ func (b *Bridge) probe(ctx context.Context, ask deskRequest) Response {
 	}
 	info, err := w.config().Phone.Probe(ctx)
 	if err != nil {
-		return ask.response(codeOf(err), err.Error())
+		return ask.response(codeOf(err), words(err))
 	}
 	w.update(func(n *news) {
 		n.heard(time.Now())

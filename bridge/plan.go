@@ -195,7 +195,7 @@ func (p PhoneConfig) plan(o order, model snom.Model, rules Rules, retained bool,
 	}
 	warning, err := model.Check(o.command)
 	if err != nil {
-		return refuse(Unsupported, err.Error())
+		return refuse(Unsupported, words(err))
 	}
 	r.warning = warning
 	return r, nil
@@ -212,7 +212,7 @@ func (p PhoneConfig) secret(o order) bool {
 // repeats nothing.
 func explain(fault error, secret bool) string {
 	if !secret {
-		return strings.ReplaceAll(fault.Error(), "\n", "; ")
+		return strings.ReplaceAll(words(fault), "\n", "; ")
 	}
 	var syntax *snom.SyntaxError
 	if errors.As(fault, &syntax) {

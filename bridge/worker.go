@@ -286,7 +286,7 @@ func (w *worker) serve(r request) (result Result) {
 		err = nil
 	}
 	if err != nil {
-		return fail(Invalid, err.Error())
+		return fail(Invalid, words(err))
 	}
 	steps := r.command.Steps(cfg.Dialect)
 	for i, step := range steps {
@@ -304,7 +304,7 @@ func (w *worker) serve(r request) (result Result) {
 		code := codeOf(err)
 		w.noteBreaker(log, now, code, err)
 		if err != nil {
-			message := err.Error()
+			message := words(err)
 			if i > 0 {
 				message = fmt.Sprintf("request %d of %d: %s", i+1, len(steps), message)
 			}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// update writes the documents instead of comparing them: `make docs`.
+func update() bool {
+	f := flag.Lookup("update")
+	return f != nil && f.Value.String() == "true"
+}
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write the generated documents")
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+const generated = "<!-- Made from the code by `make docs`; a test fails when it differs. -->\n\n"
+
+func TestDocumentsSayWhatTheCodeDoes(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(*bytes.Buffer){"topics.md": topicsDoc, "codes.md": codesDoc, "keys.md": keysDoc} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var b bytes.Buffer
+			write(&b)
+			file := filepath.Join("..", "..", "docs", name)
+			if update() {
+				if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			have, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(have, b.Bytes()) {
+				t.Errorf("docs/%s differs from the code: run `make docs`", name)
+			}
+		})
+	}
+}
+
+// row writes one row of a table. A bar would end its cell.
+func row(b *bytes.Buffer, cells ...string) {
+	for _, c := range cells {
+		fmt.Fprintf(b, "| %s ", strings.ReplaceAll(c, "|", `\|`))
+	}
+	b.WriteString("|\n")
+}
+
+func table(b *bytes.Buffer, heads ...string) {
+	row(b, heads...)
+	b.WriteString(strings.Repeat("| --- ", len(heads)) + "|\n")
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + s + "`"
+}
+
+func topicsDoc(b *bytes.Buffer) {
+	b.WriteString("# Topics and payloads\n\n" + generated)
+	b.WriteString("`<base>` is `snom` unless `SNOM2MQTT_BASE_TOPIC` says otherwise. The name of a phone or group is\n" +
+		"`[a-z0-9][a-z0-9_-]{0,63}`; `bridge` is reserved, and `all` is the built-in group of every phone. Everything is\n" +
+		"published and subscribed with QoS 1.\n\n")
+	table(b, "topic", "retained", "what")
+	for _, d := range mqtt.Topics() {
+		row(b, code(d.Pattern), d.Retained, d.What)
+	}
+	b.WriteString("\n## Commands\n\n" +
+		"The payload is plain text, the one obvious argument, or a JSON object with that argument under the name shown. A\n" +
+		"JSON object may also hold the envelope:\n\n")
+	table(b, "member", "what")
+	row(b, "`id`", "text of up to 64 characters, repeated in the result; a second command with an id that this phone has taken is not carried out, and is answered `duplicate`")
+	row(b, "`expires_in`", "seconds from receipt, 0.001 to 86400, after which the command is not carried out any more; unless said, `COMMAND_TTL`")
+	row(b, "`expires_at`", "the same as a moment, RFC 3339: `2026-11-22T10:00:00Z`; not both")
+	row(b, "`command`", "on `<base>/<phone>/command` only: the name of the command")
+	b.WriteString("\nA member that is not known is an error. There is no trimming: names of keys are in capital letters, and white space\n" +
+		"or a line end around a plain payload is an error that says so. A payload may have 16 KiB.\n\n")
+	table(b, "command", "plain payload", "JSON", "what the phone is asked")
+	for _, v := range snom.Verbs() {
+		h := v.Help()
+		row(b, code(string(v)), h.Plain, h.JSON, h.Request)
+	}
+	b.WriteString("\nThe same as examples:\n\n")
+	table(b, "command", "plain", "JSON", "what it does")
+	for _, v := range snom.Verbs() {
+		h := v.Help()
+		_, plain, _ := strings.Cut(h.Example, " ")
+		if plain == "" {
+			plain = "(empty)"
+		} else {
+			plain = code(plain)
+		}
+		row(b, code(string(v)), plain, code(h.ExampleJSON), h.Summary)
+	}
+	b.WriteString("\nOn `<base>/<phone>/command`, the first one is `{\"command\":\"key\"," + strings.TrimPrefix(snom.VerbKey.Help().ExampleJSON, "{") + "`.\n")
+	b.WriteString("\nA `hangup` overtakes what waits for the phone and cancels it. `transfer` with a number holds the call, calls the\n" +
+		"number and waits for `complete` or `cancel`, which make sense only after it; `cancel` ends the call to the number, and\n" +
+		"the first call stays on hold (`key` `F_HOLD` takes it back). `reset` and `firmware` want to be opened by `ALLOW`.\n")
+	b.WriteString("\n## The result\n\n")
+	example(b, bridge.Result{ID: "7f3a", Phone: "kitchen", Command: "dial", Argument: "+4930123", OK: true, Code: bridge.OK,
+		HTTPStatus: 302, Requests: 1, DurationMS: 41, Time: moment()})
+	b.WriteString("`ok` means that the phone accepted it; what then happens, its events tell. `code` is one of [codes.md](codes.md).\n" +
+		"`requests` counts the HTTP requests that were made, the one that fetches a digest challenge included. `http_status` is\n" +
+		"0 where the phone gave no answer. A `duplicate` carries the first command's result under `first`, and that one's `ok`.\n" +
+		"For a secret argument (`MASK`) `argument` is `***`.\n\nA group answers once more, when all members have:\n\n")
+	example(b, bridge.Summary{ID: "7f3b", Group: "all", Command: "ring", Argument: "3", Code: bridge.Unreachable,
+		Message: "1 of 2 ok; hall unreachable", Members: map[string]bridge.Code{"kitchen": bridge.OK, "hall": bridge.Unreachable}, DurationMS: 3012, Time: moment()})
+	b.WriteString("\n## Requests to the bridge\n\nThe payload is plain text, or a JSON object with `id` and the argument.\n\n")
+	table(b, "action", "payload", "what")
+	for _, a := range bridge.Actions() {
+		row(b, code(a.Name), a.Payload, a.Does)
+	}
+	b.WriteString("\n")
+	example(b, bridge.Response{ID: "1", Action: "ping", OK: true, Code: bridge.OK, Time: moment()})
+	b.WriteString("## Status\n\nRetained, and published when it changes. What is not known is `null`; without `PHONE_LISTEN` that is all that only a\n" +
+		"phone can tell. A change of `last_result` alone is published at most once a second.\n\n")
+	example(b, bridge.Status{Phone: "kitchen", Reachable: bridge.SwitchOn, Model: "D735", Firmware: "10.1.184.14", MAC: "000413aabbcc",
+		CallStatus: bridge.CallStatus{
+			Call: bridge.Call{State: bridge.CallRinging, Direction: snom.DirectionIn, CallID: "3c26-ab",
+				Remote: snom.Party{Number: "+4930123", Name: "Front door", URI: "sip:+4930123@pbx.example"}, Since: moment()},
+			Calls: 1, Hook: bridge.HookOn, DND: bridge.SwitchOff, Registered: bridge.SwitchOn,
+			LastCaller: bridge.Caller{Number: "+4930123", Name: "Front door", Time: moment()},
+		},
+		LastResult: &bridge.LastResult{Code: bridge.OK, Command: "dial", Time: moment()}, Time: moment()})
+	b.WriteString("`call.state` is one of ")
+	for i, p := range bridge.CallPhases() {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(code(string(p)))
+	}
+	b.WriteString(".\n\n## Events\n\n")
+	example(b, snom.Event{Type: snom.EventIncoming, Phone: "kitchen", Direction: snom.DirectionIn, CallID: "3c26-ab", Line: "27@pbx.example",
+		Remote: snom.Party{Number: "+4930123", Name: "Front door", URI: "sip:+4930123@pbx.example"},
+		Local:  snom.Party{Number: "27", URI: "sip:27@pbx.example"}, Calls: 1, CallsKnown: true, Time: moment().Time})
+	b.WriteString("Events are never retained. `extra` holds what else the phone said, by the name of its variable.\n\n")
+	table(b, "event_type", "action URL", "when")
+	for _, r := range snom.ActionURLRows() {
+		if !r.Never {
+			row(b, code(string(r.Type)), code(r.Setting), r.Caption)
+		}
+	}
+}
+
+// moment is the time in every example.
+func moment() bridge.Time {
+	return bridge.Time{Time: time.Date(2026, 11, 22, 10, 0, 0, 123e6, time.UTC)}
+}
+
+// example writes v as a block of JSON.
+func example(b *bytes.Buffer, v any) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		panic(err) // our own values
+	}
+	fmt.Fprintf(b, "```json\n%s```\n\n", out.String())
+}
+
+func codesDoc(b *bytes.Buffer) {
+	b.WriteString("# Result codes\n\n" + generated)
+	b.WriteString("The list is closed: a program can switch on it. The column in the middle says whether the phone was touched.\n\n")
+	table(b, "code", "sent", "meaning", "what to do")
+	for _, c := range bridge.Codes() {
+		row(b, code(string(c.Code)), c.Sent, c.Meaning, c.Advice)
+	}
+}
+
+func keysDoc(b *bytes.Buffer) {
+	b.WriteString("# Keys and models\n\n" + generated)
+	b.WriteString("A payload of `key` is `KEY[,TIME[,PAUSE]][;…]`: a name of this table, how long it is held and how long to wait before\n" +
+		"the next one, in milliseconds. Up to 128 keys, 60000 for each time, 300 s in all.\n\n" +
+		"A key that a model certainly lacks is answered `unsupported`. Where sources disagree or are silent the key is sent, and\n" +
+		"`message` says what is doubtful. A phone whose model is not known takes every key.\n\n" +
+		"Marks: **S** a document of Snom says so; **S\\*** seen in code of a Snom employee; **3** seen in code or documents of\n" +
+		"others; **I** inferred, never seen on a phone.\n\n")
+	table(b, "key", "what it does", "phones", "mark", "source", "remark")
+	for _, k := range snom.Keys() {
+		name := code(k.Name)
+		if k.Last != "" {
+			name += " … " + code(k.Last)
+		}
+		row(b, name, k.Does, k.Where(), strings.ReplaceAll(string(k.Mark), "*", `\*`), k.Source, k.Remark)
+	}
+	b.WriteString("\n## Models\n\n`PHONE_<n>_MODEL` takes any of these, with or without `snom` before it, in any case. Where it is not set, the bridge\n" +
+		"asks the phone.\n\n")
+	table(b, "model", "remote control", "programmable keys", "identities", "source", "remark")
+	for _, m := range snom.Models() {
+		least, most := m.KeyCount()
+		keys := "not known"
+		switch {
+		case most > least:
+			keys = fmt.Sprintf("%d or %d, sources disagree", least, most)
+		case most > 0:
+			keys = fmt.Sprint(most)
+		}
+		identities := "not known"
+		if n := m.Identities(); n > 0 {
+			identities = fmt.Sprint(n)
+		}
+		row(b, m.Name(), string(m.RemoteControl()), keys, identities, m.Source(), m.Remark())
+	}
+}

@@ -115,11 +115,16 @@ func (p *Phone) settingsXML() reply {
 	return reply{status: http.StatusOK, contentType: "text/xml", body: xml.Header + string(body)}
 }
 
-// settingsPage is the same for people.
+// settingsPage is the same for people, with the flags of the older settings files behind the names: & for
+// what is read-only (Snom wiki, PERMISSIONFLAG), ! for the rest. That the page looks so is inferred.
 func (p *Phone) settingsPage() reply {
 	var rows strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(p.settings)) {
-		fmt.Fprintf(&rows, "%s%s: %s\n", name, strings.TrimSuffix("!"+p.permission(name), "!"), html.EscapeString(p.shown(name)))
+		flag := "!"
+		if p.permission(name) == "R" {
+			flag = "&"
+		}
+		fmt.Fprintf(&rows, "%s%s: %s\n", name, flag, html.EscapeString(p.shown(name)))
 	}
 	return html200("snom "+p.config.Model, "<h1>Settings</h1><pre>\n"+rows.String()+"</pre>")
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/icholy/digest"
 
+	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
@@ -200,6 +201,55 @@ func TestDialAnswersARedirect(t *testing.T) {
 	}
 }
 
+// The library's requests, which this package reads independently, are understood without a remark.
+func TestUnderstandsEveryCommand(t *testing.T) {
+	t.Parallel()
+	commands := []string{
+		"key OFFHOOK;1;*;#;ENTER", "key P1,2000,100;MENU", "dial +4930123", "dial sip:a.b@pbx.example:5060",
+		`dial {"number":"12","outgoing_uri":"27@pbx.example"}`, "dtmf 12#*A", `dtmf {"digits":"1#","method":"keys"}`, "answer",
+		"hangup all", "hangup current", "transfer 12#", "transfer complete", "transfer cancel",
+		`transfer {"number":"12","mode":"blind"}`, "ring 3", `ring {"ringer":9,"count":3}`, "touch 479 271 pr 0 0",
+		"logoff all", "logoff 12", "reregister 1", "clear dialed", "clear missed", "clear received", "fix_lil", "reboot", "reset kitchen",
+		"firmware http://fw.example/snom/a-1.0_r.bin",
+	}
+	seen := map[snom.Verb]bool{}
+	for _, dialect := range []snom.Dialect{snom.DialectNew, snom.DialectOld} {
+		p, url := snomtest.NewServer(t, snomtest.Config{Model: "870", Dialect: string(dialect)})
+		b := newBrowser(t, url, nil)
+		for _, text := range commands {
+			c, err := snom.ParseCommand(text)
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+				continue
+			}
+			seen[c.Verb()] = true
+			if c.Verb() == snom.VerbReboot || c.Verb() == snom.VerbReset || c.Verb() == snom.VerbFirmware {
+				p, url = snomtest.NewServer(t, snomtest.Config{Dialect: string(dialect)})
+				b = newBrowser(t, url, nil)
+			}
+			for _, step := range c.Steps(dialect) {
+				b.mustDo(step.Target)
+				if got := last(t, p); !got.Executed || noteOf(got) != "" || got.Target != step.Target {
+					t.Errorf("%s, dialect %s: %+v, want it executed without a note", text, dialect, got)
+				}
+			}
+		}
+	}
+	for _, v := range snom.Verbs() {
+		if !seen[v] {
+			t.Errorf("no command for verb %s", v)
+		}
+	}
+}
+
+// noteOf is a request's note, less that of sequences that mix: nobody waits for their pauses here.
+func noteOf(r snomtest.Request) string {
+	if strings.HasPrefix(r.Note, "mixed into") {
+		return ""
+	}
+	return r.Note
+}
+
 func TestPost(t *testing.T) {
 	t.Parallel()
 	p, url := snomtest.NewServer(t, snomtest.Config{})
@@ -230,7 +280,7 @@ func TestPages(t *testing.T) {
 		{"settings.xml", snomtest.Config{Username: "admin", Password: "secret", Settings: map[string]string{"a_pass": "secret", "x": "<&>"}, ReadOnly: []string{"x"}},
 			"/settings.xml", []string{"<phone-settings>", `<phone_type perm="R">snomD735</phone_type>`, `<http_user perm="">admin</http_user>`,
 				`<a_pass perm=""></a_pass>`, `<x perm="R">&lt;&amp;&gt;</x>`}},
-		{"settings.htm", snomtest.Config{Settings: map[string]string{"x": "1", "y": "2"}, ReadOnly: []string{"x"}}, "/settings.htm", []string{"x!R: 1", "y: 2"}},
+		{"settings.htm", snomtest.Config{Settings: map[string]string{"x": "1", "y": "2"}, ReadOnly: []string{"x"}}, "/settings.htm", []string{"x&: 1", "y!: 2"}},
 		{"D8xx", snomtest.Config{Model: "D865"}, "/info.htm", []string{"<TITLE>Phone Manager</TITLE>"}},
 	}
 	for _, tt := range tests {

@@ -19,14 +19,22 @@ import (
 	"net/http"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/internal/pipenet"
 )
 
+// TB is what the functions below need of a test; every testing.TB is one. Package testing itself is not
+// imported, so that a program that plays phones does not carry it.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+}
+
 // NewServer returns a phone that listens on a port of 127.0.0.1 until the test ends, and its URL.
-func NewServer(tb testing.TB, c Config) (p *Phone, url string) {
+func NewServer(tb TB, c Config) (p *Phone, url string) {
 	tb.Helper()
 	p = New(c)
 	l, err := p.Listen("127.0.0.1:0")
@@ -39,7 +47,7 @@ func NewServer(tb testing.TB, c Config) (p *Phone, url string) {
 
 // NewTLSServer is NewServer by https. The certificate is self-signed, for 127.0.0.1; it is
 // returned as PEM.
-func NewTLSServer(tb testing.TB, c Config) (p *Phone, url string, certificate []byte) {
+func NewTLSServer(tb TB, c Config) (p *Phone, url string, certificate []byte) {
 	tb.Helper()
 	config, certificate, err := SelfSigned(c.LegacyTLS)
 	if err != nil {
@@ -56,7 +64,7 @@ func NewTLSServer(tb testing.TB, c Config) (p *Phone, url string, certificate []
 
 // NewPipe returns a phone without a socket and the function that connects to it, whatever the address.
 // It works inside a testing/synctest bubble; call it there.
-func NewPipe(tb testing.TB, c Config) (p *Phone, dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
+func NewPipe(tb TB, c Config) (p *Phone, dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
 	tb.Helper()
 	p = New(c)
 	l, err := p.listen(func(net.Addr) (net.Listener, error) { return pipenet.Listen(), nil })
@@ -74,7 +82,7 @@ func NewPipe(tb testing.TB, c Config) (p *Phone, dial func(ctx context.Context, 
 }
 
 // serve runs the phone's server until the test ends.
-func serve(tb testing.TB, p *Phone, run func(*http.Server) error) {
+func serve(tb TB, p *Phone, run func(*http.Server) error) {
 	srv := p.Server()
 	served := make(chan error, 1)
 	go func() { served <- run(srv) }()

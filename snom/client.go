@@ -388,7 +388,7 @@ func noReply(ctx context.Context, err error, tooLong bool) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		err = errors.New("it hung up before the head of its reply was complete")
 	default:
-		err = errors.New("its reply is not HTTP")
+		err = errors.New("its reply is not HTTP, or was cut off")
 	}
 	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 }

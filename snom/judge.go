@@ -79,6 +79,7 @@ func verdicts() []verdict {
 	}, {
 		fact:   "its page is an error page",
 		source: "Greenbone, gb_snom_http_detect.nasl, where it came with 403",
+		status: http.StatusOK,
 		title:  "snom voip phone: error",
 		err:    ErrRefused,
 		advice: "On the phone, set use_hidden_tags and restrict_uri_queries to off (Advanced, QoS/Security).",

@@ -1,0 +1,43 @@
+# `make` alone prints what there is to make.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+FUZZTIME ?= 30s
+
+.PHONY: help test lint fuzz cover docs build test-image clean
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: ## gofmt, go vet and every test with the race detector; installs Mosquitto where it may
+	@scripts/test.sh
+
+lint: ## golangci-lint, by .golangci.yml
+	@command -v golangci-lint >/dev/null || { echo "golangci-lint v2 is not installed: see CONTRIBUTING.md" >&2; exit 1; }
+	golangci-lint run ./...
+
+fuzz: ## every fuzz target for FUZZTIME=30s
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$package; \
+		done; \
+	done
+
+cover: ## statement coverage of every package; below 95 % is a failure where the house promises more
+	@scripts/cover.sh
+
+docs: ## write the documents that are made from the code
+	go test -count=1 $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -run Document -update
+
+build: ## the program for this machine: bin/snom2mqtt
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)" -o bin/snom2mqtt ./cmd/snom2mqtt
+
+test-image: ## build the container image and run it against a Mosquitto
+	scripts/test-image.sh
+
+clean: ## remove what was built
+	rm -rf bin dist coverage.out

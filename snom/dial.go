@@ -25,17 +25,14 @@ func parseCall(text string) (call, *SyntaxError) {
 
 func readCall(m *members) argument {
 	m.only("number", "outgoing_uri")
-	var c call
-	var given bool
-	if c.number, given = m.text("number"); given {
-		m.check("number", c.number, checkCalled(c.number))
-	} else {
-		m.check("number", "", missing(wantNumber))
+	m.need("number", wantNumber)
+	number, _ := m.text("number")
+	m.check("number", number, checkCalled(number))
+	uri, given := m.text("outgoing_uri")
+	if given {
+		m.check("outgoing_uri", uri, checkURI(uri))
 	}
-	if c.outgoingURI, given = m.text("outgoing_uri"); given {
-		m.check("outgoing_uri", c.outgoingURI, checkURI(c.outgoingURI))
-	}
-	return c
+	return call{number, uri}
 }
 
 func (c call) text() string {

@@ -17,8 +17,10 @@ type tones struct {
 	hold, pause time.Duration
 }
 
+const wantTones = "digits 0 to 9, A to D, * and #"
+
 func parseTones(text string) (tones, *SyntaxError) {
-	err := checkDigits(text, "ABCD*#", "digits 0 to 9, A to D, * and #")
+	err := checkDigits(text, "ABCD*#", wantTones)
 	if err != nil && err.Offset < len(text) && strings.IndexByte("abcd", text[err.Offset]) >= 0 {
 		err.Hint = "the letters are written in capitals"
 	}
@@ -27,11 +29,9 @@ func parseTones(text string) (tones, *SyntaxError) {
 
 func readTones(m *members) argument {
 	m.only("digits", "method", "hold_ms", "pause_ms")
-	digits, given := m.text("digits")
+	m.need("digits", wantTones)
+	digits, _ := m.text("digits")
 	t, err := parseTones(digits)
-	if !given {
-		err = missing(err.Want)
-	}
 	m.check("digits", digits, err)
 
 	method, given := m.text("method")

@@ -88,40 +88,40 @@ func checkKeyEvent(event string) (ms int, _ *SyntaxError) {
 	return ms, nil
 }
 
+const wantKey = "a key name such as CANCEL, F1 or P1"
+
 func checkKeyName(name string) *SyntaxError {
 	if key, _ := findKey(name); key != nil {
 		return nil
 	}
-	err := fault(0, "a key name such as CANCEL, F1 or P1")
+	err := fault(0, wantKey)
 	err.Hint = suggestKey(name)
 	return err
 }
 
 // readKeys reads the JSON form: the text, or a list of events.
 func readKeys(m *members) argument {
-	m.only("keys")
-	if s := (scanner{data: m.object["keys"]}); !s.at('[') {
-		if s.at('"') || !m.has("keys") {
-			return readOne(m, "keys", (*members).text, parseKeys)
-		}
-		m.check("keys", string(s.data), fault(0, "text in double quotes, or a list"))
-		return keySequence("")
+	list := scanner{data: m.object["keys"]}
+	if !list.at('[') {
+		return readOne(m, "keys", (*members).text, parseKeys)
 	}
+	m.only("keys")
 	var events []string
 	m.each("keys", func(item *members) {
 		item.only("key", "hold_ms", "pause_ms")
+		item.need("key", wantKey)
 		name, _ := item.text("key")
 		item.check("key", name, checkKeyName(name))
 		event := KeyEvent{Key: name}
 		event.Hold, event.HasHold = item.milliseconds("hold_ms")
 		event.Pause, event.HasPause = item.milliseconds("pause_ms")
 		if event.HasPause && !event.HasHold {
-			item.refuse("hold_ms", "a hold time as well: a pause can only follow one")
+			item.refuse("hold_ms", "a hold time as well, because a pause follows one")
 		}
 		events = append(events, event.String())
 	})
 	if len(events) == 0 {
-		m.check("keys", "[]", fault(-1, "at least one key"))
+		m.refuse("keys", "at least one key")
 	}
 	if m.err != nil {
 		return keySequence("")

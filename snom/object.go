@@ -352,11 +352,13 @@ func (m *members) has(name string) bool {
 // refuse makes the member called name a fault as a whole.
 func (m *members) refuse(name, want string) { m.check(name, "", fault(-1, want)) }
 
-// missing is the fault of a member that is not there.
-func missing(want string) *SyntaxError {
-	err := fault(-1, want)
-	err.Hint = "it is missing"
-	return err
+// need makes it a fault when there is no member called name.
+func (m *members) need(name, want string) {
+	if !m.has(name) {
+		err := fault(-1, want)
+		err.Hint = "it is missing"
+		m.check(name, "", err)
+	}
 }
 
 // check keeps the fault of the member called name, which reads text. A nil fault is none.
@@ -383,8 +385,11 @@ func (m *members) text(name string) (string, bool) {
 	if err == nil {
 		err = s.end()
 	}
-	m.check(name, string(raw), err)
-	return text, err == nil
+	if err != nil {
+		m.check(name, string(raw), err)
+		return "", false
+	}
+	return text, true
 }
 
 // word reads a member that is text, or a whole number for its digits. It reports whether there was one.

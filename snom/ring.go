@@ -19,21 +19,21 @@ type ring struct {
 	pause  time.Duration // between two rings
 }
 
+const wantRinger = "a ringer from 1 to 9"
+
 func parseRing(text string) (ring, *SyntaxError) {
 	_, bad := decimal(text, 1, 9)
 	if bad >= 0 {
-		return ring{}, fault(bad, "a ringer from 1 to 9")
+		return ring{}, fault(bad, wantRinger)
 	}
 	return ring{ringer: text, count: 1}, nil
 }
 
 func readRing(m *members) argument {
 	m.only("ringer", "count", "pause_ms")
-	text, given := m.word("ringer")
+	m.need("ringer", wantRinger)
+	text, _ := m.word("ringer")
 	r, err := parseRing(text)
-	if !given {
-		err = missing(err.Want)
-	}
 	m.check("ringer", text, err)
 	if count, given := m.whole("count", 1, maxRings); given {
 		r.count = count

@@ -85,14 +85,15 @@ func (e *SyntaxError) in(received string) *SyntaxError {
 
 // quotable bounds s to maxQuoted bytes of valid UTF-8.
 func quotable(s string) string {
-	if len(s) <= maxQuoted {
-		return strings.ToValidUTF8(s, "\uFFFD")
+	valid := strings.ToValidUTF8(s[:min(len(s), maxQuoted+1)], "\uFFFD")
+	if len(s) <= maxQuoted && len(valid) <= maxQuoted {
+		return valid
 	}
-	end := maxQuoted
-	for end > maxQuoted-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+	end := min(len(valid), maxQuoted)
+	for end < len(valid) && !utf8.RuneStart(valid[end]) {
 		end--
 	}
-	return strings.ToValidUTF8(s[:end], "\uFFFD") + "…"
+	return valid[:end] + "…"
 }
 
 // decimal reads s as a whole number from least to most, written in ASCII digits without a sign and

@@ -66,21 +66,15 @@ func isAction(word string) bool { return slices.Contains(strings.Fields(touchAct
 
 func readTouches(m *members) argument {
 	m.only("touches")
-	if !m.has("touches") {
-		m.check("touches", "", missing("a list of touches"))
-	}
+	m.need("touches", "a list of touches")
 	var words []string
 	n := 0
 	m.each("touches", func(item *members) {
 		item.only("x", "y", "action")
-		x, given := item.whole("x", 0, maxTouchX)
-		if !given {
-			item.check("x", "", missing(wholeFrom(0, maxTouchX)))
-		}
-		y, given := item.whole("y", 0, maxTouchY)
-		if !given {
-			item.check("y", "", missing(wholeFrom(0, maxTouchY)))
-		}
+		item.need("x", wholeFrom(0, maxTouchX))
+		item.need("y", wholeFrom(0, maxTouchY))
+		x, _ := item.whole("x", 0, maxTouchX)
+		y, _ := item.whole("y", 0, maxTouchY)
 		words = append(words, strconv.Itoa(x), strconv.Itoa(y))
 		if action, given := item.text("action"); given {
 			if !isAction(action) {

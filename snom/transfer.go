@@ -74,13 +74,10 @@ func readTransfer(m *members) argument {
 		return step
 	}
 	const want = "a number of digits, * and #"
-	number, given := m.text("number")
+	m.need("number", want+", or step")
+	number, _ := m.text("number")
+	m.check("number", number, checkTyped(number, want))
 	step := TransferStep{TransferStart, number}
-	err := checkTyped(number, want)
-	if !given {
-		err = missing(want + ", or step")
-	}
-	m.check("number", number, err)
 	switch mode, given := m.text("mode"); {
 	case mode == "blind":
 		step.Kind = TransferBlind

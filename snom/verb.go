@@ -113,12 +113,12 @@ func (v Verb) read(m *members) argument {
 func readOne[A argument](m *members, name string, value func(*members, string) (string, bool),
 	parse func(string) (A, *SyntaxError)) A {
 	m.only(name)
-	text, given := value(m, name)
+	text, _ := value(m, name)
 	a, err := parse(text)
-	if err != nil && !given {
-		err = missing(err.Want)
+	if err != nil {
+		m.need(name, err.Want)
+		m.check(name, text, err)
 	}
-	m.check(name, text, err)
 	return a
 }
 

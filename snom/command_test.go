@@ -1,0 +1,655 @@
+package snom_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// commandOf reads a command that is good.
+func commandOf(tb testing.TB, text string) snom.Command {
+	tb.Helper()
+	c, err := snom.ParseCommand(text)
+	if err != nil {
+		tb.Fatalf("ParseCommand(%q): %v", text, err)
+	}
+	return c
+}
+
+// syntaxError is the error of something that is not good.
+func syntaxError(tb testing.TB, err error) *snom.SyntaxError {
+	tb.Helper()
+	var s *snom.SyntaxError
+	if !errors.As(err, &s) {
+		tb.Fatalf("got error %v, want a *SyntaxError", err)
+	}
+	return s
+}
+
+// step is a Step without a pause.
+func step(target string) []snom.Step { return []snom.Step{{Target: target}} }
+
+// TestCommands has every form of every command: as plain text, as JSON, what it is in canonical form, and
+// the requests it makes, byte for byte.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	tests := []struct {
+		name  string
+		verb  snom.Verb
+		plain []string // payloads
+		json  []string // payloads
+		want  string   // the canonical argument
+		steps []snom.Step
+		old   []snom.Step // in DialectOld, where it differs
+		fresh []snom.Step // in DialectNew, where it differs
+	}{
+		{
+			name: "key", verb: snom.VerbKey,
+			plain: []string{"P1"},
+			json:  []string{`{"keys":"P1"}`, `{"keys":[{"key":"P1"}]}`, " \t\r\n{ \"keys\" : [ { \"key\" : \"\\u00501\" } ] } \n"},
+			want:  "P1",
+			steps: step("/command.htm?key=P1"),
+		},
+		{
+			name: "keys in order", verb: snom.VerbKey,
+			plain: []string{"OFFHOOK;1;2;3;ENTER"},
+			json:  []string{`{"keys":[{"key":"OFFHOOK"},{"key":"1"},{"key":"2"},{"key":"3"},{"key":"ENTER"}]}`},
+			want:  "OFFHOOK;1;2;3;ENTER",
+			steps: step("/command.htm?key=OFFHOOK;1;2;3;ENTER"),
+		},
+		{
+			name: "keys with times", verb: snom.VerbKey,
+			plain: []string{"P1,2000;*,0,60000;#;EK0,100,0"},
+			json: []string{`{"keys":[{"key":"P1","hold_ms":2000},{"key":"*","hold_ms":0,"pause_ms":60000},{"key":"#"},` +
+				`{"key":"EK0","hold_ms":100,"pause_ms":0}]}`},
+			want:  "P1,2000;*,0,60000;#;EK0,100,0",
+			steps: []snom.Step{{"/command.htm?key=P1,2000;%2A,0,60000;%23;EK0,100,0", 62100 * ms}},
+		},
+		{
+			name: "the hold key of newer firmware", verb: snom.VerbKey,
+			plain: []string{"F_HOLD,100;F_REDIAL"},
+			json:  []string{`{"keys":"F_HOLD,100;F_REDIAL"}`},
+			want:  "F_HOLD,100;F_REDIAL",
+			steps: []snom.Step{{"/command.htm?key=F_HOLD,100;F_REDIAL", 100 * ms}},
+			old:   []snom.Step{{"/command.htm?key=F_R,100;F_REDIAL", 100 * ms}},
+		},
+		{
+			name: "the hold key of older firmware", verb: snom.VerbKey,
+			plain: []string{"F_R;F_RIGHT"},
+			json:  []string{`{"keys":"F_R;F_RIGHT"}`},
+			want:  "F_R;F_RIGHT",
+			steps: step("/command.htm?key=F_R;F_RIGHT"),
+			fresh: step("/command.htm?key=F_HOLD;F_RIGHT"),
+		},
+		{
+			name: "as many keys as there may be", verb: snom.VerbKey,
+			plain: []string{strings.Repeat("P300;", 127) + "P300"},
+			json:  []string{`{"keys":[` + strings.Repeat(`{"key":"P300"},`, 127) + `{"key":"P300"}]}`},
+			want:  strings.Repeat("P300;", 127) + "P300",
+			steps: step("/command.htm?key=" + strings.Repeat("P300;", 127) + "P300"),
+		},
+		{
+			name: "as long as keys may take", verb: snom.VerbKey,
+			plain: []string{"1,60000,60000;2,60000,60000;3,0,60000"},
+			json:  []string{`{"keys":"1,60000,60000;2,60000,60000;3,0,60000"}`},
+			want:  "1,60000,60000;2,60000,60000;3,0,60000",
+			steps: []snom.Step{{"/command.htm?key=1,60000,60000;2,60000,60000;3,0,60000", 5 * time.Minute}},
+		},
+		{
+			name: "dial", verb: snom.VerbDial,
+			plain: []string{"+4930123"},
+			json:  []string{`{"number":"+4930123"}`},
+			want:  "+4930123",
+			steps: step("/command.htm?number=%2B4930123"),
+		},
+		{
+			name: "dial a code", verb: snom.VerbDial,
+			plain: []string{"*21#"},
+			json:  []string{`{"number":"*21#"}`},
+			want:  "*21#",
+			steps: step("/command.htm?number=%2A21%23"),
+		},
+		{
+			name: "dial the longest number", verb: snom.VerbDial,
+			plain: []string{"+" + strings.Repeat("0", 64)},
+			json:  []string{`{"number":"+` + strings.Repeat("0", 64) + `"}`},
+			want:  "+" + strings.Repeat("0", 64),
+			steps: step("/command.htm?number=%2B" + strings.Repeat("0", 64)),
+		},
+		{
+			name: "dial from an identity", verb: snom.VerbDial,
+			plain: []string{`{"number":"0123","outgoing_uri":"27@pbx.example"}`},
+			json:  []string{`{"outgoing_uri":"27@pbx.example","number":"0123"}`},
+			want:  `{"number":"0123","outgoing_uri":"27@pbx.example"}`,
+			steps: step("/command.htm?number=0123&outgoing_uri=27@pbx.example"),
+		},
+		{
+			name: "dial a URI", verb: snom.VerbDial,
+			plain: []string{"sip:front.door@192.0.2.7:5061;transport=tcp;lr"},
+			json:  []string{`{"number":"sip:front.door@192.0.2.7:5061;transport=tcp;lr"}`},
+			want:  "sip:front.door@192.0.2.7:5061;transport=tcp;lr",
+			steps: step("/command.htm?number=sip:front.door@192.0.2.7:5061%3Btransport%3Dtcp%3Blr"),
+		},
+		{
+			name: "dial a URI with all that a user may have", verb: snom.VerbDial,
+			plain: []string{"sips:a.B9_~!*'()+-@[2001:db8::1]:5061"},
+			json:  []string{`{"number":"sips:a.B9_~!*'()+-@[2001:db8::1]:5061"}`},
+			want:  "sips:a.B9_~!*'()+-@[2001:db8::1]:5061",
+			steps: step("/command.htm?number=sips:a.B9_~%21%2A%27%28%29%2B-@%5B2001:db8::1%5D:5061"),
+		},
+		{
+			name: "dial a URI without a scheme", verb: snom.VerbDial,
+			plain: []string{"27@pbx-1.example"},
+			json:  []string{`{"number":"27@pbx-1.example"}`},
+			want:  "27@pbx-1.example",
+			steps: step("/command.htm?number=27@pbx-1.example"),
+		},
+		{
+			name: "tones", verb: snom.VerbDTMF,
+			plain: []string{"0123456789ABCD*#"},
+			json:  []string{`{"digits":"0123456789ABCD*#"}`, `{"digits":"0123456789ABCD*#","method":"dtmf"}`},
+			want:  "0123456789ABCD*#",
+			steps: step("/command.htm?key_dtmf=0123456789ABCD%2A%23"),
+		},
+		{
+			name: "tones by keys", verb: snom.VerbDTMF,
+			plain: []string{`{"digits":"1#","method":"keys"}`},
+			json:  []string{`{"method":"keys","digits":"1#","hold_ms":100,"pause_ms":100}`},
+			want:  `{"digits":"1#","method":"keys"}`,
+			steps: []snom.Step{{"/command.htm?key=1,100,100;%23,100,100", 400 * ms}},
+		},
+		{
+			name: "tones by keys with times", verb: snom.VerbDTMF,
+			plain: []string{`{"digits":"*","method":"keys","hold_ms":250,"pause_ms":0}`},
+			json:  []string{`{"pause_ms":0,"hold_ms":250,"digits":"*","method":"keys"}`},
+			want:  `{"digits":"*","method":"keys","hold_ms":250,"pause_ms":0}`,
+			steps: []snom.Step{{"/command.htm?key=%2A,250,0", 250 * ms}},
+		},
+		{
+			name: "answer", verb: snom.VerbAnswer,
+			plain: []string{""}, json: []string{`{}`, " { } "}, want: "",
+			steps: step("/command.htm?key=ENTER"),
+		},
+		{
+			name: "hang up all", verb: snom.VerbHangup,
+			plain: []string{"", "all"}, json: []string{`{}`, `{"calls":"all"}`}, want: "all",
+			steps: step("/command.htm?RELEASE_ALL_CALLS"),
+		},
+		{
+			name: "hang up one", verb: snom.VerbHangup,
+			plain: []string{"current"}, json: []string{`{"calls":"current"}`}, want: "current",
+			steps: step("/command.htm?key=CANCEL"),
+		},
+		{
+			name: "attended transfer", verb: snom.VerbTransfer,
+			plain: []string{"2*#"},
+			json:  []string{`{"number":"2*#"}`, `{"number":"2*#","mode":"attended"}`},
+			want:  "2*#",
+			steps: []snom.Step{
+				{"/command.htm?key=F_HOLD", 500 * ms}, {"/command.htm?key=2", 0}, {"/command.htm?key=%2A", 0},
+				{"/command.htm?key=%23", 0}, {"/command.htm?key=ENTER", 0},
+			},
+			old: []snom.Step{
+				{"/command.htm?key=F_R", 500 * ms}, {"/command.htm?key=2", 0}, {"/command.htm?key=%2A", 0},
+				{"/command.htm?key=%23", 0}, {"/command.htm?key=ENTER", 0},
+			},
+		},
+		{
+			name: "blind transfer", verb: snom.VerbTransfer,
+			plain: []string{`{"number":"28","mode":"blind"}`},
+			json:  []string{`{"mode":"blind","number":"28"}`},
+			want:  `{"number":"28","mode":"blind"}`,
+			steps: []snom.Step{
+				{"/command.htm?key=TRANSFER", 500 * ms}, {"/command.htm?key=2", 0}, {"/command.htm?key=8", 0},
+				{"/command.htm?key=ENTER", 0},
+			},
+		},
+		{
+			name: "complete a transfer", verb: snom.VerbTransfer,
+			plain: []string{"complete"}, json: []string{`{"step":"complete"}`}, want: "complete",
+			steps: step("/command.htm?key=TRANSFER"),
+		},
+		{
+			name: "cancel a transfer", verb: snom.VerbTransfer,
+			plain: []string{"cancel"}, json: []string{`{"step":"cancel"}`}, want: "cancel",
+			steps: step("/command.htm?key=CANCEL"),
+		},
+		{
+			name: "ring", verb: snom.VerbRing,
+			plain: []string{"3"},
+			json:  []string{`{"ringer":3}`, `{"ringer":"3"}`, `{"ringer":3,"count":1}`},
+			want:  "3",
+			steps: step("/line_login.htm?PLAY_RINGER:3=+Ringer"),
+			old:   step("/line_login.htm?PLAY_RINGER:3=Play+Ringer"),
+		},
+		{
+			name: "ring again", verb: snom.VerbRing,
+			plain: []string{`{"ringer":9,"count":3}`},
+			json:  []string{`{"count":3,"ringer":"9","pause_ms":2000}`},
+			want:  `{"ringer":9,"count":3}`,
+			steps: []snom.Step{
+				{"/line_login.htm?PLAY_RINGER:9=+Ringer", 2 * time.Second},
+				{"/line_login.htm?PLAY_RINGER:9=+Ringer", 2 * time.Second},
+				{"/line_login.htm?PLAY_RINGER:9=+Ringer", 0},
+			},
+			old: []snom.Step{
+				{"/line_login.htm?PLAY_RINGER:9=Play+Ringer", 2 * time.Second},
+				{"/line_login.htm?PLAY_RINGER:9=Play+Ringer", 2 * time.Second},
+				{"/line_login.htm?PLAY_RINGER:9=Play+Ringer", 0},
+			},
+		},
+		{
+			name: "ring again at once", verb: snom.VerbRing,
+			plain: []string{`{"ringer":1,"count":2,"pause_ms":0}`},
+			json:  []string{`{"pause_ms":0,"count":2,"ringer":1}`},
+			want:  `{"ringer":1,"count":2,"pause_ms":0}`,
+			steps: []snom.Step{{"/line_login.htm?PLAY_RINGER:1=+Ringer", 0}, {"/line_login.htm?PLAY_RINGER:1=+Ringer", 0}},
+			old: []snom.Step{
+				{"/line_login.htm?PLAY_RINGER:1=Play+Ringer", 0}, {"/line_login.htm?PLAY_RINGER:1=Play+Ringer", 0},
+			},
+		},
+		{
+			name: "touch", verb: snom.VerbTouch,
+			plain: []string{"0 271"},
+			json:  []string{`{"touches":[{"x":0,"y":271}]}`},
+			want:  "0 271",
+			steps: step("/command.htm?touch=0%20271"),
+		},
+		{
+			name: "touches", verb: snom.VerbTouch,
+			plain: []string{"479 0 press 479 0 release 1 2 p 1 2 r 3 4 pr 5 6 7 8"},
+			json: []string{`{"touches":[{"x":479,"y":0,"action":"press"},{"x":479,"y":0,"action":"release"},` +
+				`{"x":1,"y":2,"action":"p"},{"x":1,"y":2,"action":"r"},{"x":3,"y":4,"action":"pr"},{"x":5,"y":6},{"x":7,"y":8}]}`},
+			want: "479 0 press 479 0 release 1 2 p 1 2 r 3 4 pr 5 6 7 8",
+			steps: step("/command.htm?touch=479%200%20press%20479%200%20release%201%202%20p%201%202%20r" +
+				"%203%204%20pr%205%206%207%208"),
+		},
+		{
+			name: "as many touches as there may be", verb: snom.VerbTouch,
+			plain: []string{strings.Repeat("1 2 ", 63) + "1 2"},
+			json:  []string{`{"touches":[` + strings.Repeat(`{"x":1,"y":2},`, 63) + `{"x":1,"y":2}]}`},
+			want:  strings.Repeat("1 2 ", 63) + "1 2",
+			steps: step("/command.htm?touch=" + strings.Repeat("1%202%20", 63) + "1%202"),
+		},
+		{
+			name: "log off all", verb: snom.VerbLogoff,
+			plain: []string{"all"}, json: []string{`{"identity":"all"}`}, want: "all",
+			steps: step("/command.htm?LOGOFFALL"),
+		},
+		{
+			name: "log off one", verb: snom.VerbLogoff,
+			plain: []string{"12"}, json: []string{`{"identity":12}`, `{"identity":"12"}`}, want: "12",
+			steps: step("/command.htm?LOGOFFLINE=12"),
+		},
+		{
+			name: "register anew", verb: snom.VerbReregister,
+			plain: []string{"1"}, json: []string{`{"identity":1}`, `{"identity":"1"}`}, want: "1",
+			steps: step("/command.htm?REREGISTER=1"),
+		},
+		{
+			name: "clear dialed", verb: snom.VerbClear,
+			plain: []string{"dialed"}, json: []string{`{"list":"dialed"}`}, want: "dialed",
+			steps: step("/index.htm?dialeddel=clear"), old: step("/index.htm?dialeddel=0"),
+		},
+		{
+			name: "clear missed", verb: snom.VerbClear,
+			plain: []string{"missed"}, json: []string{`{"list":"missed"}`}, want: "missed",
+			steps: step("/index.htm?misseddel=clear"), old: step("/index.htm?misseddel=0"),
+		},
+		{
+			name: "clear received", verb: snom.VerbClear,
+			plain: []string{"received"}, json: []string{`{"list":"received"}`}, want: "received",
+			steps: step("/index.htm?receiveddel=clear"), old: step("/index.htm?receiveddel=0"),
+		},
+		{
+			name: "fix the layer", verb: snom.VerbFixLIL,
+			plain: []string{""}, json: []string{`{}`}, want: "",
+			steps: step("/command.htm?FIX_LIL=true"),
+		},
+		{
+			name: "reboot", verb: snom.VerbReboot,
+			plain: []string{""}, json: []string{`{}`}, want: "",
+			steps: step("/advanced_update.htm?reboot=Reboot"),
+		},
+		{
+			name: "reset", verb: snom.VerbReset,
+			plain: []string{"0hall_2-a"}, json: []string{`{"confirm":"0hall_2-a"}`}, want: "0hall_2-a",
+			steps: step("/advanced_update.htm?reset=Reset"),
+		},
+		{
+			name: "firmware", verb: snom.VerbFirmware,
+			plain: []string{"http://host:8080/path/snom~D735-10.1.bin"},
+			json:  []string{`{"url":"http:\/\/host:8080/path/snom~D735-10.1.bin"}`},
+			want:  "http://host:8080/path/snom~D735-10.1.bin",
+			steps: step("/dummy.htm?swload=load&firmware=http://host:8080/path/snom~D735-10.1.bin"),
+		},
+	}
+	seen := map[snom.Verb]bool{}
+	for _, tt := range tests {
+		seen[tt.verb] = true
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, payload := range slices.Concat(tt.plain, tt.json) {
+				c, err := snom.ParsePayload(tt.verb, []byte(payload))
+				if err != nil {
+					t.Fatalf("ParsePayload(%q): %v", payload, err)
+				}
+				if c.Verb() != tt.verb || c.Argument() != tt.want {
+					t.Errorf("ParsePayload(%q) = %s %q, want %s %q", payload, c.Verb(), c.Argument(), tt.verb, tt.want)
+				}
+				for dialect, want := range map[snom.Dialect][]snom.Step{"": nil, "old": tt.old, "new": tt.fresh} {
+					if want == nil {
+						want = tt.steps
+					}
+					if got := c.Steps(dialect); !slices.Equal(got, want) {
+						t.Errorf("%s: Steps(%q) = %v, want %v", c, dialect, got, want)
+					}
+					checkSteps(t, c, dialect)
+				}
+				if again := commandOf(t, c.String()); again != c {
+					t.Errorf("ParseCommand(%q) = %q, want the same", c, again)
+				}
+				if text := string(tt.verb) + " " + payload; payload != "" && commandOf(t, text) != c {
+					t.Errorf("ParseCommand(%q) differs from ParsePayload", text)
+				}
+			}
+		})
+	}
+	for _, v := range snom.Verbs() {
+		if !seen[v] {
+			t.Errorf("%s: no test", v)
+		}
+	}
+}
+
+// targets of the requests that c makes, said a second time and in another way than the package does:
+// path, and names and values of the query. A name without a value has nil.
+func wantTargets(c snom.Command, d snom.Dialect) (path string, queries [][][2]string) {
+	arg := c.Argument()
+	var object map[string]any
+	if strings.HasPrefix(arg, "{") {
+		if err := json.Unmarshal([]byte(arg), &object); err != nil {
+			panic(err)
+		}
+	}
+	text := func(name string) string { s, _ := object[name].(string); return s }
+	one := func(pairs ...[2]string) [][][2]string { return [][][2]string{pairs} }
+	var keys []string
+	for e := range c.KeyEvents() {
+		if e.Key == "F_HOLD" && d == snom.DialectOld {
+			e.Key = "F_R"
+		} else if e.Key == "F_R" && d == snom.DialectNew {
+			e.Key = "F_HOLD"
+		}
+		keys = append(keys, e.String())
+	}
+	path = "/command.htm"
+	switch c.Verb() {
+	case snom.VerbTransfer:
+		for _, key := range keys {
+			queries = append(queries, [][2]string{{"key", key}})
+		}
+	case snom.VerbDial:
+		if object == nil {
+			queries = one([2]string{"number", arg})
+		} else {
+			queries = one([2]string{"number", text("number")}, [2]string{"outgoing_uri", text("outgoing_uri")})
+		}
+	case snom.VerbTouch:
+		queries = one([2]string{"touch", arg})
+	case snom.VerbRing:
+		path = "/line_login.htm"
+		ringer, value, count := arg, "+Ringer", 1
+		if object != nil {
+			ringer, count = string('0'+rune(object["ringer"].(float64))), int(object["count"].(float64))
+		}
+		if d == snom.DialectOld {
+			value = "Play+Ringer"
+		}
+		for range count {
+			queries = append(queries, [][2]string{{"PLAY_RINGER:" + ringer, value}})
+		}
+	case snom.VerbLogoff:
+		queries = one([2]string{"LOGOFFLINE", arg})
+		if arg == "all" {
+			queries = one([2]string{"LOGOFFALL", ""})
+		}
+	case snom.VerbReregister:
+		queries = one([2]string{"REREGISTER", arg})
+	case snom.VerbClear:
+		path = "/index.htm"
+		queries = one([2]string{arg + "del", map[bool]string{true: "0", false: "clear"}[d == snom.DialectOld]})
+	case snom.VerbFixLIL:
+		queries = one([2]string{"FIX_LIL", "true"})
+	case snom.VerbReboot:
+		path = "/advanced_update.htm"
+		queries = one([2]string{"reboot", "Reboot"})
+	case snom.VerbReset:
+		path = "/advanced_update.htm"
+		queries = one([2]string{"reset", "Reset"})
+	case snom.VerbFirmware:
+		path = "/dummy.htm"
+		queries = one([2]string{"swload", "load"}, [2]string{"firmware", arg})
+	default: // key, dtmf, answer, hangup
+		switch {
+		case len(keys) > 0:
+			queries = one([2]string{"key", strings.Join(keys, ";")})
+		case c.Verb() == snom.VerbHangup:
+			queries = one([2]string{"RELEASE_ALL_CALLS", ""})
+		default:
+			queries = one([2]string{"key_dtmf", arg})
+		}
+	}
+	return path, queries
+}
+
+// checkSteps checks that the requests of c have its path and its query parameters and nothing else.
+func checkSteps(tb testing.TB, c snom.Command, d snom.Dialect) {
+	tb.Helper()
+	path, queries := wantTargets(c, d)
+	steps := c.Steps(d)
+	if len(steps) != len(queries) {
+		tb.Fatalf("%q makes %d requests, want %d", c, len(steps), len(queries))
+	}
+	for i, s := range steps {
+		gotPath, query, _ := strings.Cut(s.Target, "?")
+		if gotPath != path {
+			tb.Errorf("%q asks for %q, want the path %s", c, s.Target, path)
+		}
+		var got [][2]string
+		for pair := range strings.SplitSeq(query, "&") {
+			name, value, _ := strings.Cut(pair, "=")
+			decodedName, err1 := url.PathUnescape(name)
+			decodedValue, err2 := url.PathUnescape(value)
+			if err := errors.Join(err1, err2); err != nil {
+				tb.Errorf("%q asks for %q: %v", c, s.Target, err)
+			}
+			got = append(got, [2]string{decodedName, decodedValue})
+		}
+		if !slices.Equal(got, queries[i]) {
+			tb.Errorf("%q asks for %q, which is %q, want %q", c, s.Target, got, queries[i])
+		}
+		for _, b := range []byte(s.Target) {
+			if b <= ' ' || b >= 0x7f || strings.IndexByte(`"<>\^{|}#`+"`", b) >= 0 {
+				tb.Errorf("%q asks for %q, which has a raw %q", c, s.Target, b)
+			}
+		}
+		if _, err := url.ParseRequestURI(s.Target); err != nil {
+			tb.Errorf("%q: %v", c, err)
+		}
+		if s.Pause < 0 || s.Pause > 5*time.Minute {
+			tb.Errorf("%q: pause %v, want at most 5m", c, s.Pause)
+		}
+	}
+}
+
+// checkError checks what every error has, whatever was received.
+func checkError(tb testing.TB, err error) {
+	tb.Helper()
+	s := syntaxError(tb, err)
+	if len(s.Text) > 64+len("…") || !utf8.ValidString(s.Text) {
+		tb.Errorf("SyntaxError.Text is %q, want at most 64 bytes of UTF-8", s.Text)
+	}
+	if s.Offset < -1 || s.Offset > snom.MaxPayload || s.Want == "" {
+		tb.Errorf("got %#v", s)
+	}
+	for _, message := range []string{s.Error(), s.Redacted()} {
+		if !strings.HasPrefix(message, "snom: ") || len(message) > 1000 || !utf8.ValidString(message) ||
+			strings.ContainsFunc(message, func(r rune) bool { return r < ' ' }) {
+			tb.Errorf("got the message %q", message)
+		}
+	}
+}
+
+func TestCommandAccessors(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		in           string
+		number       string
+		firmware     string
+		confirmation string
+		transfer     snom.TransferStep
+		keys         string
+	}{
+		{in: "key P1,100;2", keys: "P1,100;2"},
+		{in: "dial +49", number: "+49"},
+		{in: `dial {"number":"1","outgoing_uri":"a@b"}`, number: "1"},
+		{in: "dtmf 12"},
+		{in: `dtmf {"digits":"12","method":"keys"}`, keys: "1,100,100;2,100,100"},
+		{in: "answer", keys: "ENTER"},
+		{in: "hangup"},
+		{in: "hangup current", keys: "CANCEL"},
+		{in: "transfer 28", number: "28", keys: "F_HOLD;2;8;ENTER",
+			transfer: snom.TransferStep{Kind: snom.TransferStart, Number: "28"}},
+		{in: `transfer {"number":"28","mode":"blind"}`, number: "28", keys: "TRANSFER;2;8;ENTER",
+			transfer: snom.TransferStep{Kind: snom.TransferBlind, Number: "28"}},
+		{in: "transfer complete", keys: "TRANSFER", transfer: snom.TransferStep{Kind: snom.TransferComplete}},
+		{in: "transfer cancel", keys: "CANCEL", transfer: snom.TransferStep{Kind: snom.TransferCancel}},
+		{in: "reset hall", confirmation: "hall"},
+		{in: "firmware https://h/p", firmware: "https://h/p"},
+		{in: "reboot"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.in, func(t *testing.T) {
+			t.Parallel()
+			c := commandOf(t, tt.in)
+			if got, ok := c.Number(); got != tt.number || ok != (tt.number != "") {
+				t.Errorf("Number() = %q, %v, want %q", got, ok, tt.number)
+			}
+			if got, ok := c.Confirmation(); got != tt.confirmation || ok != (tt.confirmation != "") {
+				t.Errorf("Confirmation() = %q, %v, want %q", got, ok, tt.confirmation)
+			}
+			if got, ok := c.Transfer(); got != tt.transfer || ok != (tt.transfer.Kind != "") {
+				t.Errorf("Transfer() = %v, %v, want %v", got, ok, tt.transfer)
+			}
+			if got, ok := c.FirmwareURL(); ok != (tt.firmware != "") || ok && got.String() != tt.firmware {
+				t.Errorf("FirmwareURL() = %v, %v, want %q", got, ok, tt.firmware)
+			}
+			var keys []string
+			for e := range c.KeyEvents() {
+				keys = append(keys, e.String())
+			}
+			if got := strings.Join(keys, ";"); got != tt.keys {
+				t.Errorf("KeyEvents() = %q, want %q", got, tt.keys)
+			}
+			for range c.KeyEvents() {
+				break // stopping early is allowed
+			}
+			if c.IsZero() {
+				t.Error("IsZero() = true")
+			}
+		})
+	}
+}
+
+func TestZeroCommand(t *testing.T) {
+	t.Parallel()
+	var c snom.Command
+	number, isCall := c.Number()
+	_, isFirmware := c.FirmwareURL()
+	_, isReset := c.Confirmation()
+	_, isTransfer := c.Transfer()
+	if !c.IsZero() || c.Verb() != "" || c.String() != "" || c.Steps("") != nil || number != "" ||
+		isCall || isFirmware || isReset || isTransfer {
+		t.Errorf("the zero Command is more than nothing: %v", c)
+	}
+	for e := range c.KeyEvents() {
+		t.Errorf("the zero Command presses %v", e)
+	}
+}
+
+func TestVerbs(t *testing.T) {
+	t.Parallel()
+	for _, v := range snom.Verbs() {
+		h := v.Help()
+		if !v.Valid() || h.Summary == "" || h.Plain == "" || h.Request == "" || h.Source == "" {
+			t.Errorf("%s: valid %v, help %+v", v, v.Valid(), h)
+		}
+		c := commandOf(t, h.Example)
+		fromJSON, err := snom.ParsePayload(v, []byte(h.ExampleJSON))
+		if c.Verb() != v || c.String() != h.Example || err != nil || fromJSON != c {
+			t.Errorf("%s: the examples are %q and %q, %v", v, c, fromJSON, err)
+		}
+	}
+	for _, v := range []snom.Verb{"", "dail", "KEY"} {
+		if v.Valid() || v.Help() != (snom.VerbHelp{}) {
+			t.Errorf("%q is valid", v)
+		}
+	}
+}
+
+func TestDialectValid(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[snom.Dialect]bool{"": true, "old": true, "new": true, "Old": false, "8": false} {
+		if got := d.Valid(); got != want {
+			t.Errorf("Dialect(%q).Valid() = %v, want %v", d, got, want)
+		}
+	}
+}
+
+// TestCommandLeavesItsObject: the caller may look at the members again, for its log or its answer.
+func TestCommandLeavesItsObject(t *testing.T) {
+	t.Parallel()
+	object, err := snom.ParseObject([]byte(`{"number":"123","id":"7"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, ok := object.Take("id"); string(id) != `"7"` || !ok {
+		t.Errorf(`Take("id") = %s, %v`, id, ok)
+	}
+	c, err := snom.VerbDial.Command(object)
+	if err != nil || c != commandOf(t, "dial 123") || len(object) != 1 {
+		t.Errorf("Command = %v, %v, and %d members are left, want 1", c, err, len(object))
+	}
+	if _, err := snom.Verb("dail").Command(object); syntaxError(t, err).Text != "dail" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestCommandOfUncheckedObject: an Object need not come from ParseObject.
+func TestCommandOfUncheckedObject(t *testing.T) {
+	t.Parallel()
+	for _, raw := range []string{"", "x", `"`, `"1"2`, `"1" `, `[`, `[]]`, `[{}`, `{`, "-", "1 ", "\xff", `"\`, `"\u`, `"\ud800\u12"`} {
+		for _, v := range snom.Verbs() {
+			for _, name := range []string{"keys", "number", "digits", "calls", "ringer", "touches", "identity", "list", "confirm", "url"} {
+				c, err := v.Command(snom.Object{name: json.RawMessage(raw)})
+				if err == nil {
+					checkSteps(t, c, "")
+				} else {
+					checkError(t, err)
+				}
+			}
+		}
+	}
+	if c, err := snom.VerbHangup.Command(nil); err != nil || c.String() != "hangup all" {
+		t.Errorf("Command(nil) = %q, %v", c, err)
+	}
+}

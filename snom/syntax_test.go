@@ -1,0 +1,333 @@
+package snom_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// TestBadPayloads has every kind of bad input: where the fault is, and a word of the message that helps.
+func TestBadPayloads(t *testing.T) {
+	t.Parallel()
+	const missing = -1 // no offset
+	tests := []struct {
+		verb    snom.Verb
+		payload string
+		field   string
+		offset  int
+		want    string // in the message
+	}{
+		{verb: "key", payload: "", offset: 0, want: "a key name such as"},
+		{verb: "key", payload: "f1", offset: 0, want: "in capitals: F1"},
+		{verb: "key", payload: "P1;cancel", offset: 3, want: "in capitals: CANCEL"},
+		{verb: "key", payload: "123", offset: 0, want: "one key at a time: 1;2;3"},
+		{verb: "key", payload: "HOLD", offset: 0, want: "perhaps F_HOLD"},
+		{verb: "key", payload: "VOLUMEUP", offset: 0, want: "perhaps VOLUME_UP"},
+		{verb: "key", payload: "volume-up", offset: 0, want: "perhaps VOLUME_UP"},
+		{verb: "key", payload: "P0", offset: 0, want: "P1 to P300"},
+		{verb: "key", payload: "P301", offset: 0, want: "P1 to P300"},
+		{verb: "key", payload: "P01", offset: 0, want: "without leading zeros"},
+		{verb: "key", payload: "P", offset: 0, want: "P1 to P300"},
+		{verb: "key", payload: "EK300", offset: 0, want: "EK0 to EK299"},
+		{verb: "key", payload: "F5", offset: 0, want: "F1 to F3"},
+		{verb: "key", payload: "KEYBOOT", offset: 0, want: "a key name such as"},
+		{verb: "key", payload: strings.Repeat("A", 1000), offset: 0, want: "a key name such as"},
+		{verb: "key", payload: "P\u0661", offset: 0, want: "a key name such as"}, // an Arabic digit
+		{verb: "key", payload: " P1", offset: 0, want: "a key name"},
+		{verb: "key", payload: "P1 ", offset: 0, want: "a key name"},
+		{verb: "key", payload: "P1\n", offset: 0, want: "a key name"},
+		{verb: "key", payload: "P1;", offset: 3, want: "a key name"},
+		{verb: "key", payload: ";P1", offset: 0, want: "a key name"},
+		{verb: "key", payload: "P1&settings=save", offset: 0, want: "a key name"},
+		{verb: "key", payload: "P1,", offset: 3, want: "a hold time of 0 to 60000 ms"},
+		{verb: "key", payload: "P1,,100", offset: 3, want: "a hold time"},
+		{verb: "key", payload: "P1,60001", offset: 7, want: "a hold time"},
+		{verb: "key", payload: "P1,99999999999999999999", offset: 7, want: "a hold time"},
+		{verb: "key", payload: "P1,0100", offset: 4, want: "a hold time"},
+		{verb: "key", payload: "P1,-1", offset: 3, want: "a hold time"},
+		{verb: "key", payload: "P1, 100", offset: 3, want: "a hold time"},
+		{verb: "key", payload: "P1,1.5", offset: 4, want: "a hold time"},
+		{verb: "key", payload: "P1,100,x", offset: 7, want: "a pause of 0 to 60000 ms"},
+		{verb: "key", payload: "P1,100,100,1", offset: 10, want: "a semicolon and the next key"},
+		{verb: "key", payload: strings.Repeat("1;", 128) + "1", offset: 256, want: "at most 128 keys"},
+		{verb: "key", payload: "1,60000,60000;2,60000,60000;3,0,60000;4,1", offset: 38, want: "300000 ms together"},
+		{verb: "key", payload: `{}`, field: "keys", offset: missing, want: "it is missing"},
+		{verb: "key", payload: `{"keys":1}`, field: "keys", offset: 0, want: "text in double quotes"},
+		{verb: "key", payload: `{"keys":null}`, field: "keys", offset: 0, want: "text in double quotes"},
+		{verb: "key", payload: `{"keys":"P1;f1"}`, field: "keys", offset: 3, want: "in capitals: F1"},
+		{verb: "key", payload: `{"keys":[]}`, field: "keys", offset: missing, want: "at least one key"},
+		{verb: "key", payload: `{"keys":["P1"]}`, field: "keys[0]", offset: 0, want: "a JSON object"},
+		{verb: "key", payload: `{"keys":[{"key":"P1"},{}]}`, field: "keys[1].key", offset: missing, want: "it is missing"},
+		{verb: "key", payload: `{"keys":[{"key":"p1"}]}`, field: "keys[0].key", offset: 0, want: "in capitals: P1"},
+		{verb: "key", payload: `{"keys":[{"key":"P1;P2"}]}`, field: "keys[0].key", offset: 0, want: "a key name"},
+		{verb: "key", payload: `{"keys":[{"key":"P1","hold":1}]}`, field: "keys[0]", offset: missing, want: `key, hold_ms, pause_ms; "hold"`},
+		{verb: "key", payload: `{"keys":[{"key":"P1","hold_ms":1.5}]}`, field: "keys[0].hold_ms", offset: 1, want: "a whole number from 0 to 60000"},
+		{verb: "key", payload: `{"keys":[{"key":"P1","hold_ms":1e3}]}`, field: "keys[0].hold_ms", offset: 1, want: "a whole number"},
+		{verb: "key", payload: `{"keys":[{"key":"P1","hold_ms":"1"}]}`, field: "keys[0].hold_ms", offset: 0, want: "without quotes"},
+		{verb: "key", payload: `{"keys":[{"key":"P1","hold_ms":-1}]}`, field: "keys[0].hold_ms", offset: 0, want: "a whole number"},
+		{verb: "key", payload: `{"keys":[{"key":"P1","pause_ms":1}]}`, field: "keys[0].hold_ms", offset: missing, want: "a pause follows one"},
+		{verb: "key", payload: `{"keys":[` + strings.Repeat(`{"key":"1"},`, 128) + `{"key":"1"}]}`, field: "keys", offset: missing, want: "at most 128 keys"},
+		{verb: "key", payload: `{"key":"P1"}`, offset: missing, want: `the members keys; "key" is not known`},
+
+		{verb: "dial", payload: "", offset: 0, want: "a number of digits"},
+		{verb: "dial", payload: "+", offset: 1, want: "a number of digits"},
+		{verb: "dial", payload: "12a", offset: 2, want: "a number of digits"},
+		{verb: "dial", payload: "030 123", offset: 3, want: "leave out spaces"},
+		{verb: "dial", payload: "(030)", offset: 0, want: "leave out spaces"},
+		{verb: "dial", payload: "1+2", offset: 1, want: "+ only in front"},
+		{verb: "dial", payload: "1&settings=save", offset: 1, want: "a number of digits"},
+		{verb: "dial", payload: "1?x", offset: 1, want: "a number of digits"},
+		{verb: "dial", payload: "\u0661", offset: 0, want: "a number of digits"},
+		{verb: "dial", payload: strings.Repeat("1", 65), offset: 64, want: "at most 64 digits"},
+		{verb: "dial", payload: "alice", offset: 0, want: "a SIP URI"},
+		{verb: "dial", payload: "sip:27", offset: 6, want: "followed by @ and a host"},
+		{verb: "dial", payload: "SIP:27@h", offset: 3, want: "a user of 1 to 64"},
+		{verb: "dial", payload: "@h", offset: 0, want: "a user of 1 to 64"},
+		{verb: "dial", payload: strings.Repeat("a", 65) + "@h", offset: 64, want: "a user of 1 to 64"},
+		{verb: "dial", payload: "a%20b@h", offset: 1, want: "a user of 1 to 64"},
+		{verb: "dial", payload: "a:b@h", offset: 1, want: "a user of 1 to 64"},
+		{verb: "dial", payload: "a@", offset: 2, want: "a host"},
+		{verb: "dial", payload: "a@h@i", offset: 3, want: "a host"},
+		{verb: "dial", payload: "a@h..i", offset: 4, want: "a host"},
+		{verb: "dial", payload: "a@-h", offset: 2, want: "a host"},
+		{verb: "dial", payload: "a@h-", offset: 3, want: "a host"},
+		{verb: "dial", payload: "a@h.i-.j", offset: 5, want: "a host"},
+		{verb: "dial", payload: "a@" + strings.Repeat("h", 64), offset: 2, want: "a host"},
+		{verb: "dial", payload: "a@h_i", offset: 3, want: "a host"},
+		{verb: "dial", payload: "a@1.2.3", offset: 2, want: "a host"},
+		{verb: "dial", payload: "a@256.1.1.1", offset: 2, want: "a host"},
+		{verb: "dial", payload: "a@[::1", offset: 2, want: "IPv6 address in brackets"},
+		{verb: "dial", payload: "a@[1.2.3.4]", offset: 2, want: "IPv6 address in brackets"},
+		{verb: "dial", payload: "a@[fe80::1%25eth0]", offset: 2, want: "IPv6 address in brackets"},
+		{verb: "dial", payload: "a@[::1]5", offset: 7, want: "a colon and a port"},
+		{verb: "dial", payload: "a@[::1]:", offset: 8, want: "a port from 1 to 65535"},
+		{verb: "dial", payload: "a@h:", offset: 4, want: "a port from 1 to 65535"},
+		{verb: "dial", payload: "a@h:0", offset: 4, want: "a port from 1 to 65535"},
+		{verb: "dial", payload: "a@h:65536", offset: 8, want: "a port from 1 to 65535"},
+		{verb: "dial", payload: "a@h:80/x", offset: 6, want: "a port from 1 to 65535"},
+		{verb: "dial", payload: "a@h;", offset: 4, want: "a parameter name"},
+		{verb: "dial", payload: "a@h;=x", offset: 4, want: "a parameter name"},
+		{verb: "dial", payload: "a@h;x=", offset: 6, want: "a parameter value"},
+		{verb: "dial", payload: "a@h;x=y=z", offset: 7, want: "a parameter value"},
+		{verb: "dial", payload: "a@h;x?y", offset: 5, want: "a parameter name"},
+		{verb: "dial", payload: "a@h;x=y&z=1", offset: 7, want: "a parameter value"},
+		{verb: "dial", payload: "a@" + strings.Repeat("h.", 126) + "hh", offset: 255, want: "at most 255 bytes"},
+		{verb: "dial", payload: `{}`, field: "number", offset: missing, want: "it is missing"},
+		{verb: "dial", payload: `{"outgoing_uri":"a@b"}`, field: "number", offset: missing, want: "it is missing"},
+		{verb: "dial", payload: `{"number":""}`, field: "number", offset: 0, want: "a number of digits"},
+		{verb: "dial", payload: `{"number":123}`, field: "number", offset: 0, want: "text in double quotes"},
+		{verb: "dial", payload: `{"number":true}`, field: "number", offset: 0, want: "text in double quotes"},
+		{verb: "dial", payload: `{"number":"12\u00003"}`, field: "number", offset: 2, want: "a number of digits"},
+		{verb: "dial", payload: `{"number":"1","outgoing_uri":""}`, field: "outgoing_uri", offset: 0, want: "a user of 1 to 64"},
+		{verb: "dial", payload: `{"number":"1","outgoing_uri":"27"}`, field: "outgoing_uri", offset: 2, want: "followed by @ and a host"},
+		{verb: "dial", payload: `{"number":"1","outgoing_uri":"a@b&c"}`, field: "outgoing_uri", offset: 3, want: "a host"},
+		{verb: "dial", payload: `{"Number":"1"}`, offset: missing, want: `number, outgoing_uri; "Number" is not known`},
+		{verb: "dial", payload: `{"number":"1","number":"2"}`, offset: 14, want: "every member once"},
+
+		{verb: "dtmf", payload: "", offset: 0, want: "digits 0 to 9, A to D"},
+		{verb: "dtmf", payload: "1a", offset: 1, want: "in capitals"},
+		{verb: "dtmf", payload: "1E", offset: 1, want: "digits 0 to 9, A to D"},
+		{verb: "dtmf", payload: "+1", offset: 0, want: "digits 0 to 9, A to D"},
+		{verb: "dtmf", payload: strings.Repeat("1", 65), offset: 64, want: "at most 64 digits"},
+		{verb: "dtmf", payload: `{}`, field: "digits", offset: missing, want: "it is missing"},
+		{verb: "dtmf", payload: `{"digits":"1","method":"sip"}`, field: "method", offset: 0, want: "dtmf or keys"},
+		{verb: "dtmf", payload: `{"digits":"1","method":""}`, field: "method", offset: 0, want: "dtmf or keys"},
+		{verb: "dtmf", payload: `{"digits":"1A","method":"keys"}`, field: "digits", offset: 1, want: "no keys for A to D"},
+		{verb: "dtmf", payload: `{"digits":"1","hold_ms":1}`, field: "hold_ms", offset: missing, want: `"method":"keys"`},
+		{verb: "dtmf", payload: `{"digits":"1","method":"dtmf","pause_ms":1}`, field: "pause_ms", offset: missing, want: `"method":"keys"`},
+		{verb: "dtmf", payload: `{"digits":"1","method":"keys","hold_ms":60001}`, field: "hold_ms", offset: 4, want: "a whole number"},
+		{verb: "dtmf", payload: `{"digits":"111","method":"keys","hold_ms":60000,"pause_ms":60000}`, field: "digits", offset: missing, want: "300000 ms together"},
+
+		{verb: "answer", payload: "yes", offset: 0, want: "answer has no argument"},
+		{verb: "answer", payload: " ", offset: 0, want: "answer has no argument"},
+		{verb: "answer", payload: `{"x":1}`, offset: missing, want: `want no members; "x"`},
+
+		{verb: "hangup", payload: "ALL", offset: 0, want: "all, current, or nothing"},
+		{verb: "hangup", payload: `{"calls":"none"}`, field: "calls", offset: 0, want: "all, current, or nothing"},
+		{verb: "hangup", payload: `{"calls":1}`, field: "calls", offset: 0, want: "text in double quotes"},
+
+		{verb: "transfer", payload: "", offset: 0, want: "a number of digits"},
+		{verb: "transfer", payload: "+49", offset: 0, want: "there is no key for +: write 00"},
+		{verb: "transfer", payload: "Complete", offset: 0, want: "complete, or cancel"},
+		{verb: "transfer", payload: strings.Repeat("1", 65), offset: 64, want: "at most 64 digits"},
+		{verb: "transfer", payload: `{}`, field: "number", offset: missing, want: "or step; it is missing"},
+		{verb: "transfer", payload: `{"number":"+1"}`, field: "number", offset: 0, want: "write 00"},
+		{verb: "transfer", payload: `{"number":"complete"}`, field: "number", offset: 0, want: "a number of digits"},
+		{verb: "transfer", payload: `{"number":"1","mode":"warm"}`, field: "mode", offset: 0, want: "attended or blind"},
+		{verb: "transfer", payload: `{"number":"1","mode":2}`, field: "mode", offset: 0, want: "text in double quotes"},
+		{verb: "transfer", payload: `{"step":"start"}`, field: "step", offset: 0, want: "complete or cancel"},
+		{verb: "transfer", payload: `{"step":"cancel","number":"1"}`, field: "step", offset: missing, want: "either step, or number and mode"},
+		{verb: "transfer", payload: `{"step":"cancel","mode":"blind"}`, field: "step", offset: missing, want: "either step, or number and mode"},
+
+		{verb: "ring", payload: "", offset: 0, want: "a ringer from 1 to 9"},
+		{verb: "ring", payload: "0", offset: 0, want: "a ringer from 1 to 9"},
+		{verb: "ring", payload: "10", offset: 1, want: "a ringer from 1 to 9"},
+		{verb: "ring", payload: "x", offset: 0, want: "a ringer from 1 to 9"},
+		{verb: "ring", payload: `{}`, field: "ringer", offset: missing, want: "it is missing"},
+		{verb: "ring", payload: `{"ringer":3.0}`, field: "ringer", offset: 1, want: "a ringer from 1 to 9"},
+		{verb: "ring", payload: `{"ringer":[3]}`, field: "ringer", offset: 0, want: "text in double quotes, or a whole number"},
+		{verb: "ring", payload: `{"ringer":3,"count":0}`, field: "count", offset: 0, want: "a whole number from 1 to 20"},
+		{verb: "ring", payload: `{"ringer":3,"count":21}`, field: "count", offset: 1, want: "a whole number from 1 to 20"},
+		{verb: "ring", payload: `{"ringer":3,"count":2,"pause_ms":60001}`, field: "pause_ms", offset: 4, want: "a whole number from 0 to 60000"},
+		{verb: "ring", payload: `{"ringer":3,"pause_ms":1}`, field: "pause_ms", offset: missing, want: "a count of 2 or more"},
+
+		{verb: "touch", payload: "", offset: 0, want: "X, a whole number from 0 to 479"},
+		{verb: "touch", payload: "480 0", offset: 2, want: "X, a whole number from 0 to 479"},
+		{verb: "touch", payload: "1", offset: 1, want: "a space and Y"},
+		{verb: "touch", payload: "1 ", offset: 2, want: "Y, a whole number from 0 to 271"},
+		{verb: "touch", payload: "1 272", offset: 4, want: "Y, a whole number from 0 to 271"},
+		{verb: "touch", payload: "1 2 ", offset: 4, want: "press, p, release, r or pr"},
+		{verb: "touch", payload: "1 2 tap", offset: 4, want: "press, p, release, r or pr"},
+		{verb: "touch", payload: "1 2 pr ", offset: 7, want: "X, a whole number"},
+		{verb: "touch", payload: "1 2 pr p", offset: 7, want: "X, a whole number"},
+		{verb: "touch", payload: "1  2", offset: 2, want: "Y, a whole number"},
+		{verb: "touch", payload: "01 2", offset: 1, want: "X, a whole number"},
+		{verb: "touch", payload: "1\t2", offset: 1, want: "X, a whole number"},
+		{verb: "touch", payload: strings.Repeat("1 2 ", 64) + "1 2", offset: 256, want: "at most 64 touches"},
+		{verb: "touch", payload: `{}`, field: "touches", offset: missing, want: "it is missing"},
+		{verb: "touch", payload: `{"touches":[]}`, field: "touches", offset: missing, want: "1 to 64 touches"},
+		{verb: "touch", payload: `{"touches":{}}`, field: "touches", offset: 0, want: "a list in [ and ]"},
+		{verb: "touch", payload: `{"touches":[{"x":1}]}`, field: "touches[0].y", offset: missing, want: "it is missing"},
+		{verb: "touch", payload: `{"touches":[{"x":1,"y":2},{"y":2}]}`, field: "touches[1].x", offset: missing, want: "it is missing"},
+		{verb: "touch", payload: `{"touches":[{"x":480,"y":2}]}`, field: "touches[0].x", offset: 2, want: "from 0 to 479"},
+		{verb: "touch", payload: `{"touches":[{"x":1,"y":2,"action":"tap"}]}`, field: "touches[0].action", offset: 0, want: "press, p"},
+		{verb: "touch", payload: `{"touches":[{"x":1,"y":2,"action":"pr 1 2"}]}`, field: "touches[0].action", offset: 0, want: "press, p"},
+		{verb: "touch", payload: `{"touches":[{"x":1,"y":2,"z":3}]}`, field: "touches[0]", offset: missing, want: `"z" is not known`},
+		{verb: "touch", payload: `{"touches":[` + strings.Repeat(`{"x":1,"y":2},`, 64) + `{"x":1,"y":2}]}`, field: "touches", offset: missing, want: "1 to 64 touches"},
+
+		{verb: "logoff", payload: "", offset: 0, want: "all, or an identity from 1 to 12"},
+		{verb: "logoff", payload: "13", offset: 1, want: "all, or an identity from 1 to 12"},
+		{verb: "logoff", payload: "0", offset: 0, want: "all, or an identity from 1 to 12"},
+		{verb: "logoff", payload: `{}`, field: "identity", offset: missing, want: "it is missing"},
+		{verb: "logoff", payload: `{"identity":1.0}`, field: "identity", offset: 1, want: "an identity from 1 to 12"},
+		{verb: "logoff", payload: `{"identity":-1}`, field: "identity", offset: 0, want: "or a whole number"},
+		{verb: "reregister", payload: "all", offset: 0, want: "an identity from 1 to 12"},
+		{verb: "reregister", payload: `{"identity":null}`, field: "identity", offset: 0, want: "text in double quotes, or a whole number"},
+
+		{verb: "clear", payload: "", offset: 0, want: "dialed, missed or received"},
+		{verb: "clear", payload: "all", offset: 0, want: "dialed, missed or received"},
+		{verb: "clear", payload: `{"list":["missed"]}`, field: "list", offset: 0, want: "text in double quotes"},
+
+		{verb: "fix_lil", payload: "true", offset: 0, want: "fix_lil has no argument"},
+		{verb: "reboot", payload: "now", offset: 0, want: "reboot has no argument"},
+
+		{verb: "reset", payload: "", offset: 0, want: "the phone's own name"},
+		{verb: "reset", payload: "Kitchen", offset: 0, want: "lower-case letters"},
+		{verb: "reset", payload: "-a", offset: 0, want: "a letter or digit first"},
+		{verb: "reset", payload: "a b", offset: 1, want: "the phone's own name"},
+		{verb: "reset", payload: strings.Repeat("a", 65), offset: 65, want: "up to 64"},
+		{verb: "reset", payload: `{}`, field: "confirm", offset: missing, want: "it is missing"},
+		{verb: "reset", payload: `{"confirm":true}`, field: "confirm", offset: 0, want: "text in double quotes"},
+
+		{verb: "firmware", payload: "", offset: 0, want: "begins with http:// or https://"},
+		{verb: "firmware", payload: "ftp://h/p", offset: 0, want: "begins with http:// or https://"},
+		{verb: "firmware", payload: "HTTP://h/p", offset: 0, want: "begins with http:// or https://"},
+		{verb: "firmware", payload: "http:/h/p", offset: 0, want: "begins with http:// or https://"},
+		{verb: "firmware", payload: "http://", offset: 7, want: "a host"},
+		{verb: "firmware", payload: "http:///p", offset: 7, want: "a host"},
+		{verb: "firmware", payload: "http://u:p@h/p", offset: 9, want: "a port"},
+		{verb: "firmware", payload: "http://u@h/p", offset: 8, want: "a host"},
+		{verb: "firmware", payload: "http://h", offset: 8, want: "a path such as"},
+		{verb: "firmware", payload: "http://h/", offset: 9, want: "a path such as"},
+		{verb: "firmware", payload: "http://h/p?q=1", offset: 10, want: "a path of letters"},
+		{verb: "firmware", payload: "http://h/p#f", offset: 10, want: "a path of letters"},
+		{verb: "firmware", payload: "http://h/a&reboot=Reboot", offset: 10, want: "a path of letters"},
+		{verb: "firmware", payload: "http://h/a%2e", offset: 10, want: "a path of letters"},
+		{verb: "firmware", payload: "http://h/a/../b", offset: 8, want: "without . and .."},
+		{verb: "firmware", payload: "http://h/./b", offset: 8, want: "without . and .."},
+		{verb: "firmware", payload: "http://h/" + strings.Repeat("a", 247), offset: 255, want: "at most 255 bytes"},
+		{verb: "firmware", payload: `{}`, field: "url", offset: missing, want: "it is missing"},
+		{verb: "firmware", payload: `{"url":"http://h"}`, field: "url", offset: 8, want: "a path such as"},
+
+		{verb: "dial", payload: `{"number":"1"`, offset: 13, want: "a comma or }"},
+		{verb: "dial", payload: `{"number":"1"}x`, offset: 14, want: "nothing more"},
+		{verb: "dial", payload: `{'number':'1'}`, offset: 1, want: "in double quotes"},
+		{verb: "dial", payload: strings.Repeat("1", snom.MaxPayload+1), offset: snom.MaxPayload, want: "at most 16384 bytes"},
+	}
+	for _, tt := range tests {
+		name := tt.payload
+		if len(name) > 40 {
+			name = name[:40]
+		}
+		t.Run(string(tt.verb)+" "+name, func(t *testing.T) {
+			t.Parallel()
+			c, err := snom.ParsePayload(tt.verb, []byte(tt.payload))
+			if err == nil {
+				t.Fatalf("ParsePayload = %q, want an error", c)
+			}
+			checkError(t, err)
+			s := syntaxError(t, err)
+			if s.Verb != tt.verb || s.Field != tt.field || s.Offset != tt.offset {
+				t.Errorf("got verb %q, field %q, offset %d, want %q, %q, %d\n%v",
+					s.Verb, s.Field, s.Offset, tt.verb, tt.field, tt.offset, err)
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %q, want something with %q", err, tt.want)
+			}
+			if !c.IsZero() {
+				t.Errorf("got the command %q beside the error", c)
+			}
+			if len(tt.payload) > snom.MaxPayload {
+				return
+			}
+			if _, err := snom.ParseCommand(string(tt.verb) + " " + tt.payload); err == nil {
+				t.Errorf("ParseCommand of the same has no error")
+			}
+		})
+	}
+}
+
+func TestBadCommands(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		in, want string
+	}{
+		{"", `snom: "": offset 0: want a command: key, dial, dtmf, answer, hangup, transfer, ring, touch, logoff, reregister, clear, fix_lil, reboot, reset, firmware`},
+		{"dail 1", `snom: "dail": offset 0: want a command: key, dial, `},
+		{"Dial 1", `firmware; commands are written in lower case: dial`},
+		{`dail {"`, `snom: "dail": offset 0: want a command: key, dial, `},
+		{" dial 1", `snom: "": offset 0: want a command`},
+		{"dial\t1", `snom: "dial\t1": offset 0: want a command`},
+		{"answer ", `snom: answer "": offset 0: want an argument after the space, or no space`},
+		{"answer  ", `snom: answer " ": offset 0: want nothing: answer has no argument`},
+		{"dial 12a", `snom: dial "12a": offset 2: want a number of digits, * and #, with + only in front, or a SIP URI such as 27@pbx.example`},
+		{`dial {"number":"12a"}`, `snom: dial: field "number" "12a": offset 2: want a number of digits`},
+		{`dial {}`, `snom: dial: field "number": want a number of digits`},
+		{"dial " + strings.Repeat("1", snom.MaxPayload), `snom: "dial 111`},
+		{"dial " + strings.Repeat("ü", 40), "üüüü…\": offset 0: want"},
+		{"dial a" + strings.Repeat("ü", 40), "üüüü…\": offset 0: want"},
+		{"dial \xff\xfe", "snom: dial \"\uFFFD\": offset 0: want"},
+	}
+	for _, tt := range tests {
+		_, err := snom.ParseCommand(tt.in)
+		checkError(t, err)
+		if !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("ParseCommand(%q): got %q, want something with %q", tt.in, err, tt.want)
+		}
+	}
+	for _, payload := range []string{"", "1", "{", "{}", strings.Repeat("1", snom.MaxPayload+1)} {
+		if _, err := snom.ParsePayload("dail", []byte(payload)); syntaxError(t, err).Verb != "" {
+			t.Errorf("got %#v, want no verb", err)
+		}
+	}
+}
+
+// TestRedacted: the code of a door must not be in a message, whatever is wrong with it.
+func TestRedacted(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"dtmf 4711x", `dtmf {"digits":"4711x"}`, `dtmf {"digits":"4711","4711":1}`, `dtmf {"digits":"4711`,
+		`dtmf {"digits":4711}`, `dtmf {"4711":1,"4711":1}`, "key 4711", "transfer +4711", "key P4711", "4711 x",
+		`key {"keys":[{"key":"4711"}]}`,
+	} {
+		_, err := snom.ParseCommand(text)
+		s := syntaxError(t, err)
+		if got := s.Redacted(); strings.Contains(got, "4711") || !strings.Contains(got, s.Want) {
+			t.Errorf("ParseCommand(%q): Redacted() = %q", text, got)
+		}
+		if !strings.Contains(s.Error(), "4711") {
+			t.Errorf("ParseCommand(%q): Error() = %q, want what was received", text, s)
+		}
+	}
+}

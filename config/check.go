@@ -105,12 +105,9 @@ func (c *checker) word(f field, words ...string) string {
 	return text
 }
 
-// either joins words for a sentence: "a, b or c".
+// either joins two words or more for a sentence: "a, b or c".
 func either(words []string) string {
 	last := len(words) - 1
-	if last == 0 {
-		return words[0]
-	}
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 

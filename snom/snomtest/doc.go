@@ -6,8 +6,9 @@
 // refusing connections, serving one connection at a time, hanging up on a reused one. NewPipe is for
 // testing/synctest bubbles; the phone knows the time only through package time.
 //
-// The phone judges what it receives by reading the raw request itself and shares no code with the
-// library it is a test of. Every request it got is in [Phone.Requests], with what became of it.
+// The phone judges what it receives by reading the raw request itself; of the library it is a test of it
+// shares nothing but the table of models. Every request it got is in [Phone.Requests], with what became
+// of it.
 //
 // It computes and checks Basic and Digest for real, locks out after bad logins, knows the keys of its
 // model, takes time to play a key sequence, reboots, and fails in the ways listed by [FaultNames].
@@ -26,6 +27,8 @@
 // # What is not modelled
 //
 //   - the display: no screen.bmp, and minibrowser.htm is accepted but nothing is fetched or drawn;
+//   - action_transfer, action_received_attended_transfer, action_received_subscr_notify_url and
+//     action_firewall_test, which nothing here causes; [Phone.Fire] calls them;
 //   - menus: navigation keys, soft keys and programmable keys are counted as pressed and change
 //     nothing; REDIAL dials at once, where a real phone opens its list first;
 //   - SIP, audio, conferences, call waiting, and the list of held calls that "Call Join on Xfer" opens;

@@ -40,10 +40,12 @@ type Config struct {
 	HTTPSOnly          bool // plain requests are sent to https by a 307
 	LegacyTLS          bool // NewTLSServer speaks only TLS 1.0, with a cipher suite of that age
 
-	NeedKeepAlive bool // D3xx, D7xx: see keepAliveQuirk
-	OneConnection bool // the next connection waits until the last is closed
-	HangUpReused  bool // a second request on a connection finds it closed
-	Latency       time.Duration
+	// NeedKeepAlive gives it the quirk of D3xx and D7xx: the reply is empty without the header
+	// "Connection: keep-alive", but minibrowser.htm hangs for eight seconds with it.
+	NeedKeepAlive bool
+	OneConnection bool          // the next connection waits until the last is closed
+	HangUpReused  bool          // a second request on a connection finds it closed
+	Latency       time.Duration // before each reply
 	RebootTime    time.Duration // after a reboot told by HTTP; 0: 30 s
 
 	Settings map[string]string // stored settings, action URLs among them

@@ -1,0 +1,613 @@
+package phoneweb
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/pipenet"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// events remembers what a Server handed on.
+type events struct {
+	mu   sync.Mutex
+	all  []snom.Event
+	more chan struct{} // one element for each event
+}
+
+func newEvents() *events { return &events{more: make(chan struct{}, 1<<16)} }
+
+func (e *events) take(_ string, event snom.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = append(e.all, event)
+	e.more <- struct{}{}
+}
+
+func (e *events) list() []snom.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]snom.Event(nil), e.all...)
+}
+
+// wait waits until there were n events.
+func (e *events) wait(t *testing.T, n int) []snom.Event {
+	t.Helper()
+	for len(e.list()) < n {
+		select {
+		case <-e.more:
+		case <-t.Context().Done():
+			t.Fatalf("%d events, want %d", len(e.list()), n)
+		}
+	}
+	return e.list()
+}
+
+// kitchen is the one phone that may call.
+func kitchen(name string) (Phone, bool) {
+	return Phone{Token: "t0ken", Host: "127.0.0.1"}, name == "kitchen"
+}
+
+// serve runs a Server on l until the test ends.
+func serve(t *testing.T, s *Server, l net.Listener) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// call sends a request as it stands and returns the whole answer.
+func call(t *testing.T, address, request string) *http.Response {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(body) != 0 && resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("%d with body %q, want none: a phone would show it", resp.StatusCode, body)
+	}
+	return resp
+}
+
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	const host = " HTTP/1.1\r\nHost: x\r\n\r\n"
+	tests := []struct {
+		name, request string
+		wantStatus    int
+		want          Stats
+		wantName      string // display name of the event
+	}{
+		{"incoming", "GET /a/kitchen/t0ken/incoming?display_remote=Tom" + host, 200, Stats{Accepted: 1}, "Tom"},
+		{"old protocol, no host", "GET /a/kitchen/t0ken/incoming?display_remote=Tom HTTP/1.0\r\n\r\n", 200, Stats{Accepted: 1}, "Tom"},
+		{"nothing escaped", "GET /a/kitchen/t0ken/incoming?remote=<sip:5@x>&display_remote=Tom & \"J\xe4rry\" #1 100%" + host,
+			200, Stats{Accepted: 1}, `Tom & "Järry" #1 100%`},
+		{"keep-alive", "GET /a/kitchen/t0ken/incoming?display_remote=Tom HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
+			200, Stats{Accepted: 1}, "Tom"},
+		{"in full", "GET http://x:1/a/kitchen/t0ken/incoming?display_remote=Tom" + host, 200, Stats{Accepted: 1}, "Tom"},
+		{"whose behalf", "GET /a/kitchen/t0ken/incoming?display_remote=Tom HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.99\r\n\r\n",
+			200, Stats{Accepted: 1}, "Tom"},
+		{"wrong token", "GET /a/kitchen/t0kem/incoming" + host, 404, Stats{WrongToken: 1}, ""},
+		{"half a token", "GET /a/kitchen/t0k/incoming" + host, 404, Stats{WrongToken: 1}, ""},
+		{"no token", "GET /a/kitchen//incoming" + host, 404, Stats{WrongToken: 1}, ""},
+		{"no such phone", "GET /a/cellar/t0ken/incoming" + host, 404, Stats{WrongToken: 1}, ""},
+		{"no phone", "GET /a//t0ken/incoming" + host, 404, Stats{WrongToken: 1}, ""},
+		{"no event of ours", "GET /a/kitchen/t0ken/exploded" + host, 404, Stats{Malformed: 1}, ""},
+		{"blacklist check", "GET /a/kitchen/t0ken/blacklist_check" + host, 404, Stats{Malformed: 1}, ""},
+		{"no event", "GET /a/kitchen/t0ken" + host, 404, Stats{Malformed: 1}, ""},
+		{"more than an event", "GET /a/kitchen/t0ken/incoming/x" + host, 404, Stats{Malformed: 1}, ""},
+		{"elsewhere", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404, Stats{Malformed: 1}, ""},
+		{"another prefix", "GET /b/kitchen/t0ken/incoming" + host, 404, Stats{Malformed: 1}, ""},
+		{"another method", "POST /a/kitchen/t0ken/incoming HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 404, Stats{Malformed: 1}, ""},
+		{"no HTTP", "hello\r\n\r\n", 400, Stats{}, ""},
+		{"query too long", "GET /a/kitchen/t0ken/incoming?x=" + strings.Repeat("ä", 3000) + host, 404, Stats{Malformed: 1}, ""},
+		{"line too long", "GET /a/kitchen/t0ken/incoming?x=" + strings.Repeat(" ", 20<<10) + host, 400, Stats{}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := newEvents()
+			l := listen(t)
+			s := New(Config{Phone: kitchen, CheckSource: true, Event: got.take, Log: slog.New(slog.DiscardHandler)})
+			serve(t, s, l)
+			resp := call(t, l.Addr().String(), tt.request)
+			if resp.StatusCode != tt.wantStatus {
+				t.Errorf("status %d, want %d", resp.StatusCode, tt.wantStatus)
+			}
+			if resp.ContentLength > 0 && resp.StatusCode < 400 || !resp.Close || resp.Header.Get("Content-Type") != "" && resp.StatusCode == 200 {
+				t.Errorf("answer %+v, want nothing and the connection closed", resp)
+			}
+			if s.Stats() != tt.want {
+				t.Errorf("stats %+v, want %+v", s.Stats(), tt.want)
+			}
+			if tt.wantName == "" {
+				if all := got.list(); len(all) != 0 {
+					t.Errorf("events %+v, want none", all)
+				}
+				return
+			}
+			e := got.wait(t, 1)[0]
+			if e.Type != snom.EventIncoming || e.Phone != "kitchen" || e.Remote.Name != tt.wantName || time.Since(e.Time) > time.Minute {
+				t.Errorf("event %+v, want %s by %q", e, snom.EventIncoming, tt.wantName)
+			}
+		})
+	}
+}
+
+// get calls the Server without a network.
+func get(s *Server, from, target string) int {
+	r := httptest.NewRequest(http.MethodGet, "http://x"+target, nil)
+	r.RemoteAddr = from
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w.Code
+}
+
+func TestToken(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, token, path string
+		want              int
+	}{
+		{"its own", "t0ken", "t0ken", 200},
+		{"escaped", "t0/ken?", "t0%2Fken%3F", 200},
+		{"another", "t0ken", "t0keN", 404},
+		{"a phone without a token", "", "", 404},
+		{"a phone without a token, and one", "", "x", 404},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := New(Config{
+				Phone: func(string) (Phone, bool) { return Phone{Token: tt.token}, true },
+				Log:   slog.New(slog.DiscardHandler),
+			})
+			if got := get(s, "192.0.2.1:1", "/a/kitchen/"+tt.path+"/hold"); got != tt.want {
+				t.Errorf("status %d, want %d", got, tt.want)
+			}
+		})
+	}
+	if _, _, _, ok := readPath("/a/kitchen/%zz/hold"); ok {
+		t.Error("a path with a percent sign that escapes nothing is read, want it refused")
+	}
+}
+
+func TestSource(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, host, from string
+		want             int
+	}{
+		{"its address", "192.0.2.10", "192.0.2.10:5000", 200},
+		{"another address", "192.0.2.10", "192.0.2.11:5000", 404},
+		{"as an IPv6 address", "192.0.2.10", "[::ffff:192.0.2.10]:5000", 200},
+		{"configured as an IPv6 address", "::ffff:192.0.2.10", "192.0.2.10:5000", 200},
+		{"IPv6", "fe80::1%eth0", "[fe80::1%eth1]:5000", 200},
+		{"by name", "phone.example", "192.0.2.10:5000", 200},
+		{"by name, its other address", "phone.example", "[2001:db8::1]:5000", 200},
+		{"by name, another address", "phone.example", "192.0.2.11:5000", 404},
+		{"unknown name", "gone.example", "192.0.2.10:5000", 404},
+		{"from nowhere", "192.0.2.10", "pipe", 404},
+		{"nowhere from nowhere", "", "pipe", 404},
+	}
+	for _, tt := range tests {
+		for _, check := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, checked: %v", tt.name, check), func(t *testing.T) {
+				t.Parallel()
+				s := New(Config{
+					Phone:       func(string) (Phone, bool) { return Phone{Token: "t0ken", Host: tt.host}, true },
+					CheckSource: check, Lookup: lookup, Log: slog.New(slog.DiscardHandler),
+				})
+				want, stats := tt.want, Stats{Accepted: 1}
+				if !check {
+					want = 200
+				} else if want == 404 {
+					stats = Stats{WrongSource: 1}
+				}
+				if got := get(s, tt.from, "/a/kitchen/t0ken/hold"); got != want || s.Stats() != stats {
+					t.Errorf("status %d, %+v, want %d, %+v", got, s.Stats(), want, stats)
+				}
+			})
+		}
+	}
+}
+
+func lookup(_ context.Context, network, host string) ([]netip.Addr, error) {
+	if network != "ip" || host != "phone.example" {
+		return nil, errors.New("no such host")
+	}
+	return []netip.Addr{netip.MustParseAddr("::ffff:192.0.2.10"), netip.MustParseAddr("2001:db8::1")}, nil
+}
+
+func TestSourceIsLookedUpAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		addr, fails, lookups := "192.0.2.10", false, 0
+		s := New(Config{
+			Phone: func(string) (Phone, bool) { return Phone{Token: "t0ken", Host: "phone.example"}, true }, CheckSource: true,
+			Lookup: func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+				lookups++
+				if fails {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				return []netip.Addr{netip.MustParseAddr(addr)}, nil
+			},
+			Log: slog.New(slog.DiscardHandler),
+		})
+		steps := []struct {
+			name        string
+			wait        time.Duration
+			addr, from  string
+			fails       bool
+			want        int
+			wantLookups int
+		}{
+			{"first", 0, "192.0.2.10", "192.0.2.10", false, 200, 1},
+			{"known", time.Minute, "192.0.2.10", "192.0.2.10", false, 200, 1},
+			{"moved", 0, "192.0.2.20", "192.0.2.20", false, 200, 2},
+			{"stranger", time.Second, "192.0.2.20", "192.0.2.30", false, 404, 2},
+			{"stranger who is not looked up at once", time.Second, "192.0.2.30", "192.0.2.30", false, 404, 2},
+			{"who moved in", 10 * time.Second, "192.0.2.30", "192.0.2.30", false, 200, 3},
+			{"old, and no answer", 5 * time.Minute, "192.0.2.30", "192.0.2.30", true, 200, 4},
+		}
+		for _, step := range steps {
+			time.Sleep(step.wait)
+			addr, fails = step.addr, step.fails
+			if got := get(s, step.from+":1", "/a/kitchen/t0ken/hold"); got != step.want || lookups != step.wantLookups {
+				t.Errorf("%s: status %d after %d lookups, want %d after %d", step.name, got, lookups, step.want, step.wantLookups)
+			}
+		}
+	})
+}
+
+func TestRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := newEvents()
+		s := New(Config{
+			Phone: func(name string) (Phone, bool) { return Phone{Token: "t0ken"}, true },
+			Event: got.take, Rate: 10, Log: slog.New(slog.DiscardHandler),
+		})
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		go func() { _ = s.Serve(ctx, pipenet.Listen()) }() // only hands on here
+		start := time.Now()
+		for range 100 {
+			if code := get(s, "192.0.2.1:1", "/a/kitchen/t0ken/hold"); code != 200 {
+				t.Fatalf("status %d, want 200", code)
+			}
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("a hundred at once took %v, want no time", took)
+		}
+		for range 20 { // one after the other: slower, none lost
+			if code := get(s, "192.0.2.1:1", "/a/kitchen/t0ken/hold"); code != 200 {
+				t.Fatalf("status %d, want 200", code)
+			}
+		}
+		if took, want := time.Since(start), 2*time.Second; took != want {
+			t.Errorf("twenty more took %v, want %v", took, want)
+		}
+		if code := get(s, "192.0.2.1:1", "/a/hall/t0ken/hold"); code != 200 {
+			t.Errorf("another phone: status %d, want 200", code)
+		}
+
+		var all sync.WaitGroup
+		codes := make(chan int, 30)
+		for range 30 {
+			all.Go(func() { codes <- get(s, "192.0.2.1:1", "/a/kitchen/t0ken/hold") })
+		}
+		all.Wait()
+		close(codes)
+		refused := 0
+		for code := range codes {
+			if code == http.StatusTooManyRequests {
+				refused++
+			}
+		}
+		if want := (Stats{Accepted: 131, Limited: 20}); refused != 20 || s.Stats() != want {
+			t.Errorf("%d refused, %+v, want 20, %+v", refused, s.Stats(), want)
+		}
+		synctest.Wait()
+		if got, want := len(got.list()), 131; got != want {
+			t.Errorf("%d events, want %d", got, want)
+		}
+
+		gone, leave := context.WithCancel(context.Background())
+		leave()
+		r := httptest.NewRequestWithContext(gone, http.MethodGet, "http://x/a/kitchen/t0ken/hold", nil)
+		w := httptest.NewRecorder()
+		if s.ServeHTTP(w, r); w.Code != http.StatusTooManyRequests {
+			t.Errorf("a phone that does not wait: status %d, want %d", w.Code, http.StatusTooManyRequests)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+func TestNobodyTakesEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		n := 0
+		s := New(Config{Phone: kitchen, QueueLength: 3, Log: slog.New(slog.DiscardHandler), Event: func(string, snom.Event) {
+			<-release
+			n++
+		}})
+		ctx, cancel := context.WithCancel(context.Background())
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(ctx, pipenet.Listen()) }()
+		for i, want := range []int{200, 200, 200, 200, 503, 503} {
+			if got := get(s, "127.0.0.1:1", "/a/kitchen/t0ken/hold"); got != want {
+				t.Errorf("event %d: status %d, want %d", i, got, want)
+			}
+			synctest.Wait() // the first is being taken
+		}
+		if got, want := s.Stats(), (Stats{Accepted: 4, Dropped: 2}); got != want {
+			t.Errorf("stats %+v, want %+v", got, want)
+		}
+		cancel()
+		close(release)
+		if err := <-served; err != nil || n != 4 {
+			t.Errorf("Serve: %v after %d events, want all 4 handed on at the end", err, n)
+		}
+	})
+}
+
+func TestServeEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := newEvents()
+		s := New(Config{Phone: kitchen, Event: got.take, Log: slog.New(slog.DiscardHandler)})
+		l := pipenet.Listen()
+		ctx, cancel := context.WithCancel(context.Background())
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(ctx, l) }()
+
+		slow, err := l.DialContext(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if _, err := io.WriteString(slow, "GET /a/kitch"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(slow); err != nil || time.Since(start) != requestTime {
+			t.Errorf("who says nothing is left after %v, %v, want %v", time.Since(start), err, requestTime)
+		}
+
+		slow, err = l.DialContext(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer slow.Close()
+		if _, err := io.WriteString(slow, "GET /a/kitchen/t0ken/hold HTTP/1.0\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the answer is not read
+		start = time.Now()
+		cancel()
+		if err := <-served; err != nil || time.Since(start) > stopTime {
+			t.Errorf("Serve: %v after %v, want nil after at most %v", err, time.Since(start), stopTime)
+		}
+		if got, want := len(got.list()), 1; got != want {
+			t.Errorf("%d events, want %d", got, want)
+		}
+	})
+}
+
+func TestServeFails(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := New(Config{Log: slog.New(slog.DiscardHandler)}).Serve(t.Context(), l)
+	if !errors.Is(err, net.ErrClosed) || !strings.HasPrefix(err.Error(), "phoneweb: ") {
+		t.Errorf("Serve: %v, want phoneweb: … %v", err, net.ErrClosed)
+	}
+}
+
+func TestLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := New(Config{Phone: kitchen, CheckSource: true, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{
+			ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+				if a.Key == slog.TimeKey {
+					return slog.Attr{}
+				}
+				return a
+			},
+		}))})
+		for range 2 {
+			for range 3 {
+				get(s, "192.0.2.1:1", "/a/kitchen/s3cret/x%0Ay")
+				get(s, "192.0.2.1:1", "/a/kitchen/t0ken/x%0Ay")
+				get(s, "127.0.0.1:1", "/a/kitchen/t0ken/x%0Ay")
+			}
+			time.Sleep(time.Minute)
+		}
+		want := strings.Repeat(`level=WARN msg="requests with a wrong token" from=192.0.2.1
+level=WARN msg="event from an address that is not the phone's" phone=kitchen from=192.0.2.1
+level=WARN msg="event not understood" phone=kitchen err="snom: event \"x\\ny\": want one of incoming,`, 1)
+		text := log.String()
+		if got := strings.Count(text, "\n"); got != 6 || !strings.HasPrefix(text, want) {
+			t.Errorf("logged %d lines:\n%s\nwant three a minute, as\n%s…", got, text, want)
+		}
+		if strings.Contains(text, "s3cret") || strings.Contains(text, "t0ken") {
+			t.Errorf("a token is in the log:\n%s", text)
+		}
+	})
+}
+
+// A flood of wrong tokens changes a counter; a phone is heard all the same.
+func TestFlood(t *testing.T) {
+	t.Parallel()
+	got := newEvents()
+	var log bytes.Buffer
+	l := listen(t)
+	s := New(Config{Phone: kitchen, CheckSource: true, Event: got.take, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	serve(t, s, l)
+	flood, events := 10_000, 20
+	if testing.Short() {
+		flood = 1000
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range flood / 4 {
+				if got := call(t, l.Addr().String(), "GET /a/kitchen/wrong/incoming HTTP/1.1\r\nHost: x\r\n\r\n").StatusCode; got != 404 {
+					t.Errorf("wrong token: status %d, want 404", got)
+				}
+			}
+		})
+	}
+	start := time.Now()
+	for i := range events {
+		line := fmt.Sprintf("GET /a/kitchen/t0ken/incoming?call-id=%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
+		if got := call(t, l.Addr().String(), line).StatusCode; got != 200 {
+			t.Errorf("event %d: status %d, want 200", i, got)
+		}
+	}
+	t.Logf("%d events in %v", events, time.Since(start))
+	all.Wait()
+	t.Logf("%d wrong tokens in %v", flood, time.Since(start))
+	for i, e := range got.wait(t, events) {
+		if want := fmt.Sprint(i); e.CallID != want {
+			t.Errorf("event %d is of call %s, want %s", i, e.CallID, want)
+		}
+	}
+	if got, want := s.Stats(), (Stats{Accepted: uint64(events), WrongToken: uint64(flood)}); got != want {
+		t.Errorf("stats %+v, want %+v", got, want)
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != 1 {
+		t.Errorf("logged %d lines, want 1:\n%s", lines, log.String())
+	}
+}
+
+// pipes is a listener of connections that are made at once, from an address that is given.
+type pipes struct {
+	net.Listener
+	from chan string
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	from, ok := <-p.from
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	near, far := net.Pipe()
+	_ = far.Close() // nobody reads or writes
+	return fromConn{near, from}, nil
+}
+
+func (p pipes) Close() error { return nil }
+
+type fromConn struct {
+	net.Conn
+	from string
+}
+
+func (c fromConn) RemoteAddr() net.Addr { return named(c.from) }
+
+type named string
+
+func (named) Network() string  { return "tcp" }
+func (n named) String() string { return string(n) }
+
+func TestConnectionsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := 0
+		p := pipes{from: make(chan string, 1)}
+		l := newListener(p, func() { refused++ })
+		accepted := make(chan net.Conn, 2*maxConns)
+		ended := make(chan error)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					ended <- err
+					return
+				}
+				accepted <- c
+			}
+		}()
+		open := func(from string, n int) {
+			for range n {
+				p.from <- from
+			}
+			synctest.Wait()
+		}
+		open("192.0.2.1:1", maxConnsAddress+10)
+		if got := len(accepted); got != maxConnsAddress || refused != 10 {
+			t.Errorf("%d open from one address, %d refused, want %d, 10", got, refused, maxConnsAddress)
+		}
+		open("[::ffff:192.0.2.1]:2", 1)
+		if refused != 11 {
+			t.Errorf("the same address as IPv6: %d refused, want 11", refused)
+		}
+		open("192.0.2.2:1", maxConns-maxConnsAddress)
+		open("192.0.2.3:1", 1) // waits
+		if got := len(accepted); got != maxConns || refused != 11 {
+			t.Errorf("%d open, %d refused, want %d, 11", got, refused, maxConns)
+		}
+		for range maxConns {
+			c := <-accepted
+			for range 2 { // twice gives one place
+				if err := c.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		synctest.Wait()
+		if got := len(accepted); got != 1 || len(l.open) != 1 || len(l.free) != 2 { // the next one is waited for
+			t.Errorf("%d open of %d addresses, %d places taken, want 1, 1, 2", got, len(l.open), len(l.free))
+		}
+		open("192.0.2.1:1", maxConnsAddress)
+		open("192.0.2.2:1", maxConns-maxConnsAddress-1)
+		if err := errors.Join(l.Close(), l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept after Close: %v, want %v", err, net.ErrClosed)
+		}
+	})
+}

@@ -127,15 +127,16 @@ func parsePhoneURL(text string) (*url.URL, error) {
 
 // validHost says whether u has the name or address of a host and, if any, a port that can be dialled.
 func validHost(u *url.URL) bool {
-	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
+	port, err := strconv.ParseUint(cmp.Or(u.Port(), "80"), 10, 16)
+	if err != nil || port == 0 || strings.HasSuffix(u.Host, ":") {
 		return false
 	}
 	name := u.Hostname()
 	if _, err := netip.ParseAddr(name); err == nil {
-		return !strings.HasSuffix(u.Host, ":")
+		return true
 	}
 	odd := func(r rune) bool { return r >= 0x80 || !isAlnum(byte(r)) && !strings.ContainsRune(".-_", r) }
-	return name != "" && len(name) <= 253 && !strings.ContainsFunc(name, odd) && !strings.HasSuffix(u.Host, ":")
+	return name != "" && len(name) <= 253 && !strings.ContainsFunc(name, odd)
 }
 
 // URL returns the phone's base URL, without a slash at its end.
@@ -143,7 +144,7 @@ func (c *Client) URL() string { return c.url }
 
 // A Reply is what is left to know of a phone's answer when the error has been looked at.
 type Reply struct {
-	Status   int // of the last answer; 0: there was none
+	Status   int // of the answer to the last request; 0: it got none
 	Requests int // HTTP requests that were sent, with the ones that only fetched a challenge
 }
 
@@ -152,8 +153,8 @@ type Reply struct {
 // timeout twice, since a login is an exchange of its own. It does not wait for the step's pause.
 //
 // No error says that the phone accepted the request. Otherwise the error wraps [ErrUnreachable],
-// [ErrOutcomeUnknown], [ErrUnauthorized], [ErrLockedOut], [ErrRefused], [ErrUnsupported] or [ErrPhone]; the first two
-// also wrap the cause of ctx's end, if it was that.
+// [ErrOutcomeUnknown], [ErrUnauthorized], [ErrLockedOut], [ErrRefused], [ErrUnsupported] or [ErrPhone];
+// the first two also wrap the cause of ctx's end, if it was that.
 func (c *Client) Send(ctx context.Context, s Step) (Reply, error) {
 	if err := checkTarget(s.Target); err != nil {
 		return Reply{}, err
@@ -283,8 +284,11 @@ func (c *Client) fetch(ctx context.Context, target string, allowed bool) (page, 
 		c.keep(kept, err)
 		return p, sent, err
 	}
-	if kept.scheme == "" && (c.username == "" || !allowed) {
+	if kept.scheme == "" && !allowed {
 		return p, sent, err
+	}
+	if kept.scheme == "" && c.username == "" {
+		return p, sent, fmt.Errorf("%w: HTTP 401: it wants a login, and no user name is set", ErrUnauthorized)
 	}
 	fresh, err := kept.next(p.header)
 	if err != nil {

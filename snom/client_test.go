@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
 const canary = "pa55word-canary"
@@ -688,4 +690,42 @@ func TestReach(t *testing.T) {
 	if got, err := c.Send(t.Context(), snom.Step{Target: "/"}); !errors.Is(err, snom.ErrUnreachable) || got != (snom.Reply{}) {
 		t.Errorf("Send = %+v, %v, want ErrUnreachable and no request", got, err)
 	}
+}
+
+func ExampleClient() {
+	phone := httptest.NewServer(snomtest.New(snomtest.Config{Auth: snomtest.AuthDigest, Username: "admin", Password: "secret"}))
+	defer phone.Close()
+
+	client, err := snom.NewClient(snom.ClientConfig{URL: phone.URL, Username: "admin", Password: "secret"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, text := range []string{"dial +4930123", "hangup"} {
+		cmd, err := snom.ParseCommand(text)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		reply, err := client.Do(context.Background(), cmd)
+		fmt.Println(cmd, reply.Status, reply.Requests, err)
+	}
+	// Output:
+	// dial +4930123 302 2 <nil>
+	// hangup all 200 1 <nil>
+}
+
+func ExampleClient_Probe() {
+	phone := httptest.NewServer(snomtest.New(snomtest.Config{Model: "D785", MAC: "000413AABBCC"}))
+	defer phone.Close()
+
+	client, err := snom.NewClient(snom.ClientConfig{URL: phone.URL})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	info, err := client.Probe(context.Background())
+	fmt.Println(info.Model, info.MAC, info.Auth, info.RemoteControl, err)
+	// Output:
+	// D785 000413aabbcc none yes <nil>
 }

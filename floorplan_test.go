@@ -32,6 +32,7 @@ func mayImport() map[string][]string {
 		"internal/pipenet": {},
 		"snom/snomtest":    {"snom", "internal/pipenet"},
 		"mqtt/mqtttest":    {"mqtt"},
+		"e2e":              {}, // tests only
 		"mqtt/mqttpaho":    {"mqtt"},
 		"bridge":           {"snom", "mqtt"},
 		"phoneweb":         {"snom", "mqtt"},

@@ -1,0 +1,252 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take that is only waited for. It is never a measure.
+const patience = 30 * time.Second
+
+// missing skips the test because what is not there, or fails it where nothing may be missing.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing, and CI=true", what)
+	}
+	t.Skipf("skipped: %s is missing; `make test` installs it where it can", what)
+}
+
+// tool returns where a program of the system is, or skips the test. Debian keeps servers in
+// /usr/sbin, which is not everybody's PATH.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	for _, place := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
+		if path, err := exec.LookPath(place); err == nil {
+			return path
+		}
+	}
+	missing(t, name)
+	return ""
+}
+
+// built is the program, built once for all tests.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "snom2mqtt-e2e-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "snom2mqtt")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/snom2mqtt/snom2mqtt/cmd/snom2mqtt").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := built(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path)) // it is in the folder for temporary files
+	}
+	os.Exit(code)
+}
+
+// program returns the built program.
+func program(t *testing.T) string {
+	t.Helper()
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// freePort returns a port of loopback that nobody listened on a moment ago.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// A process is a program that runs beside the test and ends with it.
+type process struct {
+	t    *testing.T
+	name string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+	err  error         // how, once done is closed
+
+	mu      sync.Mutex
+	out     []string // lines of standard output
+	log     []string // lines of standard error
+	changed chan struct{}
+}
+
+// start runs a program until the test ends. env is added to an environment without settings of
+// ours.
+func start(t *testing.T, name string, env []string, path string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, name: name, cmd: exec.Command(path, args...), done: make(chan struct{}), changed: make(chan struct{})}
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "SNOM2MQTT_") {
+			p.cmd.Env = append(p.cmd.Env, e)
+		}
+	}
+	p.cmd.Env = append(p.cmd.Env, env...)
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() { p.read(stdout, &p.out) })
+	reading.Go(func() { p.read(stderr, &p.log) })
+	go func() {
+		reading.Wait()
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", p.name, strings.Join(tail(p.stderr(), 60), "\n"))
+		}
+	})
+	return p
+}
+
+func tail(lines []string, n int) []string { return lines[max(0, len(lines)-n):] }
+
+// read collects lines until the pipe ends.
+func (p *process) read(from io.Reader, to *[]string) {
+	s := bufio.NewScanner(from)
+	s.Buffer(nil, 4<<20)
+	for s.Scan() {
+		p.mu.Lock()
+		*to = append(*to, s.Text())
+		close(p.changed)
+		p.changed = make(chan struct{})
+		p.mu.Unlock()
+	}
+}
+
+func (p *process) stdout() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.out...)
+}
+
+func (p *process) stderr() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.log...)
+}
+
+// until waits until enough is true of what the process has said so far.
+func (p *process) until(what string, enough func(out, log []string) bool) {
+	p.t.Helper()
+	late := time.After(patience)
+	for {
+		p.mu.Lock()
+		ok, changed := enough(p.out, p.log), p.changed
+		p.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-p.done:
+			p.mu.Lock()
+			ok := enough(p.out, p.log)
+			p.mu.Unlock()
+			if !ok {
+				p.t.Fatalf("%s ended (%v) before: %s", p.name, p.err, what)
+			}
+			return
+		case <-late:
+			p.t.Fatalf("%s: waited in vain for: %s\n%s", p.name, what, strings.Join(tail(p.stdout(), 20), "\n"))
+		}
+	}
+}
+
+// stop asks the process to end, and returns its exit code.
+func (p *process) stop() int {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Error(err)
+	}
+	return p.wait()
+}
+
+// wait waits for the end of the process and returns its exit code.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		p.t.Fatalf("%s does not end", p.name)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// kill ends the process at once.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.done
+}
+
+// running reports whether the process has not ended.
+func (p *process) running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// runTool runs a program to its end and returns what it printed.
+func runTool(t *testing.T, path string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", path, args, err, out)
+	}
+	return string(out)
+}
+
+// decode reads one JSON document into a new T.
+func decode[T any](t *testing.T, text string) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return v
+}

@@ -271,7 +271,7 @@ func ProvisioningXML(urls []ActionURL) string {
 
 // Bounds of what ParseEvent reads, in bytes; ours. The query that ActionURLs makes has about 400.
 const (
-	maxEventQuery = 8 << 10
+	maxEventQuery = 16 << 10
 	maxEventValue = 512
 	maxEventExtra = 32 // variables
 )
@@ -284,7 +284,7 @@ const (
 // of it, all of it, umlauts in UTF-8 or Latin-1, a space as a plus. An & within a value is told
 // from one between two by the name that follows. What cannot be read becomes U+FFFD. A variable
 // that the phone did not replace is not known. Only an unknown event and a query of more than
-// 8 KiB are errors.
+// 16 KiB are errors.
 func ParseEvent(event, query string, at time.Time) (Event, error) {
 	row, ok := findEvent(event)
 	if !ok {
@@ -313,12 +313,17 @@ func ParseEvent(event, query string, at time.Time) (Event, error) {
 	e.Reason = take("cancel_reason")
 	e.Remote = readParty(take("remote"), take("display_remote"))
 	e.Local = readParty(take("local"), take("display_local"))
-	if e.Local.URI == "" && e.Local.Number == "" {
-		identity := readParty(said.values["context_url"], "")
-		if identity == (Party{}) {
-			identity = readParty(said.values["active_url"], "")
+	// Which identity logs on or off, context_url says; otherwise it only fills in.
+	identity := []Party{e.Local, readParty(said.values["context_url"], ""), readParty(said.values["active_url"], "")}
+	switch e.Type {
+	case EventRegistered, EventUnregistered, EventRegistrationFailed:
+		identity[0], identity[1] = identity[1], identity[0]
+	}
+	for _, p := range identity {
+		if p.URI != "" || p.Number != "" {
+			e.Local.URI, e.Local.Number = p.URI, p.Number
+			break
 		}
-		e.Local.URI, e.Local.Number = identity.URI, identity.Number
 	}
 	e.Line = lineOf(e.Local)
 	key := "active_key"
@@ -369,9 +374,7 @@ type said struct {
 // variables open one.
 func readVariables(query string) said {
 	s := said{values: map[string]string{}}
-	// A form would write a space as a plus. A request that writes one otherwise is no form. In
-	// URIs and numbers a plus is a plus in any case.
-	plusIsSpace := !strings.Contains(query, "%20") && !strings.Contains(query, " ")
+	form := plusIsSpace(query)
 	var name, kind string // of the value that is open
 	var start int
 	end := func(at int) {
@@ -379,13 +382,13 @@ func readVariables(query string) said {
 			return
 		}
 		text := query[start:max(start, at)]
-		if plusIsSpace {
+		if form {
 			switch kind {
 			case "free":
-				text = spacePlus(text)
+				text = strings.ReplaceAll(text, "+", " ")
 			case "uri": // only in a display name in front of one
 				if i := strings.Index(strings.ReplaceAll(text, "%3c", "%3C"), "%3C"); i > 0 {
-					text = spacePlus(text[:i]) + text[i:]
+					text = strings.ReplaceAll(text[:i], "+", " ") + text[i:]
 				}
 			}
 		}
@@ -445,12 +448,23 @@ func unreplaced(value string) bool {
 	return ok && isName(name)
 }
 
-// spacePlus replaces each + by a space, but for the one before an international number.
-func spacePlus(s string) string {
-	if len(s) > 1 && s[0] == '+' && '0' <= s[1] && s[1] <= '9' {
-		return "+" + strings.ReplaceAll(s[1:], "+", " ")
+// plusIsSpace says whether a plus in text is a space, as in a form. It is not when the request
+// writes a space otherwise, or has a plus in front of a number: a form would have escaped that one.
+// In URIs and numbers a plus is a plus in any case.
+func plusIsSpace(query string) bool {
+	if strings.Contains(query, "%20") || strings.Contains(query, " ") {
+		return false
 	}
-	return strings.ReplaceAll(s, "+", " ")
+	for i := 1; i+1 < len(query); i++ {
+		if query[i] != '+' || query[i+1] < '0' || '9' < query[i+1] {
+			continue
+		}
+		switch before := strings.ToUpper(query[max(0, i-3):i]); {
+		case before == "%3A", before == "%3C", strings.ContainsRune("=:<", rune(query[i-1])):
+			return false
+		}
+	}
+	return true
 }
 
 // unescape replaces each %XX; a % that is not followed by two hexadecimal digits is a %.

@@ -130,6 +130,8 @@ func TestParseEvent(t *testing.T) {
 	desk := Party{Number: "27", URI: "sip:27@pbx.example"}
 	incoming := Event{Type: EventIncoming, Direction: DirectionIn, CallID: "3c26-ab", Line: "27@pbx.example",
 		Remote: door, Local: desk, Calls: 1, CallsKnown: true}
+	aAndB := incoming
+	aAndB.Remote.Name = "A+B"
 	tests := []struct {
 		name, event, query string
 		want               Event
@@ -146,6 +148,10 @@ func TestParseEvent(t *testing.T) {
 			`&remote=%22Front+door%22+%3Csip%3A%2B4930123%40pbx.example%3E`, incoming},
 		{"brackets not closed", "incoming", `nr_ongoing_calls=1&call-id=3c26-ab&local=<sip:27@pbx.example` +
 			`&remote=Front+door <sip:+4930123@pbx.example&display_remote=Front door`, incoming},
+		{"all escaped but the plus", "incoming", "nr_ongoing_calls=1&call-id=3c26-ab&local=sip%3A27%40pbx.example" +
+			"&remote=sip%3A+4930123%40pbx.example&display_remote=A+B", aAndB},
+		{"all escaped but the plus, in angle brackets", "incoming", "nr_ongoing_calls=1&call-id=3c26-ab&local=27%40pbx.example" +
+			"&remote=%3csip%3a+4930123%40pbx.example%3e&display_remote=A+B", aAndB},
 		{"no scheme", "incoming", "nr_ongoing_calls=1&call-id=3c26-ab&local=27@pbx.example&remote=+4930123@pbx.example" +
 			"&display_remote=Front door", incoming},
 		{"other order, other names", "action_incoming_url", "display_remote=Front door&remote=sip:+4930123@pbx.example" +
@@ -164,6 +170,11 @@ func TestParseEvent(t *testing.T) {
 		{"identity logs on", "registered", "active_url=sip:27@pbx&context_url=sip:28@pbx;line=2", Event{Type: EventRegistered,
 			Line: "28@pbx", Local: Party{Number: "28", URI: "sip:28@pbx;line=2"},
 			Extra: []Variable{{"active_url", "sip:27@pbx"}, {"context_url", "sip:28@pbx;line=2"}}}},
+		{"another identity logs off", "unregistered", "context_url=sip:28@pbx&local=sip:27@pbx&display_local=Desk", Event{
+			Type: EventUnregistered, Line: "28@pbx", Local: Party{Number: "28", Name: "Desk", URI: "sip:28@pbx"},
+			Extra: []Variable{{"context_url", "sip:28@pbx"}}}},
+		{"a call on another identity", "hold", "context_url=sip:28@pbx&local=sip:27@pbx", Event{Type: EventHold, Line: "27@pbx",
+			Local: Party{Number: "27", URI: "sip:27@pbx"}, Extra: []Variable{{"context_url", "sip:28@pbx"}}}},
 		{"identity by the active one", "reg_failed", "active_url=27@pbx&context_url=", Event{Type: EventRegistrationFailed,
 			Line: "27@pbx", Local: Party{Number: "27", URI: "sip:27@pbx"}, Extra: []Variable{{"active_url", "27@pbx"}}}},
 		{"key", "offhook", "active_key=P5&longpress_key=", Event{Type: EventOffhook, Key: "P5"}},
@@ -222,7 +233,8 @@ func TestParseEventName(t *testing.T) {
 		{"control characters", "a\x00b%0d%0ac%7F\u0085", "a\uFFFDb\uFFFD\uFFFDc\uFFFD\uFFFD"},
 		{"C1 in Latin-1", "a\x80", "a\uFFFD"},
 		{"number", "+4930123", "+4930123"},
-		{"number in a form", "+49+30+123", "+49 30 123"},
+		{"number in a form", "%2B49+30+123", "+49 30 123"},
+		{"number with pluses", "+49+30", "+49+30"},
 		{"plus among spaces", "A + B", "A + B"},
 		{"plus among escaped spaces", "A%20+%20B", "A + B"},
 		{"plus escaped", "A+%2B+B", "A + B"},
@@ -263,7 +275,7 @@ func TestParseEventFaults(t *testing.T) {
 		{"long", strings.Repeat("x", 1000), "", `snom: event "` + strings.Repeat("x", 64) + `": want one of`},
 		{"no text", "\xff\n", "", `snom: event "\xff\n": want one of`},
 		{"the one that must not be set", "blacklist", "", `snom: event "blacklist_check": action_blacklist_url must not be set: a 200`},
-		{"query too long", "hold", strings.Repeat("x", 8<<10+1), `snom: event "hold": query of 8193 bytes, want at most 8192`},
+		{"query too long", "hold", strings.Repeat("x", 16<<10+1), `snom: event "hold": query of 16385 bytes, want at most 16384`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,6 +6,31 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
+// TestParsingIsCheap: a plain payload costs its copy and the argument taken apart, whatever its length.
+func TestParsingIsCheap(t *testing.T) {
+	for _, tt := range []struct {
+		verb    snom.Verb
+		payload string
+		want    float64 // allocations
+	}{
+		{snom.VerbDial, "+4930123456789012345678901234567890", 2},
+		{snom.VerbKey, "OFFHOOK;1;2;3;P12,2000,100;ENTER", 2},
+		{snom.VerbTouch, "1 2 pr 3 4 pr", 2},
+		{snom.VerbHangup, "", 1},
+		{snom.VerbDial, `{"number":"+4930123"}`, 10},
+	} {
+		payload := []byte(tt.payload)
+		got := testing.AllocsPerRun(100, func() {
+			if _, err := snom.ParsePayload(tt.verb, payload); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got > tt.want {
+			t.Errorf("%s %s: %v allocations, want at most %v", tt.verb, tt.payload, got, tt.want)
+		}
+	}
+}
+
 func BenchmarkParsePayload(b *testing.B) {
 	for _, bb := range []struct {
 		name    string

@@ -187,7 +187,7 @@ func parse(v Verb, text string) (argument, *SyntaxError) {
 	if !v.Valid() {
 		return nil, unknownVerb(v)
 	}
-	if IsObject([]byte(text)) {
+	if strings.HasPrefix(strings.TrimLeft(text, jsonSpace), "{") {
 		object, err := parseObject([]byte(text))
 		if err != nil {
 			return nil, err

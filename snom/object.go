@@ -1,8 +1,8 @@
 package snom
 
 import (
+	"bytes"
 	"encoding/json"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,10 +53,11 @@ func (o Object) Take(name string) (json.RawMessage, bool) {
 // IsObject reports whether payload is read as a JSON object and not as plain text: whether its first
 // byte after JSON white space is an opening brace. No plain form of a command begins so.
 func IsObject(payload []byte) bool {
-	s := scanner{data: payload}
-	s.space()
-	return s.at('{')
+	payload = bytes.TrimLeft(payload, jsonSpace)
+	return len(payload) > 0 && payload[0] == '{'
 }
+
+const jsonSpace = " \t\r\n"
 
 // A scanner checks JSON (RFC 8259) byte by byte. encoding/json would not do: it takes the last of two
 // members of one name, and mends broken UTF-8 silently.
@@ -330,17 +331,21 @@ type members struct {
 
 // only makes members of other names a fault.
 func (m *members) only(names ...string) {
-	for _, name := range slices.Sorted(maps.Keys(m.object)) {
-		if m.err != nil || slices.Contains(names, name) {
-			continue
+	unknown, found := "", false
+	for name := range m.object {
+		if !slices.Contains(names, name) && (!found || name < unknown) { // the same one every time
+			unknown, found = name, true
 		}
-		m.err = fault(-1, "only the members "+strings.Join(names, ", "))
-		if len(names) == 0 {
-			m.err.Want = "no members"
-		}
-		m.err.Field = strings.TrimSuffix(m.within, ".")
-		m.err.Hint = strconv.Quote(quotable(name)) + " is not known"
 	}
+	if !found || m.err != nil {
+		return
+	}
+	m.err = fault(-1, "only the members "+strings.Join(names, ", "))
+	if len(names) == 0 {
+		m.err.Want = "no members"
+	}
+	m.err.Field = strings.TrimSuffix(m.within, ".")
+	m.err.Hint = strconv.Quote(quotable(unknown)) + " is not known"
 }
 
 // has reports whether there is a member called name.

@@ -1,7 +1,6 @@
 package snom
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -9,9 +8,8 @@ import (
 // The touch screen of the snom 870, and what is done on it, since firmware 8.4.34 and 8.7.2. Source: Snom
 // wiki FAQ/Can_I_control_my_snom_phone_remotely.
 const (
-	maxTouchX    = 479 // 0 is the left edge
-	maxTouchY    = 271 // 0 is the upper edge
-	touchActions = "press p release r pr"
+	maxTouchX = 479 // 0 is the left edge
+	maxTouchY = 271 // 0 is the upper edge
 )
 
 // maxTouches bounds a chain of touches. It is ours: Snom gives none.
@@ -62,7 +60,13 @@ func parseTouches(text string) (touches, *SyntaxError) {
 	return touches(text), nil
 }
 
-func isAction(word string) bool { return slices.Contains(strings.Fields(touchActions), word) }
+func isAction(word string) bool {
+	switch word {
+	case "press", "p", "release", "r", "pr":
+		return true
+	}
+	return false
+}
 
 func readTouches(m *members) argument {
 	m.only("touches")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
@@ -265,4 +266,27 @@ func matches(filter, topic string) bool {
 		}
 	}
 	return strings.Count(filter, "/") == len(levels)-1
+}
+
+// TestPhoneSetup: what owners read names codes that there are, and every model that will not do or may not.
+func TestPhoneSetup(t *testing.T) {
+	t.Parallel()
+	text := read(t, "docs/phone-setup.md")
+	_, table, _ := strings.Cut(text, "\n| code | what happened | what to do |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	codes := regexp.MustCompile("(?m)^\\| `(.+?)` \\|").FindAllStringSubmatch(table, -1)
+	if len(codes) == 0 {
+		t.Error("no table of codes")
+	}
+	for _, c := range codes {
+		if !slices.ContainsFunc(bridge.Codes(), func(d bridge.CodeDoc) bool { return string(d.Code) == c[1] }) {
+			t.Errorf("%s is no code", c[1])
+		}
+	}
+	for _, m := range snom.Models() {
+		dect := strings.HasPrefix(m.Name(), "M") && m.RemoteControl() == snom.No // named from M100 to M900
+		if m.RemoteControl() != snom.Yes && !dect && !strings.Contains(text, m.Name()) {
+			t.Errorf("%s is not named, and its remote control is %s", m.Name(), m.RemoteControl())
+		}
+	}
 }

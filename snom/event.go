@@ -361,8 +361,8 @@ func joinTypes() string {
 	return strings.Join(names, ", ")
 }
 
-// said is what a phone said: each name once, the order in which they came, and the text of each.
-type said struct {
+// variables are what a phone said: each name once, the order in which they came, and the text of each.
+type variables struct {
 	order  []string
 	values map[string]string
 }
@@ -372,8 +372,8 @@ type said struct {
 // A name opens a new value only once, so what a caller puts into a display name cannot replace what
 // the phone said before it; and within text that somebody else chose, only the names of Snom's own
 // variables open one.
-func readVariables(query string) said {
-	s := said{values: map[string]string{}}
+func readVariables(query string) variables {
+	s := variables{values: map[string]string{}}
 	form := plusIsSpace(query)
 	var name, kind string // of the value that is open
 	var start int

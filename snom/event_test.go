@@ -54,8 +54,8 @@ func TestVariableTable(t *testing.T) {
 	t.Parallel()
 	want := []string{ // Snom wiki, Action_URLs/Runtime_Variables, and two settings
 		"mac", "phone_ip", "nr_ongoing_calls", "active_key", "longpress_key", "expansion_module", "active_url",
-		"active_user", "active_host", "context_url", "csta_id", "call-id", "local", "display_local",
-		"redirect_number", "remote", "cancel_reason", "sip_header", "display_remote",
+		"active_user", "active_host", "context_url", "csta_id", "local", "display_local", "redirect_number",
+		"call-id", "remote", "cancel_reason", "sip_header", "display_remote",
 	}
 	var got []string
 	for _, r := range VariableRows() {
@@ -89,7 +89,7 @@ func TestActionURLs(t *testing.T) {
 	want := ActionURL{"action_hold", "http://192.0.2.5:8090/a/kitchen/s3cret%2F%3F/hold?mac=$mac&phone_ip=$phone_ip&" +
 		"nr_ongoing_calls=$nr_ongoing_calls&active_key=$active_key&longpress_key=$longpress_key&" +
 		"expansion_module=$expansion_module&active_url=$active_url&context_url=$context_url&csta_id=$csta_id&" +
-		"call-id=$call-id&local=$local&display_local=$display_local&redirect_number=$redirect_number&" +
+		"local=$local&display_local=$display_local&redirect_number=$redirect_number&call-id=$call-id&" +
 		"remote=$remote&cancel_reason=$cancel_reason&display_remote=$display_remote"}
 	if i := slices.IndexFunc(urls, func(u ActionURL) bool { return u.Setting == "action_hold" }); i < 0 || urls[i] != want {
 		t.Errorf("ActionURLs = %q, want among them %q", urls, want)

@@ -28,12 +28,7 @@ func (b breaker) trip(now time.Time, code Code) breaker {
 	if code == LockedOut {
 		wait = breakLocked
 	}
-	for range b.failures {
-		if wait *= 2; wait >= breakMost {
-			wait = breakMost
-			break
-		}
-	}
+	wait = min(wait<<min(b.failures, 10), breakMost)
 	return breaker{until: now.Add(wait), failures: b.failures + 1}
 }
 

@@ -252,7 +252,7 @@ func (b *Bridge) deliver(done []answered) {
 
 func (b *Bridge) publish(m mqtt.Message) {
 	if !b.cfg.Publish.Publish(m) {
-		b.cfg.Log.Warn("message dropped: the broker is away for too long", slog.String("topic", m.Topic))
+		b.cfg.Log.Debug("message not taken", slog.String("topic", m.Topic)) // the session counts them and tells
 	}
 }
 

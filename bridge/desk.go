@@ -138,19 +138,23 @@ func (b *Bridge) respond(r Response) {
 // serveDesk answers requests to the bridge, one after the other, until ctx ends; those that still
 // wait then are answered too.
 func (b *Bridge) serveDesk(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case ask := <-b.desk:
+			if ctx.Err() == nil {
+				b.respond(ask.action.run(b, ctx, ask))
+			} else {
+				b.respond(ask.response(Cancelled, "the bridge is stopping"))
+			}
+		case <-ctx.Done():
+		}
+	}
 	for {
 		select {
 		case ask := <-b.desk:
-			b.respond(ask.action.run(b, ctx, ask))
-		case <-ctx.Done():
-			for {
-				select {
-				case ask := <-b.desk:
-					b.respond(ask.response(Cancelled, "the bridge is stopping"))
-				default:
-					return
-				}
-			}
+			b.respond(ask.response(Cancelled, "the bridge is stopping"))
+		default:
+			return
 		}
 	}
 }

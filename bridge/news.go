@@ -42,6 +42,10 @@ func (n *news) asks() bool { return n.reachable == SwitchOn && !n.probed }
 
 // learn notes what a probe found. A probe that found nothing is not repeated at every look.
 func (n *news) learn(info snom.Info, err error) {
+	if codeOf(err) == Unreachable {
+		n.missed()
+		return
+	}
 	n.probed = true
 	if err == nil {
 		n.info = info

@@ -216,7 +216,7 @@ func explain(fault error, secret bool) string {
 	}
 	var syntax *snom.SyntaxError
 	if errors.As(fault, &syntax) {
-		return fmt.Sprintf("offset %d: want %s", syntax.Offset, syntax.Want)
+		return strings.TrimPrefix(syntax.Redacted(), "snom: ")
 	}
 	return "the payload makes no sense"
 }

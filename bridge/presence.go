@@ -133,7 +133,7 @@ func (w *worker) learn(c snom.Command, result Result) {
 			n.proven, n.probed = true, n.probed && n.info.Model != "" && n.info.MAC != ""
 		}
 		if result.OK && restarts(c) {
-			n.probed = false // what comes back may be another firmware
+			n.probed, n.heardAt = false, time.Time{} // what comes back may be another firmware
 		}
 		ask = n.asks()
 	})

@@ -307,6 +307,9 @@ func (w *worker) serve(r request) (result Result) {
 			message := words(err)
 			if i > 0 {
 				message = fmt.Sprintf("request %d of %d: %s", i+1, len(steps), message)
+				if code == Unreachable {
+					code = Timeout // what came before was delivered
+				}
 			}
 			return fail(code, message)
 		}

@@ -1,0 +1,171 @@
+package bridge
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name, command, payload string
+		id, argument           string
+		expiry                 time.Duration
+		fault                  string // part of it; empty: none is wanted
+	}{
+		{name: "plain", command: "key", payload: "P1", argument: "P1", expiry: time.Minute},
+		{name: "json", command: "key", payload: ` {"keys":"P1","id":"a"}`, id: "a", argument: "P1", expiry: time.Minute},
+		{name: "any command", command: "command", payload: `{"command":"dial","number":"1","id":"ä"}`, id: "ä", argument: "1", expiry: time.Minute},
+		{name: "expires in", command: "answer", payload: `{"expires_in":0.25}`, expiry: 250 * time.Millisecond},
+		{name: "expires at", command: "answer", payload: `{"expires_at":"2026-11-22T11:00:03+01:00"}`, expiry: 3 * time.Second},
+		{name: "longest id", command: "answer", payload: `{"id":"` + strings.Repeat("ü", 64) + `"}`, id: strings.Repeat("ü", 64), expiry: time.Minute},
+		{name: "id too long", command: "answer", payload: `{"id":"` + strings.Repeat("x", 65) + `"}`, fault: "id: want at most 64 characters"},
+		{name: "id is a number", command: "answer", payload: `{"id":7}`, fault: "id: want text in quotes"},
+		{name: "id is empty", command: "answer", payload: `{"id":""}`, fault: "id: want text in quotes"},
+		{name: "id is null", command: "answer", payload: `{"id":null}`, fault: "id: want text in quotes"},
+		{name: "id with NUL", command: "answer", payload: `{"id":"\u0000"}`, fault: "control characters"},
+		{name: "expires never", command: "answer", payload: `{"id":"k","expires_in":1e300}`, id: "k", fault: "expires_in: want a number of seconds"},
+		{name: "expires before", command: "answer", payload: `{"expires_in":0}`, fault: "expires_in"},
+		{name: "expires null", command: "answer", payload: `{"expires_in":null}`, fault: "expires_in"},
+		{name: "expires as text", command: "answer", payload: `{"expires_in":"5"}`, fault: "expires_in"},
+		{name: "no moment", command: "answer", payload: `{"expires_at":"tomorrow"}`, fault: "expires_at: want a moment like"},
+		{name: "moment is a number", command: "answer", payload: `{"expires_at":1763805600}`, fault: "expires_at"},
+		{name: "both", command: "answer", payload: `{"expires_in":5,"expires_at":"2026-11-22T11:00:00Z"}`, fault: "not both"},
+		{name: "id of a faulty command", command: "key", payload: `{"id":"k","keys":"P1","nope":1}`, id: "k", fault: `nope`},
+		{name: "all faults", command: "key", payload: `{"id":3,"keys":"x"}`, fault: "CANCEL"},
+		{name: "no command", command: "command", payload: `{"keys":"P1","id":"k"}`, id: "k", fault: "command: want one of key, dial"},
+		{name: "command is a number", command: "command", payload: `{"command":1}`, fault: "command: want one of"},
+		{name: "command in command", command: "command", payload: `{"command":"command"}`, fault: "no such command"},
+		{name: "plain on command", command: "command", payload: `key P1`, fault: "want a JSON object"},
+		{name: "command elsewhere", command: "key", payload: `{"command":"key","keys":"P1"}`, fault: "command"},
+		{name: "no such command", command: "fly", payload: "", fault: `no such command "fly"`},
+		{name: "broken json", command: "key", payload: `{"keys":`, fault: "offset"},
+		{name: "two documents", command: "key", payload: `{"keys":"P1"}{}`, fault: "offset"},
+		{name: "too long", command: "key", payload: strings.Repeat("P1;", 6000), fault: "a payload of 18000 bytes"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := decode(tt.command, []byte(tt.payload))
+			switch {
+			case tt.fault == "" && o.fault != nil:
+				t.Fatalf("decode(%q, %q): %v, want none", tt.command, tt.payload, o.fault)
+			case tt.fault != "" && (o.fault == nil || !strings.Contains(o.fault.Error(), tt.fault)):
+				t.Fatalf("decode(%q, %.80q): fault %v, want one with %q", tt.command, tt.payload, o.fault, tt.fault)
+			}
+			if o.id != tt.id {
+				t.Errorf("id %q, want %q", o.id, tt.id)
+			}
+			if tt.fault != "" {
+				return
+			}
+			if got := o.command.Argument(); got != tt.argument {
+				t.Errorf("argument %q, want %q", got, tt.argument)
+			}
+			if got := o.expiry(now, time.Minute).Sub(now); got != tt.expiry {
+				t.Errorf("expires in %v, want %v", got, tt.expiry)
+			}
+		})
+	}
+}
+
+// FuzzDecode shows that no payload makes the bridge fall over, that a command comes with every
+// answer, and that nothing it repeats is long or not UTF-8.
+func FuzzDecode(f *testing.F) {
+	for _, v := range snom.Verbs() {
+		h := v.Help()
+		_, plain, _ := strings.Cut(h.Example, " ")
+		f.Add(string(v), []byte(plain))
+		f.Add(string(v), []byte(h.ExampleJSON))
+	}
+	f.Add("command", []byte(`{"command":"dial","number":"1","id":"x","expires_in":3}`))
+	f.Add("command", []byte(`{"command":{"command":"dial"}}`))
+	f.Add("key", []byte(strings.Repeat("[", 10000)))
+	f.Add("key", []byte("{\"keys\":\"\xff\",\"id\":\"\x00\"}"))
+	p := PhoneConfig{Name: "desk", Allow: map[snom.Verb]bool{snom.VerbReset: true}}
+	f.Fuzz(func(t *testing.T, name string, payload []byte) {
+		o := decode(name, payload)
+		if (o.fault == nil) != !o.command.IsZero() {
+			t.Fatalf("fault %v with command %q", o.fault, o.command)
+		}
+		now := time.Now()
+		r, refusal := p.plan(o, snom.Model{}, Rules{TTL: time.Minute}, false, now)
+		switch {
+		case refusal == nil && (len(r.command.Steps("")) == 0 || !now.Before(r.expires)):
+			t.Fatalf("a request with nothing to do, or that is over: %+v", r)
+		case refusal != nil && (refusal.Code == OK || refusal.OK || refusal.Message == ""):
+			t.Fatalf("a refusal that does not say why: %+v", *refusal)
+		case refusal != nil && (len(refusal.Message) > 2000 || len(refusal.Argument) > maxShown+10 && refusal.Code == Invalid):
+			t.Fatalf("a refusal that repeats too much: %+v", *refusal)
+		case refusal != nil && !utf8.ValidString(refusal.Argument+refusal.Message+refusal.Command+refusal.ID):
+			t.Fatalf("a refusal that is not UTF-8: %+v", *refusal)
+		}
+	})
+}
+
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	var b breaker
+	if b.open(now) {
+		t.Error("the zero breaker is open")
+	}
+	for i, want := range []time.Duration{2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, 24 * time.Hour, 24 * time.Hour} {
+		b = b.after(now, Unauthorized)
+		if got := b.until.Sub(now); got != want {
+			t.Errorf("refusal %d: left alone for %v, want %v", i+1, got, want)
+		}
+	}
+	if !b.open(now.Add(24*time.Hour-1)) || b.open(now.Add(24*time.Hour)) {
+		t.Error("the breaker does not close at its time")
+	}
+	if b.after(now, Timeout) != b || b.after(now, Unreachable) != b {
+		t.Error("what says nothing of the login changes the breaker")
+	}
+	if b.after(now, OK) != (breaker{}) {
+		t.Error("a login that is right leaves the breaker open")
+	}
+	if got := (breaker{}).after(now, LockedOut).until.Sub(now); got != 2*time.Minute {
+		t.Errorf("a locked phone is left alone for %v, want 2m", got)
+	}
+}
+
+func TestIDsForget(t *testing.T) {
+	t.Parallel()
+	var all ids
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	waiting := all.take("waits", now)
+	for i := range idsKept + 10 {
+		all.take(strings.Repeat("x", i+1), now).result = &Result{}
+	}
+	if all.find("waits", now) == nil || len(all.order) != idsKept+11 {
+		t.Errorf("%d ids are remembered, with the oldest still waiting: want all", len(all.order))
+	}
+	waiting.result = &Result{}
+	if all.find("waits", now) != nil || len(all.order) != idsKept || len(all.byID) != idsKept {
+		t.Errorf("%d and %d ids are remembered, want %d", len(all.order), len(all.byID), idsKept)
+	}
+	if all.find(strings.Repeat("x", idsKept), now.Add(idsKeptFor)) == nil {
+		t.Error("an id is forgotten before its time")
+	}
+	if all.find(strings.Repeat("x", idsKept), now.Add(idsKeptFor+1)) != nil || len(all.byID) != 0 {
+		t.Errorf("%d ids are remembered after their time", len(all.byID))
+	}
+}
+
+func TestShown(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"": "", "plain": "plain", "\xff": "\uFFFD",
+		strings.Repeat("a", maxShown-1) + "ü": strings.Repeat("a", maxShown-1) + "…",
+	} {
+		if got := shown(in); got != want {
+			t.Errorf("shown(%q) = %q, want %q", in, got, want)
+		}
+	}
+}

@@ -76,8 +76,12 @@ type Bridge struct {
 	lookers chan struct{}
 	workers sync.WaitGroup
 	desk    chan deskRequest
-	ctx     func() context.Context // of requests that are under way; ends only when the stop takes too long
-	giveUp  context.CancelFunc
+
+	deskMu     sync.RWMutex
+	deskClosed bool
+
+	ctx    func() context.Context // of requests that are under way; ends only when the stop takes too long
+	giveUp context.CancelFunc
 
 	reloading sync.Mutex
 	stopped   bool     // guarded by reloading

@@ -154,6 +154,10 @@ func TestTooManyRequestsAreBusy(t *testing.T) {
 		if len(rest) != 64 || rest[0].Code != bridge.Cancelled {
 			t.Errorf("%d requests were answered at the end, want 64 cancelled", len(rest))
 		}
+		h.say("snom/bridge/request/ping", "")
+		if rest := answers[bridge.Response](h, "snom/bridge/response/ping"); len(rest) != 1 || rest[0].Code != bridge.Cancelled {
+			t.Errorf("after the end: %+v, want one cancelled", rest)
+		}
 	})
 }
 

@@ -93,6 +93,12 @@ func (b *Bridge) ask(name string, m mqtt.Message, now time.Time) {
 		b.respond(ask.response(Invalid, words(err)))
 		return
 	}
+	b.deskMu.RLock()
+	defer b.deskMu.RUnlock()
+	if b.deskClosed {
+		b.respond(ask.response(Cancelled, "the bridge is stopping"))
+		return
+	}
 	select {
 	case b.desk <- ask:
 	default:
@@ -149,6 +155,9 @@ func (b *Bridge) serveDesk(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+	b.deskMu.Lock()
+	b.deskClosed = true // nobody adds any more
+	b.deskMu.Unlock()
 	for {
 		select {
 		case ask := <-b.desk:

@@ -2,6 +2,11 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -195,5 +200,99 @@ func TestTheLastWill(t *testing.T) {
 	}
 	if want := []string{"online", "offline", "online", "offline"}; !slices.Equal(got, want) {
 		t.Errorf("the state was %q, want %q", got, want)
+	}
+}
+
+// TestNothingIsLeft sends ten thousand commands to phones that fail again and again, and counts:
+// one answer each, and no file handle more than before.
+func TestNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	const count, commands = 4, 10_000
+	m := startMosquitto(t, "max_queued_messages 0")
+	phones := startPhones(t, count, "--auth", "digest", "--username", "admin", "--password", "secret")
+	env := []string{"SNOM2MQTT_COMMAND_GAP=0s", "SNOM2MQTT_QUEUE_LENGTH=10000", "SNOM2MQTT_COMMAND_TTL=1h", "SNOM2MQTT_REQUEST_TIMEOUT=100ms"}
+	for i, url := range phones.urls {
+		env = append(env, phoneEnv(i, fmt.Sprintf("desk%d", i), url, "USERNAME=admin", "PASSWORD=secret")...)
+	}
+	b := m.startBridge(t, env...)
+	w := m.watch("snom/+/result")
+	send := func(from, to int) {
+		t.Helper()
+		var lines [count]strings.Builder
+		for i := from; i < to; i++ {
+			fmt.Fprintf(&lines[i%count], "{\"id\":\"%d\",\"number\":\"%d\"}\n", i, i)
+		}
+		for i := range lines {
+			cmd := exec.CommandContext(t.Context(), tool(t, "mosquitto_pub"), "-p", fmt.Sprint(m.port), "-q", "1", "-l", "-t", fmt.Sprintf("snom/desk%d/dial", i))
+			cmd.Stdin = strings.NewReader(lines[i].String())
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("mosquitto_pub: %v\n%s", err, out)
+			}
+		}
+		w.until(fmt.Sprintf("%d answers", to), func(out, _ []string) bool { return len(out) >= to })
+	}
+	send(0, 100)
+	before := handles(t, b)
+	faults := []string{"none", "reset-after", "none", "cut", "500", "none", "empty-reply", "hang-after"}
+	for sent, n := 100, 0; sent < commands; n++ {
+		more := 900
+		for p := range count {
+			fault := faults[(n+p)%len(faults)]
+			phones.play(fmt.Sprintf("phone-%d/fault?value=%s", p+1, fault))
+			if strings.HasPrefix(fault, "hang") {
+				more = 40 // they take their time
+			}
+		}
+		more = min(more, commands-sent)
+		send(sent, sent+more)
+		sent += more
+	}
+	answered := map[string]int{}
+	for _, msg := range w.messages() {
+		answered[decode[result](t, msg.Payload).ID]++
+	}
+	for i := range commands {
+		if n := answered[fmt.Sprint(i)]; n != 1 {
+			t.Errorf("command %d: %d answers, want 1", i, n)
+		}
+	}
+	did := map[string]int{}
+	for _, r := range phones.requests() {
+		if r.Executed {
+			did[r.Target]++
+		}
+	}
+	for target, n := range did {
+		if n > 1 {
+			t.Errorf("%s was done %d times", target, n)
+		}
+	}
+	eventually(t, "the file handles are closed", func() bool { return handles(t, b) <= before+2 })
+}
+
+// handles counts the open files of a process; where the system does not tell, 0.
+func handles(t *testing.T, p *process) int {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return 0
+	}
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
+}
+
+// play does something at the phones by their control address.
+func (p *phones) play(deed string) {
+	p.t.Helper()
+	resp, err := http.Post(p.control+"/phones/"+deed, "", nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		text, _ := io.ReadAll(resp.Body) // it only explains
+		p.t.Fatalf("%s: %s %s", deed, resp.Status, text)
 	}
 }

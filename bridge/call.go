@@ -437,7 +437,7 @@ func (s *PhoneState) move(e snom.Event, phase CallPhase) int {
 
 // miss notes a missed call, once.
 func (s *PhoneState) miss(e snom.Event) {
-	g := -1
+	var g int // its place among those that are gone
 	if i := s.find(e); i >= 0 && s.calls[i].phase == CallRinging {
 		s.calls[i].hear(e)
 		s.end(i, EndMissed, e.Time)

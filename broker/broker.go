@@ -88,7 +88,7 @@ func Listen(cfg Config) (*Broker, error) {
 		log:      cfg.Log,
 		conns:    map[net.Conn]bool{},
 	}
-	if err := b.server.AddHook(newDoor(cfg), nil); err != nil {
+	if err := b.server.AddHook(newDoor(cfg, b.server), nil); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	return b, nil
@@ -155,7 +155,7 @@ func (b *Broker) accept(ctx context.Context) {
 			}
 			continue
 		}
-		b.serve(&conn{Conn: c}, func() {})
+		b.serve(newConn(c), func() {})
 	}
 }
 
@@ -163,7 +163,7 @@ func (b *Broker) accept(ctx context.Context) {
 // It returns at once.
 func (b *Broker) Attach(c net.Conn) {
 	p := newPost(c)
-	b.serve(&conn{Conn: p}, p.carry)
+	b.serve(newConn(p), p.carry)
 }
 
 // serve gives c to the MQTT server until one of them has enough. work is done meanwhile, and ends when c is closed.
@@ -181,6 +181,7 @@ func (b *Broker) serve(c *conn, work func()) {
 		_ = c.SetReadDeadline(time.Now().Add(connectTimeout)) // the server sets another after CONNECT
 		err := b.server.EstablishConnection("net", c)
 		_ = c.Close() // the server did; to be sure
+		close(c.gone)
 		b.log.Debug("client gone", "from", c.RemoteAddr().String(), "err", err)
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -204,6 +205,7 @@ func (b *Broker) close() {
 // A door lets clients in.
 type door struct {
 	mochi.HookBase
+	server         *mochi.Server
 	open           bool
 	user, password [sha256.Size]byte
 	log            *slog.Logger
@@ -212,8 +214,9 @@ type door struct {
 	logged time.Time // when a refusal was last a warning
 }
 
-func newDoor(cfg Config) *door {
+func newDoor(cfg Config, server *mochi.Server) *door {
 	return &door{
+		server:   server,
 		open:     cfg.Username == "",
 		user:     sha256.Sum256([]byte(cfg.Username)),
 		password: sha256.Sum256([]byte(cfg.Password)),
@@ -223,7 +226,9 @@ func newDoor(cfg Config) *door {
 
 func (*door) ID() string { return "door" }
 
-func (*door) Provides(b byte) bool { return b == mochi.OnConnectAuthenticate || b == mochi.OnACLCheck }
+func (*door) Provides(b byte) bool {
+	return b == mochi.OnConnectAuthenticate || b == mochi.OnSessionEstablish || b == mochi.OnACLCheck
+}
 
 // OnConnectAuthenticate says whether a client may come in.
 func (d *door) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
@@ -247,6 +252,20 @@ func (d *door) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	return false
 }
 
+// OnSessionEstablish ends the connection that a client has already, and waits for that, before a new one begins. The
+// server would do both at once: the old one's last will may then come after the new one's first words, and its end may
+// take the new one's subscriptions with it.
+func (d *door) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
+	old, ok := d.server.Clients.Get(cl.ID)
+	if !ok {
+		return
+	}
+	if c, ok := old.Net.Conn.(*conn); ok {
+		_ = c.Close() // as if it had broken, so that the last will is sent
+		<-c.gone
+	}
+}
+
 // OnACLCheck says whether a client may write to or read from a topic: to all but the broker's own.
 func (*door) OnACLCheck(_ *mochi.Client, topic string, write bool) bool {
 	return !write || !strings.HasPrefix(topic, "$")
@@ -254,7 +273,12 @@ func (*door) OnACLCheck(_ *mochi.Client, topic string, write bool) bool {
 
 // A conn is a connection that cannot hang: every write has a deadline of its own, whatever the server says. A client
 // that reads nothing would otherwise hold up the next one with the same client id, for ever if it has no keep-alive.
-type conn struct{ net.Conn }
+type conn struct {
+	net.Conn
+	gone chan struct{} // closed when the server is done with it
+}
+
+func newConn(c net.Conn) *conn { return &conn{Conn: c, gone: make(chan struct{})} }
 
 func (c *conn) Write(p []byte) (int, error) {
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {

@@ -16,7 +16,7 @@ import (
 //     counted. Retained ones are one per topic, at most [MaxRetained].
 //   - Nothing is lost with a connection: what was sent and not acknowledged is sent again, in order, on the next.
 //   - Nothing wedges: a topic that costs three connections in a row is left alone for a while. To find it, topics that
-//     were in flight when a connection was lost are sent to one message at a time until one is acknowledged.
+//     were in flight when a connection was lost are suspects: messages for them travel alone, until one arrives.
 //
 // It sends nothing itself and looks at no clock. It is safe for concurrent use. Make one with [NewOutbox].
 type Outbox struct {
@@ -72,6 +72,7 @@ func (o *Outbox) Add(now time.Time, m Message) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.allowed(now, m.Topic) {
+		o.dropped++
 		return false
 	}
 	if !m.Retained {
@@ -96,12 +97,19 @@ func (o *Outbox) Add(now time.Time, m Message) bool {
 	return true
 }
 
-// AddOnce puts m before what [Outbox.Add] was given, for this connection only: it is forgotten when that is lost.
+// AddOnce puts m before what [Outbox.Add] was given, for this connection only: it is forgotten when that is lost. It
+// takes the place of one for the same topic that waits so.
 func (o *Outbox) AddOnce(now time.Time, m Message) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.allowed(now, m.Topic) {
 		return false
+	}
+	for e := o.first.Front(); e != nil; e = e.Next() {
+		if l := e.Value.(*letter); l.message.Topic == m.Topic {
+			l.message = m
+			return true
+		}
 	}
 	l := o.letter(m)
 	l.once = true
@@ -110,11 +118,8 @@ func (o *Outbox) AddOnce(now time.Time, m Message) bool {
 }
 
 func (o *Outbox) allowed(now time.Time, topic string) bool {
-	if s := o.suspects[topic]; s != nil && now.Before(s.until) {
-		o.dropped++
-		return false
-	}
-	return true
+	s := o.suspects[topic]
+	return s == nil || !now.Before(s.until)
 }
 
 func (o *Outbox) letter(m Message) *letter {
@@ -123,8 +128,9 @@ func (o *Outbox) letter(m Message) *letter {
 }
 
 // Take returns the next message to be sent, and counts it as in flight until [Outbox.Done] is told its place or
-// [Outbox.Lost] is called. There is none when nothing waits or enough is in flight.
-func (o *Outbox) Take() (place int64, m Message, ok bool) {
+// [Outbox.Lost] is called. There is none when nothing waits or enough is in flight, nor when the next one is a suspect
+// and the connection is not calm: a new connection that is soon lost for another reason must not speak against it.
+func (o *Outbox) Take(calm bool) (place int64, m Message, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	q, e := o.head()
@@ -132,8 +138,8 @@ func (o *Outbox) Take() (place int64, m Message, ok bool) {
 		return 0, Message{}, false
 	}
 	l := e.Value.(*letter)
-	if len(o.flight) > 0 && (o.suspected(l) || o.suspected(o.flight[0])) {
-		return 0, Message{}, false // suspects travel alone
+	if o.suspected(l) && (!calm || len(o.flight) > 0) || len(o.flight) > 0 && o.suspected(o.flight[0]) {
+		return 0, Message{}, false
 	}
 	q.Remove(e)
 	if q == &o.kept {

@@ -40,7 +40,7 @@ func text(m mqtt.Message) string {
 func take(o *mqtt.Outbox) (places []int64, messages string) {
 	var all []string
 	for {
-		place, m, ok := o.Take()
+		place, m, ok := o.Take(true)
 		if !ok {
 			return places, strings.Join(all, " ")
 		}
@@ -138,12 +138,12 @@ func TestOutboxForgetsWhatIsForOneConnection(t *testing.T) {
 	t.Parallel()
 	o := mqtt.NewOutbox(10, 3)
 	add(t, o, "a=1", "a=2")
-	for _, m := range []string{"ping=1", "!state=online", "ping=2"} {
+	for _, m := range []string{"ping=0", "!state=online", "ping=1", "pong=2"} {
 		if !o.AddOnce(at(0), message(m)) {
 			t.Errorf("AddOnce(%q) = false, want true", m)
 		}
 	}
-	places := wantTaken(t, o, "ping=1 !state=online ping=2")
+	places := wantTaken(t, o, "ping=1 !state=online pong=2")
 	o.AddOnce(at(0), message("ping=3"))
 	o.Done(places[0])
 	o.Lost(at(1), false)
@@ -208,10 +208,10 @@ func send(tb testing.TB, o *mqtt.Outbox, now time.Time, bad string) (arrived str
 	tb.Helper()
 	var all []string
 	for range 100 {
-		place, m, ok := o.Take()
+		place, m, ok := o.Take(true)
 		var flight []int64
 		poisoned := false
-		for ; ok; place, m, ok = o.Take() {
+		for ; ok; place, m, ok = o.Take(true) {
 			flight = append(flight, place)
 			poisoned = poisoned || m.Topic == bad
 			if !poisoned {
@@ -254,6 +254,9 @@ func TestOutboxSuspectsTravelAlone(t *testing.T) {
 	wantTaken(t, o, "a=1 a=2 b=1 c=1")
 	o.Lost(at(0), true)
 	add(t, o, "d=1")
+	if _, m, ok := o.Take(false); ok {
+		t.Errorf("taken before it is calm: %q", text(m))
+	}
 	places := wantTaken(t, o, "a=1")
 	if !o.Suspect() {
 		t.Error("Suspect() = false, want true")
@@ -288,7 +291,7 @@ func TestOutboxOrderUnderLoss(t *testing.T) {
 				state++
 				o.Add(at(0), message(fmt.Sprintf("!s=%d", state)))
 			case x < 80:
-				if place, m, ok := o.Take(); ok {
+				if place, m, ok := o.Take(true); ok {
 					flight, carried = append(flight, place), append(carried, m)
 				}
 			case x < 95 && len(flight) > 0:

@@ -105,13 +105,14 @@ func (t Tree) Status(name string) string { return t.Command(name, levelStatus) }
 // Event is where it is told that something happened at the phone.
 func (t Tree) Event(name string) string { return t.Command(name, levelEvent) }
 
-// Filters returns the topic filters to subscribe to. None overlaps with another, so no message comes twice. names are
-// the phones and groups of this bridge; they matter only when the base topic is shared with other instances.
+// Filters returns the topic filters to subscribe to. None overlaps with another, so no message comes twice; all cover
+// what the bridge says on its own topics too. names are the phones and groups of this bridge; they matter only when the
+// base topic is shared with other instances.
 func (t Tree) Filters(names []string) []string {
 	if t.Instance == "" {
-		return []string{t.Base + "/+/+", t.Request("+")} // the first one covers Loopback
+		return []string{t.Base + "/+/+", t.Request("+")}
 	}
-	filters := []string{t.Loopback(), t.Request("+")}
+	filters := []string{t.bridge() + "/+", t.Request("+")}
 	for _, name := range names {
 		filters = append(filters, t.Command(name, "+"))
 	}

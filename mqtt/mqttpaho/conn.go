@@ -27,9 +27,10 @@ func (s silence) Error() string { return string(s) }
 func (silence) Timeout() bool   { return true }
 
 const (
-	errNoPing  silence = "no answer to a ping in time" // or Paho closed the connection for another reason of its own
-	errNoReply silence = "no answer in time"
-	errNoAck   silence = "no acknowledgement of a message in time"
+	errNoPing   silence = "no answer to a ping in time" // or Paho closed the connection for another reason of its own
+	errNoReply  silence = "no answer in time"
+	errNoAck    silence = "no acknowledgement of a message in time"
+	errUnproven silence = "no message to ourselves arrived"
 )
 
 // isSilence reports whether err means that the other side was silent, and did not close the connection.

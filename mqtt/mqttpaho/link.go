@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -25,8 +27,10 @@ type link struct {
 	made    time.Time
 	nonce   string          // the message to ourselves
 	looped  chan struct{}   // a note that it came back
+	denied  chan struct{}   // a note that somebody said we are offline
 	wake    chan struct{}   // a note that something waits to be sent
 	empty   chan struct{}   // a note that nothing waits and nothing is in flight
+	calm    atomic.Bool     // it has lived for a moment
 	granted map[string]bool // filters; only serve looks at them
 }
 
@@ -44,6 +48,7 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 		conn:    newConn(nc),
 		nonce:   rand.Text(),
 		looped:  make(chan struct{}, 1),
+		denied:  make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 		empty:   make(chan struct{}, 1),
 		granted: map[string]bool{},
@@ -109,6 +114,9 @@ const (
 func (s *Session) receive(l *link, m paho.Message) {
 	switch s.cfg.Tree.Read(m.Topic()).Kind {
 	case mqtt.KindOwn:
+		if m.Topic() == s.cfg.Tree.State() && !m.Retained() && string(m.Payload()) != online {
+			signal(l.denied)
+		}
 	case mqtt.KindLoopback:
 		if string(m.Payload()) == l.nonce {
 			signal(l.looped)
@@ -128,17 +136,22 @@ func (s *Session) serve(ctx context.Context, l *link, p *patience) error {
 	}()
 	pause := proofPause
 	next := time.NewTimer(0)
+	calm := time.NewTimer(calm)
 	good := time.NewTimer(stable)
 	defer next.Stop()
+	defer calm.Stop()
 	defer good.Stop()
 	for {
 		select {
 		case <-l.conn.lost:
 			return s.detach(l, p)
 		case <-ctx.Done():
-			s.leave(l)
+			s.leave(ctx, l)
 			l.conn.Close()
 			return s.detach(l, p)
+		case <-calm.C:
+			l.calm.Store(true)
+			signal(l.wake)
 		case <-good.C:
 			p.good()
 			s.settled()
@@ -149,15 +162,25 @@ func (s *Session) serve(ctx context.Context, l *link, p *patience) error {
 				proven = true
 				s.proven(l)
 			}
+		case <-l.denied:
+			// The will of our last connection, whose end the broker noticed only now.
+			if proven {
+				s.birth(l)
+			}
 		case <-next.C:
-			if err := s.prove(ctx, l, waiting); err == nil {
+			err := s.prove(ctx, l, waiting)
+			switch {
+			case err == nil:
 				waiting = true
 				next.Reset(proofTimeout)
-			} else if !l.ended(ctx) {
+			case l.ended(ctx):
+			case pause > proofPauseMax:
+				l.conn.fail(errUnproven)
+			default:
 				waiting = false
 				s.unproven(err)
 				next.Reset(pause)
-				pause = min(2*pause, proofPauseMax)
+				pause *= 2
 			}
 		case done := <-s.resub:
 			if err := s.subscribe(ctx, l); err != nil && !l.ended(ctx) {
@@ -264,13 +287,18 @@ func (l *link) reply(ctx context.Context, token paho.Token) error {
 	}
 }
 
-// proven says that we are online, before anything else that waits.
+// birth says that we are online, before anything else that waits.
+func (s *Session) birth(l *link) {
+	s.outbox.AddOnce(time.Now(), mqtt.Message{Topic: s.cfg.Tree.State(), Payload: []byte(online), Retained: true})
+	signal(l.wake)
+}
+
+// proven remembers that all is well, and says so.
 func (s *Session) proven(l *link) {
 	s.mu.Lock()
 	s.status.Proven, s.status.LastError = true, ""
 	s.mu.Unlock()
-	s.outbox.AddOnce(time.Now(), mqtt.Message{Topic: s.cfg.Tree.State(), Payload: []byte(online), Retained: true})
-	signal(l.wake)
+	s.birth(l)
 	s.log.Info("online", "took", time.Since(l.made).Round(time.Microsecond))
 	if dropped := s.outbox.Dropped(); dropped > s.reported {
 		s.log.Warn("messages were dropped", "count", dropped-s.reported)
@@ -331,7 +359,7 @@ func (s *Session) take(l *link) (place int64, m mqtt.Message, ok bool) {
 	if s.link != l {
 		return 0, mqtt.Message{}, false
 	}
-	return s.outbox.Take()
+	return s.outbox.Take(l.calm.Load())
 }
 
 // collect waits for the acknowledgements. A broker gives them in the order of the messages (MQTT 3.1.1, section 4.6).
@@ -362,18 +390,22 @@ func (s *Session) collect(l *link, acks <-chan ack) {
 	}
 }
 
-// leave sends what waits, says offline, and disconnects.
-func (s *Session) leave(l *link) {
-	flush := time.NewTimer(flushTimeout)
-	defer flush.Stop()
-	for flushing := true; flushing && s.outbox.Waiting() > 0; {
+// leave ends the subscriptions, sends what waits, says offline, and disconnects.
+func (s *Session) leave(ctx context.Context, l *link) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	if len(l.granted) > 0 {
+		// Nothing must come in while we go: closing a connection with unread bytes resets it, and the broker would
+		// miss that we took our leave. An error shows again below.
+		_ = l.reply(ctx, l.client.Unsubscribe(slices.Collect(maps.Keys(l.granted))...))
+	}
+	for s.outbox.Waiting() > 0 && ctx.Err() == nil {
 		select {
 		case <-l.empty:
 		case <-l.conn.lost:
 			return
-		case <-flush.C:
-			flushing = false
-			s.log.Warn("not all messages were sent in time", "waiting", s.outbox.Waiting())
+		case <-ctx.Done():
+			s.log.Warn("not all messages were sent in time", "count", s.outbox.Waiting())
 		}
 	}
 	token := l.client.Publish(s.cfg.Tree.State(), 1, true, []byte(offline))

@@ -3,6 +3,7 @@ package mqttpaho
 import "time"
 
 const (
+	calm          = time.Second            // a connection that lives this long is not lost for having been made
 	stable        = 10 * time.Second       // a connection that lives this long was a good one
 	firstWait     = 500 * time.Millisecond // doubled with each attempt
 	longestWait   = 30 * time.Second

@@ -74,7 +74,7 @@ const (
 	leaveTimeout   = time.Second      // the last word, after that
 
 	proofPause    = 10 * time.Second // after a proof that failed; doubled each time
-	proofPauseMax = 10 * time.Minute
+	proofPauseMax = 15 * time.Minute // a fresh connection is tried instead of a longer one
 
 	queue  = 4096
 	window = 32 // unacknowledged messages
@@ -261,7 +261,7 @@ func (s *Session) detach(l *link, p *patience) error {
 
 	closed := !isSilence(l.conn.err) // and so the broker may have had a reason
 	suspect := s.outbox.Suspect()
-	m, guilty := s.outbox.Lost(time.Now(), closed)
+	m, guilty := s.outbox.Lost(time.Now(), closed && !p.takenOver())
 	if guilty {
 		s.log.Error("broker closes the connection on a message for this topic; left alone for a while: check what the "+
 			"user may write there and how large a message may be", "topic", m.Topic, "bytes", len(m.Payload))

@@ -1,0 +1,715 @@
+package mqttpaho_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/mqtt/mqttpaho"
+)
+
+func TestSessionFromStartToEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.publish("snom/kitchen/result=early")
+		stop := w.run()
+		w.wait(time.Second)
+		w.wantOnline(true)
+		w.send("snom/kitchen/dial", "110", false)
+		w.send("snom/bridge/request/ping", "", false)
+		w.send("snom/kitchen/deep/down", "not subscribed to", false)
+		w.publish("snom/kitchen/result=done")
+		w.publish("!snom/kitchen/status={}")
+		w.wait(time.Second)
+		if got, want := w.allHandled(), []string{"snom/kitchen/dial=110", "snom/bridge/request/ping="}; !slices.Equal(got, want) {
+			t.Errorf("handled %q, want %q", got, want)
+		}
+		w.publish("snom/kitchen/result=last")
+		stop()
+		w.wait(time.Second)
+		got := slices.DeleteFunc(w.allPublished(), func(m string) bool {
+			return !strings.HasPrefix(strings.TrimPrefix(m, "!"), "snom/") || strings.Contains(m, "loopback") ||
+				strings.Contains(m, "dial") || strings.Contains(m, "request") || strings.Contains(m, "deep")
+		})
+		want := []string{
+			"snom/kitchen/result=early",
+			"!snom/bridge/state=online",
+			"snom/kitchen/result=done",
+			"!snom/kitchen/status={}",
+			"snom/kitchen/result=last",
+			"!snom/bridge/state=offline",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("published %q, want %q", got, want)
+		}
+		if _, online, offline := w.counts(); online != 1 || offline != 1 {
+			t.Errorf("online %d times and offline %d times, want 1 and 1", online, offline)
+		}
+		if w.session.Publish(mqtt.Message{Topic: "snom/kitchen/result"}) {
+			t.Error("Publish() after the end = true, want false")
+		}
+		if st := w.session.Status(); st.Connected || st.Proven {
+			t.Errorf("status after the end is %+v, want not connected", st)
+		}
+	})
+}
+
+func TestRetainedIsHandedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.send("snom/kitchen/dial", "110", true)
+		stop := w.run()
+		w.wait(time.Second)
+		if got, want := w.allHandled(), []string{"!snom/kitchen/dial=110"}; !slices.Equal(got, want) {
+			t.Errorf("handled %q, want %q", got, want)
+		}
+		stop()
+	})
+}
+
+func TestRefusedMessages(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.wait(time.Second)
+		for _, m := range []mqtt.Message{
+			{Topic: "snom/+/result"},
+			{Topic: ""},
+			{Topic: "snom/a\x00b/result"},
+			{Topic: "snom/kitchen/result", Payload: make([]byte, mqtt.MaxPublish+1)},
+		} {
+			if w.session.Publish(m) {
+				t.Errorf("Publish(%q, %d bytes) = true, want false", m.Topic, len(m.Payload))
+			}
+		}
+		w.wait(time.Hour)
+		w.wantOnline(true)
+		if st := w.session.Status(); st.Reconnects != 0 {
+			t.Errorf("%d reconnects, want 0", st.Reconnects)
+		}
+	})
+}
+
+func TestOrderOfManyMessages(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.wait(time.Second)
+		const n = 3000
+		for i := range n {
+			w.publish(fmt.Sprintf("snom/kitchen/result=%d", i))
+			w.send("snom/kitchen/dial", fmt.Sprint(i), false)
+		}
+		w.wait(time.Minute)
+		results := slices.DeleteFunc(w.allPublished(), func(m string) bool { return !strings.HasPrefix(m, "snom/kitchen/result=") })
+		handled := w.allHandled()
+		if len(results) != n || len(handled) != n {
+			t.Fatalf("%d results and %d commands, want %d of each", len(results), len(handled), n)
+		}
+		for i := range n {
+			if want := fmt.Sprintf("snom/kitchen/result=%d", i); results[i] != want {
+				t.Fatalf("result %d is %q, want %q", i, results[i], want)
+			}
+			if want := fmt.Sprintf("snom/kitchen/dial=%d", i); handled[i] != want {
+				t.Fatalf("command %d is %q, want %q", i, handled[i], want)
+			}
+		}
+	})
+}
+
+func TestBrokerAwayAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(c *mqttpaho.Config) { c.Queue = 10 })
+		w.setDown(true)
+		stop := w.run()
+		for i := range 15 {
+			w.publish(fmt.Sprintf("snom/kitchen/result=%d", i))
+			w.publish(fmt.Sprintf("!snom/kitchen/status=%d", i))
+		}
+		w.wait(time.Hour)
+		if dials, _, _ := w.counts(); dials < 120 || dials > 600 {
+			t.Errorf("%d attempts in an hour, want 120 to 600", dials)
+		}
+		st := w.session.Status()
+		if st.Connected || st.Dropped != 5 || st.Waiting != 11 || !strings.Contains(st.LastError, "connection refused") {
+			t.Errorf("status is %+v, want 11 waiting, 5 dropped, connection refused", st)
+		}
+		if n := strings.Count(w.log.String(), "level=WARN"); n != 1 {
+			t.Errorf("%d warnings in an hour, want 1", n)
+		}
+		w.setDown(false)
+		w.wait(31 * time.Second)
+		w.wantOnline(true)
+		if got := w.retained("snom/kitchen/status"); got != "14" {
+			t.Errorf("status at the broker is %q, want 14", got)
+		}
+		results := slices.DeleteFunc(w.allPublished(), func(m string) bool { return !strings.HasPrefix(m, "snom/kitchen/result=") })
+		if want := "snom/kitchen/result=5"; len(results) != 10 || results[0] != want {
+			t.Errorf("results %q, want 10 from %q", results, want)
+		}
+		if !strings.Contains(w.log.String(), "messages were dropped") {
+			t.Error("the log does not say that messages were dropped")
+		}
+		stop()
+	})
+}
+
+func TestBrokerCutAndBack(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.wait(time.Minute)
+		w.setDown(true)
+		w.wait(100 * time.Millisecond)
+		w.wantState("offline") // the will
+		w.wantOnline(false)
+		w.publish("snom/kitchen/result=while away")
+		w.wait(20 * time.Second)
+		w.setDown(false)
+		w.wait(31 * time.Second)
+		w.wantOnline(true)
+		if _, online, offline := w.counts(); online != 2 || offline != 1 {
+			t.Errorf("online %d times and offline %d times, want 2 and 1", online, offline)
+		}
+		if !slices.Contains(w.allPublished(), "snom/kitchen/result=while away") {
+			t.Error("what was published while the broker was away did not arrive")
+		}
+		w.send("snom/kitchen/dial", "110", false)
+		w.wait(time.Second)
+		if got, want := w.allHandled(), []string{"snom/kitchen/dial=110"}; !slices.Equal(got, want) {
+			t.Errorf("handled %q, want %q", got, want)
+		}
+		if st := w.session.Status(); st.Reconnects != 1 || st.TakenOver {
+			t.Errorf("status is %+v, want 1 reconnect and not taken over", st)
+		}
+	})
+}
+
+// The first attempt after a loss comes within half a second.
+func TestFirstRetryIsFast(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.wait(time.Minute)
+		w.wire().cut()
+		w.wait(time.Second)
+		w.wantOnline(true)
+	})
+}
+
+// Connections that are lost while messages are in flight lose none, and keep their order but for repetitions.
+func TestNothingIsLostWithConnections(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.wait(time.Minute)
+		const n = 500
+		for i := range n {
+			w.publish(fmt.Sprintf("snom/kitchen/result=%d", i))
+			if i%50 == 25 {
+				w.wire().cut()
+				w.wait(time.Minute)
+			}
+		}
+		w.wait(time.Minute)
+		next := 0
+		for _, m := range w.allPublished() {
+			switch m {
+			case fmt.Sprintf("snom/kitchen/result=%d", next):
+				next++
+			}
+		}
+		if next != n {
+			t.Errorf("%d messages arrived in order, want %d", next, n)
+		}
+		if st := w.session.Status(); st.Dropped != 0 {
+			t.Errorf("%d dropped, want 0", st.Dropped)
+		}
+	})
+}
+
+func TestBlackHole(t *testing.T) {
+	tests := []struct {
+		name  string
+		spoil func(*wire)
+		busy  bool
+	}{
+		{name: "idle, what is sent vanishes", spoil: (*wire).swallow},
+		{name: "busy, what is sent vanishes", spoil: (*wire).swallow, busy: true},
+		{name: "idle, writes hang", spoil: (*wire).clog},
+		{name: "busy, writes hang", spoil: (*wire).clog, busy: true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, nil, func(w *world) {
+				w.wait(time.Minute)
+				tt.spoil(w.wire())
+				if tt.busy {
+					for i := range 100 {
+						w.publish(fmt.Sprintf("snom/kitchen/result=%d", i))
+					}
+				}
+				w.wait(45 * time.Second)
+				w.wantOnline(true)
+				if st := w.session.Status(); st.Reconnects != 1 || st.Waiting != 0 || st.Dropped != 0 {
+					t.Errorf("status is %+v, want 1 reconnect, nothing waiting or dropped", st)
+				}
+				if tt.busy && !slices.Contains(w.allPublished(), "snom/kitchen/result=99") {
+					t.Error("the last message did not arrive")
+				}
+			})
+		})
+	}
+}
+
+// A broker that answers pings and acknowledges nothing is left.
+func TestNoAcknowledgements(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.wait(time.Second)
+		w.gate.set(func(g *gate) {
+			g.accept = func(topic string) error {
+				if strings.HasSuffix(topic, "/result") {
+					return packets.ErrRejectPacket // mochi forgets the message then, and acknowledges nothing
+				}
+				return nil
+			}
+		})
+		w.publish("snom/kitchen/result=1")
+		w.wait(35 * time.Second)
+		if st := w.session.Status(); st.Reconnects != 1 {
+			t.Errorf("%d reconnects, want 1", st.Reconnects)
+		}
+		w.gate.set(func(g *gate) { g.accept = nil })
+		w.wait(40 * time.Second)
+		if !slices.Contains(w.allPublished(), "snom/kitchen/result=1") {
+			t.Error("the message did not arrive")
+		}
+		w.wantOnline(true)
+	})
+}
+
+func TestSubscriptionRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.gate.set(func(g *gate) {
+			g.acl = func(topic string, write bool) bool { return write || topic != "snom/+/+" }
+		})
+		stop := w.run()
+		w.wait(5 * time.Minute)
+		w.wantOnline(false)
+		w.wantState("")
+		st := w.session.Status()
+		if want := `refuses 1 of 2 subscriptions, the first to "snom/+/+"`; !st.Connected || !strings.Contains(st.LastError, want) {
+			t.Errorf("status is %+v, want connected, and an error with %q", st, want)
+		}
+		w.gate.set(func(g *gate) { g.acl = nil })
+		w.wait(5 * time.Minute)
+		w.wantOnline(true)
+		if st := w.session.Status(); st.Reconnects != 0 {
+			t.Errorf("%d reconnects, want 0", st.Reconnects)
+		}
+		stop()
+	})
+}
+
+// Mosquitto with an acl_file grants every subscription and delivers only what the file allows.
+func TestGrantedAndNotDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.gate.set(func(g *gate) {
+			g.acl = func(topic string, write bool) bool { return write || topic != "snom/bridge/loopback" }
+		})
+		stop := w.run()
+		w.wait(time.Minute)
+		w.wantOnline(false)
+		w.wantState("")
+		if st := w.session.Status(); !st.Connected || !strings.Contains(st.LastError, "delivers nothing") {
+			t.Errorf("status is %+v, want connected and an error that says what is the matter", st)
+		}
+		if n := strings.Count(w.log.String(), "level=ERROR"); n != 1 {
+			t.Errorf("%d errors in the log, want 1:\n%s", n, w.log)
+		}
+		w.send("snom/kitchen/dial", "110", false) // allowed, as it happens
+		w.publish("snom/kitchen/result=done")
+		w.wait(time.Second)
+		if got, want := w.allHandled(), []string{"snom/kitchen/dial=110"}; !slices.Equal(got, want) {
+			t.Errorf("handled %q, want %q", got, want)
+		}
+		if !slices.Contains(w.allPublished(), "snom/kitchen/result=done") {
+			t.Error("the result did not arrive")
+		}
+		w.wait(time.Hour)
+		if st := w.session.Status(); st.Proven || st.TakenOver || st.Reconnects < 2 || st.Reconnects > 3 {
+			t.Errorf("status is %+v, want a fresh connection now and then", st)
+		}
+		w.gate.set(func(g *gate) { g.acl = nil })
+		w.wait(11 * time.Minute)
+		w.wantOnline(true)
+		stop()
+	})
+}
+
+// Some brokers close the connection on a message that is not allowed, or too large for them. That costs three
+// connections, and then everything else works, hour after hour, however often the state is published again.
+func TestPoison(t *testing.T) {
+	tests := []struct {
+		name   string
+		topic  string
+		online bool
+	}{
+		{name: "a result", topic: "snom/hall/result", online: true},
+		{name: "a status", topic: "snom/hall/status", online: true},
+		{name: "the state of the bridge", topic: "snom/bridge/state", online: true},
+		{name: "the message to ourselves", topic: "snom/bridge/loopback"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, nil)
+				w.gate.set(func(g *gate) {
+					g.acl = func(topic string, write bool) bool { return !write || topic != tt.topic }
+				})
+				publish := func() {
+					for i := range 20 {
+						w.publish(fmt.Sprintf("!snom/phone%d/status=1", i))
+						if i == 10 { // refused while it is left alone
+							w.session.Publish(mqtt.Message{Topic: "snom/hall/status", Retained: true})
+						}
+					}
+				}
+				w.cfg.Online = publish
+				w.session, _ = mqttpaho.New(w.cfg)
+				stop := w.run()
+				w.wait(time.Second)
+				for i := range 10 {
+					w.publish(fmt.Sprintf("snom/kitchen/result=%d", i))
+					w.publish(fmt.Sprintf("snom/hall/result=%d", i))
+				}
+				publish()
+				w.wait(time.Minute)
+				for i := range 20 {
+					if got := w.retained(fmt.Sprintf("snom/phone%d/status", i)); got != "1" {
+						t.Errorf("status of phone %d at the broker is %q, want 1", i, got)
+					}
+				}
+				for i := range 10 {
+					if want := fmt.Sprintf("snom/kitchen/result=%d", i); !slices.Contains(w.allPublished(), want) {
+						t.Errorf("%q did not arrive", want)
+					}
+				}
+				if st := w.session.Status(); st.TakenOver {
+					t.Error("taken for another client")
+				}
+				w.wait(24 * time.Hour)
+				if st := w.session.Status(); st.Proven != tt.online || !st.Connected || st.TakenOver || st.Reconnects > 100 {
+					t.Errorf("status after a day is %+v, want proven %t, at most 100 reconnects", st, tt.online)
+				}
+				if !strings.Contains(w.log.String(), "topic="+tt.topic) {
+					t.Errorf("the log does not name %s", tt.topic)
+				}
+				stop()
+			})
+		})
+	}
+}
+
+// Another client with our client id, which always comes back, is not fought.
+func TestTakenOver(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.wait(time.Minute)
+		o := paho.NewClientOptions().AddBroker("tcp://broker.example").SetClientID(w.cfg.ClientID).SetAutoReconnect(true).
+			SetMaxReconnectInterval(time.Second)
+		o.SetCustomOpenConnectionFn(func(_ *url.URL, _ paho.ClientOptions) (net.Conn, error) {
+			return w.open(context.Background())
+		})
+		other := paho.NewClient(o)
+		<-other.Connect().Done()
+		w.wait(time.Minute)
+		if st := w.session.Status(); !st.TakenOver {
+			t.Errorf("status is %+v, want taken over", st)
+		}
+		if n := strings.Count(w.log.String(), "another client seems to use our client id"); n != 1 {
+			t.Errorf("said %d times, want once", n)
+		}
+		before := w.session.Status().Reconnects
+		w.wait(time.Hour)
+		if n := w.session.Status().Reconnects - before; n < 14 || n > 31 {
+			t.Errorf("%d connections in the next hour, want 15 to 30", n)
+		}
+		other.Disconnect(100)
+		w.wait(5 * time.Minute)
+		w.wantOnline(true)
+		if st := w.session.Status(); st.TakenOver {
+			t.Error("still taken over, with the other client gone")
+		}
+	})
+}
+
+func TestWrongPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.gate.set(func(g *gate) { g.login = func(_, given string) bool { return given == "right" } })
+		stop := w.run()
+		w.wait(time.Hour)
+		w.gate.set(func(g *gate) {
+			if g.logins < 60 || g.logins > 121 {
+				t.Errorf("%d attempts in an hour, want 60 to 120", g.logins)
+			}
+			g.login = func(_, given string) bool { return given == password }
+		})
+		st := w.session.Status()
+		if !strings.Contains(st.LastError, "check user name and password") || strings.Contains(st.LastError, password) {
+			t.Errorf("LastError is %q", st.LastError)
+		}
+		w.wait(time.Minute)
+		w.wantOnline(true)
+		stop()
+		if strings.Contains(w.log.String(), password) {
+			t.Errorf("the password is in the log:\n%s", w.log)
+		}
+	})
+}
+
+func TestFlushOnTheWayOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		stop := w.run()
+		w.wait(time.Second)
+		for i := range 200 {
+			w.publish(fmt.Sprintf("snom/kitchen/result=%d", i))
+		}
+		stop()
+		w.wait(time.Second)
+		got := w.allPublished()
+		if want := "!snom/bridge/state=offline"; got[len(got)-1] != want {
+			t.Errorf("last published %q, want %q", got[len(got)-1], want)
+		}
+		if want := "snom/kitchen/result=199"; got[len(got)-2] != want {
+			t.Errorf("last but one published %q, want %q", got[len(got)-2], want)
+		}
+	})
+}
+
+// A broker that has gone silent does not hold up the end for long.
+func TestEndWithSilentBroker(t *testing.T) {
+	for _, spoil := range []func(*wire){(*wire).swallow, (*wire).clog} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, nil)
+			stop := w.run()
+			w.wait(time.Second)
+			spoil(w.wire())
+			w.publish("snom/kitchen/result=1")
+			start := time.Now()
+			stop()
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("the end took %v, want at most 10 s", took)
+			}
+			w.cutAll()
+			w.wait(time.Second)
+			w.wantState("offline")
+		})
+	}
+}
+
+func TestEndWithoutBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.setDown(true)
+		stop := w.run()
+		w.wait(time.Minute)
+		start := time.Now()
+		stop()
+		if took := time.Since(start); took > 0 {
+			t.Errorf("the end took %v, want no time", took)
+		}
+	})
+}
+
+// A broker that accepts the connection and says nothing is not waited for longer than ten seconds, nor at the end.
+func TestNoAnswerToConnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		dials := 0
+		w.cfg.Open = func(context.Context) (net.Conn, error) {
+			dials++
+			near, far := net.Pipe()
+			go func() {
+				for p := make([]byte, 100); ; {
+					if _, err := far.Read(p); err != nil {
+						return
+					}
+				}
+			}()
+			return near, nil
+		}
+		w.session, _ = mqttpaho.New(w.cfg)
+		stop := w.run()
+		w.wait(time.Minute)
+		if dials < 3 {
+			t.Errorf("%d attempts in a minute, want at least 3", dials)
+		}
+		if st := w.session.Status(); !strings.Contains(st.LastError, "no answer to CONNECT") {
+			t.Errorf("LastError is %q", st.LastError)
+		}
+		start := time.Now()
+		stop()
+		if took := time.Since(start); took > 0 {
+			t.Errorf("the end took %v, want no time", took)
+		}
+	})
+}
+
+func TestNotABroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		answers := []string{"HTTP/1.1 400 Bad Request\r\n\r\n", "\x20\x02\x00\x63", "\x20", "\x30\xff\xff\xff\xff\xff", ""}
+		w.cfg.Open = func(context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			answer := answers[0]
+			answers = append(answers[1:], answer)
+			go func() {
+				_, _ = far.Read(make([]byte, 1000)) // CONNECT
+				_, _ = far.Write([]byte(answer))    // the client may have enough
+				far.Close()
+			}()
+			return near, nil
+		}
+		w.session, _ = mqttpaho.New(w.cfg)
+		stop := w.run()
+		w.wait(time.Hour)
+		if st := w.session.Status(); st.Connected || st.LastError == "" {
+			t.Errorf("status is %+v, want not connected and why", st)
+		}
+		stop()
+	})
+}
+
+// Somebody says that we are offline: a broker that notices late that our last connection is dead, for one.
+func TestOfflineIsDenied(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.wait(time.Second)
+		for range 3 {
+			w.send("snom/bridge/state", "offline", true)
+			w.wait(time.Second)
+			w.wantState("online")
+		}
+		if n := len(w.allPublished()); n > 20 {
+			t.Errorf("%d messages, want a few", n)
+		}
+	})
+}
+
+// A crash leaves the last will.
+func TestCrashLeavesTheWill(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.wait(time.Second)
+		w.wantState("online")
+		w.mu.Lock()
+		w.down = true
+		w.mu.Unlock()
+		w.wire().cut()
+		w.wait(100 * time.Millisecond)
+		w.wantState("offline")
+	})
+}
+
+func TestResubscribe(t *testing.T) {
+	phones := []string{"kitchen"}
+	inWorld(t, func(c *mqttpaho.Config) {
+		tree, err := mqtt.NewTree("snom", "attic")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Tree = tree
+		c.Filters = func() []string { return tree.Filters(phones) }
+	}, func(w *world) {
+		w.session.Resubscribe(w.t.Context()) // without a connection: nothing to do
+		w.wait(time.Second)
+		ask := func() {
+			for _, phone := range []string{"kitchen", "hall"} {
+				w.send("snom/"+phone+"/dial", "110", false)
+			}
+			w.wait(time.Second)
+		}
+		ask()
+		phones = []string{"hall"}
+		w.session.Resubscribe(w.t.Context())
+		ask()
+		if got, want := w.allHandled(), []string{"snom/kitchen/dial=110", "snom/hall/dial=110"}; !slices.Equal(got, want) {
+			t.Errorf("handled %q, want %q", got, want)
+		}
+		w.gate.set(func(g *gate) {
+			g.acl = func(topic string, write bool) bool { return write || topic != "snom/cellar/+" }
+		})
+		phones = []string{"hall", "cellar"}
+		w.session.Resubscribe(w.t.Context())
+		if st := w.session.Status(); !strings.Contains(st.LastError, `"snom/cellar/+"`) {
+			t.Errorf("LastError is %q, want one about snom/cellar/+", st.LastError)
+		}
+		w.gate.set(func(g *gate) { g.acl = nil })
+		w.wait(time.Minute)
+		w.send("snom/cellar/dial", "112", false)
+		w.wait(time.Second)
+		if got, want := w.allHandled()[2:], []string{"snom/cellar/dial=112"}; !slices.Equal(got, want) {
+			t.Errorf("handled %q, want %q", got, want)
+		}
+		w.wire().swallow()
+		phones = []string{"attic"}
+		start := time.Now()
+		w.session.Resubscribe(w.t.Context()) // gives up with the connection
+		ctx, cancel := context.WithTimeout(w.t.Context(), time.Millisecond)
+		defer cancel()
+		w.session.Resubscribe(ctx)
+		if took := time.Since(start); took > 11*time.Second {
+			t.Errorf("took %v, want at most 11 s", took)
+		}
+	})
+}
+
+// Many phones on a shared base topic mean many filters; each packet with them stays small.
+func TestManyFilters(t *testing.T) {
+	inWorld(t, func(c *mqttpaho.Config) {
+		tree, err := mqtt.NewTree("snom", "attic")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var phones []string
+		for i := range 1000 {
+			phones = append(phones, fmt.Sprintf("phone%d", i))
+		}
+		c.Tree = tree
+		c.Filters = func() []string { return tree.Filters(phones) }
+	}, func(w *world) {
+		w.wait(time.Second)
+		w.send("snom/phone999/dial", "110", false)
+		w.wait(time.Second)
+		if got, want := w.allHandled(), []string{"snom/phone999/dial=110"}; !slices.Equal(got, want) {
+			t.Errorf("handled %q, want %q", got, want)
+		}
+	})
+}
+
+// A huge message is cut before it is kept in memory, handed over so that it can be answered, and acknowledged.
+func TestHugeMessage(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.wait(time.Second)
+		huge := strings.Repeat("x", 1<<20)
+		for range 3 {
+			w.send("snom/kitchen/dial", huge, true)
+			w.send("snom/kitchen/dial", "110", false)
+		}
+		w.wait(time.Minute)
+		got := w.allHandled()
+		if len(got) != 6 {
+			t.Fatalf("handled %d messages, want 6", len(got))
+		}
+		for i, m := range got {
+			if i%2 == 0 && (len(m) < 100<<10 || len(m) > 128<<10) || i%2 == 1 && m != "snom/kitchen/dial=110" {
+				t.Errorf("message %d has %d bytes", i, len(m))
+			}
+		}
+		w.wire().cut() // it is retained: it comes again
+		w.wait(time.Minute)
+		w.wantOnline(true)
+	})
+}

@@ -51,8 +51,9 @@ type Config struct {
 	LogLevel  slog.Level // debug, info, warn or error
 	LogFormat string     // "text" or "json"
 
-	checks   Checks
-	numbered []Phone // the phones of the environment, which a reload keeps
+	checks      Checks
+	numbered    []Phone // the phones of the environment, which a reload keeps
+	tokenSecret Secret  // what tokens are made of
 }
 
 // Console says where people call the program.
@@ -115,6 +116,8 @@ func Load(environ []string, checks Checks) (Config, error) {
 		LogLevel:  k.level(at("LOG_LEVEL", v.LogLevel)),
 		LogFormat: k.word(at("LOG_FORMAT", v.LogFormat), "text", "json"),
 		checks:    checks,
+
+		tokenSecret: k.tokenSecret(at("PHONE_TOKEN_SECRET", v.TokenSecret), at("PHONE_TOKEN_SECRET_FILE", v.TokenSecretFile)),
 	}
 	k.topics(&c, at)
 	k.listeners(&c, at, v)
@@ -122,6 +125,7 @@ func Load(environ []string, checks Checks) (Config, error) {
 	taken := newRegistry()
 	c.numbered = k.numbered(v, taken, c.Allow, c.Mask)
 	c.Roster = k.roster(c.numbered, taken, c.PhonesFile, c.Allow, c.Mask)
+	k.tokens(c, c.Roster.Phones)
 	if err := k.err(); err != nil {
 		return Config{}, err
 	}
@@ -175,6 +179,7 @@ func (c Config) ReloadPhones() (Roster, error) {
 	}
 	k := &checker{checks: c.checks}
 	r := k.roster(c.numbered, taken, c.PhonesFile, c.Allow, c.Mask)
+	k.tokens(c, r.Phones)
 	if err := k.err(); err != nil {
 		return Roster{}, err
 	}

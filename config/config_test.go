@@ -90,13 +90,14 @@ HOMEASSISTANT_PREFIX=homeassistant
 PHONE_LISTEN=:8081
 PHONE_BASE_URL=http://Bridge.example:80/phones/
 PHONE_CHECK_SOURCE=false
+PHONE_TOKEN_SECRET_FILE=$DIR/secret
 RING_TIMEOUT=1s
 CALL_TIMEOUT=168h
 CONSOLE_LISTEN=:8080
 CONSOLE_PASSWORD=hunter2
 LOG_LEVEL=DEBUG
 LOG_FORMAT=json`, map[string]string{
-		"ca": own.cert, "key": own.key, "mqtt": "hunter2\n\r\n", "token": "0123456789abcdef\r\n",
+		"ca": own.cert, "key": own.key, "mqtt": "hunter2\n\r\n", "token": "0123456789abcdef\r\n", "secret": "fedcba9876543210\n",
 		"phones.yaml": "phones:\n  b: {url: http://b}\n  a: {url: http://a, username: x, password_file: mqtt}\ngroups:\n  g: [door, b]\n",
 	})
 	if faults != nil {
@@ -144,6 +145,12 @@ LOG_FORMAT=json`, map[string]string{
 		LogLevel:             slog.LevelDebug,
 		LogFormat:            "json",
 	}
+	for i, p := range got.Roster.Phones[1:] { // TestTokensAreMade knows what they are
+		if p.Token.IsZero() {
+			t.Errorf("%s has no token", p.Name)
+		}
+		got.Roster.Phones[1+i].Token = config.Secret{}
+	}
 	equal(t, got, want)
 
 	for number, want := range map[string]bool{"a": true, "+49301": true, "ab": false, "x+49": false} {
@@ -187,7 +194,7 @@ func TestAddresses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.setting, func(t *testing.T) {
 			t.Parallel()
-			c, faults := load(t, kitchen+tt.setting, nil)
+			c, faults := load(t, kitchen+tokenSecret+tt.setting, nil)
 			if faults != nil {
 				t.Fatal(faults)
 			}

@@ -20,6 +20,9 @@ const canary = "hunter2"
 // kitchen is a phone without a fault.
 const kitchen = "PHONE_0_NAME=kitchen\nPHONE_0_URL=http://192.0.2.10\n"
 
+// tokenSecret is what a bridge that phones call needs as well.
+const tokenSecret = "PHONE_TOKEN_SECRET=0123456789abcdef\n"
+
 // checks stand in for the rules of other packages.
 func checks() config.Checks {
 	oneOf := func(what string, words ...string) func(string) error {
@@ -88,7 +91,7 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 		for setting := range strings.Lines(settings) {
 			setting = strings.TrimSuffix(setting, "\n")
 			name, _, _ := strings.Cut(setting, "=")
-			rows = append(rows, faultRow{name: setting, settings: kitchen + setting, want: []string{name + ": " + what}})
+			rows = append(rows, faultRow{name: setting, settings: kitchen + tokenSecret + setting, want: []string{name + ": " + what}})
 		}
 		return rows
 	}
@@ -168,8 +171,13 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 					"MQTT_USERNAME and MQTT_PASSWORD: other machines reach this one"}},
 			{name: "phones would call nobody", settings: kitchen + "PHONE_BASE_URL=http://a", want: []string{
 				"PHONE_BASE_URL: set, but PHONE_LISTEN is off: nobody would answer there"}},
-			{name: "phones would call nowhere", settings: kitchen + "PHONE_LISTEN=:8081\nPHONE_BASE_URL=http://a?b", want: []string{
+			{name: "phones would call nowhere", settings: kitchen + tokenSecret + "PHONE_LISTEN=:8081\nPHONE_BASE_URL=http://a?b", want: []string{
 				"PHONE_BASE_URL: want http://host:port or https://host:port, with a path if need be"}},
+			{name: "no tokens", settings: kitchen + "PHONE_LISTEN=:8081\nPHONE_1_NAME=b\nPHONE_1_URL=http://b", want: []string{
+				"PHONE_TOKEN_SECRET: not set, but PHONE_LISTEN is, and not every phone has a token of its own: " +
+					"want 16 to 128 characters that nobody guesses, such as openssl rand -hex 16 prints"}},
+			{name: "a secret that is too short", settings: kitchen + "PHONE_TOKEN_SECRET=hunter2hunter2x\nPHONE_TOKEN_SECRET_FILE=", want: []string{
+				"PHONE_TOKEN_SECRET: want 16 to 128 characters that nobody guesses, such as openssl rand -hex 16 prints"}},
 			{name: "instance", settings: kitchen + "INSTANCE=request", want: []string{
 				"INSTANCE: the bridge has a topic of this name: want another name"}},
 			{name: "rules of others", settings: kitchen + "PHONE_0_MODEL=hunter2\nBASE_TOPIC=a/+\nHOMEASSISTANT_PREFIX=#\nMASK=dtmf, hunter2\nPHONE_0_MASK=hunter2\nINSTANCE=odd", want: []string{

@@ -30,7 +30,7 @@ type Phone struct {
 	CA         []byte // https: PEM, replaces the roots of the system; nil: not said
 	CertSHA256 string // https: 64 small hex digits, the only certificate accepted; empty: not said
 
-	Token Secret // what its action URLs carry; empty: the program makes one
+	Token Secret // what its action URLs carry; empty: it cannot call us
 }
 
 // phone checks one phone but for its name. allow and mask are what the bridge's settings say for all.

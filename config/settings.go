@@ -46,7 +46,7 @@ func Settings() []Setting {
 		{Name: phone("CA_FILE"), What: "Certificates in PEM form that the phone's must come from, instead of those of the system."},
 		{Name: phone("CERT_SHA256"), What: "The SHA-256 of the phone's own certificate, 64 hex digits, colons allowed. Then no other one is accepted, and its names and dates do not matter. `snom2mqtt probe` prints it."},
 		{Name: phone("LEGACY_TLS"), What: "`true`: accept TLS 1.0 and old ciphers, as old phones need them."},
-		{Name: phone("TOKEN"), What: "What the phone's action URLs carry to prove that they are the phone's: 16 to 128 letters, digits, `_`, `-`. The bridge makes one where it is not set."},
+		{Name: phone("TOKEN"), What: "What the phone's action URLs carry to prove that they are the phone's: 16 to 128 letters, digits, `_`, `-`. Made from `PHONE_TOKEN_SECRET` and the phone's name where it is not set."},
 		{Name: "PHONES_FILE", What: "A file with phones and groups, below. It may be used beside the numbered phones."},
 
 		{Name: "ALLOW", What: "Opens the commands that are shut: `reset`, `firmware`, or both with a comma."},
@@ -64,8 +64,9 @@ func Settings() []Setting {
 		{Name: "HOMEASSISTANT_PREFIX", What: "The beginning of their topics."},
 
 		{Name: "PHONE_LISTEN", What: "`host:port` where phones call the bridge (action URLs)."},
-		{Name: "PHONE_BASE_URL", What: "The URL by which phones reach it. Taken from `PHONE_LISTEN` where that names one IP address."},
+		{Name: "PHONE_BASE_URL", What: "The URL by which phones reach it. Unless set, `PHONE_LISTEN` where that names one IP address, otherwise the address of this machine that a phone sees; in a container that is the wrong one."},
 		{Name: "PHONE_CHECK_SOURCE", What: "`false`: let events of a phone come from an address other than the phone's, as they do behind NAT."},
+		{Name: "PHONE_TOKEN_SECRET", What: "What the tokens of phones without one of their own are made from: 16 to 128 characters that nobody guesses, such as `openssl rand -hex 16` prints. Whoever changes it has to install the action URLs again."},
 		{Name: "RING_TIMEOUT", What: "After this time ringing that nobody spoke of any more is over, `1s` to `1h`."},
 		{Name: "CALL_TIMEOUT", What: "After this time a call that nobody spoke of any more is over, `1s` to `168h`."},
 

@@ -50,6 +50,8 @@ type variables struct {
 	PhoneListen      string `env:"PHONE_LISTEN" envDefault:"off"`
 	PhoneBaseURL     string `env:"PHONE_BASE_URL"`
 	PhoneCheckSource string `env:"PHONE_CHECK_SOURCE" envDefault:"true"`
+	TokenSecret      string `env:"PHONE_TOKEN_SECRET"`
+	TokenSecretFile  string `env:"PHONE_TOKEN_SECRET_FILE"`
 	RingTimeout      string `env:"RING_TIMEOUT" envDefault:"120s"`
 	CallTimeout      string `env:"CALL_TIMEOUT" envDefault:"4h"`
 

@@ -92,7 +92,7 @@ func findKey(name string) (_ *Key, number int) {
 // suggestKey says what somebody may have meant who wrote name, which is no key. It is empty when nothing
 // comes to mind.
 func suggestKey(name string) string {
-	if len(name) > maxQuoted {
+	if name == "" || len(name) > maxQuoted {
 		return ""
 	}
 	upper := strings.ToUpper(name)

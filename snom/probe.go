@@ -9,19 +9,20 @@ import (
 
 // Info is what a phone tells about itself. What it did not tell is empty.
 type Info struct {
-	Model    string // "D735", "320"; where it is one of [Models], in the spelling of [Model.Name]
-	Firmware string // "10.1.184.14"
-	MAC      string // twelve hexadecimal digits in lower case
-	Auth     Scheme // how the phone wants a login; SchemeNone: it wants none
-	Realm    string // what the phone calls what the login is for
+	Model    string `json:"model"`    // "D735", "320"; where it is one of [Models], in the spelling of [Model.Name]
+	Firmware string `json:"firmware"` // "10.1.184.14"
+	MAC      string `json:"mac"`      // twelve hexadecimal digits in lower case
+	Auth     Scheme `json:"auth"`     // how the phone wants a login; SchemeNone: it wants none
+	Realm    string `json:"realm"`    // what the phone calls what the login is for
 	// RemoteControl says whether commands can work: No when the phone or its model certainly takes none.
 	// Yes is said of the model; settings that block commands cannot be seen without sending one.
-	RemoteControl Answer
-	// Advice says what to change, in whole sentences, the most important first.
-	Advice []string
+	RemoteControl Answer `json:"remote_control"`
+	// Advice says what to change, in whole sentences, the most important first. It is not nil after a
+	// probe, so that in JSON it is a list.
+	Advice []string `json:"advice"`
 	// Certificate is the SHA-256 of the phone's certificate, as [TLSConfig] wants it; over https only. It
 	// is there even when the certificate is not trusted.
-	Certificate string
+	Certificate string `json:"certificate"`
 }
 
 // Probe asks the phone what it is. It costs no failed login: it gives no user name and no password unless
@@ -33,7 +34,7 @@ type Info struct {
 // [Client.Send], and Info holds what was learnt all the same.
 func (c *Client) Probe(ctx context.Context) (Info, error) {
 	if err := c.begin(ctx); err != nil {
-		return Info{RemoteControl: Unknown}, err
+		return Info{RemoteControl: Unknown, Advice: []string{}}, err
 	}
 	defer c.end()
 	taken := c.login.scheme != ""
@@ -96,7 +97,7 @@ func (c *Client) advice(info Info, p page, err error) []string {
 		{info.Auth == SchemeNone, "Set http_user and http_pass on the phone: without them everybody in its network can control it."},
 		{info.Auth == SchemeBasic && c.tls == nil, "Set http_scheme to on (digest) on the phone, or use https: with basic over http everybody in between can read the password."},
 	}
-	var say []string
+	say := []string{}
 	for _, r := range rows {
 		if r.when {
 			say = append(say, r.say)

@@ -219,7 +219,7 @@ func TestProbeUnreachable(t *testing.T) {
 	t.Parallel()
 	w := listen(t, canned(""))
 	got, err := newClient(t, snom.ClientConfig{URL: w.url}).Probe(t.Context())
-	if want := (snom.Info{RemoteControl: snom.Unknown}); !errors.Is(err, snom.ErrOutcomeUnknown) || !reflect.DeepEqual(got, want) {
+	if want := (snom.Info{RemoteControl: snom.Unknown, Advice: []string{}}); !errors.Is(err, snom.ErrOutcomeUnknown) || !reflect.DeepEqual(got, want) {
 		t.Errorf("Probe = %+v, %v, want %+v, ErrOutcomeUnknown", got, err, want)
 	}
 }

@@ -6,7 +6,7 @@ const (
 	calm          = time.Second            // a connection that lives this long is not lost for having been made
 	stable        = 10 * time.Second       // a connection that lives this long was a good one
 	firstWait     = 500 * time.Millisecond // doubled with each attempt
-	longestWait   = 30 * time.Second
+	longestWait   = 10 * time.Second // a house waits for its broker, and a try costs next to nothing
 	refusedWait   = 30 * time.Second // at least, when the broker refuses us: attempts may be counted against us
 	takenOverWait = 2 * time.Minute  // at least, when another client uses our client id
 	takenOverBy   = 3                // connections in a row that were taken away soon
@@ -46,6 +46,16 @@ func (p *patience) lost(lived time.Duration, taken, explained bool) (news bool) 
 		p.taken++
 	}
 	return p.takenOver() && !was
+}
+
+// died says that the connection was lost because the broker is gone: nobody is there to be asked. It may be back at
+// once, and none of its connections says anything about another client.
+func (p *patience) died() {
+	p.refused = false
+	p.tries = 1
+	if !p.takenOver() {
+		p.taken = 0
+	}
 }
 
 // good says that the connection is a good one.

@@ -14,6 +14,7 @@ func TestPatience(t *testing.T) {
 	found := func(p *patience) { p.lost(time.Second, false, true) }
 	late := func(p *patience) { p.lost(stable, true, false) }
 	good := func(p *patience) { p.good() }
+	died := func(p *patience) { p.died() }
 	tests := []struct {
 		name     string
 		did      []func(*patience)
@@ -33,6 +34,8 @@ func TestPatience(t *testing.T) {
 		{"taken over, then away", []func(*patience){soon, soon, soon, failed}, takenOverWait, 2 * takenOverWait, true},
 		{"taken over, then good", []func(*patience){soon, soon, soon, good}, 0, firstWait, false},
 		{"broker away in between", []func(*patience){soon, soon, failed, soon}, 0, 8 * firstWait, false},
+		{"died under us, again and again", []func(*patience){died, died, died, died, died}, 0, firstWait, false},
+		{"taken over, then died", []func(*patience){soon, soon, soon, died}, takenOverWait, 2 * takenOverWait, true},
 		{"silent in between", []func(*patience){soon, silent, soon, soon}, takenOverWait, 2 * takenOverWait, true},
 		{"reason found", []func(*patience){soon, soon, found, soon}, 0, 8 * firstWait, false},
 	}

@@ -69,6 +69,7 @@ const (
 	writeTimeout   = 5 * time.Second  // every write to the broker
 	replyTimeout   = 10 * time.Second // the answer to SUBSCRIBE
 	ackTimeout     = 30 * time.Second // the acknowledgement of a published message
+	thereTimeout   = time.Second      // a look whether the broker is still there
 	proofTimeout   = 5 * time.Second  // the message to ourselves
 	flushTimeout   = 5 * time.Second  // all that waits, on the way out
 	leaveTimeout   = time.Second      // the last word, after that
@@ -259,14 +260,17 @@ func (s *Session) detach(l *link, p *patience) error {
 	s.status.Connected, s.status.Proven, s.status.Since = false, false, time.Now()
 	s.mu.Unlock()
 
-	closed := !isSilence(l.conn.err) // and so the broker may have had a reason
+	closed := !isSilence(l.conn.err) // by the broker: for a reason, unless it died
+	died := closed && !s.there()
 	suspect := s.outbox.Suspect()
-	m, guilty := s.outbox.Lost(time.Now(), closed && !p.takenOver())
+	m, guilty := s.outbox.Lost(time.Now(), closed && !died && !p.takenOver())
 	if guilty {
 		s.log.Error("broker closes the connection on a message for this topic; left alone for a while: check what the "+
 			"user may write there and how large a message may be", "topic", m.Topic, "bytes", len(m.Payload))
 	}
-	if p.lost(time.Since(l.made), closed && !suspect && len(l.granted) > 0, guilty) {
+	if died {
+		p.died()
+	} else if p.lost(time.Since(l.made), closed && !suspect && len(l.granted) > 0, guilty) {
 		s.log.Error("another client seems to use our client id; waiting minutes between attempts now: give each client "+
 			"its own", "id", s.cfg.ClientID)
 	}
@@ -274,6 +278,23 @@ func (s *Session) detach(l *link, p *patience) error {
 	s.status.TakenOver = p.takenOver()
 	s.mu.Unlock()
 	return fmt.Errorf("mqttpaho: connection lost: %w", l.conn.err)
+}
+
+// there says whether somebody still listens where the broker was. A broker that threw us out does; one that was killed
+// closed its ears before our connection, so that the answer is right even when asked at once.
+func (s *Session) there() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), thereTimeout) // the session's own may have ended
+	defer cancel()
+	dial := s.cfg.Open
+	if dial == nil {
+		dial = func(ctx context.Context) (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", s.url.Host) }
+	}
+	c, err := dial(ctx)
+	if err != nil {
+		return false
+	}
+	_ = c.Close() // it was made to see that it can be made
+	return true
 }
 
 // trouble remembers why there is no session. It is logged when it is news.

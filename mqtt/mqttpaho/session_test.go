@@ -133,8 +133,8 @@ func TestBrokerAwayAtStart(t *testing.T) {
 			w.publish(fmt.Sprintf("!snom/kitchen/status=%d", i))
 		}
 		w.wait(time.Hour)
-		if dials, _, _ := w.counts(); dials < 120 || dials > 600 {
-			t.Errorf("%d attempts in an hour, want 120 to 600", dials)
+		if dials, _, _ := w.counts(); dials < 360 || dials > 1400 {
+			t.Errorf("%d attempts in an hour, want 360 to 1400", dials)
 		}
 		st := w.session.Status()
 		if st.Connected || st.Dropped != 5 || st.Waiting != 11 || !strings.Contains(st.LastError, "connection refused") {

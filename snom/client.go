@@ -21,7 +21,7 @@ import (
 
 const (
 	// maxHead and maxBody bound, in bytes, what is read of a reply. What a longer page says after them
-	// is not looked at.
+	// is not looked at. maxPage has the exceptions.
 	maxHead = 64 << 10
 	maxBody = 64 << 10
 	// maxTarget bounds the target of a request, in bytes. It is ours: an outgoing SIP URI, the longest
@@ -358,7 +358,7 @@ func (c *Client) exchange(ctx context.Context, target, authorization string) (pa
 	}
 	in.N = math.MaxInt64 // the next line has the bound
 	// The body is not closed: that would read the rest of it, and the connection is used only once.
-	p.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	p.body, err = io.ReadAll(io.LimitReader(resp.Body, maxPage(target)))
 	if err != nil {
 		err = fmt.Errorf("%w: HTTP %d, then the page was cut off: %w", ErrOutcomeUnknown, p.status, cause(ctx, err))
 	}

@@ -490,11 +490,7 @@ func unescape(s string) string {
 // unreadable bytes replaced when there is any sign of UTF-8, Latin-1 otherwise.
 func readable(s string) string {
 	if !utf8.ValidString(s) && !hasUTF8(s) {
-		latin := make([]rune, 0, len(s))
-		for i := range len(s) {
-			latin = append(latin, rune(s[i]))
-		}
-		s = string(latin)
+		s = fromLatin1(s)
 	}
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || 0x7f <= r && r < 0xa0 {
@@ -503,6 +499,15 @@ func readable(s string) string {
 		return r
 	}, s)
 	return cutText(s, maxEventValue)
+}
+
+// fromLatin1 is s, Latin-1, in UTF-8.
+func fromLatin1(s string) string {
+	runes := make([]rune, 0, len(s))
+	for i := range len(s) {
+		runes = append(runes, rune(s[i]))
+	}
+	return string(runes)
 }
 
 // hasUTF8 says whether s holds at least one character of several bytes.

@@ -6,10 +6,10 @@ const (
 	calm          = time.Second            // a connection that lives this long is not lost for having been made
 	stable        = 10 * time.Second       // a connection that lives this long was a good one
 	firstWait     = 500 * time.Millisecond // doubled with each attempt
-	longestWait   = 10 * time.Second // a house waits for its broker, and a try costs next to nothing
-	refusedWait   = 30 * time.Second // at least, when the broker refuses us: attempts may be counted against us
-	takenOverWait = 2 * time.Minute  // at least, when another client uses our client id
-	takenOverBy   = 3                // connections in a row that were taken away soon
+	longestWait   = 10 * time.Second       // a house waits for its broker, and a try costs next to nothing
+	refusedWait   = 30 * time.Second       // at least, when the broker refuses us: attempts may be counted against us
+	takenOverWait = 2 * time.Minute        // at least, when another client uses our client id
+	takenOverBy   = 3                      // connections in a row that were taken away soon
 )
 
 // A patience decides how long to wait before the next connection, from what became of those before. The zero patience

@@ -287,7 +287,9 @@ func (s *Session) there() bool {
 	defer cancel()
 	dial := s.cfg.Open
 	if dial == nil {
-		dial = func(ctx context.Context) (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", s.url.Host) }
+		dial = func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", s.url.Host)
+		}
 	}
 	c, err := dial(ctx)
 	if err != nil {

@@ -1,0 +1,377 @@
+package homeassistant
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// house is a bridge with the base topic snom.
+func house() Bridge {
+	return Bridge{Tree: mqtt.Tree{Base: "snom"}, Prefix: "homeassistant", Version: "1.2.3"}
+}
+
+// kitchen is a phone of which everything is known.
+func kitchen() Phone {
+	return Phone{
+		Name: "kitchen", MAC: "000413AABBCC", Model: "D735", Firmware: "10.1.184.14", URL: "http://192.0.2.10", Events: true, Seen: true,
+	}
+}
+
+// TestEveryDocumentIsTakenByHomeAssistant builds every document there can be.
+func TestEveryDocumentIsTakenByHomeAssistant(t *testing.T) {
+	t.Parallel()
+	models := []string{"", "no such model"}
+	for _, m := range snom.Models() {
+		models = append(models, m.Name())
+	}
+	for _, b := range []Bridge{
+		house(),
+		{Tree: mqtt.Tree{Base: "house/phones-1"}, Prefix: "ha/discovery"},
+		{Tree: mqtt.Tree{Base: "höhe", Instance: "west"}, Prefix: "homeassistant", Version: "0.1.0-dirty"},
+	} {
+		for _, model := range models {
+			var all []mqtt.Message
+			all = append(all, b.message(b.ID(), b.Document()))
+			for _, allow := range []string{"", "firmware reset"} {
+				for _, mask := range []string{"", "dial dtmf key transfer touch"} {
+					for _, events := range []bool{false, true} {
+						p := Phone{Name: fmt.Sprintf("p-%d_x", len(all)), Model: model, Allow: allow, Mask: mask, Events: events}
+						if events {
+							p.MAC, p.URL, p.Firmware = fmt.Sprintf("0004130000%02d", len(all)), "https://[2001:db8::1]:8443", "8.7.5.44"
+						}
+						all = append(all, b.message(b.NewID(p), b.Phone(p)))
+					}
+				}
+			}
+			if err := b.Check(all); err != nil {
+				t.Errorf("base %s, model %q: %v", b.Tree.Base, model, err)
+			}
+		}
+	}
+}
+
+// on returns the keys of the entities that are not disabled.
+func on(d Document) []string {
+	return slices.Sorted(func(yield func(string) bool) {
+		for key, c := range d.Components {
+			if c.Enabled == nil && !yield(key) {
+				return
+			}
+		}
+	})
+}
+
+func TestFewEntitiesAreOn(t *testing.T) {
+	t.Parallel()
+	mute := kitchen()
+	mute.Events = false
+	secret := kitchen()
+	secret.Mask = "dtmf"
+	tests := []struct {
+		name string
+		p    Phone
+		want string
+	}{
+		{"all that a phone can tell", kitchen(), "answer call_state dial dial_message dnd dtmf dtmf_message event hangup in_call last_caller reachable ringer ringing"},
+		{"a phone that tells nothing", mute, "answer dial dial_message dtmf dtmf_message hangup key_dnd reachable ringer"},
+		{"a secret argument is shown nowhere", secret, "answer call_state dial dial_message dnd dtmf_message event hangup in_call last_caller reachable ringer ringing"},
+		{"no remote control", Phone{Name: "hall", Model: "D865", Events: true}, "call_state event in_call last_caller reachable ringing"},
+		{"a phone that can do nothing", Phone{Name: "hall", Model: "M300"}, "reachable"},
+	}
+	for _, tt := range tests {
+		if got := strings.Join(on(house().Phone(tt.p)), " "); got != tt.want {
+			t.Errorf("%s: on are %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestEntitiesFitTheModel(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		model, key string
+		want       bool
+	}{
+		{"870", "touch", true}, {"D735", "touch", false}, {"", "touch", false},
+		{"D735", "key_f4", true}, {"190", "key_f4", false}, {"870", "key_f1", false}, {"", "key_f4", true},
+		{"821", "fix_lil", true}, {"870", "fix_lil", false}, {"", "fix_lil", false},
+		{"D345", "key_p12", true}, {"D345", "key_p13", false}, {"D717", "key_p3", true}, {"D717", "key_p4", false}, {"", "key_p4", true},
+		{"D865", "answer", false}, {"D120", "answer", true},
+	}
+	for _, tt := range tests {
+		_, got := house().Phone(Phone{Name: "hall", Model: tt.model}).Components[tt.key]
+		if got != tt.want {
+			t.Errorf("model %q has %s: %v, want %v", tt.model, tt.key, got, tt.want)
+		}
+	}
+}
+
+func TestGatedCommandsAreThereOnlyWhenAllowed(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		allow           string
+		reset, firmware bool
+	}{{"", false, false}, {"reset", true, false}, {"firmware", false, true}, {"firmware reset", true, true}} {
+		p := kitchen()
+		p.Allow = tt.allow
+		all := house().Phone(p).Components
+		_, reset := all["reset"]
+		_, firmware := all["firmware_url"]
+		if reset != tt.reset || firmware != tt.firmware {
+			t.Errorf("allowed %q: reset %v, firmware %v, want %v, %v", tt.allow, reset, firmware, tt.reset, tt.firmware)
+		}
+		if reset && all["reset"].PayloadPress != "kitchen" {
+			t.Errorf("reset sends %q, want the name of the phone", all["reset"].PayloadPress)
+		}
+	}
+}
+
+// TestPatternsLetThroughWhatTheBridgeTakes types into every field.
+func TestPatternsLetThroughWhatTheBridgeTakes(t *testing.T) {
+	t.Parallel()
+	p := kitchen()
+	p.Model, p.Allow = "870", "firmware"
+	all := house().Phone(p).Components
+	tests := []struct{ key, takes, refuses string }{
+		{"dial", `+4930123 **9 27 sip:27@pbx.example 27@192.0.2.1:5060`, `{"number":"1"} 12+3 abc`},
+		{"dtmf", `12# 0 ABCD*#`, `12, 1x`},
+		{"transfer", `27 complete cancel`, `+49 Complete`},
+		{"key", `P1 OFFHOOK;1;2;ENTER P1,2000 *;#`, `p1 {"keys":"P1"}`},
+		{"firmware_url", `https://firmware.example/snomD735.bin`, `ftp://x/y https://x/?a=b`},
+	}
+	for _, tt := range tests {
+		c := all[tt.key]
+		pattern := regexp.MustCompile(c.Pattern)
+		verb := snom.Verb(strings.TrimPrefix(c.CommandTopic, "snom/kitchen/"))
+		for text := range strings.FieldsSeq(tt.takes) {
+			_, err := snom.ParsePayload(verb, []byte(text))
+			if !pattern.MatchString(text) || err != nil {
+				t.Errorf("%s: %q matches %v, command %v, want it taken", tt.key, text, pattern.MatchString(text), err)
+			}
+		}
+		for text := range strings.FieldsSeq(tt.refuses) {
+			if pattern.MatchString(text) {
+				t.Errorf("%s: %q matches, want it refused", tt.key, text)
+			}
+		}
+	}
+	if _, err := snom.ParsePayload(snom.VerbTouch, []byte("240 136 pr")); err != nil || !regexp.MustCompile(all["touch"].Pattern).MatchString("240 136 pr") {
+		t.Errorf("touch: %v, want it taken", err)
+	}
+}
+
+func TestIDs(t *testing.T) {
+	t.Parallel()
+	b := Bridge{Tree: mqtt.Tree{Base: "house/phones", Instance: "west-1"}, Prefix: "homeassistant"}
+	for _, tt := range []struct{ got, want string }{
+		{house().ID(), "snom2mqtt_snom"},
+		{b.ID(), "snom2mqtt_house_2fphones_west_2d1"},
+		{house().NewID(kitchen()), "snom_000413aabbcc"},
+		{house().NewID(Phone{Name: "front-door"}), "snom_snom_front_2ddoor"},
+		{b.NewID(Phone{Name: "hall"}), "snom_house_2fphones_west_2d1_hall"},
+		{house().Topic("x"), "homeassistant/device/x/config"},
+		{deviceName("kitchen"), "Kitchen phone"},
+		{deviceName("front-desk_phone"), "Front desk phone"},
+		{deviceName("27"), "27 phone"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("got %s, want %s", tt.got, tt.want)
+		}
+	}
+}
+
+// TestRenamingKeepsWhatHomeAssistantRemembers compares two names of one phone.
+func TestRenamingKeepsWhatHomeAssistantRemembers(t *testing.T) {
+	t.Parallel()
+	p := kitchen()
+	before := house().Phone(p)
+	p.Name = "hall"
+	after := house().Phone(p)
+	if got, want := after.Device.Identifiers[0], before.Device.Identifiers[0]; got != want {
+		t.Errorf("the device is %s, want %s", got, want)
+	}
+	for key, c := range after.Components {
+		if before.Components[key].UniqueID != c.UniqueID {
+			t.Errorf("%s has the unique id %s, want %s", key, c.UniqueID, before.Components[key].UniqueID)
+		}
+	}
+	if got, want := slices.Sorted(maps.Keys(after.Components)), slices.Sorted(maps.Keys(before.Components)); !slices.Equal(got, want) {
+		t.Errorf("the entities are %q, want %q", got, want)
+	}
+}
+
+func TestDocumentsAreSmall(t *testing.T) {
+	t.Parallel()
+	p := kitchen()
+	p.Model, p.Allow = "D785", "firmware reset"
+	if n := len(house().Phone(p).payload()); n > mqtt.MaxPublish/2 {
+		t.Errorf("a document has %d bytes, want at most half of what may be published", n)
+	}
+}
+
+// changed is a document of the kitchen's phone with one thing changed.
+func changed(t *testing.T, change func(d map[string]any)) mqtt.Message {
+	t.Helper()
+	p := kitchen()
+	p.ID = house().NewID(p)
+	m := house().message(p.ID, house().Phone(p))
+	var d map[string]any
+	if err := json.Unmarshal(m.Payload, &d); err != nil {
+		t.Fatal(err)
+	}
+	change(d)
+	b, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Payload = b
+	return m
+}
+
+func TestCheckFindsEveryFault(t *testing.T) {
+	t.Parallel()
+	set := func(component, key string, v any) func(map[string]any) {
+		return func(d map[string]any) { d["components"].(map[string]any)[component].(map[string]any)[key] = v }
+	}
+	drop := func(component, key string) func(map[string]any) {
+		return func(d map[string]any) { delete(d["components"].(map[string]any)[component].(map[string]any), key) }
+	}
+	inside := func(where, key string, v any) func(map[string]any) {
+		return func(d map[string]any) { d[where].(map[string]any)[key] = v }
+	}
+	top := func(key string, v any) func(map[string]any) { return func(d map[string]any) { d[key] = v } }
+	tests := []struct {
+		name   string
+		change func(map[string]any)
+		want   string // in the fault
+	}{
+		{"nothing", func(map[string]any) {}, ""},
+		{"a stub", top("components", map[string]any{"x": map[string]any{"platform": "button"}}), ""},
+		{"a stub of what we do not use", top("components", map[string]any{"x": map[string]any{"platform": "camera"}}), "want one of binary_sensor"},
+		{"topic base at the top", top("~", "snom"), "document.~: unknown key"},
+		{"no origin", func(d map[string]any) { delete(d, "origin") }, `want a key "origin"`},
+		{"no name of the origin", inside("origin", "name", ""), "want 1 to 100 bytes"},
+		{"odd key of the origin", inside("origin", "author", "me"), "unknown key"},
+		{"odd key of the device", inside("device", "serial", "1"), "unknown key"},
+		{"device is no object", top("device", "x"), "is no object"},
+		{"another id", inside("device", "identifiers", []any{"x"}), "want the id of the topic"},
+		{"no ids", inside("device", "identifiers", []any{}), "is no ids"},
+		{"odd connection", inside("device", "connections", []any{[]any{"mac", "000413aabbcc"}}), "is no connections"},
+		{"short connection", inside("device", "connections", []any{[]any{"mac"}}), "is no connections"},
+		{"address without scheme", inside("device", "configuration_url", "192.0.2.10"), "want a URL"},
+		{"odd id", inside("device", "via_device", "snom2mqtt-snom"), "want letters"},
+		{"availability of another form", top("availability", "snom/bridge/state"), "is no objects"},
+		{"availability without topic", top("availability", []any{map[string]any{}}), `want a key "topic"`},
+		{"availability of texts", top("availability", []any{"x"}), "is no objects"},
+		{"odd mode", top("availability_mode", "most"), "want one of all"},
+		{"component is no object", top("components", map[string]any{"x": 1}), "want an object"},
+		{"components are no object", top("components", []any{}), "is no components"},
+		{"no platform", drop("answer", "platform"), `want a key "platform"`},
+		{"odd platform", set("answer", "platform", "media_player"), "want one of"},
+		{"no unique id", drop("answer", "unique_id"), `want a key "unique_id"`},
+		{"two unique ids", set("answer", "unique_id", "snom_000413aabbcc_hangup"), "has this unique_id already"},
+		{"no command topic", drop("answer", "command_topic"), `want a key "command_topic"`},
+		{"wildcard", set("answer", "command_topic", "snom/+/answer"), "want no +"},
+		{"topic is a number", set("answer", "command_topic", 1), "is no topic"},
+		{"unknown command", set("answer", "command_topic", "snom/kitchen/anwser"), "the bridge takes no commands"},
+		{"payload", set("answer", "payload_press", "PRESS"), "want"},
+		{"misspelt key", set("answer", "icno", "mdi:phone"), "unknown key"},
+		{"icon", set("answer", "icon", "phone"), "want set:name"},
+		{"small letter", set("answer", "name", "answer"), "capital letter"},
+		{"name of the device", set("answer", "name", "Kitchen phone answer"), "the name of the device"},
+		{"space", set("answer", "name", "Answer "), "without space"},
+		{"enabled", set("answer", "enabled_by_default", "no"), "is no bool"},
+		{"retained command", set("answer", "retain", "true"), "must not be there"},
+		{"device class", set("answer", "device_class", "phone"), "want one of identify"},
+		{"identify", set("identify", "entity_category", "config"), "must be of the category diagnostic"},
+		{"category of a sensor", set("ringing", "entity_category", "config"), "cannot be of the category"},
+		{"category", set("ringing", "entity_category", "main"), "want one of config"},
+		{"qos", set("ringing", "qos", 3), "is no whole 0 2"},
+		{"broken qos", set("ringing", "qos", 0.5), "is no whole"},
+		{"silent topic", set("ringing", "state_topic", "snom/kitchen/stauts"), "publishes nothing"},
+		{"options without enum", drop("call_state", "device_class"), "want each other"},
+		{"unit of enum", set("call_state", "unit_of_measurement", "s"), "want each other"},
+		{"no options", set("call_state", "options", []any{}), "is no words"},
+		{"options that are none", set("call_state", "options", []any{1}), "is no words"},
+		{"twice", set("call_state", "options", []any{"idle", "idle"}), "there twice"},
+		{"doorbell", set("event", "device_class", "doorbell"), "wants the event type ring"},
+		{"no event types", drop("event", "event_types"), `want a key "event_types"`},
+		{"length", set("dial", "max", 256), "is no whole 0 255"},
+		{"lengths", set("dial", "min", 255), ""},
+		{"lengths the other way round", set("dtmf", "min", 65), "min is more than max"},
+		{"pattern", set("dial", "pattern", "^[$"), "want a regular expression"},
+		{"open pattern", set("dial", "pattern", "[0-9]"), "want a regular expression"},
+		{"open bracket", set("ringing", "value_template", "{{ value"), "is not closed"},
+		{"brackets", set("ringing", "value_template", "{{ {% if x %} }}"), "opens within"},
+		{"quote", set("ringing", "value_template", "{{ 'ON }}"), "a quote is not closed"},
+		{"no template", set("ringing", "value_template", "ON"), "says nothing"},
+	}
+	for _, tt := range tests {
+		err := house().Check([]mqtt.Message{changed(t, tt.change)})
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestCheckLooksAtTheMessage(t *testing.T) {
+	t.Parallel()
+	good := changed(t, func(map[string]any) {})
+	tests := []struct {
+		name string
+		m    mqtt.Message
+		want string
+	}{
+		{"not retained", mqtt.Message{Topic: good.Topic, Payload: good.Payload}, "want it retained"},
+		{"not JSON", mqtt.Message{Topic: good.Topic, Payload: []byte("{"), Retained: true}, "JSON"},
+		{"illegal topic", mqtt.Message{Topic: "homeassistant/device/00:04/config", Payload: good.Payload, Retained: true}, "letters"},
+		{"another topic", mqtt.Message{Topic: "homeassistant/button/x/config", Payload: good.Payload, Retained: true}, "want the topic"},
+		{"too long", mqtt.Message{Topic: good.Topic, Payload: make([]byte, mqtt.MaxPublish+1), Retained: true}, "at most"},
+	}
+	for _, tt := range tests {
+		if err := house().Check([]mqtt.Message{tt.m}); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if err := house().Check([]mqtt.Message{good, good}); err == nil {
+		t.Error("two documents with the same unique ids are taken")
+	}
+}
+
+// TestTheTableIsInOrder reads keys.csv as a person would.
+func TestTheTableIsInOrder(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, r := range KeyRows() {
+		if r.Source == "" || seen[r.Where+" "+r.Key] {
+			t.Errorf("%s %s: want a source, and once", r.Where, r.Key)
+		}
+		seen[r.Where+" "+r.Key] = true
+		switch r.Kind {
+		case "choice":
+			if len(strings.Fields(r.Detail)) == 0 {
+				t.Errorf("%s %s: a choice of nothing", r.Where, r.Key)
+			}
+		case "whole":
+			var a, b int
+			if n, err := fmt.Sscan(r.Detail, &a, &b); n != 2 || err != nil || a > b {
+				t.Errorf("%s %s: from what to what?", r.Where, r.Key)
+			}
+		case "object", "objects", "components", "bool", "words", "ids", "connections", "never", "topic", "url", "id", "label", "icon", "template", "pattern", "text":
+		default:
+			t.Errorf("%s %s: no such kind as %q", r.Where, r.Key, r.Kind)
+		}
+	}
+	for _, platform := range strings.Fields(platformRow().Detail) {
+		if !slices.ContainsFunc(KeyRows(), func(r KeyRow) bool { return r.Where == platform }) {
+			t.Errorf("nothing is known of %s", platform)
+		}
+	}
+}

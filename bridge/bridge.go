@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,9 @@ type Config struct {
 	Log     *slog.Logger
 	Level   *slog.LevelVar // what the log_level request sets; nil: refused
 	Version string
+	// Process names this process and no other; random when empty. By it a bridge knows another one
+	// that uses the same topics.
+	Process string
 	// Features are named in bridge/info.
 	Features []string
 	Rules    Rules
@@ -87,6 +91,10 @@ type Bridge struct {
 	stopped   bool     // guarded by reloading
 	logged    sync.Map // topics whose retained command was logged; bounded by retainedLogged
 	retained  atomic.Int64
+
+	claims claims
+	mixed  sync.Once // the base topic is shared with bridges that have an instance
+	twin   twin
 }
 
 // retainedLogged bounds how many topics are remembered as logged.
@@ -119,12 +127,17 @@ func New(cfg Config, r Roster) *Bridge {
 	if cfg.CallTimeout == 0 {
 		cfg.CallTimeout = 4 * time.Hour
 	}
+	if cfg.Process == "" {
+		cfg.Process = rand.Text()
+	}
 	b := &Bridge{
 		cfg:     cfg,
 		started: time.Now(),
 		lookers: make(chan struct{}, lookers),
 		desk:    make(chan deskRequest, deskWaiting),
+		claims:  claims{us: cfg.Tree.Instance},
 	}
+	b.twin.b = b
 	// Requests under way outlive the signal to stop; see Run.
 	ctx, cancel := context.WithCancel(context.Background())
 	b.ctx, b.giveUp = func() context.Context { return ctx }, cancel
@@ -171,7 +184,19 @@ func (b *Bridge) enlist(r Roster) (came, changed, went []*worker) {
 // phone's worker, or at once, when it is refused.
 func (b *Bridge) Handle(m mqtt.Message) {
 	now := time.Now()
-	switch a := b.cfg.Tree.Read(m.Topic); a.Kind {
+	a := b.cfg.Tree.Read(m.Topic)
+	switch a.Kind {
+	case mqtt.KindOwner:
+		b.claimed(a.Name, m)
+		return
+	case mqtt.KindInfo:
+		b.twin.heard(m, now)
+		return
+	}
+	if b.twin.aside() {
+		return // the other one answers
+	}
+	switch a.Kind {
 	case mqtt.KindCommand:
 		b.command(a, m, now)
 	case mqtt.KindRequest:
@@ -192,13 +217,23 @@ func (b *Bridge) command(a mqtt.Address, m mqtt.Message, now time.Time) {
 		b.refuse(a.Name, a.Command, m, fmt.Sprintf("no phone and no group is called %q", a.Name), now)
 		return
 	}
+	if b.claims.taken(a.Name) {
+		return // the bridge that claimed the name answers
+	}
 	o := decode(a.Command, m.Payload)
 	if w != nil {
 		w.take(o, nil, m.Retained, now)
 		return
 	}
+	members = b.served(members)
 	g := &gathering{group: a.Name, members: members, order: o, received: now, codes: make(map[string]Code, len(members))}
 	g.argument = b.groupArgument(r, members, o)
+	if len(members) == 0 {
+		s := g.summary(Time{now})
+		s.OK, s.Code, s.Message = false, Forbidden, "every phone of this group is claimed by another bridge"
+		b.publishSummary(s)
+		return
+	}
 	for _, name := range members {
 		r.phones[name].take(o, g, m.Retained, now)
 	}
@@ -248,10 +283,15 @@ func (b *Bridge) deliver(done []answered) {
 		b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(d.result.Phone), Payload: encode(d.result)})
 		if g := d.request.group; g != nil {
 			if s, complete := g.add(d.result); complete {
-				b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(g.group), Payload: encode(s)})
+				b.publishSummary(s)
 			}
 		}
 	}
+}
+
+func (b *Bridge) publishSummary(s Summary) {
+	s.Instance = b.cfg.Tree.Instance
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(s.Group), Payload: encode(s)})
 }
 
 func (b *Bridge) publish(m mqtt.Message) {
@@ -280,12 +320,13 @@ func (b *Bridge) Reload(ctx context.Context) error {
 	for _, w := range went {
 		w.remove()
 	}
+	if b.cfg.Enlisted != nil {
+		b.cfg.Enlisted(ctx)
+	}
+	b.claimNew(ctx, came)
 	for _, w := range append(came, changed...) {
 		w.tell()
 		w.lookIn(0)
-	}
-	if b.cfg.Enlisted != nil {
-		b.cfg.Enlisted(ctx)
 	}
 	b.publishInfo()
 	b.cfg.Log.Info("phones reloaded", slog.Int("came", len(came)), slog.Int("changed", len(changed)), slog.Int("went", len(went)))
@@ -301,10 +342,12 @@ func (b *Bridge) Names() []string {
 }
 
 // Republish publishes the truth again: what the bridge is, and what is known of every phone.
-// Never results, never events: those were said once.
+// Never results, never events: those were said once. It is called when the broker has delivered
+// what it had kept, and so the phones of this instance are claimed here.
 func (b *Bridge) Republish() {
 	b.publishInfo()
 	r := b.roster.Load()
+	b.claim(r.names...)
 	for _, name := range r.names {
 		r.phones[name].tell()
 	}
@@ -313,23 +356,28 @@ func (b *Bridge) Republish() {
 // Info is the retained document that says what this bridge is.
 type Info struct {
 	Version   string              `json:"version"`
+	Process   string              `json:"process"` // this process and no other
 	Started   Time                `json:"started"`
 	BaseTopic string              `json:"base_topic"`
 	Instance  string              `json:"instance,omitempty"`
 	Phones    []string            `json:"phones"`
 	Groups    map[string][]string `json:"groups"`
 	Features  []string            `json:"features"`
+	// Foreign are phones of ours that another bridge has claimed, each with its instance: they
+	// are not served.
+	Foreign map[string]string `json:"foreign,omitempty"`
 }
 
 func (b *Bridge) publishInfo() {
 	r := b.roster.Load()
 	info := Info{
-		Version: b.cfg.Version, Started: Time{b.started}, BaseTopic: b.cfg.Tree.Base, Instance: b.cfg.Tree.Instance,
+		Version: b.cfg.Version, Process: b.cfg.Process, Started: Time{b.started}, BaseTopic: b.cfg.Tree.Base, Instance: b.cfg.Tree.Instance,
 		Phones: append([]string{}, r.names...), Groups: r.groups, Features: append([]string{}, b.cfg.Features...),
+		Foreign: b.claims.foreign(),
 	}
 	payload := encode(info)
 	if len(payload) > mqtt.MaxPublish { // thousands of phones: their own topics name them
-		info.Phones, info.Groups = nil, nil
+		info.Phones, info.Groups, info.Foreign = nil, nil, nil
 		payload = encode(info)
 	}
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Info(), Payload: payload, Retained: true})
@@ -346,6 +394,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	b.reloading.Lock()
 	b.stopped = true // no phone joins any more
 	b.reloading.Unlock()
+	b.twin.stop()
 	for _, w := range b.roster.Load().phones {
 		w.close("the bridge is stopping")
 	}

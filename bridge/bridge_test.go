@@ -309,7 +309,7 @@ func TestAvailability(t *testing.T) {
 			t.Errorf("a phone that is off is %q, want offline", got)
 		}
 		phone.SetFault("")
-		time.Sleep(20 * time.Second)
+		time.Sleep(30 * time.Second)
 		if got := last(); got != "online" {
 			t.Errorf("a phone that came back is %q, want online", got)
 		}
@@ -564,7 +564,7 @@ func TestSoak(t *testing.T) {
 		}})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, bridge.Config{Gap: 10 * time.Millisecond}, residents)
+		h := newHouse(t, bridge.Config{Gap: 10 * time.Millisecond}, residents, nil)
 		sent := map[string]int{}
 		for i := range commands {
 			name := fmt.Sprintf("phone-%d", random.IntN(phones))

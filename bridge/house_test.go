@@ -27,7 +27,8 @@ type house struct {
 	phones map[string]*snomtest.Phone
 	dials  map[string]func(context.Context, string, string) (net.Conn, error)
 	log    *strings.Builder
-	stop   func() // ends the bridge and waits for that
+	roster bridge.Roster // what a reload reads
+	stop   func()        // ends the bridge and waits for that
 }
 
 // A resident is one phone of a house: what it is, and what the bridge is told of it.
@@ -42,17 +43,17 @@ type resident struct {
 func inHouse(t *testing.T, cfg bridge.Config, residents []resident, f func(h *house)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, cfg, residents)
+		h := newHouse(t, cfg, residents, nil)
 		f(h)
 		h.stop()
 		synctest.Wait()
 	})
 }
 
-func newHouse(t *testing.T, cfg bridge.Config, residents []resident) *house {
+func newHouse(t *testing.T, cfg bridge.Config, residents []resident, groups map[string][]string) *house {
 	t.Helper()
 	h := &house{t: t, out: &mqtttest.Recorder{}, phones: map[string]*snomtest.Phone{}, dials: map[string]func(context.Context, string, string) (net.Conn, error){}, log: &strings.Builder{}}
-	tree, err := mqtt.NewTree("snom", "")
+	tree, err := mqtt.NewTree("snom", cfg.Tree.Instance)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,10 @@ func newHouse(t *testing.T, cfg bridge.Config, residents []resident) *house {
 	for _, r := range residents {
 		roster.Phones = append(roster.Phones, h.moveIn(r))
 	}
-	roster.Groups = map[string][]string{}
+	roster.Groups = groups
+	if cfg.Reload == nil && cfg.Tree.Instance != "" {
+		cfg.Reload = func() (bridge.Roster, error) { return h.roster, nil }
+	}
 	h.bridge = bridge.New(cfg, roster)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -31,7 +31,7 @@ func (w *worker) lookIn(d time.Duration) {
 // it is left to tell, and a command that comes meanwhile ends the look.
 func (w *worker) lookDue() {
 	w.mu.Lock()
-	if w.closed {
+	if w.closed || w.b.claims.taken(w.name) { // when it is ours again, looking begins again
 		w.mu.Unlock()
 		return
 	}

@@ -37,6 +37,7 @@ type Result struct {
 type Summary struct {
 	ID         string          `json:"id"`
 	Group      string          `json:"group"`
+	Instance   string          `json:"instance,omitempty"` // whose members answered, where several bridges share the base topic
 	Command    string          `json:"command"`
 	Argument   string          `json:"argument"`
 	OK         bool            `json:"ok"`   // every member's result was

@@ -108,6 +108,9 @@ func (w *worker) payStatus() {
 
 func (w *worker) publishStatus(now time.Time) {
 	w.stated, w.owed = now, false
+	if !w.b.speaksFor(w.name) {
+		return
+	}
 	w.b.publish(mqtt.Message{Topic: w.b.cfg.Tree.Status(w.name), Payload: encode(w.status(now)), Retained: true})
 }
 
@@ -118,6 +121,9 @@ func (w *worker) publishAvailability() {
 		return // the first look tells
 	case SwitchOn:
 		payload = online
+	}
+	if !w.b.speaksFor(w.name) {
+		return
 	}
 	w.b.publish(mqtt.Message{Topic: w.b.cfg.Tree.Availability(w.name), Payload: []byte(payload), Retained: true})
 }
@@ -141,7 +147,7 @@ func (b *Bridge) Event(phone string, e snom.Event) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
+	if w.closed || b.claims.taken(phone) {
 		return
 	}
 	e.Phone = phone
@@ -217,11 +223,11 @@ func (b *Bridge) Await(ctx context.Context, phone string, until func(Status) boo
 	}
 }
 
-// Snapshot returns what is known of every phone, by name.
+// Snapshot returns what is known of every phone that is served, by name.
 func (b *Bridge) Snapshot() []Status {
 	r := b.roster.Load()
 	all := make([]Status, 0, len(r.names))
-	for _, name := range r.names {
+	for _, name := range b.served(r.names) {
 		w := r.phones[name]
 		w.mu.Lock()
 		all = append(all, w.status(time.Now()))

@@ -399,6 +399,12 @@ func (w *worker) remove() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gone = true
+	if !w.b.claims.forget(w.name) {
+		return // another bridge's: so is what is published of it
+	}
+	if w.b.claims.us != "" {
+		w.b.publishOwner(w.name, "")
+	}
 	for _, topic := range []string{w.b.cfg.Tree.Availability(w.name), w.b.cfg.Tree.Status(w.name)} {
 		w.b.publish(mqtt.Message{Topic: topic, Retained: true})
 	}

@@ -62,6 +62,7 @@ const (
 	levelAvailability = "availability"
 	levelStatus       = "status"
 	levelEvent        = "event"
+	levelOwner        = "owner"
 )
 
 // bridge is the topic that all topics about the bridge itself stand below.
@@ -105,6 +106,9 @@ func (t Tree) Status(name string) string { return t.Command(name, levelStatus) }
 // Event is where it is told that something happened at the phone.
 func (t Tree) Event(name string) string { return t.Command(name, levelEvent) }
 
+// Owner is where the instance that serves the phone says so, retained: its claim.
+func (t Tree) Owner(name string) string { return t.Command(name, levelOwner) }
+
 // Filters returns the topic filters to subscribe to. None overlaps with another, so no message comes twice; all cover
 // what the bridge says on its own topics too. names are the phones and groups of this bridge; they matter only when the
 // base topic is shared with other instances.
@@ -127,13 +131,16 @@ const (
 	KindCommand    Kind = "command"    // a command for Name: Command
 	KindRequest    Kind = "request"    // the bridge is asked for Action
 	KindLoopback   Kind = "loopback"   // a message of the session to itself
-	KindOwn        Kind = "own"        // what a bridge publishes, come back to us
+	KindOwner      Kind = "owner"      // who serves the phone Name
+	KindInfo       Kind = "info"       // a bridge describes itself where we do: we come back to us, or another one like us
+	KindOwn        Kind = "own"        // anything else a bridge publishes, come back to us
 	KindUnreadable Kind = "unreadable" // below the base topic, and nothing we know
 	KindForeign    Kind = "foreign"    // not below the base topic, or another instance's
 )
 
-// An Address is what the name of a topic says. Name, Command and Action are filled in as Kind tells, and obey
-// [ValidName]: they may become part of a topic again. Whether there is such a phone, command or action is not said.
+// An Address is what the name of a topic says. Name, Command and Action are filled in as Kind tells. Name and Action obey
+// [ValidName]: they may become part of a topic again. Command is as received and may not. Whether there is such a phone,
+// command or action is not said.
 type Address struct {
 	Kind    Kind
 	Name    string
@@ -158,8 +165,11 @@ func (t Tree) Read(topic string) Address {
 	case levelResult, levelAvailability, levelStatus, levelEvent:
 		return Address{Kind: KindOwn}
 	}
-	if ValidName(name) != nil || ValidName(word) != nil {
+	if ValidName(name) != nil {
 		return Address{Kind: KindUnreadable}
+	}
+	if word == levelOwner {
+		return Address{Kind: KindOwner, Name: name}
 	}
 	return Address{Kind: KindCommand, Name: name, Command: word}
 }
@@ -171,8 +181,10 @@ func (t Tree) readBridge(topic string) Address {
 		return Address{Kind: KindForeign}
 	}
 	switch rest {
-	case levelState, levelInfo, levelResult:
+	case levelState, levelResult:
 		return Address{Kind: KindOwn}
+	case levelInfo:
+		return Address{Kind: KindInfo}
 	case levelLoopback:
 		return Address{Kind: KindLoopback}
 	}
@@ -242,5 +254,6 @@ func Topics() []TopicDoc {
 		{t.Availability("<phone>"), yes, "`online` or `offline`"},
 		{t.Status("<phone>"), yes, "JSON: what is known of the phone"},
 		{t.Event("<phone>"), no, "JSON: something happened at the phone"},
+		{t.Owner("<phone>"), yes, "the instance that serves the phone, where several bridges share the base topic; see below"},
 	}
 }

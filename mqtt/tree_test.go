@@ -95,6 +95,7 @@ func TestTopicNames(t *testing.T) {
 		{alone.Availability("kitchen"), "snom/kitchen/availability"},
 		{alone.Status("kitchen"), "snom/kitchen/status"},
 		{alone.Event("kitchen"), "snom/kitchen/event"},
+		{shared.Owner("kitchen"), "a/b/kitchen/owner"},
 		{shared.State(), "a/b/bridge/attic/state"},
 		{shared.Response("ping"), "a/b/bridge/attic/response/ping"},
 		{shared.Result("kitchen"), "a/b/kitchen/result"},
@@ -133,7 +134,11 @@ func TestTreeRead(t *testing.T) {
 		{alone, "snom/kitchen/availability", kind(mqtt.KindOwn)},
 		{alone, "snom/Kitchen/status", kind(mqtt.KindOwn)},
 		{alone, "snom/bridge/state", kind(mqtt.KindOwn)},
-		{alone, "snom/bridge/info", kind(mqtt.KindOwn)},
+		{alone, "snom/bridge/info", kind(mqtt.KindInfo)},
+		{alone, "snom/kitchen/owner", mqtt.Address{Kind: mqtt.KindOwner, Name: "kitchen"}},
+		{shared, "snom/kitchen/owner", mqtt.Address{Kind: mqtt.KindOwner, Name: "kitchen"}},
+		{alone, "snom/Kitchen/owner", kind(mqtt.KindUnreadable)},
+		{shared, "snom/bridge/attic/info", kind(mqtt.KindInfo)},
 		{alone, "snom/bridge/result", kind(mqtt.KindOwn)},
 		{alone, "snom/bridge/response/ping", kind(mqtt.KindOwn)},
 		{alone, "snom/bridge/loopback", kind(mqtt.KindLoopback)},
@@ -147,11 +152,11 @@ func TestTreeRead(t *testing.T) {
 		{alone, "snom/kitchen", kind(mqtt.KindUnreadable)},
 		{alone, "snom/", kind(mqtt.KindUnreadable)},
 		{alone, "snom//", kind(mqtt.KindUnreadable)},
-		{alone, "snom/kitchen/", kind(mqtt.KindUnreadable)},
+		{alone, "snom/kitchen/", mqtt.Address{Kind: mqtt.KindCommand, Name: "kitchen", Command: ""}},
 		{alone, "snom//dial", kind(mqtt.KindUnreadable)},
-		{alone, "snom/kitchen/dial/now", kind(mqtt.KindUnreadable)},
+		{alone, "snom/kitchen/dial/now", mqtt.Address{Kind: mqtt.KindCommand, Name: "kitchen", Command: "dial/now"}},
 		{alone, "snom/Kitchen/dial", kind(mqtt.KindUnreadable)},
-		{alone, "snom/kitchen/Dial", kind(mqtt.KindUnreadable)},
+		{alone, "snom/kitchen/Dial", mqtt.Address{Kind: mqtt.KindCommand, Name: "kitchen", Command: "Dial"}},
 		{alone, "snom/küche/dial", kind(mqtt.KindUnreadable)},
 		{alone, "snom/_x/dial", kind(mqtt.KindUnreadable)},
 		{alone, "snom/a\x00b/dial", kind(mqtt.KindUnreadable)},
@@ -257,7 +262,7 @@ func TestLongestTopics(t *testing.T) {
 	} {
 		for _, topic := range []string{
 			tree.State(), tree.Info(), tree.BridgeResult(), tree.Loopback(), tree.Request(name), tree.Response(name),
-			tree.Result(name), tree.Availability(name), tree.Status(name), tree.Event(name), tree.Command(name, name),
+			tree.Result(name), tree.Availability(name), tree.Status(name), tree.Event(name), tree.Owner(name), tree.Command(name, name),
 		} {
 			if err := mqtt.CheckTopic(topic); err != nil {
 				t.Error(err)
@@ -271,7 +276,7 @@ func TestOwnTopicsAreNoCommands(t *testing.T) {
 	t.Parallel()
 	for _, tree := range []mqtt.Tree{mustTree(t, "snom", ""), mustTree(t, "a/b", "attic")} {
 		for _, topic := range []string{
-			tree.State(), tree.Info(), tree.BridgeResult(), tree.Response("ping"),
+			tree.State(), tree.BridgeResult(), tree.Response("ping"),
 			tree.Result("kitchen"), tree.Availability("kitchen"), tree.Status("kitchen"), tree.Event("kitchen"),
 		} {
 			if got := tree.Read(topic).Kind; got != mqtt.KindOwn {
@@ -317,6 +322,10 @@ func FuzzTopicRead(f *testing.F) {
 				again = tree.Command(a.Name, a.Command)
 			case mqtt.KindRequest:
 				again = tree.Request(a.Action)
+			case mqtt.KindOwner:
+				again = tree.Owner(a.Name)
+			case mqtt.KindInfo:
+				again = tree.Info()
 			case mqtt.KindLoopback, mqtt.KindOwn, mqtt.KindUnreadable, mqtt.KindForeign:
 				if a != (mqtt.Address{Kind: a.Kind}) {
 					t.Fatalf("Read(%q) = %+v, want nothing but its kind", topic, a)

@@ -22,12 +22,6 @@ func update() bool {
 	return f != nil && f.Value.String() == "true"
 }
 
-func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write the generated documents")
-	flag.Parse()
-	os.Exit(m.Run())
-}
-
 const generated = "<!-- Made from the code by `make docs`; a test fails when it differs. -->\n\n"
 
 func TestDocumentsSayWhatTheCodeDoes(t *testing.T) {
@@ -131,6 +125,21 @@ func topicsDoc(b *bytes.Buffer) {
 	}
 	b.WriteString("\n")
 	example(b, bridge.Response{ID: "1", Action: "ping", OK: true, Code: bridge.OK, Time: moment()})
+	b.WriteString("## Several bridges on one base topic\n\n" +
+		"With `INSTANCE` each bridge has topics of its own, `<base>/bridge/<instance>/state` and so on, and subscribes to its own\n" +
+		"phones and groups. When it is online it claims its phones: `<base>/<phone>/owner` holds its instance, retained. A phone\n" +
+		"that another instance has claimed is an error: it is logged, listed in `bridge/<instance>/info` under `foreign`, and\n" +
+		"nothing is sent to it or said of it; the other phones are served as ever. It is served as soon as its claim is cleared:\n" +
+		"because a reload takes the phone out of the other bridge's settings, or by an empty retained message, which is what to\n" +
+		"do after an instance was renamed or is gone for good: `mosquitto_pub -r -n -t <base>/<phone>/owner`. A bridge that\n" +
+		"serves the phone claims it again at once, so nothing is lost by clearing too much. A bridge without `INSTANCE` claims\n" +
+		"nothing, and leaves alone what others have claimed.\n\n" +
+		"A group is answered by each bridge that has one of that name, for the members it serves, with `instance` in its\n" +
+		"summary; so `all` has as many summaries as there are bridges.\n\n" +
+		"Two bridges that use the very same topics (the same base topic, the same `INSTANCE` or none) see each other's\n" +
+		"`bridge/info`, where `process` tells them apart. The one that started later stands aside, not ready and without a word\n" +
+		"on any command, until the other has been silent for 15 seconds.\n\n" +
+		"All this guards against mistakes. It is no lock: see [scaling.md](scaling.md).\n\n")
 	b.WriteString("## Status\n\nRetained, and published when it changes. What is not known is `null`; without `PHONE_LISTEN` that is all that only a\n" +
 		"phone can tell. A change of `last_result` alone is published at most once a second.\n\n")
 	example(b, bridge.Status{Phone: "kitchen", Reachable: bridge.SwitchOn, Model: "D735", Firmware: "10.1.184.14", MAC: "000413aabbcc",

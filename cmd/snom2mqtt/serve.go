@@ -60,6 +60,7 @@ func (p *program) bridge(c *cobra.Command, _ []string) error {
 type service struct {
 	settings config.Config
 	log      *slog.Logger
+	process  string // names this process and no other
 	bridge   *bridge.Bridge
 	session  *mqttpaho.Session
 	broker   *broker.Broker // nil: somebody else's
@@ -68,7 +69,7 @@ type service struct {
 
 // newService binds what has to be bound, so that a port that is taken is known at once.
 func newService(settings config.Config, phones bridge.Roster, level *slog.LevelVar, log *slog.Logger) (s *service, err error) {
-	s = &service{settings: settings, log: log}
+	s = &service{settings: settings, log: log, process: processName()}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -95,7 +96,7 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	}
 	v, _ := versionOf()
 	s.bridge = bridge.New(bridge.Config{
-		Tree: tree, Publish: s.session, Log: log, Level: level, Version: v, Features: s.features(),
+		Tree: tree, Publish: s.session, Log: log, Level: level, Version: v, Process: s.process, Features: s.features(),
 		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
 		LookEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
 		Reload: s.reload, Enlisted: s.session.Resubscribe,
@@ -114,7 +115,7 @@ func (s *service) newSession(tree mqtt.Tree) (*mqttpaho.Session, error) {
 	}
 	id := m.ClientID
 	if id == "" {
-		id = clientID()
+		id = "snom2mqtt-" + s.process // two bridges with one id throw each other out
 		s.log.Info("client id made", slog.String("id", id))
 	}
 	return mqttpaho.New(mqttpaho.Config{
@@ -199,7 +200,10 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 
 // ready says whether commands are taken and answered.
 func (s *service) ready() (bool, string) {
+	other := s.bridge.StandsAside()
 	switch st := s.session.Status(); {
+	case st.Proven && other != "":
+		return false, "another bridge uses the same topics and was first: " + other
 	case st.Proven:
 		return true, ""
 	case st.Connected:
@@ -238,13 +242,13 @@ func listenConsole(c config.Console, log *slog.Logger) (net.Listener, error) {
 	return l, nil
 }
 
-// clientID makes a client id nobody else has: two bridges with one id throw each other out.
-func clientID() string {
+// processName makes a name that no other process has.
+func processName() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
 	b := make([]byte, 4)
 	_, _ = rand.Read(b) // never fails
-	return "snom2mqtt-" + host + "-" + hex.EncodeToString(b)
+	return host + "-" + hex.EncodeToString(b)
 }

@@ -1,0 +1,235 @@
+package bridge
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+)
+
+// A claim is what is known of who serves one phone, where several bridges share a base topic. It
+// is a value, moved by what is read on the phone's owner topic. It guards against a phone that
+// stands in the settings of two bridges; it is no lock.
+type claim struct {
+	state  claimState
+	holder string // whose the phone is, when it is lost
+	fought int    // claims of others since the last connection that we answered with ours
+}
+
+type claimState int
+
+const (
+	claimOpen claimState = iota // nobody has said anything
+	claimMade                   // we said that it is ours, and have not read it back
+	claimHeld                   // it is ours
+	claimLost                   // it is another bridge's
+)
+
+// fights is how often we repeat our claim to a phone that another bridge claims too. After that the
+// name that comes first keeps it: both sides count and compare alike, so the quarrel ends.
+const fights = 3
+
+// online is what becomes of c when a connection has been proven, and whether to publish our claim.
+// What was lost stays lost until its claim is cleared: after a broker has lost its retained
+// messages, the phone's owner may just not be back yet.
+func (c claim) online(us string) (claim, bool) {
+	if us == "" || c.state == claimLost {
+		return c, false
+	}
+	return claim{state: claimMade}, true
+}
+
+// read is what becomes of c when the owner topic says owner, and whether to publish our claim.
+func (c claim) read(us, owner string, retained bool) (claim, bool) {
+	switch {
+	case owner == "" && us == "":
+		return claim{}, false
+	case owner == "":
+		return claim{state: claimMade}, true
+	case owner == us && c.state == claimLost && !retained:
+		return c, false // our own claim come back, which came second
+	case owner == us:
+		return claim{state: claimHeld, fought: c.fought}, false
+	case c.state == claimHeld && !retained && (c.fought < fights || us < owner):
+		c.fought++
+		return c, true
+	}
+	return claim{state: claimLost, holder: owner}, false
+}
+
+// claims are all that is known of who serves which name.
+type claims struct {
+	us string // our instance; empty: we claim nothing, and leave alone what others have claimed
+
+	mu     sync.Mutex
+	byName map[string]claim
+	lost   int // of them
+}
+
+// move changes what is known of name. say publishes our claim; it is called in the order of the
+// changes, so the last one published is what we hold to be true.
+func (c *claims) move(name string, step func(claim) (claim, bool), say func()) (before, after claim) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byName == nil {
+		c.byName = map[string]claim{}
+	}
+	before = c.byName[name]
+	after, speak := step(before)
+	c.put(name, after)
+	if speak {
+		say()
+	}
+	return before, after
+}
+
+func (c *claims) put(name string, now claim) {
+	if c.byName[name].state == claimLost {
+		c.lost--
+	}
+	if now.state == claimLost {
+		c.lost++
+	}
+	if now == (claim{}) {
+		delete(c.byName, name)
+		return
+	}
+	c.byName[name] = now
+}
+
+// forget forgets name, and reports whether it was not another's.
+func (c *claims) forget(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ours := c.byName[name].state != claimLost
+	if c.byName != nil {
+		c.put(name, claim{})
+	}
+	return ours
+}
+
+// taken reports whether name is another bridge's.
+func (c *claims) taken(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost > 0 && c.byName[name].state == claimLost
+}
+
+// ours reports whether the phone called name is ours as far as is known. While an instance's claim
+// is open it is not: commands for the phone are taken, but there may be somebody who knows better
+// what there is to tell of it.
+func (c *claims) ours(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.byName[name].state
+	return s == claimMade || s == claimHeld || s == claimOpen && c.us == ""
+}
+
+// foreign are the names that other bridges hold, with the instance of each.
+func (c *claims) foreign() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := map[string]string{}
+	for name, one := range c.byName {
+		if one.state == claimLost {
+			m[name] = one.holder
+		}
+	}
+	return m
+}
+
+// claim claims the phones called names, unless they are another's.
+func (b *Bridge) claim(names ...string) {
+	for _, name := range names {
+		b.claims.move(name,
+			func(c claim) (claim, bool) { return c.online(b.claims.us) },
+			func() { b.publishOwner(name, b.claims.us) })
+	}
+}
+
+// claimPause is how long after a subscription the broker may take to deliver what it had kept.
+const claimPause = time.Second
+
+// claimNew claims phones that a reload brought, once the broker has had time to say whose they are.
+func (b *Bridge) claimNew(ctx context.Context, came []*worker) {
+	if b.claims.us == "" || len(came) == 0 {
+		return
+	}
+	select {
+	case <-time.After(claimPause):
+	case <-ctx.Done():
+		return
+	}
+	for _, w := range came {
+		b.claim(w.name)
+	}
+}
+
+// publishOwner publishes who serves a phone; empty: nobody any more.
+func (b *Bridge) publishOwner(name, owner string) {
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Owner(name), Payload: []byte(owner), Retained: true})
+}
+
+// claimed takes what was said about who serves name.
+func (b *Bridge) claimed(name string, m mqtt.Message) {
+	owner := string(m.Payload)
+	if owner != "" && mqtt.ValidName(owner) != nil {
+		b.cfg.Log.Warn("owner that is no instance ignored", slog.String("topic", m.Topic), slog.String("from", shown(owner)))
+		return
+	}
+	r := b.roster.Load()
+	w, group := r.phones[name], r.groups[name] != nil
+	if w == nil && !group {
+		if b.claims.us == "" && owner != "" {
+			b.mixed.Do(func() {
+				b.cfg.Log.Warn("other bridges on this base topic have an INSTANCE: give this one an INSTANCE too", slog.String("topic", m.Topic), slog.String("from", owner))
+			})
+		}
+		return
+	}
+	before, after := b.claims.move(name,
+		func(c claim) (claim, bool) {
+			if w == nil && (owner == b.claims.us || owner == "") { // nobody claims a group
+				return claim{}, false
+			}
+			return c.read(b.claims.us, owner, m.Retained)
+		},
+		func() { b.publishOwner(name, b.claims.us) })
+	log := b.cfg.Log.With(slog.String("phone", name), slog.String("topic", m.Topic))
+	switch {
+	case after.state == claimLost && before.holder != after.holder && group:
+		log.Error("a group of ours has the name of another bridge's phone: not served; rename one of the two", slog.String("from", owner))
+	case after.state == claimLost && before.holder != after.holder:
+		log.Error("another bridge has claimed this phone: not served; take it out of the settings of one of the two, "+
+			"or clear the claim by an empty retained message on this topic, if that bridge is gone for good", slog.String("from", owner))
+	case after.fought > before.fought && after.fought <= fights:
+		log.Error("another bridge claims a phone of ours: take it out of the settings of one of the two", slog.String("from", owner))
+	case before.state == claimLost && after.state != claimLost && w != nil:
+		log.Info("this phone is ours to serve")
+		w.tell()
+		w.lookIn(0)
+	}
+	if (before.state == claimLost) != (after.state == claimLost) {
+		b.publishInfo()
+	}
+}
+
+// speaksFor reports whether it is for us to tell of the phone called name.
+func (b *Bridge) speaksFor(name string) bool { return b.claims.ours(name) && !b.twin.aside() }
+
+// Foreign returns the phones and groups of ours that are not served, because another bridge on the
+// same base topic has claimed the name, each with that bridge's instance.
+func (b *Bridge) Foreign() map[string]string { return b.claims.foreign() }
+
+// served returns those of names that no other bridge has claimed.
+func (b *Bridge) served(names []string) []string {
+	b.claims.mu.Lock()
+	defer b.claims.mu.Unlock()
+	if b.claims.lost == 0 {
+		return names
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return b.claims.byName[n].state == claimLost })
+}

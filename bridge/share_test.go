@@ -1,0 +1,394 @@
+package bridge_test
+
+import (
+	"encoding/json"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
+)
+
+// A street is several houses on one base topic and what a broker does between them: it keeps
+// retained messages, and delivers to all, in one order, what each has subscribed to.
+type street struct {
+	t *testing.T
+
+	mu       sync.Mutex
+	retained map[string]mqtt.Message
+	said     []mqtt.Message // all that was published
+	houses   []*house
+	post     chan mqtt.Message
+}
+
+func newStreet(t *testing.T) *street {
+	s := &street{t: t, retained: map[string]mqtt.Message{}, post: make(chan mqtt.Message, 10_000)}
+	var delivering sync.WaitGroup
+	delivering.Go(func() {
+		for m := range s.post {
+			s.deliver(m)
+		}
+	})
+	t.Cleanup(func() { // after the houses
+		close(s.post)
+		delivering.Wait()
+	})
+	return s
+}
+
+// Publish takes a message of a house or of the test.
+func (s *street) Publish(m mqtt.Message) bool {
+	s.post <- m
+	return true
+}
+
+func (s *street) deliver(m mqtt.Message) {
+	s.mu.Lock()
+	s.said = append(s.said, m)
+	if m.Retained && len(m.Payload) > 0 {
+		s.retained[m.Topic] = m
+	} else if m.Retained {
+		delete(s.retained, m.Topic)
+	}
+	m.Retained = false
+	houses := slices.Clone(s.houses)
+	s.mu.Unlock()
+	for _, h := range houses {
+		if subscribed(h, m.Topic) {
+			h.bridge.Handle(m)
+		}
+	}
+}
+
+// subscribed reports whether a filter of the house matches topic.
+func subscribed(h *house, topic string) bool {
+	return slices.ContainsFunc(h.tree.Filters(h.bridge.Names()), func(f string) bool {
+		ok, err := path.Match(strings.ReplaceAll(f, "+", "*"), topic)
+		return ok && err == nil
+	})
+}
+
+// connect is what a session does: what was kept is delivered, then it is proven.
+func (s *street) connect(h *house) {
+	s.t.Helper()
+	s.mu.Lock()
+	for _, topic := range slices.Sorted(maps.Keys(s.retained)) {
+		if subscribed(h, topic) {
+			h.bridge.Handle(s.retained[topic])
+		}
+	}
+	s.houses = append(s.houses, h)
+	s.mu.Unlock()
+	h.bridge.Republish()
+	s.settle()
+}
+
+// leave is the end of a connection.
+func (s *street) leave(h *house) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.houses = slices.DeleteFunc(s.houses, func(other *house) bool { return other == h })
+}
+
+// settle lets what was published arrive, and what that causes.
+func (s *street) settle() {
+	time.Sleep(500 * time.Millisecond)
+	synctest.Wait()
+}
+
+// build puts a house into the street, with these phones, and does not connect it.
+func (s *street) build(instance, process string, groups map[string][]string, phones ...string) *house {
+	s.t.Helper()
+	var all []resident
+	for _, name := range phones {
+		all = append(all, resident{phone: snomtest.Config{Name: name, Model: "D735"}})
+	}
+	return newHouse(s.t, bridge.Config{Tree: mqtt.Tree{Instance: instance}, Publish: s, Process: process}, all, groups)
+}
+
+// results are the results of commands with this id, by the name that answered.
+func (s *street) results(id string) map[string][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string][]string{}
+	for _, m := range s.said {
+		var r struct {
+			ID, Phone, Group, Instance string
+			Code                       bridge.Code
+		}
+		if strings.HasSuffix(m.Topic, "/result") && json.Unmarshal(m.Payload, &r) == nil && r.ID == id {
+			name := r.Phone
+			if r.Group != "" {
+				name = r.Group + " of " + r.Instance
+			}
+			all[name] = append(all[name], string(r.Code))
+		}
+	}
+	return all
+}
+
+func (s *street) kept(topic string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.retained[topic].Payload)
+}
+
+func (s *street) say(topic, payload string) {
+	s.t.Helper()
+	s.Publish(mqtt.Message{Topic: topic, Payload: []byte(payload)})
+	s.settle()
+}
+
+func TestAPhoneIsServedByOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStreet(t)
+		west := s.build("west", "w", nil, "kitchen", "hall")
+		s.connect(west)
+		east := s.build("east", "e", map[string][]string{"up": {"attic", "hall"}, "wrong": {"hall"}, "kitchen": {"attic"}}, "attic", "hall")
+		s.connect(east)
+		for name, owner := range map[string]string{"kitchen": "west", "hall": "west", "attic": "east"} {
+			if got := s.kept("snom/" + name + "/owner"); got != owner {
+				t.Errorf("%s is owned by %q, want %q", name, got, owner)
+			}
+		}
+		want := map[string]string{"hall": "west", "kitchen": "west"}
+		if got := east.bridge.Foreign(); !maps.Equal(got, want) {
+			t.Errorf("foreign %v, want %v", got, want)
+		}
+		var info bridge.Info
+		if err := json.Unmarshal([]byte(s.kept("snom/bridge/east/info")), &info); err != nil || !maps.Equal(info.Foreign, want) {
+			t.Errorf("info %+v, %v", info, err)
+		}
+		for _, says := range []string{"another bridge has claimed this phone", "a group of ours has the name"} {
+			if n := strings.Count(east.log.String(), says); n != 1 {
+				t.Errorf("%q was logged %d times, want once", says, n)
+			}
+		}
+		if got := len(east.bridge.Snapshot()); got != 1 {
+			t.Errorf("a snapshot of %d phones, want 1", got)
+		}
+		for _, tt := range []struct {
+			topic string
+			want  map[string][]string
+		}{
+			{"snom/kitchen/key", map[string][]string{"kitchen": {"ok"}}},
+			{"snom/hall/key", map[string][]string{"hall": {"ok"}}},
+			{"snom/attic/key", map[string][]string{"attic": {"ok"}}},
+			{"snom/up/key", map[string][]string{"attic": {"ok"}, "up of east": {"ok"}}},
+			{"snom/wrong/key", map[string][]string{"wrong of east": {"forbidden"}}},
+			{"snom/all/key", map[string][]string{
+				"kitchen": {"ok"}, "hall": {"ok"}, "attic": {"ok"}, "all of west": {"ok"}, "all of east": {"ok"}}},
+		} {
+			s.say(tt.topic, `{"id":"`+tt.topic+`","keys":"P1"}`)
+			if got := s.results(tt.topic); !maps.EqualFunc(got, tt.want, slices.Equal) {
+				t.Errorf("%s: %v, want %v", tt.topic, got, tt.want)
+			}
+		}
+		if got := len(west.pressed("hall")) + len(east.pressed("hall")); got != 2 { // its own, and that for all
+			t.Errorf("the hall was pressed %d times, want 2", got)
+		}
+
+		// West is gone for good, and its claims are cleared: by the operator.
+		s.leave(west)
+		west.stop()
+		s.Publish(mqtt.Message{Topic: "snom/hall/owner", Retained: true})
+		s.Publish(mqtt.Message{Topic: "snom/kitchen/owner", Retained: true})
+		s.settle()
+		if got := s.kept("snom/hall/owner"); got != "east" {
+			t.Errorf("the hall is owned by %q, want east", got)
+		}
+		if got := east.bridge.Foreign(); len(got) != 0 {
+			t.Errorf("foreign %v, want none", got)
+		}
+		time.Sleep(time.Minute)
+		if s.kept("snom/hall/availability") != "online" {
+			t.Error("nothing is told of the hall")
+		}
+		s.say("snom/hall/key", `{"id":"now","keys":"P1"}`)
+		if got := s.results("now")["hall"]; !slices.Equal(got, []string{"ok"}) {
+			t.Errorf("the hall answered %v, want ok", got)
+		}
+		east.stop()
+	})
+}
+
+// TestABridgeWithoutInstanceGivesWay: who has no instance claims nothing, and leaves alone what
+// others have claimed.
+func TestABridgeWithoutInstanceGivesWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStreet(t)
+		plain := s.build("", "p", nil, "kitchen", "hall")
+		s.connect(plain)
+		if got := s.kept("snom/hall/owner"); got != "" {
+			t.Errorf("the hall is owned by %q, want nobody", got)
+		}
+		west := s.build("west", "w", nil, "hall", "attic")
+		s.connect(west)
+		s.say("snom/hall/key", `{"id":"1","keys":"P1"}`)
+		if got := s.results("1")["hall"]; !slices.Equal(got, []string{"ok"}) {
+			t.Errorf("the hall answered %v, want one ok", got)
+		}
+		if n := strings.Count(plain.log.String(), "give this one an INSTANCE too"); n != 1 {
+			t.Errorf("told %d times that the base topic is shared, want once", n)
+		}
+		s.say("snom/hall/owner", "Not An Instance")
+		s.say("snom/kitchen/owner", "Not An Instance")
+		s.say("snom/kitchen/key", `{"id":"2","keys":"P1"}`)
+		if got := s.results("2")["kitchen"]; !slices.Equal(got, []string{"ok"}) {
+			t.Errorf("the kitchen answered %v, want ok", got)
+		}
+		plain.stop()
+		west.stop()
+	})
+}
+
+// TestAClaimEndsWithTheSettings: a reload that takes a phone away gives its claim back, and one that
+// brings a phone asks first.
+func TestAClaimEndsWithTheSettings(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStreet(t)
+		west := s.build("west", "w", nil, "hall", "kitchen")
+		s.connect(west)
+		east := s.build("east", "e", nil, "attic")
+		s.connect(east)
+		hall := resident{phone: snomtest.Config{Name: "hall", Model: "D735"}}
+		attic := resident{phone: snomtest.Config{Name: "attic", Model: "D735"}}
+		move := func(h *house, all ...resident) {
+			t.Helper()
+			var r bridge.Roster
+			for _, one := range all {
+				r.Phones = append(r.Phones, h.moveIn(one))
+			}
+			h.roster = r
+			if err := h.bridge.Reload(t.Context()); err != nil {
+				t.Error(err)
+			}
+			s.settle()
+		}
+		// Both have it: it stays where it was.
+		before := len(s.messages("snom/hall/availability"))
+		go func() { // what a broker delivers to a new subscription comes while the reload waits
+			time.Sleep(100 * time.Millisecond)
+			east.bridge.Handle(mqtt.Message{Topic: "snom/hall/owner", Payload: []byte("west"), Retained: true})
+		}()
+		move(east, attic, hall)
+		if got := s.kept("snom/hall/owner"); got != "west" {
+			t.Errorf("the hall is owned by %q, want west", got)
+		}
+		if got := len(s.messages("snom/hall/availability")); got != before {
+			t.Error("something was said of a phone that is another's")
+		}
+		// Taken out of one: the other has it.
+		move(west, resident{phone: snomtest.Config{Name: "kitchen", Model: "D735"}})
+		if got := s.kept("snom/hall/owner"); got != "east" {
+			t.Errorf("the hall is owned by %q, want east", got)
+		}
+		// Taken out of the other, too: nobody.
+		move(east, attic)
+		if got := s.kept("snom/hall/owner") + s.kept("snom/hall/status"); got != "" {
+			t.Errorf("of the hall is kept %q, want nothing", got)
+		}
+		// What is another's is not cleared when it goes.
+		move(east, attic, resident{phone: snomtest.Config{Name: "kitchen", Model: "D735"}})
+		s.say("snom/kitchen/owner", "west") // west insists
+		move(east, attic)
+		if got := s.kept("snom/kitchen/owner"); got != "west" {
+			t.Errorf("the kitchen is owned by %q, want west", got)
+		}
+		west.stop()
+		east.stop()
+	})
+}
+
+// TestTwoBridgesWithOneName: two that use the same topics would carry out everything twice.
+func TestTwoBridgesWithOneName(t *testing.T) {
+	t.Parallel()
+	for _, instance := range []string{"", "west"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStreet(t)
+			first := s.build(instance, "z", nil, "hall")
+			s.connect(first)
+			time.Sleep(time.Minute)
+			second := s.build(instance, "a", nil, "hall")
+			s.connect(second)
+			if got := second.bridge.StandsAside(); got != "z" {
+				t.Errorf("the second stands aside for %q, want z", got)
+			}
+			if got := first.bridge.StandsAside(); got != "" {
+				t.Errorf("the first stands aside for %q, want nobody", got)
+			}
+			said := len(s.messages("snom/hall/status"))
+			time.Sleep(time.Minute)
+			for i, h := range []*house{first, second} {
+				if n := strings.Count(h.log.String(), "another bridge uses the same topics"); n != 1 {
+					t.Errorf("bridge %d told %d times of the other, want once", i+1, n)
+				}
+			}
+			s.say("snom/hall/key", `{"id":"1","keys":"P1"}`)
+			if got := s.results("1")["hall"]; !slices.Equal(got, []string{"ok"}) {
+				t.Errorf("the hall answered %v, want one ok", got)
+			}
+			if got := len(s.messages("snom/hall/status")) - said; got != 1 {
+				t.Errorf("%d statuses, want 1", got)
+			}
+			if got := len(first.pressed("hall")); got != 1 {
+				t.Errorf("the first pressed %d times, want 1", got)
+			}
+
+			s.leave(first)
+			first.stop()
+			time.Sleep(20 * time.Second)
+			if got := second.bridge.StandsAside(); got != "" {
+				t.Errorf("the second stands aside for %q, which is gone", got)
+			}
+			s.say("snom/hall/key", `{"id":"2","keys":"P1"}`)
+			if got := s.results("2")["hall"]; !slices.Equal(got, []string{"ok"}) {
+				t.Errorf("the hall answered %v, want one ok", got)
+			}
+			s.say("snom/bridge/info", "{")
+			second.stop()
+		})
+	}
+}
+
+// TestTwinsStop: a bridge that stands aside can be stopped, and neither asks nor answers afterwards.
+func TestTwinsStop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStreet(t)
+		first := s.build("", "a", nil, "hall")
+		second := s.build("", "b", nil, "hall")
+		s.connect(first)
+		s.connect(second)
+		second.stop()
+		s.say("snom/bridge/info", `{"process":"0","started":"1999-12-31T00:00:00.000Z"}`)
+		said := len(s.messages("snom/bridge/info"))
+		time.Sleep(time.Minute)
+		if got := len(s.messages("snom/bridge/info")); got > said+12 { // of the first, which stands aside for "0" now
+			t.Errorf("%d messages, want 12 at most", got-said)
+		}
+		first.stop()
+	})
+}
+
+// messages are the payloads that were published on topic.
+func (s *street) messages(topic string) (all []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.said {
+		if m.Topic == topic {
+			all = append(all, string(m.Payload))
+		}
+	}
+	return all
+}

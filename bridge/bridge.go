@@ -49,6 +49,9 @@ type Config struct {
 	Reload func() (Roster, error)
 	// Enlisted is called after a reload took effect, and may wait; nil: nobody wants to know.
 	Enlisted func(context.Context)
+	// Learned is called when a phone came within reach, went, or told what it is. It must not block nor
+	// ask the bridge anything; nil: nobody wants to know.
+	Learned func()
 }
 
 // A Roster is the phones and groups of a bridge.
@@ -331,6 +334,16 @@ func (b *Bridge) Reload(ctx context.Context) error {
 	b.publishInfo()
 	b.cfg.Log.Info("phones reloaded", slog.Int("came", len(came)), slog.Int("changed", len(changed)), slog.Int("went", len(went)))
 	return nil
+}
+
+// Phones returns the settings of every phone that is served, by name.
+func (b *Bridge) Phones() []PhoneConfig {
+	r := b.roster.Load()
+	var all []PhoneConfig
+	for _, name := range b.served(r.names) {
+		all = append(all, r.phones[name].config())
+	}
+	return all
 }
 
 // Names returns the names that commands may be sent to: those of phones and of groups, sorted.

@@ -83,6 +83,10 @@ func (w *worker) change(change func(*news)) {
 	if after.Reachable != before.Reachable {
 		w.publishAvailability()
 	}
+	if w.b.cfg.Learned != nil && (after.Reachable != before.Reachable ||
+		after.Model != before.Model || after.Firmware != before.Firmware || after.MAC != before.MAC) {
+		w.b.cfg.Learned()
+	}
 	last := after.LastResult != before.LastResult
 	after.LastResult = before.LastResult
 	switch {

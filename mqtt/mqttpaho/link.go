@@ -223,6 +223,11 @@ func (s *Session) prove(ctx context.Context, l *link, late bool) error {
 // subscribe makes the subscriptions of l what the settings say now.
 func (s *Session) subscribe(ctx context.Context, l *link) error {
 	want := s.cfg.Filters()
+	var optional []string
+	if s.cfg.Optional != nil {
+		optional = s.cfg.Optional()
+		want = slices.Concat(want, optional)
+	}
 	var old, missing []string
 	for f := range l.granted {
 		if !slices.Contains(want, f) {
@@ -255,9 +260,12 @@ func (s *Session) subscribe(ctx context.Context, l *link) error {
 		}
 		result := token.(*paho.SubscribeToken).Result()
 		for _, f := range some {
-			if qos, ok := result[f]; ok && qos <= 2 {
+			switch qos, ok := result[f]; {
+			case ok && qos <= 2:
 				l.granted[f] = true
-			} else {
+			case slices.Contains(optional, f):
+				s.log.Warn("a subscription was refused, and is done without; the user should be allowed to read it", "topic", f)
+			default:
 				refused = append(refused, f)
 			}
 		}

@@ -39,6 +39,9 @@ type Config struct {
 	Tree    mqtt.Tree
 	Filters func() []string // what to subscribe to, asked on each connection and by Resubscribe
 
+	// Optional is what to subscribe to beside that where the broker lets us; nil: nothing. What it refuses is logged.
+	Optional func() []string
+
 	// Handle is called for each message that arrives, one after the other. It must not block, nor call Resubscribe:
 	// while it runs, nothing is acknowledged. What a bridge published itself ([mqtt.KindOwn]) is left out.
 	Handle func(mqtt.Message)

@@ -43,6 +43,8 @@ type Config struct {
 	RingTimeout, CallTimeout time.Duration
 	// Events says that phones can tell what happens at them; see [Bridge.Event].
 	Events bool
+	// ActionURLs returns what a phone is to call when something happens at it; nil: nothing.
+	ActionURLs func(phone string) ([]snom.ActionURL, error)
 	// AnyTransfer carries out the completion of a transfer that this bridge did not start.
 	AnyTransfer bool
 	// Reload reads the phones again; nil: there is nothing to reload.
@@ -83,6 +85,7 @@ type Bridge struct {
 	lookers chan struct{}
 	workers sync.WaitGroup
 	desk    chan deskRequest
+	slow    chan struct{} // one element for each slow request to the bridge
 
 	deskMu     sync.RWMutex
 	deskClosed bool
@@ -138,6 +141,7 @@ func New(cfg Config, r Roster) *Bridge {
 		started: time.Now(),
 		lookers: make(chan struct{}, lookers),
 		desk:    make(chan deskRequest, deskWaiting),
+		slow:    make(chan struct{}, deskSlow),
 		claims:  claims{us: cfg.Tree.Instance},
 	}
 	b.twin.b = b

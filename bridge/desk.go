@@ -2,9 +2,11 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,15 +20,18 @@ type action struct {
 	does string
 	want string // of its payload
 	run  func(b *Bridge, ctx context.Context, ask deskRequest) Response
+	slow bool // it waits for a phone, and must not keep others waiting
 }
 
 // actions lists them, in the order of the documents.
 func actions() []action {
 	return []action{
-		{"ping", "answers at once: the bridge is alive and reads its requests", "nothing", (*Bridge).ping},
-		{"reload", "reads the phones file again; a faulty one changes nothing", "nothing", (*Bridge).reload},
-		{"probe", "asks a phone what it is, at the cost of no failed login", "the name of a phone", (*Bridge).probe},
-		{"log_level", "sets how much is logged", "debug, info, warn or error", (*Bridge).logLevel},
+		{name: "ping", does: "answers at once: the bridge is alive and reads its requests", want: "nothing", run: (*Bridge).ping},
+		{name: "reload", does: "reads the phones file again; a faulty one changes nothing", want: "nothing", run: (*Bridge).reload},
+		{name: "probe", does: "asks a phone what it is, at the cost of no failed login", want: "the name of a phone", run: (*Bridge).probe},
+		{name: "install", does: "writes the action URLs by which a phone tells its events into it; those that are not this bridge's stay, unless `force` is true",
+			want: "the name of a phone, or `{\"phone\":\"kitchen\",\"force\":true}`", run: (*Bridge).install, slow: true},
+		{name: "log_level", does: "sets how much is logged", want: "debug, info, warn or error", run: (*Bridge).logLevel},
 	}
 }
 
@@ -42,14 +47,18 @@ func Actions() []ActionDoc {
 	return docs
 }
 
-// deskWaiting is how many requests to the bridge may wait.
-const deskWaiting = 64
+// How many requests to the bridge may wait, and how many slow ones be under way.
+const (
+	deskWaiting = 64
+	deskSlow    = 16
+)
 
 // A deskRequest is one request to the bridge, read.
 type deskRequest struct {
 	action   action
 	id       string
 	argument string
+	force    bool // of install
 	received time.Time
 }
 
@@ -125,14 +134,23 @@ func (ask *deskRequest) read(payload []byte) error {
 		return err
 	}
 	ask.id = o.id
-	field := map[string]string{"probe": "phone", "log_level": "level"}[ask.action.name]
-	if field != "" {
+	wanted := "id"
+	if field := map[string]string{"probe": "phone", "install": "phone", "log_level": "level"}[ask.action.name]; field != "" {
+		wanted = field + ", id"
 		if ask.argument, err = text(object, field); err != nil {
 			return err
 		}
 	}
+	if ask.action.name == "install" {
+		wanted = "phone, force, id"
+		if raw, ok := object.Take("force"); ok {
+			if ask.force, err = strconv.ParseBool(string(raw)); err != nil || len(raw) < len("true") {
+				return errors.New("force: want true or false")
+			}
+		}
+	}
 	for name := range object {
-		return fmt.Errorf("no such member %q: want %s", shown(name), strings.TrimPrefix(field+", id", ", "))
+		return fmt.Errorf("no such member %q: want %s", shown(name), wanted)
 	}
 	return nil
 }
@@ -147,10 +165,13 @@ func (b *Bridge) serveDesk(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
 		case ask := <-b.desk:
-			if ctx.Err() == nil {
-				b.respond(ask.action.run(b, ctx, ask))
-			} else {
+			switch {
+			case ctx.Err() != nil:
 				b.respond(ask.response(Cancelled, "the bridge is stopping"))
+			case ask.action.slow:
+				b.serveSlowly(ctx, ask)
+			default:
+				b.respond(ask.action.run(b, ctx, ask))
 			}
 		case <-ctx.Done():
 		}
@@ -166,6 +187,20 @@ func (b *Bridge) serveDesk(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// serveSlowly answers a request beside the others.
+func (b *Bridge) serveSlowly(ctx context.Context, ask deskRequest) {
+	select {
+	case b.slow <- struct{}{}:
+	default:
+		b.respond(ask.response(Busy, "too many requests of this kind are under way"))
+		return
+	}
+	b.workers.Go(func() {
+		defer func() { <-b.slow }()
+		b.respond(ask.action.run(b, ctx, ask))
+	})
 }
 
 func (b *Bridge) ping(_ context.Context, ask deskRequest) Response {

@@ -69,6 +69,7 @@ func (w *worker) lookDue() {
 	default:
 		w.timer.Reset(w.news.nextLook(w.b.cfg.LookEvery))
 	}
+	w.tellIdle()
 	w.mu.Unlock()
 }
 
@@ -114,7 +115,12 @@ func (w *worker) look(ctx context.Context, phone Phone, heard, ask bool) {
 		if err != nil {
 			w.b.cfg.Log.Debug("phone not probed", slog.String("phone", w.name), slog.Any("err", err))
 		}
-		w.update(func(n *news) { n.learn(info, err) })
+		w.update(func(n *news) {
+			if heard && codeOf(err) == Unreachable {
+				return // it speaks, and its web server is not up yet, or not at all
+			}
+			n.learn(info, err)
+		})
 	}
 }
 

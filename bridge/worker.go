@@ -20,6 +20,8 @@ type Phone interface {
 	Probe(ctx context.Context) (snom.Info, error)
 	// Reach says whether anybody is there, at the cost of no login at all.
 	Reach(ctx context.Context) error
+	// ReadSettings asks for its settings, by name.
+	ReadSettings(ctx context.Context) (map[string]snom.Setting, error)
 }
 
 // A worker owns one phone: what waits for it, and the only goroutine that talks to it. That
@@ -48,6 +50,7 @@ type worker struct {
 	timer    *time.Timer        // of the next look
 	expiry   *time.Timer        // of the call state; nil: never needed
 	changed  chan struct{}      // closed when the status changes; nil: nobody waits
+	idle     chan struct{}      // closed when the goroutine ends, or the worker closes; nil: nobody waits
 	stated   time.Time          // when the status was published
 	owed     bool               // a newer status is held back for a moment
 
@@ -199,6 +202,7 @@ func (w *worker) next() (request, bool) {
 		done := w.overdue(now)
 		if len(w.queue) == 0 {
 			w.running = false
+			w.tellIdle()
 			w.mu.Unlock()
 			w.b.deliver(done)
 			return request{}, false
@@ -385,6 +389,7 @@ func (w *worker) close(message string) {
 	}
 	w.queue = nil
 	w.rouse()
+	w.tellIdle()
 	if w.unlook != nil {
 		w.unlook()
 	}

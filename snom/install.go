@@ -67,7 +67,7 @@ var ErrForeign = errors.New("snom: somebody else's action URLs were left alone")
 // the Installation tells how far it came. The errors are those of [Client.Send]. An Installation without an
 // error may still have left something: see [Installation.Err].
 func Install(ctx context.Context, phone Configurable, urls []ActionURL, force bool) (Installation, error) {
-	var done Installation
+	done := Installation{Written: []string{}, Unchanged: []string{}, Foreign: []Foreign{}, Kept: []string{}}
 	have, err := phone.ReadSettings(ctx)
 	seen := err == nil
 	if !seen && (!force || !hidesSettings(err)) {
@@ -117,7 +117,7 @@ func (i Installation) check(ctx context.Context, phone Configurable, urls []Acti
 		want[u.Setting] = u.URL
 	}
 	written := i.Written
-	i.Written, i.Checked = nil, true
+	i.Written, i.Checked = []string{}, true
 	for _, name := range written {
 		if sameURL(have[name].Value, want[name]) {
 			i.Written = append(i.Written, name)

@@ -1,0 +1,231 @@
+package bridge_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
+)
+
+// urlsOf are the action URLs of a phone in these tests.
+func urlsOf(phone string) ([]snom.ActionURL, error) {
+	if phone == "lost" {
+		return nil, errors.New("no way to the phone")
+	}
+	return snom.ActionURLs("http://192.0.2.5:8090", phone, "t0kent0kent0ken1"), nil
+}
+
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	phone := func(name string, set func(*snomtest.Config)) resident {
+		c := snomtest.Config{Name: name, Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "right"}
+		if set != nil {
+			set(&c)
+		}
+		return resident{phone: c}
+	}
+	foreign := map[string]string{"action_hold": "http://pbx.example/x"}
+	residents := []resident{
+		phone("desk", nil),
+		phone("foreign", func(c *snomtest.Config) { c.Settings = foreign }),
+		phone("provisioned", func(c *snomtest.Config) { c.ReadOnly = []string{"action_hold"} }),
+		phone("user", func(c *snomtest.Config) { c.UserMode = true }),
+		phone("lost", nil),
+		phone("off", nil),
+	}
+	inHouse(t, bridge.Config{ActionURLs: urlsOf, Gap: 100 * time.Millisecond}, residents, func(h *house) {
+		h.phones["off"].SetFault(snomtest.FaultRefuseConnects)
+		for _, tt := range []struct {
+			payload string
+			code    bridge.Code
+			says    string
+			written int
+		}{
+			{"desk", bridge.OK, "24 written, 0 were there already; the phone calls 192.0.2.5:8090 now", 24},
+			{`{"phone":"desk","id":"a"}`, bridge.OK, "0 written, 24 were there already", 0},
+			{"foreign", bridge.Forbidden, "action_hold (pbx.example); force", 23},
+			{`{"phone":"foreign","force":false}`, bridge.Forbidden, "action_hold (pbx.example); force", 0},
+			{`{"phone":"foreign","force":true}`, bridge.OK, "1 written", 1},
+			{"provisioned", bridge.Refused, "action_hold", 23},
+			{"user", bridge.Refused, "admin_mode", 0},
+			{"lost", bridge.Forbidden, "no way to the phone", 0},
+			{"off", bridge.Unreachable, "refused", 0},
+			{"attic", bridge.UnknownPhone, "attic", 0},
+			{`{"phone":"desk","force":"yes"}`, bridge.Invalid, "force: want true or false", 0},
+			{`{"phone":"desk","force":1}`, bridge.Invalid, "force: want true or false", 0},
+			{`{"phone":"desk","farce":true}`, bridge.Invalid, "want phone, force, id", 0},
+		} {
+			h.say("snom/bridge/request/install", tt.payload)
+			time.Sleep(10 * time.Second)
+			got := answers[bridge.Response](h, "snom/bridge/response/install")
+			if len(got) != 1 || got[0].Code != tt.code || got[0].OK != (tt.code == bridge.OK) || !strings.Contains(got[0].Message, tt.says) {
+				t.Errorf("%s: %+v, want %s with %q", tt.payload, got, tt.code, tt.says)
+				continue
+			}
+			data, _ := got[0].Data.(map[string]any)
+			if written, _ := data["written"].([]any); len(written) != tt.written {
+				t.Errorf("%s: %d written, want %d: %+v", tt.payload, len(written), tt.written, data)
+			}
+		}
+		urls, _ := urlsOf("desk")
+		for _, u := range urls {
+			if got := h.phones["desk"].Settings()[u.Setting]; got != u.URL {
+				t.Errorf("%s = %q, want %q", u.Setting, got, u.URL)
+			}
+		}
+		for name, p := range h.phones {
+			if n := p.FailedLogins(); n != 0 {
+				t.Errorf("%s: %d failed logins", name, n)
+			}
+		}
+	})
+	inHouse(t, bridge.Config{}, one(), func(h *house) {
+		h.say("snom/bridge/request/install", "desk")
+		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != bridge.Forbidden {
+			t.Errorf("install without a place to call: %+v", got)
+		}
+	})
+}
+
+// An installation goes between commands: it keeps the pause between two requests, waits for a key
+// sequence that plays, and no command waits for more than one request of it.
+func TestInstallTakesTurns(t *testing.T) {
+	t.Parallel()
+	const gap, latency = 100 * time.Millisecond, 50 * time.Millisecond
+	slow := one()
+	slow[0].phone.Latency = latency
+	inHouse(t, bridge.Config{ActionURLs: urlsOf, Gap: gap}, slow, func(h *house) {
+		h.result("snom/desk/key", "P1,5000,5000", time.Second)
+		h.say("snom/bridge/request/install", "desk")
+		h.say("snom/bridge/request/ping", "")
+		time.Sleep(time.Second)
+		if got := answers[bridge.Response](h, "snom/bridge/response/ping"); len(got) != 1 {
+			t.Error("a ping waits for the phone")
+		}
+		before := len(h.phones["desk"].Requests())
+		time.Sleep(7 * time.Second)
+		if n := len(h.phones["desk"].Requests()) - before; n != 0 {
+			t.Errorf("%d requests while the keys are played", n)
+		}
+		time.Sleep(2 * time.Second) // now it is under way
+		for i := range 5 {
+			r := h.result("snom/desk/key", fmt.Sprintf("P%d", i+1), 500*time.Millisecond)
+			if r.Code != bridge.OK || r.QueuedMS > (gap+2*latency).Milliseconds() {
+				t.Errorf("a key meanwhile: %+v, want ok within a request and a pause", r)
+			}
+		}
+		h.say("snom/desk/hangup", "")
+		time.Sleep(10 * time.Second)
+		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != bridge.OK {
+			t.Errorf("the installation: %+v, want ok", got)
+		}
+		all := h.phones["desk"].Requests()
+		for i := 1; i < len(all); i++ {
+			apart, login := all[i].Time.Sub(all[i-1].Time), all[i-1].Status == 401
+			if apart < gap+latency && !login {
+				t.Errorf("%s %v after %s, want a pause", all[i].Target, apart, all[i-1].Target)
+			}
+		}
+	})
+}
+
+// A wrong password costs one login, also here, and the phone is then left alone; and the end of the
+// bridge ends an installation.
+func TestInstallEnds(t *testing.T) {
+	t.Parallel()
+	wrong := one()
+	wrong[0].user, wrong[0].pass = "admin", "wrong"
+	inHouse(t, bridge.Config{ActionURLs: urlsOf}, wrong, func(h *house) {
+		for _, want := range []bridge.Code{bridge.Unauthorized, bridge.LockedOut} {
+			h.say("snom/bridge/request/install", "desk")
+			time.Sleep(time.Second)
+			if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != want {
+				t.Errorf("install with a wrong password: %+v, want %s", got, want)
+			}
+		}
+		if r := h.result("snom/desk/key", "P1", time.Second); r.Code != bridge.LockedOut {
+			t.Errorf("a command after it: %+v, want locked_out", r)
+		}
+		if n := h.phones["desk"].FailedLogins(); n != 1 {
+			t.Errorf("%d failed logins, want 1", n)
+		}
+	})
+	var next bridge.Roster
+	inHouse(t, bridge.Config{ActionURLs: urlsOf, Reload: func() (bridge.Roster, error) { return next, nil }}, wrong, func(h *house) {
+		ask := func(want bridge.Code) {
+			h.t.Helper()
+			h.say("snom/bridge/request/install", "desk")
+			time.Sleep(time.Second)
+			if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != want {
+				h.t.Errorf("install: %+v, want %s", got, want)
+			}
+		}
+		ask(bridge.Unauthorized)
+		right := wrong[0]
+		right.pass = "right"
+		next.Phones = []bridge.PhoneConfig{h.entry(right, h.dials["desk"])}
+		if err := h.bridge.Reload(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+		ask(bridge.OK)
+		h.say("snom/desk/key", "P1,60000")
+		time.Sleep(time.Second)
+		h.out.Take()
+		h.say("snom/bridge/request/install", "desk")
+		synctest.Wait()
+		next.Phones = nil
+		if err := h.bridge.Reload(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != bridge.Unreachable || !strings.Contains(got[0].Message, "no longer configured") {
+			h.t.Errorf("install into a phone that went: %+v, want unreachable", got)
+		}
+	})
+	hidden := one()
+	hidden[0].phone.FaultOf = func(r snomtest.Request) snomtest.Fault { // it shows nothing, and takes what it is told
+		if strings.HasPrefix(r.Target, "/settings.") {
+			return snomtest.FaultServerError
+		}
+		return ""
+	}
+	inHouse(t, bridge.Config{ActionURLs: urlsOf}, hidden, func(h *house) {
+		h.say("snom/bridge/request/install", `{"phone":"desk","force":true}`)
+		time.Sleep(10 * time.Second)
+		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || !got[0].OK || !strings.Contains(got[0].Message, "nobody looked") {
+			h.t.Errorf("a phone that shows nothing, by force: %+v", got)
+		}
+	})
+	slow := one()
+	slow[0].phone.Latency = time.Second
+	inHouse(t, bridge.Config{ActionURLs: urlsOf}, slow, func(h *house) {
+		h.say("snom/bridge/request/install", "desk")
+		time.Sleep(5 * time.Second)
+		h.stop()
+		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != bridge.Cancelled {
+			t.Errorf("the bridge stops: %+v, want cancelled", got)
+		}
+	})
+	busy := one()
+	busy[0].phone.Latency = time.Second
+	inHouse(t, bridge.Config{ActionURLs: urlsOf}, busy, func(h *house) {
+		h.say("snom/desk/key", "P1,60000")
+		time.Sleep(time.Second)
+		for range 17 {
+			h.say("snom/bridge/request/install", "desk")
+		}
+		synctest.Wait()
+		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != bridge.Busy {
+			t.Errorf("seventeen at once: %+v, want one busy", got)
+		}
+		h.stop()
+		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 16 || got[0].Code != bridge.Cancelled {
+			t.Errorf("the bridge stops: %d answers, want the 16 that waited", len(got))
+		}
+	})
+}

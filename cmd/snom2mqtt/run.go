@@ -85,7 +85,7 @@ Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	root.AddCommand(p.runCommand(), p.demoCommand(), p.simulateCommand(), p.sendCommand(), p.probeCommand(),
-		p.checkCommand(), p.healthcheckCommand(), p.versionCommand())
+		p.actionURLsCommand(), p.checkCommand(), p.healthcheckCommand(), p.versionCommand())
 	return root
 }
 

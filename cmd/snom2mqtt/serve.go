@@ -21,6 +21,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/console"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/mqttpaho"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 func (p *program) runCommand() *cobra.Command {
@@ -65,6 +66,7 @@ type service struct {
 	session  *mqttpaho.Session
 	broker   *broker.Broker // nil: somebody else's
 	console  net.Listener   // nil: none
+	ear      *ear           // where phones call; nil: nowhere
 }
 
 // newService binds what has to be bound, so that a port that is taken is known at once.
@@ -90,18 +92,26 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	if s.console, err = listenConsole(settings.Console, log); err != nil {
 		return s, err
 	}
+	s.ear, err = listenToPhones(settings, func(phone string, e snom.Event) { s.bridge.Event(phone, e) }, log)
+	if err != nil {
+		return s, err
+	}
 	s.session, err = s.newSession(tree)
 	if err != nil {
 		return s, usageError{err}
 	}
 	v, _ := versionOf()
-	s.bridge = bridge.New(bridge.Config{
+	cfg := bridge.Config{
 		Tree: tree, Publish: s.session, Log: log, Level: level, Version: v, Process: s.process, Features: s.features(),
 		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
 		LookEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
 		Reload: s.reload, Enlisted: s.session.Resubscribe,
-		RingTimeout: settings.RingTimeout,
-	}, phones)
+		RingTimeout: settings.RingTimeout, Events: s.ear != nil,
+	}
+	if s.ear != nil {
+		cfg.ActionURLs = s.ear.actionURLs
+	}
+	s.bridge = bridge.New(cfg, phones)
 	return s, nil
 }
 
@@ -129,6 +139,9 @@ func (s *service) newSession(tree mqtt.Tree) (*mqttpaho.Session, error) {
 // features names what is switched on, for bridge/info.
 func (s *service) features() []string {
 	f := []string{"commands", "availability"}
+	if s.ear != nil {
+		f = append(f, "events")
+	}
 	if s.broker != nil {
 		f = append(f, "broker")
 	}
@@ -144,11 +157,16 @@ func (s *service) reload() (bridge.Roster, error) {
 	if err != nil {
 		return bridge.Roster{}, err
 	}
-	return roster(s.settings, r)
+	phones, err := roster(s.settings, r)
+	if err == nil && s.ear != nil {
+		s.ear.know(r)
+	}
+	return phones, err
 }
 
 // run serves until ctx ends, or until a part fails. The parts end in the order that lets the
-// last answers out: first the bridge, then the session, then the broker.
+// last answers out: first the phones are heard out, then the bridge ends, then the session, then
+// the broker.
 func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	defer s.close()
 	stop, fail := context.WithCancelCause(ctx)
@@ -158,7 +176,10 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	brokerCtx, endBroker := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBroker()
 
-	var parts, inner sync.WaitGroup
+	bridgeCtx, endBridge := context.WithCancel(context.WithoutCancel(ctx))
+	defer endBridge()
+
+	var parts, inner, ears sync.WaitGroup
 	start := func(wg *sync.WaitGroup, name string, f func() error) {
 		wg.Go(func() {
 			if err := f(); err != nil {
@@ -176,7 +197,10 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 			return console.Serve(stop, s.console, console.Config{Ready: s.ready, Log: s.log})
 		})
 	}
-	start(&parts, "bridge", func() error { return s.bridge.Run(stop) })
+	if s.ear != nil {
+		start(&ears, "action URLs", func() error { return s.ear.serve(stop) })
+	}
+	start(&parts, "bridge", func() error { return s.bridge.Run(bridgeCtx) })
 	parts.Go(func() {
 		for {
 			select {
@@ -187,6 +211,9 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 			}
 		}
 	})
+	<-stop.Done()
+	ears.Wait()
+	endBridge()
 	parts.Wait()
 	endSession()
 	inner.Wait()
@@ -218,6 +245,9 @@ func (s *service) ready() (bool, string) {
 func (s *service) close() {
 	if s.console != nil {
 		_ = s.console.Close() // closed already where it was served
+	}
+	if s.ear != nil {
+		_ = s.ear.listener.Close() // likewise
 	}
 	if s.broker != nil {
 		s.broker.Close()

@@ -6,9 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -25,9 +28,13 @@ func (p *program) demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "Show it all in one process: broker, bridge and two simulated phones",
-		Long: `Run an MQTT broker, the bridge and two simulated phones in one process, on
-loopback only and without any settings; send one command, show what happens, and
-stay up for you to try more. Nothing is written to disk.`,
+		Long: `Run an MQTT broker, the bridge and two simulated phones in one process; send one
+command, show every message and every request, and stay up for you to try more. It
+prints what to try.
+
+No settings are read, nothing is written to disk, and nobody but this machine can
+reach it. The broker is on 127.0.0.1:1883 and the console on 127.0.0.1:8080, or on
+other ports where those are taken. Ctrl-C ends it.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.demo(c.Context()) },
 	}
@@ -47,13 +54,9 @@ func demoPhones(seen func(snomtest.Request)) []*snomtest.Phone {
 func (p *program) demo(ctx context.Context) error {
 	show := &stage{w: p.stdout}
 	phones := demoPhones(show.request)
-	set := newPhoneSet(ctx)
+	set := newPhoneSet()
 	defer set.close()
-	environ := []string{
-		"SNOM2MQTT_BROKER_LISTEN=" + free("127.0.0.1:1883"),
-		"SNOM2MQTT_CONSOLE_LISTEN=" + free("127.0.0.1:8080"),
-		"SNOM2MQTT_LOG_LEVEL=warn",
-	}
+	var environ []string
 	for i, phone := range phones {
 		url, err := set.serve(phone, "127.0.0.1:0", nil)
 		if err != nil {
@@ -66,14 +69,7 @@ func (p *program) demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inner := &program{environ: environ, stdout: p.stdout, stderr: p.stderr}
-	settings, roster, err := inner.load()
-	if err != nil {
-		return err
-	}
-	level := &slog.LevelVar{}
-	level.Set(settings.LogLevel)
-	s, err := newService(settings, roster, level, logger(p.stderr, settings.LogFormat, level))
+	s, err := p.demoService(environ)
 	if err != nil {
 		return err
 	}
@@ -89,6 +85,7 @@ func (p *program) demo(ctx context.Context) error {
 		}
 	})
 	if err != nil {
+		s.close()
 		return err
 	}
 	running, cancel := context.WithCancel(ctx)
@@ -96,22 +93,24 @@ func (p *program) demo(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(running, nil) }()
 
-	host, port, _ := net.SplitHostPort(s.broker.Addr().String()) // it is listening there
-	show.say("snom2mqtt demo: an MQTT broker on %s, two simulated phones (kitchen, a D735; hall, an 870)\n"+
-		"and the bridge between them. Every message and every request is shown.\n", s.broker.Addr())
-	for _, step := range []struct {
-		on   <-chan struct{}
-		then func() error
+	for _, act := range []struct {
+		when <-chan struct{}
+		do   func() error
 	}{
 		{online, func() error {
-			show.say("\nAn automation publishes a command:\n")
+			show.open(s.broker.Addr().String())
 			return s.broker.Publish("snom/kitchen/dial", []byte("+4930123"))
 		}},
-		{answered, func() error { show.say("%s", demoHints(host, port, s.console.Addr().String(), control)); return nil }},
+		{answered, func() error {
+			show.say(demoHints(s.broker.Addr().String(), s.console.Addr().String(), control))
+			return nil
+		}},
 	} {
 		select {
-		case <-step.on:
-			if err := step.then(); err != nil {
+		case <-act.when:
+			if err := act.do(); err != nil {
+				cancel()
+				<-ended
 				return err
 			}
 		case err := <-ended:
@@ -121,30 +120,63 @@ func (p *program) demo(ctx context.Context) error {
 	return <-ended
 }
 
+// demoService binds the bridge to the usual ports, or to any where those are taken.
+func (p *program) demoService(phones []string) (s *service, err error) {
+	const any = "127.0.0.1:0"
+	for _, at := range []struct{ broker, console string }{{free("127.0.0.1:1883"), free("127.0.0.1:8080")}, {any, any}} {
+		inner := &program{stdout: p.stdout, stderr: p.stderr, environ: slices.Concat(phones, []string{
+			"SNOM2MQTT_BROKER_LISTEN=" + at.broker,
+			"SNOM2MQTT_CONSOLE_LISTEN=" + at.console,
+			"SNOM2MQTT_LOG_LEVEL=warn",
+		})}
+		settings, roster, err := inner.load()
+		if err != nil {
+			return nil, err
+		}
+		level := &slog.LevelVar{}
+		level.Set(settings.LogLevel)
+		s, err = newService(settings, roster, level, logger(p.stderr, settings.LogFormat, level))
+		if err == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
 // demoHints is what to try next.
-func demoHints(host, port, console, control string) string {
-	at := fmt.Sprintf("-h %s -p %s", host, port)
+func demoHints(broker, console, control string) string {
+	host, port, _ := net.SplitHostPort(broker) // it is listening there
 	return fmt.Sprintf(`
-The result came back. Now try it yourself (mosquitto_pub and mosquitto_sub are in
-Debian's mosquitto-clients):
+That was one command, and the phone did it: "ok":true. (The first request to a phone
+that wants a login fetches what the login is made of, hence the 401.)
+
+Now you. mosquitto_pub and mosquitto_sub are in Debian's package mosquitto-clients.
 
   mosquitto_sub %[1]s -v -t 'snom/#'
+
   mosquitto_pub %[1]s -t snom/kitchen/key -m 'OFFHOOK;1;2;3;ENTER'
   mosquitto_pub %[1]s -t snom/hall/touch -m '240 136'
   mosquitto_pub %[1]s -t snom/all/ring -m 3
   mosquitto_pub %[1]s -t snom/kitchen/dtmf -m '{"id":"door-1","digits":"12#"}'
   mosquitto_pub %[1]s -t snom/kitchen/hangup -n
-  mosquitto_pub %[1]s -t snom/kitchen/key -m 'OFFHOK'      (a typo: see the answer)
   mosquitto_pub %[1]s -t snom/bridge/request/probe -m hall
 
-Let the simulated kitchen phone ring, as if the front door had called:
+A typo. The phone is left alone, and the answer says what was meant:
 
-  curl -X POST '%[3]s/phones/kitchen/ring?number=%%2B4930123&name=Front+door'
+  mosquitto_pub %[1]s -t snom/kitchen/key -m 'OFFHOK'
 
-Is the bridge well?  curl http://%[2]s/readyz
+Let the simulated kitchen phone ring, and pick it up:
+
+  curl -X POST 'http://%[3]s/phones/kitchen/ring?number=%%2B4930123&name=Front+door'
+  mosquitto_pub %[1]s -t snom/kitchen/answer -n
+
+Is the bridge well?
+
+  curl http://%[2]s/readyz
+
 Ctrl-C ends it.
 
-`, at, console, control)
+`, fmt.Sprintf("-h %s -p %s", host, port), console, strings.TrimPrefix(control, "http://"))
 }
 
 // free returns addr, or the same host with any port where addr is taken.
@@ -158,36 +190,64 @@ func free(addr string) string {
 	return addr
 }
 
-// A stage shows what happens, one line each, in the order in which it happens.
+// A stage shows what happens, one line each, in the order in which it happens. Until it is opened it
+// shows nothing: what the parts tell one another at the start is no news.
 type stage struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu     sync.Mutex
+	w      io.Writer
+	opened bool
 }
 
-func (s *stage) say(format string, args ...any) {
+func (s *stage) open(broker string) {
+	s.mu.Lock()
+	s.opened = true
+	s.mu.Unlock()
+	s.say(`snom2mqtt demo: an MQTT broker on ` + broker + `, two simulated phones (kitchen, a D735;
+hall, an 870), and the bridge between them, which is online.
+
+An automation publishes a command on snom/kitchen/dial:
+
+`)
+}
+
+func (s *stage) say(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fmt.Fprintf(s.w, format, args...)
+	if s.opened {
+		fmt.Fprint(s.w, text)
+	}
+}
+
+// event shows one line. Time comes first, then what kind of thing happened, and where.
+func (s *stage) event(kind, where, what string) {
+	s.say(fmt.Sprintf("%s  %-5s  %-26s %s\n", time.Now().Format("15:04:05.000"), kind, where, what))
 }
 
 func (s *stage) message(topic string, payload []byte) {
 	if strings.HasSuffix(topic, "/loopback") {
 		return
 	}
-	const most = 400
-	text := string(payload)
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	s.say("%s  mqtt   %-26s %s\n", now(), topic, text)
+	s.event("mqtt", topic, shorten(string(payload), 280))
 }
 
 func (s *stage) request(r snomtest.Request) {
-	note := ""
-	if r.Note != "" {
-		note = "  (" + r.Note + ")"
+	what := fmt.Sprintf("%s %s -> %d", r.Method, r.Target, r.Status)
+	switch {
+	case r.Note != "":
+		what += " (" + r.Note + ")"
+	case r.Status == http.StatusUnauthorized:
+		what += " (wants a login)"
 	}
-	s.say("%s  phone  %-26s %s %s -> %d%s\n", now(), r.Phone, r.Method, r.Target, r.Status, note)
+	s.event("phone", r.Phone, what)
 }
 
-func now() string { return time.Now().Format("15:04:05.000") }
+// shorten cuts text after at most this many bytes, and not within a letter.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most] + "…"
+}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,32 +21,45 @@ func (p *program) healthcheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Ask the running bridge whether it is alive (for containers)",
-		Long: `Ask /healthz of the bridge that runs with the same SNOM2MQTT_CONSOLE_LISTEN.
-Exit code 0 when it says that it is alive, else 1.`,
+		Long: `Ask /healthz of the bridge that runs with the same SNOM2MQTT_CONSOLE_LISTEN, which
+no other setting is needed for. Alive is not ready: /readyz says whether commands
+are taken and answered just now, and a broker that is away is no reason to restart
+the bridge.
+
+Exit codes: 0 it says that it is alive, 1 it does not.`,
+		Example: `  HEALTHCHECK CMD ["/snom2mqtt", "healthcheck"]                # in a Dockerfile
+  SNOM2MQTT_CONSOLE_LISTEN=127.0.0.1:8081 snom2mqtt healthcheck`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return checkHealth(c.Context(), consoleURL(p.environ))
+			at, err := consoleURL(p.environ)
+			if err != nil {
+				return err
+			}
+			return checkHealth(c.Context(), at)
 		},
 	}
 }
 
 // consoleURL is where the console of a bridge with this environment is. Only that one setting is
 // read: a phones file at fault must not make a running bridge look ill.
-func consoleURL(environ []string) string {
+func consoleURL(environ []string) (string, error) {
 	listen := "127.0.0.1:8080"
 	for _, e := range environ {
 		if v, ok := strings.CutPrefix(e, "SNOM2MQTT_CONSOLE_LISTEN="); ok && v != "" {
 			listen = v
 		}
 	}
+	if listen == "off" {
+		return "", errors.New("SNOM2MQTT_CONSOLE_LISTEN is off: there is nobody to ask")
+	}
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "http://" + listen
+		return "", errors.New("SNOM2MQTT_CONSOLE_LISTEN: want host:port")
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return "http://" + net.JoinHostPort(host, port), nil
 }
 
 func checkHealth(ctx context.Context, base string) error {
@@ -54,15 +69,22 @@ func checkHealth(ctx context.Context, base string) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true}, // and no proxy
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("not alive: %w", err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // what it says is a hint only
-		return fmt.Errorf("not alive: %s %s", resp.Status, strings.TrimSpace(string(body)))
+	var said struct{ Status, Reason string }
+	err = json.NewDecoder(io.LimitReader(resp.Body, 4<<10)).Decode(&said)
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return fmt.Errorf("not alive: %s", strings.TrimSpace(resp.Status+" "+said.Reason))
+	case err != nil || said.Status != "ok": // somebody else has that port
+		return fmt.Errorf("not alive: what answers at %s is not the bridge", base)
 	}
 	return nil
 }

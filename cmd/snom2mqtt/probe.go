@@ -1,73 +1,105 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
+// A probe is what the flags of probe say.
+type probe struct {
+	username, passwordFile string
+	pin                    string
+	insecure, json         bool
+}
+
 func (p *program) probeCommand() *cobra.Command {
-	var asJSON, insecure bool
-	var username, passwordFile string
+	f := probe{}
 	c := &cobra.Command{
 		Use:   "probe <url>",
 		Short: "Say what a phone is: model, firmware, MAC, login, whether it can be controlled",
 		Long: `Ask a phone what it is: model, firmware, MAC, how it authenticates, whether remote
-control is possible, and what to change on it.
+control is possible, and what to change on it. The URL is that of its web page; the
+http:// may be left out. No settings are needed, and the phone is not changed.
 
 Without a user name no login is tried, so a probe never counts as a failed one;
 a phone with a password then tells little more than that it wants one. With
 --username and --password-file it logs in once: be sure of the password, for a
-phone locks its web page after a few failed logins.`,
+phone locks its web page after a few failed logins.
+
+Over https, the SHA-256 of the phone's certificate is printed; without a login the
+certificate is not checked, since nothing secret is sent.
+
+Exit codes: 0 the phone answered, 1 it did not or refused the login, 2 wrong flags.`,
 		Example: `  snom2mqtt probe http://192.0.2.10
-  snom2mqtt probe 192.0.2.10 --username admin --password-file secret.txt`,
+  snom2mqtt probe 192.0.2.10 --username admin --password-file secret.txt
+  snom2mqtt probe https://192.0.2.10 --json`,
 		Args: rangeArgs(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			password, err := readSecret(passwordFile)
+			if (f.username == "") != (f.passwordFile == "") {
+				return seeHelp(c, errors.New("want --username and --password-file, or neither"))
+			}
+			client, err := f.client(args[0])
 			if err != nil {
 				return usageError{err}
 			}
-			url := args[0]
-			if !strings.Contains(url, "://") {
-				url = "http://" + url
+			info, err := f.ask(c.Context(), client)
+			if perr := p.printInfo(info, f.json); err == nil {
+				err = perr
 			}
-			client, err := snom.NewClient(snom.ClientConfig{
-				URL: url, Username: username, Password: password,
-				// Without a login nothing secret is sent, and the certificate itself is shown.
-				TLS: snom.TLSConfig{Insecure: insecure || username == "", Legacy: true},
-			})
-			if err != nil {
-				return usageError{err}
-			}
-			if username != "" { // a probe logs in only where the phone has accepted a login before
-				if _, err := client.Send(c.Context(), snom.Step{Target: "/info.htm"}); err != nil {
-					return err
-				}
-			}
-			info, err := client.Probe(c.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return json.NewEncoder(p.stdout).Encode(info)
-			}
-			return p.printInfo(info)
+			return err
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON")
-	c.Flags().StringVar(&username, "username", "", "log in as this user")
-	c.Flags().StringVar(&passwordFile, "password-file", "", "the password, in a file")
-	c.Flags().BoolVar(&insecure, "insecure", false, "with a login, do not check the phone's certificate")
-	c.MarkFlagsRequiredTogether("username", "password-file")
+	c.Flags().BoolVar(&f.json, "json", false, "print one line of JSON")
+	c.Flags().StringVar(&f.username, "username", "", "log in as this `user`")
+	c.Flags().StringVar(&f.passwordFile, "password-file", "", "a `file` that holds the password")
+	c.Flags().StringVar(&f.pin, "cert-sha256", "", "https: accept the certificate with this `SHA-256` only")
+	c.Flags().BoolVar(&f.insecure, "insecure", false, "https: log in without a check of the phone's certificate")
 	return c
 }
 
-// readSecret reads a secret from a file, without the line end that editors leave. No name, no secret.
+// client makes the client for the phone at url.
+func (f probe) client(url string) (*snom.Client, error) {
+	password, err := readSecret(f.passwordFile)
+	if err != nil {
+		return nil, err
+	}
+	if !strings.Contains(url, "://") {
+		url = "http://" + url
+	}
+	if f.pin != "" && !strings.HasPrefix(strings.ToLower(url), "https://") {
+		return nil, errors.New("--cert-sha256: want https:// in the URL, http has no certificate")
+	}
+	open := f.username == "" && f.pin == "" // nothing secret is sent, and the certificate is shown
+	return snom.NewClient(snom.ClientConfig{
+		URL: url, Username: f.username, Password: password,
+		TLS: snom.TLSConfig{Insecure: f.insecure || open, PinSHA256: f.pin, Legacy: true},
+	})
+}
+
+// ask asks the phone what it is. A probe logs in only where the phone has accepted a login before, so
+// with a user name a page is fetched first.
+func (f probe) ask(ctx context.Context, client *snom.Client) (snom.Info, error) {
+	if f.username != "" {
+		_, err := client.Send(ctx, snom.Step{Target: "/info.htm"})
+		switch {
+		case errors.Is(err, snom.ErrUnsupported), errors.Is(err, snom.ErrRefused): // it answered: ask on
+		case err != nil:
+			return snom.Info{}, err
+		}
+	}
+	return client.Probe(ctx)
+}
+
+// readSecret reads a secret from a file, without the one line end that editors leave. No name, no secret.
 func readSecret(file string) (string, error) {
 	if file == "" {
 		return "", nil
@@ -76,33 +108,36 @@ func readSecret(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
+	secret := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	if secret == "" {
+		return "", fmt.Errorf("%s: the file is empty", file)
+	}
+	return secret, nil
 }
 
-// printInfo prints what a probe found, for a person.
-func (p *program) printInfo(i snom.Info) error {
-	unknown := func(s string) string {
-		if s == "" {
-			return "not told"
-		}
-		return s
+// printInfo prints what a probe found: for a person, or as a line of JSON. A phone that said nothing is
+// not printed.
+func (p *program) printInfo(i snom.Info, asJSON bool) error {
+	if said := i.Auth != "" || i.Model != "" || i.Certificate != "" || len(i.Advice) > 0; !said {
+		return nil
 	}
-	rows := [][2]string{
-		{"model", unknown(i.Model)}, {"firmware", unknown(i.Firmware)}, {"MAC", unknown(i.MAC)},
-		{"login", unknown(string(i.Auth))}, {"remote control", string(i.RemoteControl)},
+	if asJSON {
+		return json.NewEncoder(p.stdout).Encode(i)
 	}
-	if i.Certificate != "" {
-		rows = append(rows, [2]string{"certificate", i.Certificate})
-	}
-	for _, r := range rows {
-		if _, err := fmt.Fprintf(p.stdout, "%-15s %s\n", r[0]+":", r[1]); err != nil {
-			return err
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 1, ' ', 0)
+	for _, row := range [][2]string{
+		{"model", i.Model}, {"firmware", i.Firmware}, {"MAC", i.MAC}, {"login", string(i.Auth)},
+		{"remote control", string(i.RemoteControl)}, {"certificate", i.Certificate},
+	} {
+		switch {
+		case row[1] != "":
+			fmt.Fprintf(t, "%s:\t%s\n", row[0], row[1])
+		case row[0] != "certificate":
+			fmt.Fprintf(t, "%s:\tnot told\n", row[0])
 		}
 	}
 	for _, a := range i.Advice {
-		if _, err := fmt.Fprintf(p.stdout, "- %s\n", a); err != nil {
-			return err
-		}
+		fmt.Fprintf(t, "- %s\n", a)
 	}
-	return nil
+	return t.Flush()
 }

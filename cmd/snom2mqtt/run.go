@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -15,15 +16,6 @@ const (
 	exitFailed = 1 // something failed while it ran
 	exitUsage  = 2 // the flags, the arguments or the settings are wrong
 )
-
-// A usageError is a fault of whoever called the program: flags, arguments or settings.
-type usageError struct{ err error }
-
-func (e usageError) Error() string { return e.err.Error() }
-func (e usageError) Unwrap() error { return e.err }
-
-// errSilent ends the program with exitFailed where everything was said already.
-var errSilent = errors.New("said already")
 
 // A program is what every subcommand is given: the world outside.
 type program struct {
@@ -36,29 +28,34 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	p := &program{environ: environ, stdout: stdout, stderr: stderr}
 	root := p.root()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	var usage usageError
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitDone
-	case errors.Is(err, errSilent):
-		return exitFailed
-	case errors.As(err, &usage):
-		fmt.Fprintln(stderr, "snom2mqtt:", err)
+	}
+	fmt.Fprintln(stderr, "snom2mqtt:", inWords(err))
+	if errors.As(err, new(usageError)) {
 		return exitUsage
 	}
-	fmt.Fprintln(stderr, "snom2mqtt:", err)
 	return exitFailed
+}
+
+// inWords is an error as the program tells it: without the name of the package it is from, where
+// that says nothing that "snom2mqtt:" does not say.
+func inWords(err error) string {
+	text := err.Error()
+	for _, origin := range []string{"snom: ", "snomtest: ", "mqtt: "} {
+		text = strings.TrimPrefix(text, origin)
+	}
+	return text
 }
 
 // root is the command line.
 func (p *program) root() *cobra.Command {
+	v, _ := versionOf()
 	root := &cobra.Command{
 		Use:   "snom2mqtt",
 		Short: "Bridge between MQTT and Snom desk phones",
-		Long: `snom2mqtt makes every Snom desk phone a part of a smart home or office.
+		Long: `snom2mqtt is a bridge between MQTT and Snom desk phones.
 
 Publish to snom/<phone>/key, snom/<phone>/dial and so on; the bridge checks the
 payload, drives the phone over HTTP, and publishes what became of it on
@@ -73,35 +70,41 @@ Without a subcommand it is the bridge, set up by environment variables:
   SNOM2MQTT_PHONE_0_PASSWORD_FILE=/run/secrets/kitchen \
   snom2mqtt
 
-To see it work without a broker and without a phone: snom2mqtt demo
-
 Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings.`,
-		Args:          noArgs,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		RunE:          p.bridge,
+		Example: `  snom2mqtt demo                        # see it work, without a broker and without a phone
+  snom2mqtt probe http://192.0.2.10     # what is this phone, and can it be controlled?
+  snom2mqtt check                       # are the settings right?
+  snom2mqtt send kitchen dial +4930123  # one command, without a broker`,
+		Args:                       noArgs,
+		Version:                    v,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		RunE:                       p.bridge,
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
-	})
-	root.AddCommand(p.runCommand(), p.demoCommand(), p.simulateCommand(), p.sendCommand(), p.probeCommand(),
-		p.actionURLsCommand(), p.checkCommand(), p.healthcheckCommand(), p.versionCommand())
-	return root
-}
-
-// noArgs and exactArgs are cobra's checks, as errors of usage.
-func noArgs(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("unknown command or argument %q; see %s --help", args[0], c.CommandPath())}
-	}
-	return nil
-}
-
-func rangeArgs(least, most int) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if len(args) < least || len(args) > most {
-			return usageError{fmt.Errorf("want %s; see %s --help", c.UseLine(), c.CommandPath())}
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetVersionTemplate(versionText())
+	root.SetFlagErrorFunc(badFlag)
+	root.CompletionOptions.DisableDefaultCmd = true // ours says the same in fewer words
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.SetHelpCommand(p.helpCommand())
+	for _, group := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"try", "To try it:", []*cobra.Command{p.demoCommand(), p.simulateCommand()}},
+		{"phone", "One phone, without a broker:", []*cobra.Command{p.probeCommand(), p.sendCommand(), p.actionURLsCommand()}},
+		{"bridge", "The bridge:", []*cobra.Command{p.checkCommand(), p.runCommand(), p.healthcheckCommand()}},
+		{"", "", []*cobra.Command{p.completionCommand(), p.versionCommand()}},
+	} {
+		if group.id != "" {
+			root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		}
-		return nil
+		for _, c := range group.commands {
+			c.GroupID = group.id
+			root.AddCommand(c)
+		}
 	}
+	return root
 }

@@ -19,52 +19,37 @@ func (p *program) sendCommand() *cobra.Command {
 		Use:   "send <phone> <command> [payload]",
 		Short: "Send one command straight to a configured phone, without a broker",
 		Long: `Send one command straight to a configured phone, without a broker, and print its
-result as one line of JSON. The command and the payload are what one would
-publish; the same checks, rules and gates hold.
+result as one line of JSON. The phone is one of the settings; the command and the
+payload are what one would publish on snom/<phone>/<command>, as text or as JSON
+(docs/topics.md), and the same rules hold. Nothing but this command is sent.
 
 ` + commandHelp() + `
+Ctrl-C waits for the phone's answer; a second one does not.
+
 Exit codes: 0 the phone accepted it, 1 it did not, 2 the command makes no sense.`,
 		Example: `  snom2mqtt send kitchen key 'OFFHOOK;1;2;3;ENTER'
   snom2mqtt send kitchen dial +4930123
   snom2mqtt send kitchen ring '{"ringer":3,"count":2}'`,
-		Args: rangeArgs(2, 3),
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return p.completeSend(args), cobra.ShellCompDirectiveNoFileComp
-		},
-		RunE: p.send,
+		Args:                  rangeArgs(2, 3),
+		ValidArgsFunction:     p.completeSend,
+		DisableFlagsInUseLine: true,
+		RunE:                  p.send,
 	}
 }
 
-// commandHelp lists the commands with an example each.
+// commandHelp lists the commands by an example each.
 func commandHelp() string {
+	const width = 23
 	var b strings.Builder
 	for _, v := range snom.Verbs() {
-		fmt.Fprintf(&b, "  %-11s %s\n", v, v.Help().Plain)
+		h := v.Help()
+		example := h.Example
+		if len(example) > width {
+			example += "\n" + strings.Repeat(" ", 2+width)
+		}
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, example, h.Summary)
 	}
 	return b.String()
-}
-
-// completeSend offers the configured phones, then the commands.
-func (p *program) completeSend(args []string) []string {
-	switch len(args) {
-	case 0:
-		_, r, err := p.load()
-		if err != nil {
-			return nil
-		}
-		var names []string
-		for _, phone := range r.Phones {
-			names = append(names, phone.Name)
-		}
-		return names
-	case 1:
-		var names []string
-		for _, v := range snom.Verbs() {
-			names = append(names, string(v))
-		}
-		return names
-	}
-	return nil
 }
 
 // send is a bridge for one command: what it would publish as the result is printed.
@@ -77,13 +62,10 @@ func (p *program) send(c *cobra.Command, args []string) error {
 	if len(args) == 3 {
 		payload = args[2]
 	}
+	if err := knows(phones, name, verb); err != nil {
+		return seeHelp(c, err)
+	}
 	phones.Phones = slices.DeleteFunc(phones.Phones, func(p bridge.PhoneConfig) bool { return p.Name != name })
-	if len(phones.Phones) == 0 {
-		return usageError{fmt.Errorf("no phone is called %q", name)}
-	}
-	if !snom.Verb(verb).Valid() && verb != "command" {
-		return usageError{fmt.Errorf("no such command %q; see %s --help", verb, c.CommandPath())}
-	}
 	tree, err := mqtt.NewTree(settings.BaseTopic, "")
 	if err != nil {
 		return usageError{err}
@@ -98,9 +80,50 @@ func (p *program) send(c *cobra.Command, args []string) error {
 	select {
 	case line = <-answer:
 	case <-c.Context().Done():
-		return c.Context().Err()
+		if err := b.Run(c.Context()); err != nil { // which lets the request under way end, and answers
+			return err
+		}
+		line = <-answer
 	}
-	fmt.Fprintf(p.stdout, "%s\n", line)
+	return p.printResult(line)
+}
+
+// knows says what is wrong with the name of a phone or of a command.
+func knows(phones bridge.Roster, name, verb string) error {
+	if !slices.ContainsFunc(phones.Phones, func(p bridge.PhoneConfig) bool { return p.Name == name }) {
+		var names []string
+		for _, p := range phones.Phones {
+			names = append(names, p.Name)
+		}
+		return fmt.Errorf("no phone is called %q: want %s", name, oneOf(names))
+	}
+	if v := snom.Verb(verb); !v.Valid() && verb != "command" {
+		var names []string
+		for _, v := range snom.Verbs() {
+			names = append(names, string(v))
+		}
+		return fmt.Errorf("no such command %q: want %s", verb, oneOf(names))
+	}
+	return nil
+}
+
+// oneOf lists names that could have been meant, as many as a person reads.
+func oneOf(names []string) string {
+	const most = 24
+	if len(names) == 1 {
+		return names[0]
+	}
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("one of %s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return "one of " + strings.Join(names, ", ")
+}
+
+// printResult prints a result, and returns it as the program's own success or failure.
+func (p *program) printResult(line []byte) error {
+	if _, err := fmt.Fprintf(p.stdout, "%s\n", line); err != nil {
+		return err
+	}
 	var result bridge.Result
 	if err := json.Unmarshal(line, &result); err != nil {
 		return err

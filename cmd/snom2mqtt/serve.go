@@ -32,7 +32,11 @@ func (p *program) runCommand() *cobra.Command {
 waits is answered, and the bridge says offline. SIGHUP reads the phones file again.
 
 Settings are environment variables; docs/settings.md lists them, and
-snom2mqtt check says what is wrong with them.`,
+snom2mqtt check says what is wrong with them. The log goes to standard error.
+
+Exit codes: 0 a signal ended it, 1 it could not go on, 2 the settings are wrong.`,
+		Example: `  SNOM2MQTT_PHONES_FILE=phones.yml snom2mqtt run
+  SNOM2MQTT_PHONES_FILE=phones.yml SNOM2MQTT_BROKER_LISTEN=127.0.0.1:1883 snom2mqtt run`,
 		Args: noArgs,
 		RunE: p.bridge,
 	}

@@ -22,13 +22,21 @@ import (
 func (p *program) load() (config.Config, bridge.Roster, error) {
 	c, err := config.Load(p.environ, checks())
 	if err != nil {
+		if !p.configured() {
+			err = fmt.Errorf("%w\n\nThere are no settings yet. snom2mqtt --help shows the first ones; snom2mqtt demo needs none", err)
+		}
 		return c, bridge.Roster{}, usageError{err}
 	}
 	r, err := roster(c, c.Roster)
 	if err != nil {
-		return c, r, usageError{err}
+		return c, r, usageError{fmt.Errorf("configuration:\n%w", err)}
 	}
 	return c, r, nil
+}
+
+// configured reports whether the environment has any setting at all.
+func (p *program) configured() bool {
+	return slices.ContainsFunc(p.environ, func(e string) bool { return strings.HasPrefix(e, "SNOM2MQTT_") })
 }
 
 // checks are the rules of other packages that settings must pass.
@@ -46,8 +54,14 @@ func checks() config.Checks {
 			}
 			return nil
 		},
-		BaseTopic: func(s string) error { _, err := mqtt.NewTree(s, ""); return err },
-		Name:      mqtt.ValidName,
+		BaseTopic: func(s string) error {
+			if _, err := mqtt.NewTree(s, ""); err != nil {
+				// Without the setting's value: no fault shows one.
+				return errors.New(strings.TrimPrefix(inWords(err), fmt.Sprintf("base topic %q: ", s)))
+			}
+			return nil
+		},
+		Name: mqtt.ValidName,
 	}
 }
 
@@ -58,7 +72,7 @@ func roster(c config.Config, r config.Roster) (bridge.Roster, error) {
 	for _, p := range r.Phones {
 		phone, err := phoneOf(p, c.RequestTimeout)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("phone %s: %w", p.Name, err))
+			errs = append(errs, fmt.Errorf("phone %s: %s", p.Name, inWords(err)))
 			continue
 		}
 		out.Phones = append(out.Phones, phone)

@@ -20,11 +20,16 @@ func (p *program) versionCommand() *cobra.Command {
 		Short: "Print version, revision and the Go it was built with",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v, r := versionOf()
-			_, err := fmt.Fprintf(p.stdout, "snom2mqtt %s\nrevision %s\n%s %s/%s\n", v, r, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprint(p.stdout, versionText())
 			return err
 		},
 	}
+}
+
+// versionText is what `version` and --version print.
+func versionText() string {
+	v, r := versionOf()
+	return fmt.Sprintf("snom2mqtt %s\nrevision %s\n%s %s/%s\n", v, r, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // versionOf returns the version and the revision, from the linker or from what Go noted.

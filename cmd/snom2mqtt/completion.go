@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+func (p *program) completionCommand() *cobra.Command {
+	shells := []string{"bash", "zsh", "fish", "powershell"}
+	return &cobra.Command{
+		Use:   "completion <shell>",
+		Short: "Print a script that completes commands: bash, zsh, fish or powershell",
+		Long: `Print a script that makes a shell complete the program's commands and flags, the
+names of the phones in the settings, and what they can be told. Shells: bash, zsh,
+fish, powershell.`,
+		Example: `  source <(snom2mqtt completion bash)          # for this shell
+  snom2mqtt completion bash > /etc/bash_completion.d/snom2mqtt
+  snom2mqtt completion zsh > "${fpath[1]}/_snom2mqtt"
+  snom2mqtt completion fish > ~/.config/fish/completions/snom2mqtt.fish`,
+		Args: rangeArgs(1, 1), ValidArgs: shells,
+		DisableFlagsInUseLine: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			switch args[0] {
+			case "bash":
+				return c.Root().GenBashCompletionV2(p.stdout, true)
+			case "zsh":
+				return c.Root().GenZshCompletion(p.stdout)
+			case "fish":
+				return c.Root().GenFishCompletion(p.stdout, true)
+			case "powershell":
+				return c.Root().GenPowerShellCompletionWithDesc(p.stdout)
+			}
+			return seeHelp(c, fmt.Errorf("no such shell %q: want %s", args[0], oneOf(shells)))
+		},
+	}
+}
+
+// completeSend offers the configured phones, then what they can be told.
+func (p *program) completeSend(_ *cobra.Command, args []string, _ string) (words []string, _ cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		c, _, err := p.load()
+		if err != nil {
+			break // there is nothing to offer, and `check` says why
+		}
+		for _, phone := range c.Roster.Phones {
+			words = append(words, cobra.CompletionWithDesc(phone.Name, phone.URL))
+		}
+	case 1:
+		for _, v := range snom.Verbs() {
+			words = append(words, cobra.CompletionWithDesc(string(v), v.Help().Summary))
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// offer completes the value of a flag.
+func offer(c *cobra.Command, flag string, values []string) {
+	if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // no such flag: a mistake of ours
+	}
+}

@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
@@ -23,11 +24,13 @@ func TestWordOfWhatIsLearnt(t *testing.T) {
 		learned = 0
 		h.result("snom/desk/key", "P1", time.Second)
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if learned != 0 {
 			t.Errorf("a command taught %d times, want never", learned)
 		}
 		h.phones["desk"].Reboot(5 * time.Minute)
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if learned != 2 {
 			t.Errorf("a phone that went and came back taught %d times, want twice", learned)
 		}

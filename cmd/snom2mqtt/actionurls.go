@@ -5,16 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 func (p *program) actionURLsCommand() *cobra.Command {
-	var asXML, install, force bool
+	var f urlFlags
 	c := &cobra.Command{
 		Use:   "action-urls <phone>",
 		Short: "Print the URLs by which a phone tells its events, or write them into it",
@@ -38,63 +39,54 @@ Exit codes: 0 all is as it should be, 1 it is not, 2 the settings are wrong.`,
 		Args:              rangeArgs(1, 1),
 		ValidArgsFunction: p.completePhone,
 		RunE: func(c *cobra.Command, args []string) error {
-			settings, phones, err := p.load()
-			if err != nil {
-				return err
+			if f.xml && f.install || f.force && !f.install {
+				return seeHelp(c, errors.New("want --xml, or --install with or without --force"))
 			}
-			phone, ok := findPhone(settings.Roster, args[0])
-			switch {
-			case !ok:
-				return usageError{fmt.Errorf("no phone is called %q", args[0])}
-			case asXML && install, force && !install:
-				return usageError{errors.New("want --xml, or --install with or without --force")}
-			}
-			urls, err := actionURLs(settings, phone, settings.PhoneListen)
-			switch {
-			case err != nil:
-				return usageError{err}
-			case install:
-				client, err := clientOf(phones, phone.Name)
-				if err != nil {
-					return err
-				}
-				if err := p.install(c.Context(), &paced{Configurable: client, gap: settings.CommandGap}, urls, force); err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(p.stdout, "It calls %s now. Watch its events: mosquitto_sub -v -t '%s/%s/#'\n",
-					hostOf(urls), settings.BaseTopic, phone.Name)
-				return err
-			case asXML:
-				_, err = fmt.Fprint(p.stdout, snom.ProvisioningXML(urls))
-				return err
-			}
-			return p.printActionURLs(urls)
+			return p.actionURLs(c, f, args[0])
 		},
 	}
-	c.Flags().BoolVar(&asXML, "xml", false, "print them as a document for provisioning")
-	c.Flags().BoolVar(&install, "install", false, "write them into the phone")
-	c.Flags().BoolVar(&force, "force", false, "with --install: replace what somebody else has set, and write where the phone does not show its settings")
+	c.Flags().BoolVar(&f.xml, "xml", false, "print them as a document for provisioning")
+	c.Flags().BoolVar(&f.install, "install", false, "write them into the phone")
+	c.Flags().BoolVar(&f.force, "force", false, "with --install: write over what is somebody else's, or not to be seen")
 	return c
 }
 
-// completePhone offers the configured phones.
-func (p *program) completePhone(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-	if settings, _, err := p.load(); err == nil && len(args) == 0 {
-		for _, phone := range settings.Roster.Phones {
-			names = append(names, cobra.CompletionWithDesc(phone.Name, phone.URL))
-		}
+// urlFlags are the flags of action-urls.
+type urlFlags struct{ xml, install, force bool }
+
+func (p *program) actionURLs(c *cobra.Command, f urlFlags, name string) error {
+	settings, phones, err := p.load()
+	if err != nil {
+		return err
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	if err := knowsPhone(phones, name); err != nil {
+		return seeHelp(c, err)
+	}
+	// The phones of both are the same, in the same order.
+	i := slices.IndexFunc(settings.Roster.Phones, func(p config.Phone) bool { return p.Name == name })
+	urls, err := actionURLs(settings, settings.Roster.Phones[i], settings.PhoneListen)
+	switch {
+	case err != nil:
+		return usageError{err}
+	case f.xml:
+		_, err = fmt.Fprint(p.stdout, snom.ProvisioningXML(urls))
+		return err
+	case !f.install:
+		return p.printActionURLs(urls)
+	}
+	if err := p.install(c.Context(), &paced{Configurable: phones.Phones[i].Phone, gap: settings.CommandGap}, urls, f.force); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "It calls %s now. Watch its events: mosquitto_sub -v -t '%s/%s/#'\n", hostOf(urls), settings.BaseTopic, name)
+	return err
 }
 
-// clientOf is what talks to the phone of that name.
-func clientOf(r bridge.Roster, name string) (snom.Configurable, error) {
-	for _, p := range r.Phones {
-		if p.Name == name {
-			return p.Phone, nil
-		}
+// completePhone offers the configured phones.
+func (p *program) completePhone(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return nil, fmt.Errorf("no phone is called %q", name)
+	return p.completeSend(c, args, typed)
 }
 
 // printActionURLs prints what to paste into the web interface.

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"sync/atomic"
 
 	"github.com/snom2mqtt/snom2mqtt/config"
@@ -142,13 +141,4 @@ func hostname(text string) string {
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
-}
-
-// findPhone is the phone of that name.
-func findPhone(r config.Roster, name string) (config.Phone, bool) {
-	i := slices.IndexFunc(r.Phones, func(p config.Phone) bool { return p.Name == name })
-	if i < 0 {
-		return config.Phone{}, false
-	}
-	return r.Phones[i], true
 }

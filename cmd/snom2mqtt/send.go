@@ -88,14 +88,22 @@ func (p *program) send(c *cobra.Command, args []string) error {
 	return p.printResult(line)
 }
 
+// knowsPhone says that there is no phone of that name, if there is none.
+func knowsPhone(phones bridge.Roster, name string) error {
+	var names []string
+	for _, p := range phones.Phones {
+		if p.Name == name {
+			return nil
+		}
+		names = append(names, p.Name)
+	}
+	return fmt.Errorf("no phone is called %q: want %s", name, oneOf(names))
+}
+
 // knows says what is wrong with the name of a phone or of a command.
 func knows(phones bridge.Roster, name, verb string) error {
-	if !slices.ContainsFunc(phones.Phones, func(p bridge.PhoneConfig) bool { return p.Name == name }) {
-		var names []string
-		for _, p := range phones.Phones {
-			names = append(names, p.Name)
-		}
-		return fmt.Errorf("no phone is called %q: want %s", name, oneOf(names))
+	if err := knowsPhone(phones, name); err != nil {
+		return err
 	}
 	if v := snom.Verb(verb); !v.Valid() && verb != "command" {
 		var names []string

@@ -86,6 +86,9 @@ func (w *worker) turn(ctx context.Context, f func(Phone) error) error {
 	w.mu.Lock()
 	w.change(func(n *news) {
 		switch {
+		case err == nil:
+			n.heard(now)
+			n.letIn()
 		case errors.Is(err, snom.ErrUnreachable):
 			n.missed()
 		case !errors.Is(err, snom.ErrOutcomeUnknown):

@@ -73,6 +73,10 @@ func TestInstall(t *testing.T) {
 				t.Errorf("%s: %d written, want %d: %+v", tt.payload, len(written), tt.written, data)
 			}
 		}
+		time.Sleep(2 * time.Minute)
+		if s := h.bridge.Snapshot()[0]; s.Phone != "desk" || s.Firmware == "" {
+			t.Errorf("after it let us in, %+v: want it asked what it is", s)
+		}
 		urls, _ := urlsOf("desk")
 		for _, u := range urls {
 			if got := h.phones["desk"].Settings()[u.Setting]; got != u.URL {

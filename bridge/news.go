@@ -52,6 +52,13 @@ func (n *news) learn(info snom.Info, err error) {
 	}
 }
 
+// letIn notes that the phone has accepted what we sent, and so our login: it may tell more now.
+func (n *news) letIn() {
+	if !n.proven {
+		n.proven, n.probed = true, n.probed && n.info.Model != "" && n.info.MAC != ""
+	}
+}
+
 // nextLook is when to look again: soon at a phone that just went, for it may be restarting.
 func (n *news) nextLook(every time.Duration) time.Duration {
 	if n.reachable != SwitchOff {

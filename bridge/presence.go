@@ -135,8 +135,8 @@ func (w *worker) learn(c snom.Command, result Result) {
 		case result.Code == Unreachable:
 			n.missed()
 		}
-		if result.OK && !n.proven {
-			n.proven, n.probed = true, n.probed && n.info.Model != "" && n.info.MAC != ""
+		if result.OK {
+			n.letIn()
 		}
 		if result.OK && restarts(c) {
 			n.probed, n.heardAt = false, time.Time{} // what comes back may be another firmware

@@ -89,8 +89,8 @@ func (d Document) payload() []byte {
 	return b
 }
 
-// message is the document on its topic.
-func (b Bridge) message(id string, d Document) mqtt.Message {
+// Message is the document of the device id, as it is published.
+func (b Bridge) Message(id string, d Document) mqtt.Message {
 	return mqtt.Message{Topic: b.Topic(id), Payload: d.payload(), Retained: true}
 }
 

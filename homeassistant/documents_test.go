@@ -39,7 +39,7 @@ func TestEveryDocumentIsTakenByHomeAssistant(t *testing.T) {
 	} {
 		for _, model := range models {
 			var all []mqtt.Message
-			all = append(all, b.message(b.ID(), b.Document()))
+			all = append(all, b.Message(b.ID(), b.Document()))
 			for _, allow := range []string{"", "firmware reset"} {
 				for _, mask := range []string{"", "dial dtmf key transfer touch"} {
 					for _, events := range []bool{false, true} {
@@ -47,7 +47,7 @@ func TestEveryDocumentIsTakenByHomeAssistant(t *testing.T) {
 						if events {
 							p.MAC, p.URL, p.Firmware = fmt.Sprintf("0004130000%02d", len(all)), "https://[2001:db8::1]:8443", "8.7.5.44"
 						}
-						all = append(all, b.message(b.NewID(p), b.Phone(p)))
+						all = append(all, b.Message(b.NewID(p), b.Phone(p)))
 					}
 				}
 			}
@@ -221,7 +221,7 @@ func changed(t *testing.T, change func(d map[string]any)) mqtt.Message {
 	t.Helper()
 	p := kitchen()
 	p.ID = house().NewID(p)
-	m := house().message(p.ID, house().Phone(p))
+	m := house().Message(p.ID, house().Phone(p))
 	var d map[string]any
 	if err := json.Unmarshal(m.Payload, &d); err != nil {
 		t.Fatal(err)

@@ -22,7 +22,8 @@ type KeeperConfig struct {
 	Log   *slog.Logger
 }
 
-// A Keeper keeps our documents at the broker what they should be. Its methods are safe for concurrent use.
+// A Keeper keeps our documents at the broker what they should be. Its methods are safe for concurrent use;
+// those of a nil Keeper do nothing.
 //
 // It reads the documents that the broker keeps, so it knows after a restart what Home Assistant was told
 // before, and publishes only what differs. After Home Assistant's birth message it publishes all of them
@@ -61,17 +62,25 @@ func NewKeeper(cfg KeeperConfig) *Keeper {
 
 // Filters returns the topic filters whose messages [Keeper.Handle] wants.
 func (k *Keeper) Filters() []string {
+	if k == nil {
+		return nil
+	}
 	return []string{k.cfg.Bridge.Status(), k.cfg.Bridge.Filter()}
 }
 
 // Handle takes one message, and reports whether it was for the Keeper. It never blocks.
 func (k *Keeper) Handle(m mqtt.Message) bool {
+	if k == nil {
+		return false
+	}
 	b := k.cfg.Bridge
 	if id, ok := b.id(m.Topic); ok {
-		if m.Retained { // what comes otherwise we have just sent ourselves
-			k.mu.Lock()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if m.Retained {
 			k.shelf.read(id, m.Payload)
-			k.mu.Unlock()
+		} else { // most likely we have just sent it ourselves
+			k.shelf.hear(id, m.Payload)
 		}
 		return true
 	}
@@ -91,6 +100,9 @@ func (k *Keeper) Handle(m mqtt.Message) bool {
 
 // Online says that there is a connection that delivers.
 func (k *Keeper) Online() {
+	if k == nil {
+		return
+	}
 	k.mu.Lock()
 	k.online = true
 	now := time.Now()
@@ -105,6 +117,9 @@ func (k *Keeper) Online() {
 
 // Offline says that the connection is gone, and with it perhaps all that the broker kept.
 func (k *Keeper) Offline() {
+	if k == nil {
+		return
+	}
 	k.mu.Lock()
 	k.online = false
 	k.shelf.forget()
@@ -113,6 +128,9 @@ func (k *Keeper) Offline() {
 
 // Changed says that something of what [KeeperConfig.Phones] returns may be another now. It never blocks.
 func (k *Keeper) Changed() {
+	if k == nil {
+		return
+	}
 	k.mu.Lock()
 	k.dueIn(changeTime)
 	k.mu.Unlock()
@@ -139,6 +157,9 @@ func (k *Keeper) rouse() {
 // Run works until ctx ends. The documents stay: what Home Assistant shows of a bridge that is away is that
 // it is away.
 func (k *Keeper) Run(ctx context.Context) error {
+	if k == nil {
+		return nil
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

@@ -399,6 +399,32 @@ func TestKeeperStopsWhenTheConnectionGoes(t *testing.T) {
 	})
 }
 
+func TestKeeperLeavesAnotherBridgesDocumentAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, kitchen())
+		w.connect()
+		w.after(time.Minute)
+		other := house()
+		other.Tree.Base = "other"
+		m := other.Message("snom_000413aabbcc", other.Phone(kitchen()))
+		w.keeper.Handle(mqtt.Message{Topic: m.Topic, Payload: m.Payload}) // it has taken the phone over
+		w.keeper.Handle(w.b.Message(w.b.ID(), w.b.Document()))
+		w.change()
+		w.want("the phone goes here", w.after(time.Hour), "")
+	})
+}
+
+func TestNoKeeper(t *testing.T) {
+	t.Parallel()
+	var k *Keeper
+	k.Online()
+	k.Offline()
+	k.Changed()
+	if err := k.Run(t.Context()); err != nil || k.Filters() != nil || k.Handle(mqtt.Message{Topic: "homeassistant/status"}) {
+		t.Error("a keeper that is not there does something")
+	}
+}
+
 func TestShelfIsBounded(t *testing.T) {
 	t.Parallel()
 	s := shelf{house(), map[string]kept{}}

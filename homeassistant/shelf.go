@@ -58,42 +58,59 @@ func (s *shelf) forget() {
 	}
 }
 
-// read takes a document that the broker has kept. Others' documents are none of our business; ours are
-// those with our name as origin whose availability is the state of this bridge.
+// read takes a document that the broker has kept.
 func (s *shelf) read(id string, payload []byte) {
+	if k, ours := s.ours(id, payload); ours {
+		s.put(id, k)
+	} else {
+		delete(s.docs, id)
+	}
+}
+
+// hear takes a document that was just published. When it is not ours, and one of ours had its topic, that
+// is another bridge's now.
+func (s *shelf) hear(id string, payload []byte) {
+	if _, known := s.docs[id]; known && len(payload) > 0 {
+		if _, ours := s.ours(id, payload); !ours {
+			delete(s.docs, id)
+		}
+	}
+}
+
+// ours says what a document of ours says. Others' documents are none of our business; ours are those with
+// our name as origin whose availability is the state of this bridge.
+func (s *shelf) ours(id string, payload []byte) (kept, bool) {
 	if !bytes.Contains(payload, []byte(`"`+originName+`"`)) || strings.ContainsFunc(id, func(r rune) bool { return !isPlain(r) }) {
-		return
+		return kept{}, false
 	}
 	var d Document
 	if err := json.Unmarshal(payload, &d); err != nil || d.Origin.Name != originName {
-		return
+		return kept{}, false
 	}
 	k := kept{sum: sha256.Sum256(payload), parts: map[string]part{}}
-	switch {
-	case id == s.b.ID():
-	case len(d.Availability) == 2 && d.Availability[0].Topic == s.b.Tree.State():
-		name := strings.TrimSuffix(strings.TrimPrefix(d.Availability[1].Topic, s.b.Tree.Base+"/"), "/availability")
-		if mqtt.ValidName(name) != nil || s.b.Tree.Availability(name) != d.Availability[1].Topic {
-			return
-		}
-		k.phone = Phone{
-			ID: id, Name: name, URL: d.Device.ConfigurationURL, Model: d.Device.Model, Firmware: d.Device.SWVersion,
-		}
-		for _, c := range d.Device.Connections {
-			if c[0] == "mac" {
-				k.phone.MAC = strings.ReplaceAll(c[1], ":", "")
-			}
-		}
-	default:
-		return
-	}
 	for key, c := range d.Components {
 		k.parts[key] = part{platform: c.Platform}
 		if c.stub() {
 			k.parts[key] = part{c.Platform, time.Unix(0, 0)} // long enough
 		}
 	}
-	s.put(id, k)
+	if id == s.b.ID() {
+		return k, true
+	}
+	if len(d.Availability) != 2 || d.Availability[0].Topic != s.b.Tree.State() {
+		return kept{}, false
+	}
+	name := strings.TrimSuffix(strings.TrimPrefix(d.Availability[1].Topic, s.b.Tree.Base+"/"), "/availability")
+	if mqtt.ValidName(name) != nil || s.b.Tree.Availability(name) != d.Availability[1].Topic {
+		return kept{}, false
+	}
+	k.phone = Phone{ID: id, Name: name, URL: d.Device.ConfigurationURL, Model: d.Device.Model, Firmware: d.Device.SWVersion}
+	for _, c := range d.Device.Connections {
+		if c[0] == "mac" {
+			k.phone.MAC = strings.ReplaceAll(c[1], ":", "")
+		}
+	}
+	return k, true
 }
 
 // stubTime is how long a document names the entities that it removes, before it leaves them out.
@@ -127,7 +144,7 @@ func (s *shelf) plan(phones []Phone, all, patient bool, settled func(Phone) bool
 				again = left
 			}
 		}
-		m := s.b.message(id, d)
+		m := s.b.Message(id, d)
 		next.sum = sha256.Sum256(m.Payload)
 		if all || !known || next.sum != k.sum {
 			out = append(out, publication{m, id, &next})

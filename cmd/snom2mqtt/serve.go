@@ -19,6 +19,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/broker"
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/console"
+	"github.com/snom2mqtt/snom2mqtt/homeassistant"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/mqttpaho"
 	"github.com/snom2mqtt/snom2mqtt/snom"
@@ -68,9 +69,10 @@ type service struct {
 	process  string // names this process and no other
 	bridge   *bridge.Bridge
 	session  *mqttpaho.Session
-	broker   *broker.Broker // nil: somebody else's
-	console  net.Listener   // nil: none
-	ear      *ear           // where phones call; nil: nowhere
+	broker   *broker.Broker        // nil: somebody else's
+	console  net.Listener          // nil: none
+	ear      *ear                  // where phones call; nil: nowhere
+	keeper   *homeassistant.Keeper // of what Home Assistant is told; nil: it is told nothing
 }
 
 // newService binds what has to be bound, so that a port that is taken is known at once.
@@ -109,13 +111,14 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 		Tree: tree, Publish: s.session, Log: log, Level: level, Version: v, Process: s.process, Features: s.features(),
 		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
 		LookEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
-		Reload: s.reload, Enlisted: s.session.Resubscribe,
+		Reload: s.reload, Enlisted: s.enlisted, Learned: func() { s.keeper.Changed() },
 		RingTimeout: settings.RingTimeout, Events: s.ear != nil,
 	}
 	if s.ear != nil {
 		cfg.ActionURLs = s.ear.actionURLs
 	}
 	s.bridge = bridge.New(cfg, phones)
+	s.keeper = s.keepDiscovery(tree)
 	return s, nil
 }
 
@@ -134,10 +137,25 @@ func (s *service) newSession(tree mqtt.Tree) (*mqttpaho.Session, error) {
 	}
 	return mqttpaho.New(mqttpaho.Config{
 		URL: url, Username: m.Username, Password: m.Password.Reveal(), ClientID: id, TLS: tls, Tree: tree, Log: s.log,
-		Filters: func() []string { return tree.Filters(s.bridge.Names()) },
-		Handle:  func(m mqtt.Message) { s.bridge.Handle(m) },
-		Online:  func() { s.bridge.Republish() },
+		Filters:  func() []string { return tree.Filters(s.bridge.Names()) },
+		Optional: func() []string { return s.keeper.Filters() },
+		Handle: func(m mqtt.Message) {
+			if !s.keeper.Handle(m) {
+				s.bridge.Handle(m)
+			}
+		},
+		Online: func() {
+			s.bridge.Republish()
+			s.keeper.Online()
+		},
+		Offline: func() { s.keeper.Offline() },
 	})
+}
+
+// enlisted is called when a reload took effect.
+func (s *service) enlisted(ctx context.Context) {
+	s.session.Resubscribe(ctx)
+	s.keeper.Changed()
 }
 
 // features names what is switched on, for bridge/info.
@@ -151,6 +169,9 @@ func (s *service) features() []string {
 	}
 	if s.console != nil {
 		f = append(f, "console")
+	}
+	if s.settings.HomeAssistant {
+		f = append(f, "homeassistant")
 	}
 	return f
 }
@@ -204,6 +225,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	if s.ear != nil {
 		start(&ears, "action URLs", func() error { return s.ear.serve(stop) })
 	}
+	start(&parts, "discovery", func() error { return s.keeper.Run(stop) })
 	start(&parts, "bridge", func() error { return s.bridge.Run(bridgeCtx) })
 	parts.Go(func() {
 		for {

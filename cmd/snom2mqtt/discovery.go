@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/config"
+	"github.com/snom2mqtt/snom2mqtt/homeassistant"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+func (p *program) discoveryCommand() *cobra.Command {
+	ask := false
+	c := &cobra.Command{
+		Use:   "discovery",
+		Short: "Print what Home Assistant is told, and check it",
+		Long: `Print the discovery documents that the bridge publishes for Home Assistant, by
+topic, as one JSON object, and check them: an unknown key, a value of the wrong
+form or a topic the bridge does not serve is an error.
+
+No broker is needed. Without --probe nothing is connected to: what only a phone can
+tell, its MAC above all, is missing then, so the ids are made of the phones' names.
+
+Exit codes: 0 the documents are right, 1 they are not, 2 the settings are wrong.`,
+		Example: `  SNOM2MQTT_PHONES_FILE=phones.yml snom2mqtt discovery
+  SNOM2MQTT_PHONES_FILE=phones.yml snom2mqtt discovery --probe`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return p.discovery(c.Context(), ask) },
+	}
+	c.Flags().BoolVar(&ask, "probe", false, "ask each phone what it is first")
+	return c
+}
+
+// discovery prints and checks the documents.
+func (p *program) discovery(ctx context.Context, ask bool) error {
+	settings, phones, err := p.load()
+	if err != nil {
+		return err
+	}
+	tree, err := mqtt.NewTree(settings.BaseTopic, settings.Instance)
+	if err != nil {
+		return usageError{err}
+	}
+	told := make(map[string]snom.Info, len(phones.Phones))
+	for _, phone := range phones.Phones {
+		if !ask {
+			break
+		}
+		info, err := phone.Phone.Probe(ctx)
+		if err != nil {
+			fmt.Fprintf(p.stderr, "%s: %s\n", phone.Name, inWords(err))
+		}
+		told[phone.Name] = info
+	}
+	home := homeBridge(settings, tree)
+	documents := []mqtt.Message{home.Message(home.ID(), home.Document())}
+	for _, phone := range phones.Phones {
+		info := told[phone.Name]
+		one := homePhone(settings, phone, bridge.Status{
+			Model: bridge.Text(info.Model), Firmware: bridge.Text(info.Firmware), MAC: bridge.Text(info.MAC),
+		})
+		documents = append(documents, home.Message(home.NewID(one), home.Phone(one)))
+	}
+	if err := p.printDocuments(documents); err != nil {
+		return err
+	}
+	if err := home.Check(documents); err != nil {
+		fmt.Fprintln(p.stderr, err)
+		return errors.New("the documents are not as Home Assistant wants them")
+	}
+	fmt.Fprintf(p.stderr, "%s, as Home Assistant wants them\n", count(len(documents), "document"))
+	return nil
+}
+
+// printDocuments prints an object of documents by topic, in their order.
+func (p *program) printDocuments(documents []mqtt.Message) error {
+	var out, pretty bytes.Buffer
+	for i, m := range documents {
+		topic, err := json.Marshal(m.Topic)
+		if err != nil {
+			return err
+		}
+		out.WriteString([]string{",", "{"}[max(0, 1-i)])
+		out.Write(topic)
+		out.WriteByte(':')
+		out.Write(m.Payload)
+	}
+	out.WriteByte('}')
+	if err := json.Indent(&pretty, out.Bytes(), "", "  "); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(p.stdout, pretty.String())
+	return err
+}
+
+// homeBridge is the bridge as Home Assistant is told of it.
+func homeBridge(c config.Config, tree mqtt.Tree) homeassistant.Bridge {
+	v, _ := versionOf()
+	return homeassistant.Bridge{Tree: tree, Prefix: c.HomeAssistantPrefix, Version: v}
+}
+
+// homePhone is what Home Assistant is told of a phone: what the settings say, and what the phone told.
+func homePhone(c config.Config, p bridge.PhoneConfig, s bridge.Status) homeassistant.Phone {
+	one := homeassistant.Phone{
+		Name: p.Name, MAC: string(s.MAC), Model: string(s.Model), Firmware: string(s.Firmware),
+		Mask: words(p.Mask), Events: c.PhoneListen != "", Seen: s.Reachable == bridge.SwitchOn,
+	}
+	if one.Model == "" {
+		one.Model = p.Model.Name()
+	}
+	if client, ok := p.Phone.(*snom.Client); ok {
+		one.URL = client.URL()
+	}
+	allow := words(p.Allow)
+	if !p.HTTPS || len(c.FirmwareHosts) == 0 { // the bridge would refuse every URL
+		allow = strings.TrimSpace(strings.ReplaceAll(allow, string(snom.VerbFirmware), ""))
+	}
+	one.Allow = allow
+	return one
+}
+
+// words are the members of a set, sorted.
+func words(set map[snom.Verb]bool) string {
+	var all []string
+	for v, in := range set {
+		if in {
+			all = append(all, string(v))
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// keepDiscovery makes the keeper of the documents; nil where Home Assistant is switched off.
+func (s *service) keepDiscovery(tree mqtt.Tree) *homeassistant.Keeper {
+	if !s.settings.HomeAssistant {
+		return nil
+	}
+	return homeassistant.NewKeeper(homeassistant.KeeperConfig{
+		Bridge: homeBridge(s.settings, tree), Publish: s.session, Log: s.log,
+		Phones: s.homePhones, Renew: s.bridge.Republish,
+	})
+}
+
+// homePhones is what is known of every phone now.
+func (s *service) homePhones() []homeassistant.Phone {
+	known := map[string]bridge.Status{}
+	for _, status := range s.bridge.Snapshot() {
+		known[status.Phone] = status
+	}
+	var all []homeassistant.Phone
+	for _, p := range s.bridge.Phones() {
+		all = append(all, homePhone(s.settings, p, known[p.Name]))
+	}
+	return all
+}

@@ -12,7 +12,7 @@ FUZZTIME ?= 30s
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-test: ## gofmt, go vet and every test with the race detector; installs Mosquitto where it may
+test: ## gofmt, go vet and every test with the race detector; installs Mosquitto and Node-RED where it may
 	@scripts/test.sh
 
 lint: ## golangci-lint, by .golangci.yml

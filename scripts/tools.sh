@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sees to it that what the tests need besides Go is here: Mosquitto with its clients, and a C compiler,
-# without which Go has no race detector. What is missing it installs through apt-get, as root or by a
+# Sees to it that what the tests need besides Go is here: Mosquitto with its clients, Node.js with npm, and a
+# C compiler, without which Go has no race detector. What is missing it installs through apt-get, as root or by a
 # sudo that asks for no password. Where it cannot, it says so and why, and leaves it at that.
 set -euo pipefail
 
@@ -11,6 +11,7 @@ has() { command -v "$1" >/dev/null; }
 packages=()
 has mosquitto || packages+=(mosquitto)
 has mosquitto_pub && has mosquitto_sub || packages+=(mosquitto-clients)
+has node && has npm || packages+=(nodejs npm)
 has "$(go env CC)" || packages+=(gcc libc6-dev)
 [ ${#packages[@]} -gt 0 ] || exit 0
 

@@ -1,11 +1,14 @@
 package mqttpaho
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 )
@@ -53,6 +56,30 @@ func TestParseURL(t *testing.T) {
 			}
 		case tt.err != "" || u.String() != tt.want:
 			t.Errorf("parseURL(%q) = %q, want %q, error %q", tt.in, u, tt.want, tt.err)
+		}
+	}
+}
+
+func TestConnectErrors(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		code    byte
+		want    string
+		refused bool
+	}{
+		{packets.ErrRefusedBadProtocolVersion, "refuses us", true},
+		{packets.ErrRefusedIDRejected, "refuses us", true},
+		{packets.ErrRefusedServerUnavailable, "not available", false},
+		{packets.ErrRefusedBadUsernameOrPassword, "check user name and password", true},
+		{packets.ErrRefusedNotAuthorised, "check user name and password", true},
+		{packets.ErrNetworkError, "no answer to CONNECT", false},
+		{99, "no answer to CONNECT", false},
+	}
+	for _, tt := range tests {
+		cause := errors.New("the cause")
+		err := connectError(tt.code, cause)
+		if !strings.Contains(err.Error(), tt.want) || !errors.Is(err, cause) || errors.Is(err, errRefused) != tt.refused {
+			t.Errorf("connectError(%d) = %v, want one with %q, refused %t", tt.code, err, tt.want, tt.refused)
 		}
 	}
 }

@@ -379,7 +379,7 @@ func (s *Session) collect(l *link, acks <-chan ack) {
 		select {
 		case <-a.token.Done():
 			if err := a.token.Error(); err != nil {
-				l.conn.fail(err)
+				l.conn.fail(silence(err.Error())) // Paho's own: the broker has not said anything
 				return
 			}
 		case <-limit.C:
@@ -407,14 +407,15 @@ func (s *Session) leave(ctx context.Context, l *link) {
 		// miss that we took our leave. An error shows again below.
 		_ = l.reply(ctx, l.client.Unsubscribe(slices.Collect(maps.Keys(l.granted))...))
 	}
-	for s.outbox.Waiting() > 0 && ctx.Err() == nil {
+	for s.outbox.Waiting() > 0 && !l.ended(ctx) {
 		select {
 		case <-l.empty:
 		case <-l.conn.lost:
-			return
 		case <-ctx.Done():
-			s.log.Warn("not all messages were sent in time", "count", s.outbox.Waiting())
 		}
+	}
+	if n := s.outbox.Waiting(); n > 0 {
+		s.log.Warn("not all messages were sent in time", "count", n)
 	}
 	token := l.client.Publish(s.cfg.Tree.State(), 1, true, []byte(offline))
 	select {

@@ -18,12 +18,13 @@ type patience struct {
 	tries   int  // since the last good connection
 	taken   int  // connections in a row that the broker closed soon, for no reason of ours
 	refused bool // the last attempt was refused by the broker itself
+	prompt  bool // look at once whether the broker is still there
 }
 
 // failed counts an attempt that made no connection. refused says that the broker did not want us.
 func (p *patience) failed(refused bool) {
 	p.tries++
-	p.refused = refused
+	p.refused, p.prompt = refused, false
 	if !p.takenOver() {
 		p.taken = 0 // a broker in trouble, not another client
 	}
@@ -33,7 +34,7 @@ func (p *patience) failed(refused bool) {
 // under suspicion; explained, that the reason was found. It reports whether now, and not before, another client seems
 // to use our client id.
 func (p *patience) lost(lived time.Duration, taken, explained bool) (news bool) {
-	p.refused = false
+	p.refused, p.prompt = false, false
 	if lived >= stable {
 		p.good()
 	}
@@ -44,6 +45,7 @@ func (p *patience) lost(lived time.Duration, taken, explained bool) (news bool) 
 		p.taken = 0
 	case taken && lived < stable:
 		p.taken++
+		p.prompt = true // a broker that has died does not answer now; one that was told to throw us out does
 	}
 	return p.takenOver() && !was
 }
@@ -73,6 +75,8 @@ func (p *patience) wait(random float64) time.Duration {
 		return takenOverWait + jitter(takenOverWait)
 	case p.refused:
 		return refusedWait + jitter(refusedWait)
+	case p.prompt:
+		return 0
 	}
 	return jitter(min(firstWait<<min(max(p.tries-1, 0), 10), longestWait))
 }

@@ -29,15 +29,18 @@ func TestPatience(t *testing.T) {
 		{"failed seven times", []func(*patience){failed, failed, failed, failed, failed, failed, failed}, 0, longestWait, false},
 		{"refused", []func(*patience){refused}, refusedWait, 2 * refusedWait, false},
 		{"refused and then away", []func(*patience){refused, failed}, 0, 2 * firstWait, false},
-		{"lost soon, twice", []func(*patience){soon, soon}, 0, 2 * firstWait, false},
+		{"lost soon, twice", []func(*patience){soon, soon}, 0, 0, false},
+		{"lost soon, the broker is gone", []func(*patience){soon, soon, failed}, 0, 4 * firstWait, false},
+		{"lost soon, by suspicion", []func(*patience){soon, silent}, 0, 2 * firstWait, false},
 		{"lost soon, three times", []func(*patience){soon, soon, soon}, takenOverWait, 2 * takenOverWait, true},
 		{"taken over, then away", []func(*patience){soon, soon, soon, failed}, takenOverWait, 2 * takenOverWait, true},
 		{"taken over, then good", []func(*patience){soon, soon, soon, good}, 0, firstWait, false},
-		{"broker away in between", []func(*patience){soon, soon, failed, soon}, 0, 8 * firstWait, false},
+		{"broker away in between", []func(*patience){soon, soon, failed, soon, failed}, 0, 16 * firstWait, false},
 		{"died under us, again and again", []func(*patience){died, died, died, died, died}, 0, firstWait, false},
 		{"taken over, then died", []func(*patience){soon, soon, soon, died}, takenOverWait, 2 * takenOverWait, true},
 		{"silent in between", []func(*patience){soon, silent, soon, soon}, takenOverWait, 2 * takenOverWait, true},
-		{"reason found", []func(*patience){soon, soon, found, soon}, 0, 8 * firstWait, false},
+		{"reason found", []func(*patience){soon, soon, found}, 0, 4 * firstWait, false},
+		{"reason found in between", []func(*patience){soon, soon, found, soon}, 0, 0, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

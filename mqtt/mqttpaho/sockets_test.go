@@ -139,7 +139,7 @@ func listenWebsocket(t *testing.T, serve func(net.Conn), config *tls.Config) str
 			t.Errorf("no websocket for mqtt: %v", err)
 			return
 		}
-		serve(&wsConn{Conn: c})
+		serve(newConn(&wsConn{Conn: c})) // mochi sets deadlines while it writes, which a bare websocket cannot take
 	}))
 	if config != nil {
 		s.TLS = config

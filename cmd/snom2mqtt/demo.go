@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -73,15 +75,21 @@ func (p *program) demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	online, answered := make(chan struct{}), make(chan struct{})
-	var onlineOnce, answeredOnce sync.Once
+	if err := install(s.ear, phones); err != nil {
+		s.close()
+		return err
+	}
+	var online atomic.Bool
+	told, answered := newOnce(), newOnce()
 	err = s.broker.Watch("snom/#", func(topic string, payload []byte) {
 		show.message(topic, payload)
 		switch {
 		case topic == "snom/bridge/state" && string(payload) == "online":
-			onlineOnce.Do(func() { close(online) })
+			online.Store(true)
+		case topic == "snom/kitchen/status" && online.Load(): // the last word of a bridge that comes
+			told.here()
 		case topic == "snom/kitchen/result":
-			answeredOnce.Do(func() { close(answered) })
+			answered.here()
 		}
 	})
 	if err != nil {
@@ -94,10 +102,10 @@ func (p *program) demo(ctx context.Context) error {
 	go func() { ended <- s.run(running, nil) }()
 
 	for _, act := range []struct {
-		when <-chan struct{}
+		when once
 		do   func() error
 	}{
-		{online, func() error {
+		{told, func() error {
 			show.open(s.broker.Addr().String())
 			return s.broker.Publish("snom/kitchen/dial", []byte("+4930123"))
 		}},
@@ -107,7 +115,7 @@ func (p *program) demo(ctx context.Context) error {
 		}},
 	} {
 		select {
-		case <-act.when:
+		case <-act.when.came:
 			if err := act.do(); err != nil {
 				cancel()
 				<-ended
@@ -120,6 +128,17 @@ func (p *program) demo(ctx context.Context) error {
 	return <-ended
 }
 
+// A once is something that comes once: here says so.
+type once struct {
+	came chan struct{}
+	here func()
+}
+
+func newOnce() once {
+	c := make(chan struct{})
+	return once{came: c, here: sync.OnceFunc(func() { close(c) })}
+}
+
 // demoService binds the bridge to the usual ports, or to any where those are taken.
 func (p *program) demoService(phones []string) (s *service, err error) {
 	const any = "127.0.0.1:0"
@@ -127,6 +146,8 @@ func (p *program) demoService(phones []string) (s *service, err error) {
 		inner := &program{stdout: p.stdout, stderr: p.stderr, environ: slices.Concat(phones, []string{
 			"SNOM2MQTT_BROKER_LISTEN=" + at.broker,
 			"SNOM2MQTT_CONSOLE_LISTEN=" + at.console,
+			"SNOM2MQTT_PHONE_LISTEN=127.0.0.1:0",
+			"SNOM2MQTT_PHONE_TOKEN_SECRET=" + rand.Text(),
 			"SNOM2MQTT_LOG_LEVEL=warn",
 		})}
 		settings, roster, err := inner.load()
@@ -143,11 +164,25 @@ func (p *program) demoService(phones []string) (s *service, err error) {
 	return nil, err
 }
 
+// install makes phones call the bridge, as `action-urls --install` does with real ones.
+func install(to *ear, phones []*snomtest.Phone) error {
+	for _, phone := range phones {
+		urls, err := to.actionURLs(phone.Name())
+		if err != nil {
+			return err
+		}
+		for _, u := range urls {
+			phone.Set(u.Setting, u.URL)
+		}
+	}
+	return nil
+}
+
 // demoHints is what to try next.
 func demoHints(broker, console, control string) string {
 	host, port, _ := net.SplitHostPort(broker) // it is listening there
 	return fmt.Sprintf(`
-That was one command, and the phone did it: "ok":true. (The first request to a phone
+That was one command, and the phone took it: "ok":true. (The first request to a phone
 that wants a login fetches what the login is made of, hence the 401.)
 
 Now you. mosquitto_pub and mosquitto_sub are in Debian's package mosquitto-clients.
@@ -161,11 +196,11 @@ Now you. mosquitto_pub and mosquitto_sub are in Debian's package mosquitto-clien
   mosquitto_pub %[1]s -t snom/kitchen/hangup -n
   mosquitto_pub %[1]s -t snom/bridge/request/probe -m hall
 
-A typo. The phone is left alone, and the answer says what was meant:
+A slip. The phone is left alone, and the answer says what was wanted:
 
-  mosquitto_pub %[1]s -t snom/kitchen/key -m 'OFFHOK'
+  mosquitto_pub %[1]s -t snom/kitchen/key -m 'offhook'
 
-Let the simulated kitchen phone ring, and pick it up:
+Let the kitchen phone ring, watch its events and its status, and pick it up:
 
   curl -X POST 'http://%[3]s/phones/kitchen/ring?number=%%2B4930123&name=Front+door'
   mosquitto_pub %[1]s -t snom/kitchen/answer -n
@@ -200,34 +235,40 @@ type stage struct {
 
 func (s *stage) open(broker string) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.opened = true
-	s.mu.Unlock()
-	s.say(`snom2mqtt demo: an MQTT broker on ` + broker + `, two simulated phones (kitchen, a D735;
+	fmt.Fprintf(s.w, `snom2mqtt demo: an MQTT broker on %s, two simulated phones (kitchen, a D735;
 hall, an 870), and the bridge between them, which is online.
 
 An automation publishes a command on snom/kitchen/dial:
 
-`)
+`, broker)
 }
 
 func (s *stage) say(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.opened {
-		fmt.Fprint(s.w, text)
-	}
+	fmt.Fprint(s.w, text)
 }
 
-// event shows one line. Time comes first, then what kind of thing happened, and where.
+// event shows one line: when, what kind of thing happened, where, and what it was.
 func (s *stage) event(kind, where, what string) {
-	s.say(fmt.Sprintf("%s  %-5s  %-26s %s\n", time.Now().Format("15:04:05.000"), kind, where, what))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.opened {
+		fmt.Fprintf(s.w, "%s  %-5s  %-26s %s\n", time.Now().Format("15:04:05.000"), kind, where, what)
+	}
 }
 
 func (s *stage) message(topic string, payload []byte) {
 	if strings.HasSuffix(topic, "/loopback") {
 		return
 	}
-	s.event("mqtt", topic, shorten(string(payload), 280))
+	text := string(payload)
+	if !strings.HasSuffix(topic, "/result") { // what is long, and not the point
+		text = shorten(text, 250)
+	}
+	s.event("mqtt", topic, text)
 }
 
 func (s *stage) request(r snomtest.Request) {

@@ -243,7 +243,7 @@ func (b *Bridge) probe(ctx context.Context, ask deskRequest) Response {
 		n.heard(time.Now())
 		n.learn(info, nil)
 	})
-	r := ask.response(OK, strings.Join(info.Advice, "; "))
+	r := ask.response(OK, strings.Join(info.Advice, " "))
 	r.Data = info
 	return r
 }

@@ -28,7 +28,10 @@ func startMosquitto(t *testing.T, lines ...string) *mosquitto {
 	if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "allow_anonymous") }) {
 		lines = append(lines, "allow_anonymous true")
 	}
-	conf := fmt.Sprintf("listener %d 127.0.0.1\nlog_dest stderr\nlog_type all\n%s\n", m.port, strings.Join(lines, "\n"))
+	if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "log_type") }) {
+		lines = append(lines, "log_type all")
+	}
+	conf := fmt.Sprintf("listener %d 127.0.0.1\nlog_dest stderr\n%s\n", m.port, strings.Join(lines, "\n"))
 	if err := os.WriteFile(m.conf, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}

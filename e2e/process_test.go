@@ -50,7 +50,11 @@ var built = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "snom2mqtt")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/snom2mqtt/snom2mqtt/cmd/snom2mqtt").CombinedOutput()
+	args := []string{"build", "-o", path}
+	if *faultsAtLength {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "github.com/snom2mqtt/snom2mqtt/cmd/snom2mqtt")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}

@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 30s
 
-.PHONY: help test lint fuzz cover docs build test-image clean
+.PHONY: help test lint fuzz cover docs pictures build test-image clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ cover: ## statement coverage of every package; below 95 % is a failure where the
 
 docs: ## write the documents that are made from the code
 	go test -count=1 $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -run Document -update
+
+pictures: ## take the pictures of the documents again; wants chromium
+	go test -count=1 ./e2e -run NodeRED -args -pictures
 
 build: ## the program for this machine: bin/snom2mqtt
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)" -o bin/snom2mqtt ./cmd/snom2mqtt

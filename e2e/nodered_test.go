@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"image"
 	"io"
 	"net/http"
 	"net/url"
@@ -323,6 +324,7 @@ func playDoorCode(t *testing.T, m *mosquitto, p *phones, n *nodeRED, b *process)
 		t.Errorf("the door: %+v, want %+v", got, want)
 	}
 	p.did("phone-1", append(before, "/command.htm?key=P1", "/command.htm?key_dtmf=12%23")...)
+	picture(t, n.url+"/#flow/c0de000000000001", "node-red.png", image.Rect(180, 48, 1330, 450))
 
 	p.play("phone-1/fault?value=cut")
 	m.publish("home/door/button", "ON")

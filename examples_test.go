@@ -1,0 +1,49 @@
+package snom2mqtt_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+)
+
+// TestFlows: the Node-RED flows can be read, their documents know them, and what they say on topics of
+// the bridge is something it listens to or says. e2e plays them.
+func TestFlows(t *testing.T) {
+	t.Parallel()
+	tree, err := mqtt.NewTree("snom", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("examples/node-red/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no flows: %v", err)
+	}
+	guide := read(t, "docs/node-red.md")
+	for _, file := range files {
+		if !strings.Contains(guide, "../"+file) {
+			t.Errorf("docs/node-red.md does not name %s", file)
+		}
+		var nodes []struct{ ID, Type, Name, Topic, Retain string }
+		if err := json.Unmarshal([]byte(read(t, file)), &nodes); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		for _, n := range nodes {
+			topic := strings.ReplaceAll(n.Topic, "+", "kitchen")
+			if !strings.HasPrefix(topic, "snom/") {
+				continue
+			}
+			a := tree.Read(topic)
+			if said := a.Kind == mqtt.KindOwn; said != (n.Type == "mqtt in") {
+				t.Errorf("%s: %s has the topic %s, which is of kind %v", file, n.Name, n.Topic, a.Kind)
+			}
+		}
+	}
+	for _, file := range []string{"docs/pictures/node-red.png"} {
+		if got, most := len(read(t, file)), 100<<10; got > most {
+			t.Errorf("%s has %d bytes, want at most %d", file, got, most)
+		}
+	}
+}

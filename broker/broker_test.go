@@ -194,18 +194,6 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
-// Retained messages do not go away after a day, as they would if the server had its way.
-func TestRetainedForDays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b, _ := newBroker(t, broker.Config{})
-		c := mustConnect(t, options(b, "one"))
-		must(t, c.Publish("snom/a", 1, true, "kept"))
-		time.Sleep(25 * time.Hour)
-		synctest.Wait()
-		want(t, subscribe(t, c, "snom/+"), "kept")
-	})
-}
-
 // A client that comes back before its old connection is seen to be dead gets its last will first, and keeps its new
 // subscriptions.
 func TestTakeover(t *testing.T) {

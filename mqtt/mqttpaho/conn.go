@@ -41,7 +41,7 @@ func isSilence(err error) bool {
 
 func newConn(nc net.Conn) *conn {
 	c := &conn{Conn: nc, quickAck: quickAck(nc), lost: make(chan struct{})}
-	c.in = newTrimmer(reader(c.read))
+	c.in = newTrimmer(reader(c.read), maxPacket)
 	return c
 }
 

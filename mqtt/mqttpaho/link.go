@@ -158,9 +158,11 @@ func (s *Session) serve(ctx context.Context, l *link, p *patience) error {
 		case <-l.looped:
 			waiting = false
 			next.Stop()
+			pause = proofPause
+			s.works()
 			if !proven {
 				proven = true
-				s.proven(l)
+				s.welcome(l)
 			}
 		case <-l.denied:
 			// The will of our last connection, whose end the broker noticed only now.
@@ -239,14 +241,8 @@ func (s *Session) subscribe(ctx context.Context, l *link) error {
 			missing = append(missing, f)
 		}
 	}
-	const atOnce = 100 // filters in one packet, which stays below 26 kB
-	for some := range slices.Chunk(old, atOnce) {
-		if err := l.reply(ctx, l.client.Unsubscribe(some...)); err != nil {
-			return err
-		}
-		for _, f := range some {
-			delete(l.granted, f)
-		}
+	if err := l.unsubscribe(ctx, old); err != nil {
+		return err
 	}
 	var refused []string
 	for some := range slices.Chunk(missing, atOnce) {
@@ -277,6 +273,19 @@ func (s *Session) subscribe(ctx context.Context, l *link) error {
 	return nil
 }
 
+// unsubscribe ends these subscriptions of l.
+func (l *link) unsubscribe(ctx context.Context, filters []string) error {
+	for some := range slices.Chunk(filters, atOnce) {
+		if err := l.reply(ctx, l.client.Unsubscribe(some...)); err != nil {
+			return err
+		}
+		for _, f := range some {
+			delete(l.granted, f)
+		}
+	}
+	return nil
+}
+
 // reply waits for the broker's answer to what gave token. A broker that gives none is left.
 func (l *link) reply(ctx context.Context, token paho.Token) error {
 	select {
@@ -301,11 +310,15 @@ func (s *Session) birth(l *link) {
 	signal(l.wake)
 }
 
-// proven remembers that all is well, and says so.
-func (s *Session) proven(l *link) {
+// works remembers that all is well.
+func (s *Session) works() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.status.Proven, s.status.LastError = true, ""
-	s.mu.Unlock()
+}
+
+// welcome is for a connection that has proven itself.
+func (s *Session) welcome(l *link) {
 	s.birth(l)
 	s.log.Info("online", "took", time.Since(l.made).Round(time.Microsecond))
 	if dropped := s.outbox.Dropped(); dropped > s.reported {
@@ -402,11 +415,9 @@ func (s *Session) collect(l *link, acks <-chan ack) {
 func (s *Session) leave(ctx context.Context, l *link) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
-	if len(l.granted) > 0 {
-		// Nothing must come in while we go: closing a connection with unread bytes resets it, and the broker would
-		// miss that we took our leave. An error shows again below.
-		_ = l.reply(ctx, l.client.Unsubscribe(slices.Collect(maps.Keys(l.granted))...))
-	}
+	// Nothing must come in while we go: closing a connection with unread bytes resets it, and the broker would miss that
+	// we took our leave. An error shows again below.
+	_ = l.unsubscribe(ctx, slices.Collect(maps.Keys(l.granted)))
 	for s.outbox.Waiting() > 0 && !l.ended(ctx) {
 		select {
 		case <-l.empty:

@@ -81,7 +81,8 @@ const (
 	proofPauseMax = 15 * time.Minute // a fresh connection is tried instead of a longer one
 
 	queue  = 4096
-	window = 32 // unacknowledged messages
+	window = 32  // unacknowledged messages
+	atOnce = 100 // filters in one packet, which stays below 26 kB
 )
 
 // Status is how a session is doing.

@@ -653,6 +653,10 @@ func TestResubscribe(t *testing.T) {
 		if got, want := w.allHandled()[2:], []string{"snom/cellar/dial=112"}; !slices.Equal(got, want) {
 			t.Errorf("handled %q, want %q", got, want)
 		}
+		w.wait(10 * time.Second)
+		if st := w.session.Status(); st.LastError != "" {
+			t.Errorf("LastError is %q, want none any more", st.LastError)
+		}
 		w.wire().swallow()
 		phones = []string{"attic"}
 		start := time.Now()

@@ -15,14 +15,18 @@ const maxPacket = 128 << 10
 // and Paho makes room for that at once. The message itself is kept, so that whoever reads it can say that it is too
 // long, and it is acknowledged, so that it does not come again.
 type trimmer struct {
-	r    *bufio.Reader // Paho reads the first bytes of each packet one by one
-	buf  [5]byte       // fixed header of the current packet
-	head []byte        // the end of it that was not read yet
-	body int           // bytes of it to be read after that
-	skip int           // bytes to be skipped after that
+	r       *bufio.Reader // Paho reads the first bytes of each packet one by one
+	longest int           // bytes of a packet after its fixed header
+
+	buf  [5]byte // fixed header of the current packet
+	head []byte  // the end of it that was not read yet
+	body int     // bytes of it to be read after that
+	skip int     // bytes to be skipped after that
 }
 
-func newTrimmer(r io.Reader) trimmer { return trimmer{r: bufio.NewReaderSize(r, 8<<10)} }
+func newTrimmer(r io.Reader, longest int) trimmer {
+	return trimmer{r: bufio.NewReaderSize(r, 8<<10), longest: longest}
+}
 
 var errLength = errors.New("mqttpaho: packet length of more than four bytes")
 
@@ -73,12 +77,12 @@ func (t *trimmer) next() error {
 		}
 	}
 	const publish = 3
-	if length > maxPacket {
+	if length > t.longest {
 		if first>>4 != publish {
 			return fmt.Errorf("mqttpaho: packet of type %d with %d bytes", first>>4, length)
 		}
-		t.skip = length - maxPacket
-		length = maxPacket
+		t.skip = length - t.longest
+		length = t.longest
 	}
 	t.head = append(t.buf[:0], first)
 	for t.body = length; ; {

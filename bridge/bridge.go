@@ -44,7 +44,7 @@ type Config struct {
 	// Events says that phones can tell what happens at them; see [Bridge.Event].
 	Events bool
 	// ActionURLs returns what a phone is to call when something happens at it; nil: nothing.
-	ActionURLs func(phone string) ([]snom.ActionURL, error)
+	ActionURLs func(ctx context.Context, phone string) ([]snom.ActionURL, error)
 	// AnyTransfer carries out the completion of a transfer that this bridge did not start.
 	AnyTransfer bool
 	// Reload reads the phones again; nil: there is nothing to reload.

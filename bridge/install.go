@@ -20,7 +20,7 @@ func (b *Bridge) install(ctx context.Context, ask deskRequest) Response {
 	if b.cfg.ActionURLs == nil {
 		return ask.response(Forbidden, "PHONE_LISTEN is off: nobody would answer")
 	}
-	urls, err := b.cfg.ActionURLs(w.name)
+	urls, err := b.cfg.ActionURLs(ctx, w.name)
 	if err != nil {
 		return ask.response(Forbidden, err.Error())
 	}

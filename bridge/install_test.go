@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,7 +15,7 @@ import (
 )
 
 // urlsOf are the action URLs of a phone in these tests.
-func urlsOf(phone string) ([]snom.ActionURL, error) {
+func urlsOf(_ context.Context, phone string) ([]snom.ActionURL, error) {
 	if phone == "lost" {
 		return nil, errors.New("no way to the phone")
 	}
@@ -77,7 +78,7 @@ func TestInstall(t *testing.T) {
 		if s := h.bridge.Snapshot()[0]; s.Phone != "desk" || s.Firmware == "" {
 			t.Errorf("after it let us in, %+v: want it asked what it is", s)
 		}
-		urls, _ := urlsOf("desk")
+		urls, _ := urlsOf(h.t.Context(), "desk")
 		for _, u := range urls {
 			if got := h.phones["desk"].Settings()[u.Setting]; got != u.URL {
 				t.Errorf("%s = %q, want %q", u.Setting, got, u.URL)

@@ -64,7 +64,7 @@ func (p *program) actionURLs(c *cobra.Command, f urlFlags, name string) error {
 	}
 	// The phones of both are the same, in the same order.
 	i := slices.IndexFunc(settings.Roster.Phones, func(p config.Phone) bool { return p.Name == name })
-	urls, err := actionURLs(settings, settings.Roster.Phones[i], settings.PhoneListen)
+	urls, err := actionURLs(c.Context(), settings, settings.Roster.Phones[i], settings.PhoneListen)
 	switch {
 	case err != nil:
 		return usageError{err}

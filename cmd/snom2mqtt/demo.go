@@ -75,7 +75,7 @@ func (p *program) demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := install(s.ear, phones); err != nil {
+	if err := install(ctx, s.ear, phones); err != nil {
 		s.close()
 		return err
 	}
@@ -165,9 +165,9 @@ func (p *program) demoService(phones []string) (s *service, err error) {
 }
 
 // install makes phones call the bridge, as `action-urls --install` does with real ones.
-func install(to *ear, phones []*snomtest.Phone) error {
+func install(ctx context.Context, to *ear, phones []*snomtest.Phone) error {
 	for _, phone := range phones {
-		urls, err := to.actionURLs(phone.Name())
+		urls, err := to.actionURLs(ctx, phone.Name())
 		if err != nil {
 			return err
 		}

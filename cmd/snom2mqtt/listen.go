@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"sync/atomic"
+	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/phoneweb"
@@ -56,12 +57,12 @@ func (e *ear) caller(name string) (phoneweb.Phone, bool) {
 }
 
 // actionURLs are what a phone is to call.
-func (e *ear) actionURLs(phone string) ([]snom.ActionURL, error) {
+func (e *ear) actionURLs(ctx context.Context, phone string) ([]snom.ActionURL, error) {
 	p, ok := (*e.phones.Load())[phone]
 	if !ok {
 		return nil, fmt.Errorf("no phone is called %q", phone)
 	}
-	return actionURLs(e.settings, p, e.listener.Addr().String())
+	return actionURLs(ctx, e.settings, p, e.listener.Addr().String())
 }
 
 // serve takes what phones say until ctx ends, and tells then how much that was.
@@ -75,11 +76,11 @@ func (e *ear) serve(ctx context.Context) error {
 }
 
 // actionURLs are what a phone is to call. at is the address that is listened on, as far as it is known.
-func actionURLs(c config.Config, p config.Phone, at string) ([]snom.ActionURL, error) {
+func actionURLs(ctx context.Context, c config.Config, p config.Phone, at string) ([]snom.ActionURL, error) {
 	if at == "" {
 		return nil, errors.New("SNOM2MQTT_PHONE_LISTEN is off: nobody would answer the phone")
 	}
-	base, err := baseURL(c.PhoneBaseURL, at, p.URL)
+	base, err := baseURL(ctx, c.PhoneBaseURL, at, p.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func actionURLs(c config.Config, p config.Phone, at string) ([]snom.ActionURL, e
 
 // baseURL is where a phone reaches what listens at an address: as set, at that address where it is one
 // of this machine's, or else at the address that this machine has on the way to the phone.
-func baseURL(set, at, phone string) (string, error) {
+func baseURL(ctx context.Context, set, at, phone string) (string, error) {
 	base := set
 	if base == "" {
 		host, port, err := net.SplitHostPort(at)
@@ -99,7 +100,7 @@ func baseURL(set, at, phone string) (string, error) {
 			return "", errors.New("SNOM2MQTT_PHONE_BASE_URL: not set, and PHONE_LISTEN leaves the port open: want the URL by which phones reach the bridge")
 		}
 		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-			if host, err = ownAddress(phone); err != nil {
+			if host, err = ownAddress(ctx, phone); err != nil {
 				return "", fmt.Errorf("SNOM2MQTT_PHONE_BASE_URL: not set, and this machine knows no way to the phone: %w", err)
 			}
 		}
@@ -112,12 +113,12 @@ func baseURL(set, at, phone string) (string, error) {
 }
 
 // ownAddress is this machine's address on the way to the host of a URL. Nothing is sent.
-func ownAddress(target string) (string, error) {
+func ownAddress(ctx context.Context, target string) (string, error) {
 	u, err := url.Parse(target)
 	if err != nil {
 		return "", err
 	}
-	conn, err := net.Dial("udp", net.JoinHostPort(u.Hostname(), "80"))
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "udp", net.JoinHostPort(u.Hostname(), "80"))
 	if err != nil {
 		return "", err
 	}

@@ -27,7 +27,7 @@ func TestBaseURL(t *testing.T) {
 		{at: "192.0.2.5:0", phone: "http://192.0.2.10", fault: "leaves the port open"},
 		{at: ":8090", phone: "http://phone.invalid", fault: "knows no way to the phone"},
 	} {
-		got, err := baseURL(tt.set, tt.at, tt.phone)
+		got, err := baseURL(t.Context(), tt.set, tt.at, tt.phone)
 		if got != tt.want || (err != nil) != (tt.fault != "") || !strings.Contains(fmt.Sprint(err), tt.fault) {
 			t.Errorf("baseURL(%q, %q, %q) = %q, %v, want %q %s", tt.set, tt.at, tt.phone, got, err, tt.want, tt.fault)
 		}
@@ -74,7 +74,7 @@ func TestReloadChangesWhoMayCall(t *testing.T) {
 		resp.Body.Close()
 		return resp.StatusCode
 	}
-	urls, err := s.ear.actionURLs("kitchen")
+	urls, err := s.ear.actionURLs(t.Context(), "kitchen")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestReloadChangesWhoMayCall(t *testing.T) {
 	if err := s.bridge.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	urls, err = s.ear.actionURLs("hall")
+	urls, err = s.ear.actionURLs(t.Context(), "hall")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestReloadChangesWhoMayCall(t *testing.T) {
 			t.Errorf("%s: %d, want %d", url, got, want)
 		}
 	}
-	if _, err := s.ear.actionURLs("kitchen"); err == nil {
+	if _, err := s.ear.actionURLs(t.Context(), "kitchen"); err == nil {
 		t.Error("action URLs of a phone that went: no error")
 	}
 	cancel()

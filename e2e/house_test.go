@@ -65,9 +65,15 @@ func listening(t *testing.T, addr string) {
 // eventually asks until ok, for what no process announces.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
+	within(t, patience, what, ok)
+}
+
+// within is eventually for what takes its time.
+func within(t *testing.T, most time.Duration, what string, ok func() bool) {
+	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(patience)
+	late := time.After(most)
 	for !ok() {
 		select {
 		case <-tick.C:

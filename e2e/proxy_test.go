@@ -112,8 +112,8 @@ func (p *proxy) serve(client *net.TCPConn) {
 		up, down = p.tap.connection()
 	}
 	var pumps sync.WaitGroup
-	pumps.Go(func() { p.pump(server, client, &p.up, up, false) })
-	pumps.Go(func() { p.pump(client, server, &p.down, down, true) })
+	pumps.Go(func() { p.pump(server, client, &p.up, up, true) })
+	pumps.Go(func() { p.pump(client, server, &p.down, down, false) })
 	pumps.Wait()
 	client.Close()
 	server.Close()
@@ -122,9 +122,9 @@ func (p *proxy) serve(client *net.TCPConn) {
 	p.mu.Unlock()
 }
 
-// pump carries bytes one way until its end. see is shown what was taken from the bridge, and what
-// was given to it: after is true of the latter.
-func (p *proxy) pump(to, from *net.TCPConn, w *weather, see func([]byte), after bool) {
+// pump carries bytes one way until its end. see is shown what the bridge sends, and what it is
+// given: of the latter, not what the weather swallows.
+func (p *proxy) pump(to, from *net.TCPConn, w *weather, see func([]byte), swallowed bool) {
 	buf := make([]byte, 32<<10)
 	for {
 		now, changed := p.now(w)
@@ -137,18 +137,14 @@ func (p *proxy) pump(to, from *net.TCPConn, w *weather, see func([]byte), after 
 			continue
 		}
 		n, err := from.Read(buf)
-		if !after {
-			see(buf[:n])
+		now, _ = p.now(w)
+		if !now.hole || swallowed {
+			see(buf[:n]) // before it arrives, and causes more to be seen
 		}
-		if now, _ = p.now(w); !now.hole && n > 0 {
-			if !p.carry(to, buf[:n], now) {
-				// The other side is gone: what still comes is read, so that nothing hangs on it.
-				_, _ = io.Copy(io.Discard, from)
-				return
-			}
-			if after {
-				see(buf[:n])
-			}
+		if !now.hole && n > 0 && !p.carry(to, buf[:n], now) {
+			// The other side is gone: what still comes is read, so that nothing hangs on it.
+			_, _ = io.Copy(io.Discard, from)
+			return
 		}
 		if err != nil {
 			if err == io.EOF {

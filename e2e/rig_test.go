@@ -111,6 +111,28 @@ func (r *rig) killBroker() {
 	r.toBroker.hear()
 }
 
+// outage has the broker gone, as far as the bridge can see, until that has noticed.
+func (r *rig) outage() {
+	r.t.Helper()
+	noticed := func() int { return r.logged("no session with the broker") }
+	n := noticed()
+	r.toBroker.deaf()
+	r.toBroker.cut()
+	eventually(r.t, "the bridge notices that its broker is gone", func() bool { return noticed() > n })
+	r.toBroker.hear()
+	r.online()
+}
+
+// logged counts the lines of the bridge's log that contain text.
+func (r *rig) logged(text string) (n int) {
+	for _, line := range r.bridge.stderr() {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
 // state is what the broker keeps of the bridge's state.
 func (r *rig) state() string {
 	return retained(r.t, r.broker.addr(), "snom/bridge/state", r.login)
@@ -302,11 +324,14 @@ func (r *rig) checkBook(died bool) {
 	for _, odd := range r.tap.odd {
 		fault("%s", odd)
 	}
-	accepted, executed := 0, 0
+	accepted, executed, codes := 0, 0, map[string]int{}
 	for _, id := range r.tap.order {
 		e := r.tap.book[id]
 		accepted += min(e.accepted, 1)
 		executed += did[id].count
+		if e.code != "" {
+			codes[e.code]++
+		}
 		switch {
 		case len(e.results) > 1:
 			fault("command %s has %d different results: %q", id, len(e.results), slices.Collect(maps.Keys(e.results)))
@@ -340,7 +365,7 @@ func (r *rig) checkBook(died bool) {
 	if wrong > 10 {
 		r.t.Errorf("and %d more", wrong-10)
 	}
-	r.t.Logf("%d commands, %d accepted, %d carried out", len(r.tap.order), accepted, executed)
+	r.t.Logf("%d commands, %d accepted, %d carried out: %v", len(r.tap.order), accepted, executed, codes)
 }
 
 // commandTTL is how long a command may wait unless the settings say otherwise.

@@ -121,7 +121,7 @@ func (t *tap) published(p packet, ids map[uint16]string) {
 		ID, Code, Group string
 		Requests        int
 	}
-	if !strings.HasSuffix(m.topic, "/result") || json.Unmarshal(m.payload, &r) != nil || r.ID == "" || r.Group != "" {
+	if !strings.HasSuffix(m.topic, "/result") || json.Unmarshal(m.payload, &r) != nil || r.ID == "" || r.Group != "" || r.Code == "retained" {
 		return
 	}
 	ids[m.id] = r.ID
@@ -156,19 +156,6 @@ func (t *tap) settled() {
 		}
 		return true
 	})
-}
-
-// codes counts how commands ended.
-func (t *tap) codes() map[string]int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	all := map[string]int{}
-	for _, e := range t.book {
-		if e.code != "" {
-			all[e.code]++
-		}
-	}
-	return all
 }
 
 // count is the number of commands that have an answer.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,8 +15,26 @@ import (
 	"unicode/utf8"
 
 	"github.com/snom2mqtt/snom2mqtt/internal/pipenet"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
+
+// The phone's own list of action URLs, and the library's table, were written apart and say the same.
+func TestActionSettings(t *testing.T) {
+	t.Parallel()
+	var want []string
+	for _, r := range snom.ActionURLRows() {
+		if !r.Never {
+			want = append(want, r.Setting)
+		}
+	}
+	got := snomtest.ActionSettings()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("ActionSettings = %q, want %q", got, want)
+	}
+}
 
 // newLine accepts connections, notes what comes as a request line and headers, and replies.
 func newLine(t *testing.T, reply string) (dial func(context.Context, string, string) (net.Conn, error), heads func() []string) {

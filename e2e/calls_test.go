@@ -272,7 +272,7 @@ func (p *player) call(n int) {
 	}
 	over := "hung_up"
 	switch end := p.rng.IntN(100); {
-	case incoming && end < 4:
+	case incoming && end < 3:
 		p.happens("reject") // and says nothing
 		over = "timeout"
 	case incoming && end < 20:
@@ -379,7 +379,7 @@ func (p *player) check() {
 func TestCalls(t *testing.T) {
 	t.Parallel()
 	const phones, calls = 10, 1000
-	s := newSwitchboard(t, phones, "SNOM2MQTT_RING_TIMEOUT=3s")
+	s := newSwitchboard(t, phones, "SNOM2MQTT_RING_TIMEOUT=4s")
 	s.install()
 	began := time.Now()
 	var players []*player

@@ -53,6 +53,7 @@ type Config struct {
 
 	checks      Checks
 	numbered    []Phone // the phones of the environment, which a reload keeps
+	state       string  // folder where the program may keep something; empty: nowhere
 	tokenSecret Secret  // what tokens are made of
 }
 
@@ -116,6 +117,7 @@ func Load(environ []string, checks Checks) (Config, error) {
 		LogLevel:  k.level(at("LOG_LEVEL", v.LogLevel)),
 		LogFormat: k.word(at("LOG_FORMAT", v.LogFormat), "text", "json"),
 		checks:    checks,
+		state:     stateFolder(environ),
 
 		tokenSecret: k.tokenSecret(at("PHONE_TOKEN_SECRET", v.TokenSecret), at("PHONE_TOKEN_SECRET_FILE", v.TokenSecretFile)),
 	}
@@ -125,7 +127,7 @@ func Load(environ []string, checks Checks) (Config, error) {
 	taken := newRegistry()
 	c.numbered = k.numbered(v, taken, c.Allow, c.Mask)
 	c.Roster = k.roster(c.numbered, taken, c.PhonesFile, c.Allow, c.Mask)
-	k.tokens(c, c.Roster.Phones)
+	k.tokens(&c, c.Roster.Phones)
 	if err := k.err(); err != nil {
 		return Config{}, err
 	}
@@ -179,7 +181,7 @@ func (c Config) ReloadPhones() (Roster, error) {
 	}
 	k := &checker{checks: c.checks}
 	r := k.roster(c.numbered, taken, c.PhonesFile, c.Allow, c.Mask)
-	k.tokens(c, r.Phones)
+	k.tokens(&c, r.Phones)
 	if err := k.err(); err != nil {
 		return Roster{}, err
 	}

@@ -65,7 +65,7 @@ func load(t *testing.T, settings string, files map[string]string) (config.Config
 }
 
 func environ(settings string) []string {
-	list := []string{"PATH=/bin", "HOME=/root"}
+	list := []string{"PATH=/bin"}
 	for line := range strings.Lines(settings) {
 		list = append(list, "SNOM2MQTT_"+strings.TrimSuffix(line, "\n"))
 	}
@@ -174,8 +174,8 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 			{name: "phones would call nowhere", settings: kitchen + tokenSecret + "PHONE_LISTEN=:8081\nPHONE_BASE_URL=http://a?b", want: []string{
 				"PHONE_BASE_URL: want http://host:port or https://host:port, with a path if need be"}},
 			{name: "no tokens", settings: kitchen + "PHONE_LISTEN=:8081\nPHONE_1_NAME=b\nPHONE_1_URL=http://b", want: []string{
-				"PHONE_TOKEN_SECRET: not set, but PHONE_LISTEN is, and not every phone has a token of its own: " +
-					"want 16 to 128 characters that nobody guesses, such as openssl rand -hex 16 prints"}},
+				"PHONE_TOKEN_SECRET: not set, but PHONE_LISTEN is, not every phone has a token of its own, and a secret cannot be " +
+					"made and kept (the environment names no folder to keep it in): want 16 to 128 characters that nobody guesses, such as openssl rand -hex 16 prints"}},
 			{name: "a secret that is too short", settings: kitchen + "PHONE_TOKEN_SECRET=hunter2hunter2x\nPHONE_TOKEN_SECRET_FILE=", want: []string{
 				"PHONE_TOKEN_SECRET: want 16 to 128 characters that nobody guesses, such as openssl rand -hex 16 prints"}},
 			{name: "instance", settings: kitchen + "INSTANCE=request", want: []string{

@@ -2,8 +2,15 @@ package config
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 )
 
 // tokenSecret reads what tokens are made from.
@@ -16,22 +23,91 @@ func (c *checker) tokenSecret(text, path field) Secret {
 }
 
 // tokens gives every phone that has no token of its own one that is made of the secret and its name.
-// Nothing is written anywhere, and it is the same after every start, so action URLs that were installed
-// once go on working. A secret, and not a file with tokens that the program keeps itself, because the
-// same settings then mean the same tokens to the bridge, to a second process that installs the URLs, and
-// in a container that cannot write.
-func (c *checker) tokens(settings Config, phones []Phone) {
+// It is the same after every start, so action URLs that were installed once go on working. Where no
+// secret is set, one is made and kept; where it cannot be kept it has to be set, for a secret that is
+// another one after every start would shut out every phone.
+func (c *checker) tokens(settings *Config, phones []Phone) {
 	for i, p := range phones {
-		switch {
-		case !p.Token.IsZero():
-		case !settings.tokenSecret.IsZero():
-			phones[i].Token = makeToken(settings.tokenSecret, p.Name)
-		case settings.PhoneListen != "":
-			c.fault(field{environment(prefix), "PHONE_TOKEN_SECRET", ""}, "not set, but PHONE_LISTEN is, and not every phone "+
-				"has a token of its own: want 16 to 128 characters that nobody guesses, such as openssl rand -hex 16 prints")
-			return
+		if !p.Token.IsZero() || settings.PhoneListen == "" && settings.tokenSecret.IsZero() {
+			continue
 		}
+		if settings.tokenSecret.IsZero() {
+			kept, err := keptSecret(settings.state)
+			if err != nil {
+				c.fault(field{environment(prefix), "PHONE_TOKEN_SECRET", ""}, "not set, but PHONE_LISTEN is, not every phone has a "+
+					"token of its own, and a secret cannot be made and kept (%v): want 16 to 128 characters that nobody guesses, "+
+					"such as openssl rand -hex 16 prints", err)
+				return
+			}
+			settings.tokenSecret = kept
+		}
+		phones[i].Token = makeToken(settings.tokenSecret, p.Name)
 	}
+}
+
+// stateFolder is where the program may keep something, by the environment: what systemd gives it, or
+// else where the XDG Base Directory Specification wants the state of a user's programs. Empty: nowhere.
+func stateFolder(environ []string) string {
+	value := func(name string) string {
+		for _, e := range environ {
+			if v, ok := strings.CutPrefix(e, name+"="); ok && filepath.IsAbs(v) {
+				return v
+			}
+		}
+		return ""
+	}
+	if dir, _, _ := strings.Cut(value("STATE_DIRECTORY"), ":"); dir != "" {
+		return dir
+	}
+	if dir := value("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "snom2mqtt")
+	}
+	if home := value("HOME"); home != "" {
+		return filepath.Join(home, ".local", "state", "snom2mqtt")
+	}
+	return ""
+}
+
+// keptSecret returns the secret that is kept in folder, and makes it when there is none yet. Of two
+// processes that make one at the same time, one wins and both return it.
+func keptSecret(folder string) (Secret, error) {
+	if folder == "" {
+		return Secret{}, errors.New("the environment names no folder to keep it in")
+	}
+	path := filepath.Join(folder, "phone-token-secret")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = makeSecret(folder, path)
+	}
+	if err != nil {
+		return Secret{}, err
+	}
+	secret := strings.TrimSpace(string(b))
+	if len(secret) < 16 {
+		return Secret{}, fmt.Errorf("%s is no secret that was kept: remove it", path)
+	}
+	return NewSecret(secret), nil
+}
+
+// makeSecret writes a new secret, for nobody else to read, and returns what path holds then.
+func makeSecret(folder, path string) ([]byte, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(folder, "secret-*") // mode 0600
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(rand.Text() + "\n")
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	// A link, because it fails where another process was first.
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return os.ReadFile(path)
 }
 
 // makeToken returns 32 hexadecimal digits, 128 bits, that tell nothing of the secret.

@@ -4,7 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
+	"sync"
 	"testing"
+
+	"github.com/snom2mqtt/snom2mqtt/config"
 )
 
 // Tokens that are made are the same after every start and every reload, differ by phone, and do not
@@ -64,5 +68,58 @@ func TestReloadWantsTokens(t *testing.T) {
 	}
 	if r, err := c.ReloadPhones(); err == nil || len(faultsOf(t, err)) != 1 {
 		t.Errorf("ReloadPhones = %v, %v, want the fault that a token is missing", r, err)
+	}
+}
+
+// Without a secret in the settings one is made, once, and kept where the environment says.
+func TestASecretIsMadeAndKept(t *testing.T) {
+	t.Parallel()
+	for name, folder := range map[string]string{
+		"STATE_DIRECTORY=%s:/elsewhere": "", "XDG_STATE_HOME=%s": "snom2mqtt", "HOME=%s": ".local/state/snom2mqtt",
+	} {
+		t.Run(strings.TrimSuffix(name, "=%s"), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			settings := append(environ(kitchen+"PHONE_LISTEN=:8081"), strings.Replace(name, "%s", dir, 1))
+			tokens := make([]string, 8)
+			var loading sync.WaitGroup
+			for i := range tokens { // processes that start at the same time agree
+				loading.Go(func() {
+					c, err := config.Load(settings, checks())
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					tokens[i] = c.Roster.Phones[0].Token.Reveal()
+				})
+			}
+			loading.Wait()
+			for _, token := range tokens {
+				if token != tokens[0] || len(token) != 32 {
+					t.Fatalf("tokens %q, want one of 32 digits", tokens)
+				}
+			}
+			path := filepath.Join(dir, folder, "phone-token-secret")
+			info, err := os.Stat(path)
+			if err != nil || info.Mode().Perm() != 0o600 {
+				t.Fatalf("%s: %v, %v, want a file for its owner only", path, info, err)
+			}
+			if all, err := os.ReadDir(filepath.Dir(path)); err != nil || len(all) != 1 {
+				t.Errorf("%v, %v: want the secret and nothing else", all, err)
+			}
+			if err := os.WriteFile(path, []byte("short"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := config.Load(settings, checks()); err == nil || !strings.Contains(err.Error(), "no secret that was kept") {
+				t.Errorf("a file that holds no secret: %v, want a fault", err)
+			}
+		})
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(append(environ(kitchen+"PHONE_LISTEN=:8081"), "HOME="+file), checks()); err == nil {
+		t.Error("a folder that cannot be made is no fault")
 	}
 }

@@ -402,10 +402,12 @@ func (b *Bridge) publishInfo() {
 
 // Run looks at the phones and serves requests to the bridge until ctx ends. Then nothing new is
 // taken, what waits is answered cancelled, and what is under way may end; Run returns when every
-// command has its answer.
+// command has its answer. Where ctx has ended before, that is all it does.
 func (b *Bridge) Run(ctx context.Context) error {
-	for _, w := range b.roster.Load().phones {
-		w.lookIn(0)
+	if ctx.Err() == nil {
+		for _, w := range b.roster.Load().phones {
+			w.lookIn(0)
+		}
 	}
 	b.serveDesk(ctx)
 	b.reloading.Lock()

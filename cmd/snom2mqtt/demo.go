@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -118,8 +119,7 @@ func (p *program) demo(ctx context.Context) error {
 		case <-act.when.came:
 			if err := act.do(); err != nil {
 				cancel()
-				<-ended
-				return err
+				return errors.Join(err, <-ended)
 			}
 		case err := <-ended:
 			return err

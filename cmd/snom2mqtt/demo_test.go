@@ -32,7 +32,7 @@ type show struct {
 func newShow(t *testing.T) *show {
 	t.Helper()
 	s := &show{t: t, cmd: exec.Command("snom2mqtt", "demo"), lines: make(chan string, 1000)}
-	s.cmd.Env = append(os.Environ(), "SNOM2MQTT_PHONE_0_URL=of no interest to a demo")
+	s.cmd.Env = append(os.Environ(), "SNOM2MQTT_PHONE_0_URL=of no interest to a demo", "GORACE=atexit_sleep_ms=0")
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Values[phonesKey{}] = map[string]*simulated{}
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // else the race detector lets every program wait a second at its end
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

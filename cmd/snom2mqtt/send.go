@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -76,13 +77,19 @@ func (p *program) send(c *cobra.Command, args []string) error {
 		Rules: rules(settings), Gap: settings.CommandGap, CallTimeout: settings.CallTimeout, AnyTransfer: true,
 	}, phones)
 	b.Handle(mqtt.Message{Topic: tree.Command(name, verb), Payload: []byte(payload)})
+	ctx, end := context.WithCancel(c.Context())
+	defer end()
 	var line []byte
 	select {
 	case line = <-answer:
-	case <-c.Context().Done():
-		if err := b.Run(c.Context()); err != nil { // which lets the request under way end, and answers
-			return err
-		}
+		end()
+	case <-ctx.Done():
+	}
+	// A bridge that ends asks the phone nothing more, lets what is under way end, and answers it.
+	if err := b.Run(ctx); err != nil {
+		return err
+	}
+	if line == nil {
 		line = <-answer
 	}
 	return p.printResult(line)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -122,7 +121,7 @@ func (p *program) printInfo(i snom.Info, asJSON bool) error {
 		return nil
 	}
 	if asJSON {
-		return json.NewEncoder(p.stdout).Encode(i)
+		return encodeJSON(p.stdout, i)
 	}
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 1, ' ', 0)
 	for _, row := range [][2]string{

@@ -245,11 +245,14 @@ type lines struct {
 }
 
 func (l *lines) print(r snomtest.Request) {
-	b, err := json.Marshal(r)
-	if err != nil {
-		return // texts and numbers: there is nothing to fail
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = l.w.Write(append(b, '\n')) // a reader that went away is no fault of the phone's
+	_ = encodeJSON(l.w, r) // a reader that went away is no fault of the phone's
+}
+
+// encodeJSON writes v as one line of JSON in which & stays readable.
+func encodeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }

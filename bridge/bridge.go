@@ -54,6 +54,8 @@ type Config struct {
 	// Learned is called when a phone came within reach, went, or told what it is. It must not block nor
 	// ask the bridge anything; nil: nobody wants to know.
 	Learned func()
+	// Observe is told what happens, to count it; nil: nobody is.
+	Observe Observer
 }
 
 // A Roster is the phones and groups of a bridge.
@@ -98,6 +100,9 @@ type Bridge struct {
 	logged    sync.Map // topics whose retained command was logged; bounded by retainedLogged
 	retained  atomic.Int64
 
+	handling spell // of Handle
+	asked    spell // of the desk
+
 	claims claims
 	mixed  sync.Once // the base topic is shared with bridges that have an instance
 	twin   twin
@@ -135,6 +140,9 @@ func New(cfg Config, r Roster) *Bridge {
 	}
 	if cfg.Process == "" {
 		cfg.Process = rand.Text()
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = nobody{}
 	}
 	b := &Bridge{
 		cfg:     cfg,
@@ -190,6 +198,8 @@ func (b *Bridge) enlist(r Roster) (came, changed, went []*worker) {
 // Handle takes one message. It never blocks, and every command is answered once: later, by the
 // phone's worker, or at once, when it is refused.
 func (b *Bridge) Handle(m mqtt.Message) {
+	b.handling.begin(b.started)
+	defer b.handling.end()
 	now := time.Now()
 	a := b.cfg.Tree.Read(m.Topic)
 	switch a.Kind {
@@ -271,6 +281,7 @@ func (b *Bridge) refuse(name, command string, m mqtt.Message, message string, no
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encode(Result{
 		ID: o.id, Phone: shown(name), Command: o.name, Code: code, Message: message, Time: Time{now},
 	})})
+	b.cfg.Observe.Answered(Result{Code: code})
 }
 
 // logRetained tells once per topic that somebody publishes retained commands.
@@ -288,6 +299,7 @@ func (b *Bridge) logRetained(topic string) {
 func (b *Bridge) deliver(done []answered) {
 	for _, d := range done {
 		b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(d.result.Phone), Payload: encode(d.result)})
+		b.cfg.Observe.Answered(d.result)
 		if g := d.request.group; g != nil {
 			if s, complete := g.add(d.result); complete {
 				b.publishSummary(s)

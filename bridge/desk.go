@@ -165,6 +165,7 @@ func (b *Bridge) serveDesk(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
 		case ask := <-b.desk:
+			b.asked.begin(b.started)
 			switch {
 			case ctx.Err() != nil:
 				b.respond(ask.response(Cancelled, "the bridge is stopping"))
@@ -173,6 +174,7 @@ func (b *Bridge) serveDesk(ctx context.Context) {
 			default:
 				b.respond(ask.action.run(b, ctx, ask))
 			}
+			b.asked.end()
 		case <-ctx.Done():
 		}
 	}

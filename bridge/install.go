@@ -143,6 +143,7 @@ func (w *worker) begin(ctx context.Context) (Phone, error) {
 		return nil, fmt.Errorf("%w: it refused our login and is left alone until %s", snom.ErrLockedOut, w.breaker.until.UTC().Format(time.RFC3339))
 	}
 	w.running = true
+	w.expect(0)
 	w.b.workers.Add(1)
 	return w.cfg.Phone, nil
 }

@@ -49,6 +49,7 @@ func (w *worker) lookDue() {
 	}
 	ctx, cancel := context.WithCancel(w.b.ctx())
 	w.running, w.unlook = true, cancel
+	w.expect(time.Until(w.rested))
 	phone := w.cfg.Phone
 	heard, ask := time.Since(w.news.heardAt) < w.b.cfg.LookEvery/2, w.news.asks()
 	w.b.workers.Add(1)

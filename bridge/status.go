@@ -157,6 +157,7 @@ func (b *Bridge) Event(phone string, e snom.Event) {
 	e.Phone = phone
 	e = w.news.calls.Complete(e)
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Event(phone), Payload: encode(e)})
+	b.cfg.Observe.Told(e)
 	w.change(func(n *news) {
 		n.heard(time.Now())
 		n.calls = n.calls.Step(e)

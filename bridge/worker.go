@@ -39,6 +39,7 @@ type worker struct {
 	queue    []request
 	ids      ids
 	running  bool               // the goroutine exists
+	due      time.Time          // while it does: it has moved by then, or it is stuck
 	closed   bool               // the phone is gone, or the bridge stops
 	farewell string             // why
 	gone     bool               // the phone is no longer ours: nothing is said of it any more
@@ -55,7 +56,7 @@ type worker struct {
 	owed     bool               // a newer status is held back for a moment
 
 	// What follows belongs to the goroutine.
-	breaker  breaker
+	breaker  breaker // written under the lock, so that others may look
 	transfer snom.Transfer
 	rested   time.Time // when COMMAND_GAP since the last request is over
 	played   time.Time // when the last key sequence has been played, too
@@ -146,6 +147,7 @@ func (w *worker) rouse() {
 func (w *worker) start() {
 	if !w.running {
 		w.running = true
+		w.expect(0)
 		w.b.workers.Go(w.run)
 	}
 }
@@ -215,6 +217,7 @@ func (w *worker) next() (request, bool) {
 			r := w.queue[0]
 			w.queue[0] = request{}
 			w.queue = w.queue[1:]
+			w.expect(0)
 			w.mu.Unlock()
 			w.b.deliver(done)
 			return r, true
@@ -225,6 +228,7 @@ func (w *worker) next() (request, bool) {
 				until = q.expires
 			}
 		}
+		w.expect(until.Sub(now))
 		w.mu.Unlock()
 		w.b.deliver(done)
 		w.rest(until.Sub(now))
@@ -266,6 +270,7 @@ func (w *worker) serve(r request) (result Result) {
 	w.mu.Unlock()
 	log := w.b.cfg.Log.With(slog.String("phone", w.name), slog.String("id", r.id), slog.String("command", r.name))
 	result = r.answer(w.name, OK, r.warning, start)
+	sent := false
 	defer func() {
 		if p := recover(); p != nil {
 			log.Error("a command failed inside the bridge", slog.Any("err", p))
@@ -275,6 +280,9 @@ func (w *worker) serve(r request) (result Result) {
 		result.QueuedMS = start.Sub(r.received).Milliseconds()
 		result.DurationMS = end.Sub(start).Milliseconds()
 		result.Time = Time{end}
+		if sent {
+			w.b.cfg.Observe.Served(r.command.Verb(), start.Sub(r.received), end.Sub(start))
+		}
 		log.Debug("command done", slog.Any("code", result.Code), slog.Duration("took", end.Sub(start)))
 	}()
 	fail := func(code Code, message string) Result {
@@ -299,6 +307,7 @@ func (w *worker) serve(r request) (result Result) {
 				return fail(Cancelled, fmt.Sprintf("%s after %d of %d requests", cut, i, len(steps)))
 			}
 		}
+		sent = true
 		reply, err := cfg.Phone.Send(w.b.ctx(), step)
 		now := time.Now()
 		result.HTTPStatus = reply.Status
@@ -351,6 +360,7 @@ func (w *worker) pause(hangups int) string {
 func (w *worker) interrupted(hangups int) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.expect(time.Until(w.played))
 	switch {
 	case w.hangups != hangups:
 		return "a hangup overtook it"
@@ -364,7 +374,9 @@ func (w *worker) interrupted(hangups int) string {
 // phone's own lock counts every try.
 func (w *worker) noteBreaker(log *slog.Logger, now time.Time, code Code, err error) {
 	was := w.breaker
-	w.breaker = w.breaker.after(now, code)
+	w.mu.Lock()
+	w.breaker = was.after(now, code)
+	w.mu.Unlock()
 	if w.breaker.failures > was.failures {
 		log.Error("the phone refuses our login and is left alone", slog.Any("code", code), slog.Any("err", err),
 			slog.Time("until", w.breaker.until))

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -42,6 +44,7 @@ func TestMain(m *testing.M) {
 //	json KEY=VALUE...             standard output is one line of JSON with these members
 //	freeport NAME                 sets $NAME to a port of loopback that is free
 //	eventually PROGRAM [ARG...]   runs a program until it succeeds
+//	answers URL STATUS TEXT       asks a URL until it answers that
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -54,7 +57,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "phone": newPhone, "received": received, "reached": reached, "json": oneJSON,
-			"freeport": freePort, "eventually": eventually,
+			"freeport": freePort, "eventually": eventually, "answers": answers,
 		},
 	})
 }
@@ -229,4 +232,23 @@ func eventually(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%q: %v", args, err)
 		}
 	}
+}
+
+// answers asks a URL until it answers as wanted.
+func answers(ts *testscript.TestScript, _ bool, args []string) {
+	var got string
+	for late := time.Now().Add(patience); time.Now().Before(late); {
+		resp, err := http.Get(args[0])
+		if err != nil {
+			got = err.Error()
+			continue
+		}
+		body, err := io.ReadAll(resp.Body)
+		ts.Check(err)
+		ts.Check(resp.Body.Close())
+		if got = fmt.Sprintf("%d %s", resp.StatusCode, body); strings.HasPrefix(got, args[1]) && strings.Contains(got, args[2]) {
+			return
+		}
+	}
+	ts.Fatalf("%s answers %s, want %s %s", args[0], got, args[1], args[2])
 }

@@ -60,7 +60,7 @@ func (b Bridge) Document() Document {
 		Platform: "sensor", Name: "Phones", Icon: "mdi:deskphone", EntityCategory: "diagnostic", StateClass: "measurement", QoS: 1,
 		StateTopic: b.Tree.Info(), ValueTemplate: "{{ (value_json.phones or []) | count }}",
 		AttributesTopic: b.Tree.Info(), Enabled: no(), Availability: here,
-	})
+	}.guarded())
 	e.add("reload", Component{
 		Platform: "button", Name: "Reload phones", Icon: "mdi:reload", EntityCategory: "config",
 		CommandTopic: b.Tree.Request("reload"), PayloadPress: "{}", Enabled: no(), Availability: here,

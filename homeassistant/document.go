@@ -1,6 +1,7 @@
 package homeassistant
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
@@ -79,6 +80,19 @@ type Component struct {
 
 // stub reports whether c only removes an entity.
 func (c Component) stub() bool { return c.UniqueID == "" }
+
+// guarded returns c with templates that bear a topic being cleared: the bridge does that with the status of a
+// phone that goes, and Home Assistant then knows no value_json, which it complains of.
+func (c Component) guarded() Component {
+	const begin, otherwise, end = "{% if value_json is defined %}", "{% else %}", "{% endif %}"
+	if c.ValueTemplate != "" {
+		c.ValueTemplate = begin + c.ValueTemplate + otherwise + "None" + end // the text for: not known
+	}
+	if c.AttributesTopic != "" {
+		c.AttributesTemplate = begin + cmp.Or(c.AttributesTemplate, "{{ value_json | tojson }}") + otherwise + "{}" + end
+	}
+	return c
+}
 
 // payload is the document as it is published: equal documents are equal bytes.
 func (d Document) payload() []byte {

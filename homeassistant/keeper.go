@@ -48,6 +48,7 @@ const (
 	changeTime  = 500 * time.Millisecond // after a change: seldom does one come alone
 	pace        = 50 * time.Millisecond  // between two documents
 	nameTime    = 10 * time.Second       // for a phone that is there to tell its MAC; then its name must do
+	healTime    = 3 * time.Second        // after somebody cleared a document of ours; Home Assistant does it many times in a row
 	orphanTime  = 2 * time.Minute        // after the start, for a phone to prove what an old document is about
 	renewLeast  = time.Second            // after Home Assistant's birth message
 	renewSpread = 2 * time.Second        // at random on top, for other bridges do the same
@@ -79,8 +80,9 @@ func (k *Keeper) Handle(m mqtt.Message) bool {
 		defer k.mu.Unlock()
 		if m.Retained {
 			k.shelf.read(id, m.Payload)
-		} else { // most likely we have just sent it ourselves
-			k.shelf.hear(id, m.Payload)
+		} else if k.shelf.hear(id, m.Payload) {
+			k.dueIn(healTime)
+			k.rouse()
 		}
 		return true
 	}

@@ -414,6 +414,29 @@ func TestKeeperLeavesAnotherBridgesDocumentAlone(t *testing.T) {
 	})
 }
 
+func TestKeeperPublishesAgainWhatOthersClear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hall := named("hall")
+		hall.MAC = "0004130000ff"
+		w := newWorld(t, kitchen(), hall)
+		w.connect()
+		w.after(time.Minute)
+		clear := func(id string) {
+			for range 50 {
+				w.keeper.Handle(mqtt.Message{Topic: w.b.Topic(id)})
+			}
+		}
+		clear("snom_000413aabbcc")
+		w.want("at once", w.after(healTime-time.Second), "")
+		w.want("soon", w.after(time.Hour), "snom_000413aabbcc")
+		w.change(kitchen())
+		w.want("one goes", w.after(time.Minute), "-snom_0004130000ff")
+		clear("snom_0004130000ff")
+		clear("somebody_elses")
+		w.want("what is not wanted", w.after(time.Hour), "")
+	})
+}
+
 func TestNoKeeper(t *testing.T) {
 	t.Parallel()
 	var k *Keeper

@@ -113,7 +113,7 @@ func (e phoneEntities) topic(v snom.Verb) string { return e.b.Tree.Command(e.p.N
 // lost; components that send have 0, because a command that comes late or twice is worse than none.
 func (e phoneEntities) known(c Component) Component {
 	c.StateTopic, c.QoS = e.b.Tree.Status(e.p.Name), 1
-	return c
+	return c.guarded()
 }
 
 func (e phoneEntities) reachable() {
@@ -277,7 +277,7 @@ func (e phoneEntities) doNotDisturb() {
 		StateTopic: e.b.Tree.Status(e.p.Name), ValueTemplate: flag("dnd"),
 		CommandTopic: e.topic(snom.VerbKey), PayloadOn: "ON", PayloadOff: "OFF",
 		CommandTemplate: "{{ 'DND' if value | lower != this.state else '' }}",
-	})
+	}.guarded())
 	e.button("DND", "Toggle do not disturb", "mdi:minus-circle")
 }
 

@@ -67,14 +67,24 @@ func (s *shelf) read(id string, payload []byte) {
 	}
 }
 
-// hear takes a document that was just published. When it is not ours, and one of ours had its topic, that
-// is another bridge's now.
-func (s *shelf) hear(id string, payload []byte) {
-	if _, known := s.docs[id]; known && len(payload) > 0 {
-		if _, ours := s.ours(id, payload); !ours {
-			delete(s.docs, id)
-		}
+// hear takes a document that was just published, most likely by ourselves. When it is not ours, and one of
+// ours had its topic, that is another bridge's now. Whoever clears one of ours has not asked us: Home Assistant
+// does it when somebody deletes an entity that is disabled, and loses the whole device thereby. cleared says
+// that this has happened.
+func (s *shelf) hear(id string, payload []byte) (cleared bool) {
+	k, known := s.docs[id]
+	if !known {
+		return false
 	}
+	if len(payload) == 0 {
+		k.sum = [sha256.Size]byte{}
+		s.docs[id] = k
+		return true
+	}
+	if _, ours := s.ours(id, payload); !ours {
+		delete(s.docs, id)
+	}
+	return false
 }
 
 // ours says what a document of ours says. Others' documents are none of our business; ours are those with

@@ -1,0 +1,653 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/homeassistant"
+)
+
+// TestHomeAssistant looks at the bridge from inside a real Home Assistant: the release that recipe of ours
+// always has, and the newest one that runs here.
+func TestHomeAssistant(t *testing.T) {
+	t.Parallel()
+	releases := []string{homeAssistantRelease}
+	for newer := range strings.FieldsSeq(newerHomeAssistants) {
+		if homeAssistantPython(t, newer) != "" {
+			releases = append(releases, newer)
+		}
+	}
+	if homeAssistantPython(t, homeAssistantRelease) == "" {
+		if len(releases) == 1 {
+			missing(t, "Home Assistant")
+		}
+		releases = releases[1:]
+	}
+	for _, release := range releases {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			x := newHome(t, release)
+			x.everyEntityIsThere()
+			x.everyServiceReachesThePhone()
+			x.aCallMovesTheStates()
+			x.blueprintsFire()
+			x.phonesComeAndGo()
+			x.nothingToComplainOf()
+			x.everythingRestarts()
+			x.phonesAreRenamedRemovedAndAdded()
+			x.nothingToComplainOf(
+				"Disconnected from MQTT server", "Failed to connect to MQTT server", "The connection was lost", "Task exception was never retrieved", // the broker was killed
+				"No device components to cleanup") // it clears the topic of a device that goes once for each disabled entity
+		})
+	}
+}
+
+// A home is a Home Assistant with a broker, a bridge and simulated phones, each in a process of its own.
+type home struct {
+	*homeAssistant
+	t      *testing.T
+	m      *mosquitto
+	env    []string // of the bridge
+	file   string   // of the phones
+	bridge *process
+	phones map[string]*phones // by name
+}
+
+// newHome builds a home with three phones that call the bridge.
+func newHome(t *testing.T, release string) *home {
+	t.Helper()
+	x := &home{t: t, m: startMosquitto(t), file: filepath.Join(t.TempDir(), "phones.yml"), phones: map[string]*phones{}}
+	// One has to log in, so that its MAC is not known at first.
+	x.phones["kitchen"] = startPhones(t, 1, "--name", "kitchen")
+	x.phones["hall"] = startPhones(t, 1, "--name", "hall", "--model", "870", "--firmware", "8.7.5.44", "--auth", "digest", "--username", "admin", "--password", "secret")
+	x.phones["attic"] = startPhones(t, 1, "--name", "attic")
+	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	x.env = []string{
+		"SNOM2MQTT_PHONES_FILE=" + x.file, "SNOM2MQTT_COMMAND_GAP=1ms", "SNOM2MQTT_AVAILABILITY_INTERVAL=1s",
+		"SNOM2MQTT_PHONE_LISTEN=" + listen, "SNOM2MQTT_PHONE_TOKEN_SECRET=0123456789abcdef",
+	}
+	x.configure("kitchen", "hall", "attic")
+	for name := range x.phones {
+		c := start(t, "action-urls", x.env, program(t), "action-urls", name, "--install")
+		if c.wait() != 0 {
+			t.Fatalf("action-urls: %q", c.stderr())
+		}
+	}
+	x.bridge = x.m.startBridge(t, x.env...)
+	x.homeAssistant = startHomeAssistant(t, release, x.m, automations, "../examples/homeassistant")
+	return x
+}
+
+// configure writes the phones file: phones as they are called now, each with the name it began with after a
+// colon where that is another. The attic's is open to a reset unless it is shut.
+func (x *home) configure(names ...string) {
+	x.t.Helper()
+	text := "phones:\n"
+	for _, name := range names {
+		name, shut := strings.CutSuffix(name, ":shut")
+		now, was, renamed := strings.Cut(name, ":")
+		if !renamed {
+			was = now
+		}
+		text += fmt.Sprintf("  %s: {url: %q", now, x.phones[was].urls[0])
+		switch was {
+		case "hall":
+			text += ", username: admin, password: secret, model: \"870\""
+		case "attic":
+			text += ", mask: [dtmf]"
+			if !shut {
+				text += ", allow: [reset]"
+			}
+		}
+		text += "}\n"
+	}
+	if err := os.WriteFile(x.file, []byte(text), 0o600); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// documents returns what the bridge has told Home Assistant, by the name of the device.
+func (x *home) documents() map[string]homeassistant.Document {
+	x.t.Helper()
+	w := x.m.watch("homeassistant/device/+/config", "-W", "1")
+	w.wait()
+	all := map[string]homeassistant.Document{}
+	for _, m := range w.messages() {
+		if m.Payload != "" {
+			d := decode[homeassistant.Document](x.t, m.Payload)
+			all[d.Device.Name] = d
+		}
+	}
+	return all
+}
+
+// everyEntityIsThere compares what Home Assistant has with what it was told, and enables what is disabled.
+func (x *home) everyEntityIsThere() {
+	x.t.Helper()
+	names := []string{"Attic phone", "Hall phone", "Kitchen phone", "snom2mqtt"}
+	var documents map[string]homeassistant.Document
+	var has map[string]registered
+	begin := time.Now()
+	eventually(x.t, "the devices and their entities are there", func() bool {
+		documents, has = x.documents(), x.registry()
+		n := 0
+		for _, d := range documents {
+			n += len(d.Components)
+		}
+		// What is missing for long is told below.
+		return slices.Equal(slices.Sorted(maps.Keys(documents)), names) && (len(has) == n || time.Since(begin) > patience/2)
+	})
+	var enable []map[string]any
+	for _, d := range documents {
+		for key, c := range d.Components {
+			r, there := has[c.UniqueID+" "+c.Platform]
+			delete(has, c.UniqueID+" "+c.Platform)
+			if !there || (r.Disabled != "") != (c.Enabled != nil) {
+				x.t.Errorf("%s %s: there %v, disabled by %q, want it there, disabled %v", d.Device.Name, key, there, r.Disabled, c.Enabled != nil)
+			}
+			if there && r.Disabled != "" {
+				enable = append(enable, map[string]any{"type": "config/entity_registry/update", "entity_id": r.Entity, "disabled_by": nil})
+			}
+		}
+	}
+	for id := range has {
+		x.t.Errorf("nobody told of %s", id)
+	}
+	for entity, want := range map[string]string{
+		"sensor.kitchen_phone_call_state": "unknown|idle", "binary_sensor.kitchen_phone_reachable": "on", "siren.kitchen_phone_ringer": "off",
+		"button.hall_phone_answer": "unknown", "binary_sensor.snom2mqtt_connected": "on",
+	} {
+		x.shows(entity, want)
+	}
+	var devices []struct {
+		ID, Name, Model string
+		SW              string      `json:"sw_version"`
+		URL             string      `json:"configuration_url"`
+		Via             string      `json:"via_device_id"`
+		Connections     [][2]string `json:"connections"`
+	}
+	x.ask(&devices, map[string]any{"type": "config/device_registry/list"})
+	bridge := ""
+	for _, d := range devices {
+		if d.Name == "snom2mqtt" {
+			bridge = d.ID
+		}
+	}
+	for _, d := range devices {
+		if d.Name == "Kitchen phone" && (d.Model != "D735" || d.SW != "10.1.184.14" || d.URL != x.phones["kitchen"].urls[0] || d.Via != bridge || len(d.Connections) != 1) {
+			x.t.Errorf("the device is %+v", d)
+		}
+	}
+	x.ask(nil, enable...)
+	x.reload()
+	eventually(x.t, "all entities are available", func() bool {
+		states := x.states()
+		for _, r := range x.registry() {
+			if s, there := states[r.Entity]; !there || s.State == "unavailable" {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// everyServiceReachesThePhone uses every entity that sends, and looks at what the phone did.
+func (x *home) everyServiceReachesThePhone() {
+	x.t.Helper()
+	type use struct {
+		service string
+		data    []string
+		want    string // the request; empty: none
+	}
+	// What is no button that presses one key.
+	uses := map[string][]use{
+		"answer":          {{"button.press", nil, "/command.htm?key=ENTER"}},
+		"hangup":          {{"button.press", nil, "/command.htm?RELEASE_ALL_CALLS"}},
+		"dial":            {{"text.set_value", []string{"value", "+4930123"}, "/command.htm?number=%2B4930123"}},
+		"dial_message":    {{"notify.send_message", []string{"message", "27@pbx.example"}, "/command.htm?number=27@pbx.example"}},
+		"dtmf":            {{"text.set_value", []string{"value", "12#"}, "/command.htm?key_dtmf=12%23"}},
+		"dtmf_message":    {{"notify.send_message", []string{"message", "*9"}, "/command.htm?key_dtmf=%2A9"}},
+		"key":             {{"text.set_value", []string{"value", "P1;*"}, "/command.htm?key=P1;%2A"}},
+		"key_message":     {{"notify.send_message", []string{"message", "OFFHOOK"}, "/command.htm?key=OFFHOOK"}},
+		"touch":           {{"text.set_value", []string{"value", "10 20 pr"}, "/command.htm?touch=10%2020%20pr"}},
+		"touch_message":   {{"notify.send_message", []string{"message", "1 2"}, "/command.htm?touch=1%202"}},
+		"identify":        {{"button.press", nil, "/line_login.htm?PLAY_RINGER:1=+Ringer"}},
+		"reregister":      {{"button.press", nil, "/command.htm?REREGISTER=1"}},
+		"logoff":          {{"button.press", nil, "/command.htm?LOGOFFALL"}},
+		"clear_dialed":    {{"button.press", nil, "/index.htm?dialeddel=clear"}},
+		"clear_missed":    {{"button.press", nil, "/index.htm?misseddel=clear"}},
+		"clear_received":  {{"button.press", nil, "/index.htm?receiveddel=clear"}},
+		"key_dnd":         {{"button.press", nil, "/command.htm?key=DND"}},
+		"transfer_cancel": {{"button.press", nil, "/command.htm?key=CANCEL"}},
+		"ringer": {
+			{"siren.turn_on", nil, "/line_login.htm?PLAY_RINGER:1=+Ringer"},
+			{"siren.turn_on", []string{"tone", "Ringer 7"}, "/line_login.htm?PLAY_RINGER:7=+Ringer"},
+			{"siren.turn_off", nil, ""},
+		},
+	}
+	last := map[string]bool{"reboot": true, "reset": true} // nothing works for a while then
+	for _, name := range []string{"kitchen", "hall", "attic"} {
+		d := x.documents()[strings.ToUpper(name[:1])+name[1:]+" phone"]
+		has := x.registry()
+		entity := func(key string) string {
+			c := d.Components[key]
+			return has[c.UniqueID+" "+c.Platform].Entity
+		}
+		phone := x.phones[name]
+		for _, key := range slices.Sorted(maps.Keys(d.Components)) {
+			c := d.Components[key]
+			switch {
+			case c.CommandTopic == "" || last[key] || strings.HasPrefix(key, "transfer") && key != "transfer_cancel" || key == "dnd":
+			case len(uses[key]) > 0:
+				if key == "transfer_cancel" {
+					x.call("text.set_value", entity("transfer"), "value", "28")
+					x.did(name, "/command.htm?key=F_HOLD", "/command.htm?key=2", "/command.htm?key=8", "/command.htm?key=ENTER")
+				}
+				for _, u := range uses[key] {
+					before := len(phone.targets(name))
+					x.call(u.service, entity(key), u.data...)
+					if u.want != "" {
+						x.did(name, u.want)
+					} else if n := len(phone.targets(name)); n != before {
+						x.t.Errorf("%s %s: the phone did %q, want nothing", name, key, phone.targets(name)[before:])
+					}
+				}
+			case strings.HasPrefix(key, "key_") && c.Platform == "button":
+				x.call("button.press", entity(key))
+				x.did(name, "/command.htm?key="+strings.ToUpper(strings.TrimPrefix(key, "key_")))
+			default:
+				x.t.Errorf("%s: nobody has tried %s", name, key)
+			}
+		}
+		if name == "kitchen" {
+			x.post("/api/services/siren/turn_on", map[string]any{"entity_id": entity("ringer"), "tone": "Ringer 3", "duration": 5}, nil)
+			ring := "/line_login.htm?PLAY_RINGER:3=+Ringer"
+			x.did(name, ring, ring, ring)
+			x.call("notify.send_message", entity("transfer_message"), "message", "9")
+			x.did(name, "/command.htm?key=9", "/command.htm?key=ENTER")
+			x.call("button.press", entity("transfer_complete"))
+			x.did(name, "/command.htm?key=TRANSFER")
+		}
+		if name == "attic" {
+			x.call("button.press", entity("reset"))
+			x.did(name, "/advanced_update.htm?reset=Reset")
+		}
+	}
+	x.call("button.press", "button.snom2mqtt_reload_phones")
+}
+
+// did waits until the last that a phone did is this.
+func (x *home) did(name string, want ...string) {
+	x.t.Helper()
+	for late := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
+		all := x.phones[name].targets(name)
+		if slices.Equal(tail(all, len(want)), want) {
+			return
+		}
+		if time.Now().After(late) {
+			x.t.Fatalf("the last that %s did was %q, want %q", name, tail(all, len(want)+3), want)
+		}
+	}
+}
+
+// control does something at a phone.
+func (x *home) control(name, deed string) {
+	x.t.Helper()
+	x.phones[name].play(name + "/" + deed)
+}
+
+// aCallMovesTheStates plays calls at a phone.
+func (x *home) aCallMovesTheStates() {
+	x.t.Helper()
+	x.control("kitchen", "dnd?on=false") // so many keys were pressed
+	x.control("kitchen", "reboot?down=100ms")
+	x.shows("sensor.kitchen_phone_call_state", "idle")
+	x.shows("binary_sensor.kitchen_phone_reachable", "on")
+	x.control("kitchen", "ring?number=%2B4930123&name=Front+door")
+	s := x.shows("sensor.kitchen_phone_call_state", "ringing")
+	if s.Attributes["direction"] != "in" {
+		x.t.Errorf("the call is %v", s.Attributes)
+	}
+	x.shows("binary_sensor.kitchen_phone_ringing", "on")
+	x.shows("sensor.kitchen_phone_last_caller", "Front door")
+	x.shows("sensor.kitchen_phone_other_party", "Front door")
+	eventually(x.t, "the event", func() bool {
+		a := x.states()["event.kitchen_phone_event"].Attributes
+		remote, _ := a["remote"].(map[string]any)
+		return a["event_type"] == "incoming" && remote["number"] == "+4930123"
+	})
+	x.call("button.press", "button.kitchen_phone_answer")
+	x.shows("sensor.kitchen_phone_call_state", "connected")
+	x.shows("binary_sensor.kitchen_phone_in_call", "on")
+	x.shows("binary_sensor.kitchen_phone_ringing", "off")
+	x.call("button.press", "button.kitchen_phone_hang_up")
+	x.shows("sensor.kitchen_phone_call_state", "ended|idle")
+	x.shows("binary_sensor.kitchen_phone_in_call", "off")
+	x.shows("sensor.kitchen_phone_call_state", "idle")
+
+	x.control("kitchen", "dnd?on=false")
+	x.shows("switch.kitchen_phone_do_not_disturb", "off")
+	for range 2 { // the second time the phone is as wanted
+		x.call("switch.turn_on", "switch.kitchen_phone_do_not_disturb")
+		x.shows("switch.kitchen_phone_do_not_disturb", "on")
+	}
+	x.call("switch.turn_off", "switch.kitchen_phone_do_not_disturb")
+	x.shows("switch.kitchen_phone_do_not_disturb", "off")
+	pressed := 0
+	for _, target := range x.phones["kitchen"].targets("kitchen") {
+		if target == "/command.htm?key=DND" {
+			pressed++
+		}
+	}
+	if pressed != 1+2 { // the button was pressed before
+		x.t.Errorf("DND was pressed %d times, want 3", pressed)
+	}
+}
+
+// automations is a configuration with every blueprint in use, and something that plays music. They wait until
+// there is everything that they speak of.
+const automations = `input_boolean:
+  music:
+media_player:
+  - platform: universal
+    name: Music
+    state_template: "{{ 'playing' if is_state('input_boolean.music', 'on') else 'paused' }}"
+    commands:
+      media_play: {action: input_boolean.turn_on, target: {entity_id: input_boolean.music}}
+      media_pause: {action: input_boolean.turn_off, target: {entity_id: input_boolean.music}}
+automation:
+  - alias: doorbell
+    initial_state: false
+    use_blueprint:
+      path: snom2mqtt/doorbell_rings_phones.yaml
+      input:
+        doorbell: event.front_door_bell
+        ringers: [siren.kitchen_phone_ringer, siren.hall_phone_ringer]
+        tone: Ringer 4
+        duration: 1
+        dialers: [notify.hall_phone_dial]
+        number: "**61"
+  - alias: door
+    initial_state: false
+    use_blueprint:
+      path: snom2mqtt/door_opens_by_dtmf.yaml
+      input:
+        button: button.front_door_open
+        dtmf: notify.kitchen_phone_dtmf
+        call_state: sensor.kitchen_phone_call_state
+        code: "0815#"
+  - alias: music
+    initial_state: false
+    use_blueprint:
+      path: snom2mqtt/call_pauses_music.yaml
+      input:
+        phones: [binary_sensor.kitchen_phone_in_call, binary_sensor.kitchen_phone_ringing]
+        players: [media_player.music]
+  - alias: busy
+    initial_state: false
+    use_blueprint:
+      path: snom2mqtt/busy_light.yaml
+      input:
+        phones: [binary_sensor.kitchen_phone_in_call]
+        light: light.front_door_light
+`
+
+// frontDoor is a doorbell, a button and a light, as Home Assistant learns of them.
+const frontDoor = `{"device":{"identifiers":["front_door"],"name":"Front door"},"origin":{"name":"test"},"components":{
+"bell":{"platform":"event","unique_id":"front_door_bell","name":"Bell","device_class":"doorbell","event_types":["ring"],"state_topic":"front_door/bell"},
+"open":{"platform":"button","unique_id":"front_door_open","name":"Open","command_topic":"front_door/open"},
+"light":{"platform":"light","unique_id":"front_door_light","name":"Light","schema":"json","supported_color_modes":["rgb"],"command_topic":"front_door/light"}}}`
+
+// blueprintsFire plays a visitor: somebody rings at the door, calls, is let in, and goes.
+func (x *home) blueprintsFire() {
+	x.t.Helper()
+	var check struct{ Result, Errors string }
+	x.post("/api/config/core/check_config", nil, &check)
+	if check.Result != "valid" || check.Errors != "" {
+		x.t.Errorf("the configuration is %+v", check)
+	}
+	files, err := filepath.Glob("../examples/homeassistant/*.yaml")
+	if err != nil || len(files) != strings.Count(automations, "path: snom2mqtt/") {
+		x.t.Errorf("%d blueprints, %v, want each of them in use", len(files), err)
+	}
+	x.m.publish("homeassistant/device/front_door/config", frontDoor, "-r")
+	x.shows("event.front_door_bell", "unknown")
+	x.m.until("Home Assistant hears the bell", func(_, log []string) bool {
+		return slices.ContainsFunc(log, func(l string) bool { return strings.HasSuffix(l, " 0 front_door/bell") })
+	})
+	for _, alias := range []string{"doorbell", "door", "music", "busy"} {
+		x.call("automation.turn_on", "automation."+alias)
+	}
+	x.call("input_boolean.turn_on", "input_boolean.music")
+	x.shows("media_player.music", "playing")
+
+	x.m.publish("front_door/bell", `{"event_type":"ring"}`)
+	ring := "/line_login.htm?PLAY_RINGER:4=+Ringer"
+	for name, want := range map[string][]string{"kitchen": {ring}, "hall": {ring, "/command.htm?number=%2A%2A61"}} {
+		x.did(name, want...)
+	}
+	x.call("button.press", "button.front_door_open") // nobody is in a call: nothing happens
+	before := len(x.phones["kitchen"].targets("kitchen"))
+	x.control("kitchen", "ring?number=**61&name=Front+door")
+	x.shows("media_player.music", "paused")
+	x.control("kitchen", "answer")
+	x.shows("light.front_door_light", "on")
+	x.shows("sensor.kitchen_phone_call_state", "connected")
+	x.call("button.press", "button.front_door_open")
+	eventually(x.t, "the code goes to the door", func() bool {
+		return slices.Equal(x.phones["kitchen"].targets("kitchen")[before:], []string{"/command.htm?key_dtmf=0815%23"})
+	})
+	x.control("kitchen", "hangup")
+	x.shows("light.front_door_light", "off")
+	x.shows("media_player.music", "playing")
+}
+
+// phonesComeAndGo has a phone go and come back.
+func (x *home) phonesComeAndGo() {
+	x.t.Helper()
+	x.control("hall", "fault?value=refuse-connections")
+	x.shows("binary_sensor.hall_phone_reachable", "off")
+	for _, entity := range []string{"button.hall_phone_answer", "siren.hall_phone_ringer", "sensor.hall_phone_call_state"} {
+		x.shows(entity, "unavailable")
+	}
+	x.shows("siren.kitchen_phone_ringer", "off")
+	x.control("hall", "fault?value=none")
+	x.shows("binary_sensor.hall_phone_reachable", "on")
+	x.shows("siren.hall_phone_ringer", "off")
+}
+
+// nothingToComplainOf looks at Home Assistant's log.
+func (x *home) nothingToComplainOf(but ...string) {
+	x.t.Helper()
+	for _, line := range x.complaints(but...) {
+		x.t.Errorf("Home Assistant says: %s", line)
+	}
+}
+
+// allIsBack waits until the home works.
+func (x *home) allIsBack(what string) {
+	x.t.Helper()
+	begin := time.Now()
+	x.shows("siren.kitchen_phone_ringer", "off")
+	x.shows("siren.hall_phone_ringer", "off")
+	x.shows("binary_sensor.kitchen_phone_reachable", "on")
+	x.shows("binary_sensor.snom2mqtt_connected", "on")
+	x.shows("sensor.kitchen_phone_last_caller", "Front door|unknown") // the bridge has forgotten it when it was restarted
+	before := len(x.phones["kitchen"].targets("kitchen"))
+	x.call("siren.turn_on", "siren.kitchen_phone_ringer", "tone", "Ringer 2")
+	eventually(x.t, "the phone rings", func() bool {
+		all := x.phones["kitchen"].targets("kitchen")
+		return len(all) == before+1 && all[before] == "/line_login.htm?PLAY_RINGER:2=+Ringer"
+	})
+	x.t.Logf("%s: everything is back after %s", what, time.Since(begin).Round(time.Millisecond))
+}
+
+// everythingRestarts has each part end and start again, and then all of them.
+func (x *home) everythingRestarts() {
+	x.t.Helper()
+	entities := len(x.registry())
+	again := func(what string, parts ...func()) {
+		x.t.Helper()
+		for _, f := range parts {
+			f()
+		}
+		x.allIsBack(what)
+		if n := len(x.registry()); n != entities {
+			x.t.Errorf("%s: %d entities, want %d", what, n, entities)
+		}
+	}
+	bridgeEnds, bridgeStarts := func() { x.bridge.stop() }, func() { x.bridge = x.m.startBridge(x.t, x.env...) }
+	homeEnds, homeStarts := func() { x.homeAssistant.stop() }, func() { x.homeAssistant.start() }
+	again("Home Assistant restarted", homeEnds, homeStarts)
+	again("the bridge restarted", bridgeEnds, func() { x.shows("siren.hall_phone_ringer", "unavailable") }, bridgeStarts)
+	again("the broker killed, which keeps nothing", x.m.kill, x.m.start)
+	again("all restarted", homeEnds, bridgeEnds, x.m.kill, x.m.start, bridgeStarts, homeStarts)
+}
+
+// phonesAreRenamedRemovedAndAdded changes the phones file.
+func (x *home) phonesAreRenamedRemovedAndAdded() {
+	x.t.Helper()
+	before := x.registry()
+	reload := func(names ...string) {
+		x.t.Helper()
+		x.configure(names...)
+		if err := x.bridge.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			x.t.Fatal(err)
+		}
+	}
+	gone := func(entity string) {
+		x.t.Helper()
+		eventually(x.t, entity+" is gone", func() bool {
+			_, there := x.states()[entity]
+			return !there
+		})
+	}
+	reload("kitchen", "hall", "attic:shut")
+	gone("button.attic_phone_factory_reset")
+	x.shows("siren.attic_phone_ringer", "off|unavailable") // the phone was reset not long ago
+	reload("office:kitchen", "hall")
+	gone("siren.attic_phone_ringer")
+	// What it was called at first stays in the ids of its entities.
+	eventually(x.t, "the phone is renamed", func() bool {
+		return x.states()["siren.kitchen_phone_ringer"].Attributes["friendly_name"] == "Office phone Ringer"
+	})
+	eventually(x.t, "the renamed phone rings", func() bool {
+		x.call("siren.turn_on", "siren.kitchen_phone_ringer", "tone", "Ringer 9") // not while it is unavailable
+		return slices.Contains(x.phones["kitchen"].targets("kitchen"), "/line_login.htm?PLAY_RINGER:9=+Ringer")
+	})
+	now := x.registry()
+	for id, r := range before {
+		if _, there := now[id]; there == strings.HasPrefix(r.Entity[strings.Index(r.Entity, ".")+1:], "attic") {
+			x.t.Errorf("%s is there: %v", r.Entity, there)
+		}
+	}
+	reload("office:kitchen", "hall", "attic")
+	x.shows("siren.attic_phone_ringer", "off")
+
+	// Whoever deletes a disabled entity has Home Assistant lose the whole device. It comes back.
+	x.ask(nil, map[string]any{"type": "config/entity_registry/remove", "entity_id": "button.attic_phone_ok"})
+	gone("siren.attic_phone_ringer")
+	x.shows("siren.attic_phone_ringer", "off")
+
+	x.bridge.stop() // and what goes between two runs
+	x.configure("office:kitchen", "hall")
+	x.bridge = x.m.startBridge(x.t, x.env...)
+	gone("siren.attic_phone_ringer")
+	x.shows("siren.kitchen_phone_ringer", "off")
+}
+
+// theirKeys prints, as JSON, what keys and classes a release of Home Assistant knows.
+const theirKeys = `
+import importlib, json
+from homeassistant.components.mqtt import schemas
+
+def keys(schema):
+    for inner in getattr(schema, "validators", ()):
+        if hasattr(inner, "schema"):
+            schema = inner
+    return {str(k): type(k).__name__ == "Required" for k in schema.schema}
+
+found = {
+    "document": keys(schemas.DEVICE_DISCOVERY_SCHEMA),
+    "device": keys(schemas.MQTT_ENTITY_DEVICE_INFO_SCHEMA),
+    "origin": keys(schemas.MQTT_ORIGIN_INFO_SCHEMA),
+}
+classes = {}
+for platform in "binary_sensor button event notify sensor siren switch text".split():
+    module = importlib.import_module("homeassistant.components.mqtt." + platform)
+    found[platform] = keys(module.DISCOVERY_SCHEMA)
+    name = "".join(part.capitalize() for part in platform.split("_")) + "DeviceClass"
+    domain = importlib.import_module("homeassistant.components." + platform)
+    if hasattr(domain, name):
+        classes[platform] = [c.value for c in getattr(domain, name)]
+print(json.dumps({"keys": found, "classes": classes}))
+`
+
+// TestTheTableIsHomeAssistants compares our table of keys with the schemas of every release that is here.
+func TestTheTableIsHomeAssistants(t *testing.T) {
+	t.Parallel()
+	tried := 0
+	for release := range strings.FieldsSeq(homeAssistantRelease + " " + newerHomeAssistants) {
+		python := homeAssistantPython(t, release)
+		if python == "" {
+			continue
+		}
+		tried++
+		printed := start(t, "python", nil, python, "-c", theirKeys)
+		if printed.wait() != 0 {
+			t.Fatalf("%s: %q", release, printed.stderr())
+		}
+		theirs := decode[struct {
+			Keys    map[string]map[string]bool // true: required
+			Classes map[string][]string
+		}](t, strings.Join(printed.stdout(), "\n"))
+		ours := map[string]map[string]homeassistant.KeyRow{}
+		for _, r := range homeassistant.KeyRows() {
+			where := []string{r.Where}
+			switch r.Where {
+			case "availability":
+				continue // which is no schema of its own
+			case "entity":
+				where = slices.Collect(maps.Keys(theirs.Classes))
+				where = append(where, "notify", "siren", "text")
+			}
+			for _, w := range where {
+				if ours[w] == nil {
+					ours[w] = map[string]homeassistant.KeyRow{}
+				}
+				ours[w][r.Key] = r
+			}
+		}
+		for where, keys := range theirs.Keys {
+			for key, required := range keys {
+				if r, known := ours[where][key]; required && (!known || !r.Need) {
+					t.Errorf("%s: %s wants %s", release, where, key)
+				}
+			}
+			for key, r := range ours[where] {
+				_, known := keys[key]
+				if !known && key != "platform" { // which is taken out before
+					t.Errorf("%s: %s does not know %s", release, where, key)
+				}
+				if key != "device_class" {
+					continue
+				}
+				for class := range strings.FieldsSeq(r.Detail) {
+					if !slices.Contains(theirs.Classes[where], class) {
+						t.Errorf("%s: %s has no device class %s", release, where, class)
+					}
+				}
+			}
+		}
+	}
+	if tried == 0 {
+		missing(t, "Home Assistant")
+	}
+}

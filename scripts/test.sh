@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/tools.sh
+scripts/homeassistant.sh
 scripts/node-red.sh
 
 unformatted=$(gofmt -l .)

@@ -128,7 +128,7 @@ func (s *Session) receive(l *link, m paho.Message) {
 
 // serve subscribes and proves, and again where that fails, until the connection is lost or ctx ends.
 func (s *Session) serve(ctx context.Context, l *link, p *patience) error {
-	proven, waiting := false, false // waiting: for the message to ourselves
+	proven, knocks := false, 0 // knocks: messages to ourselves, while one is waited for
 	defer func() {
 		if proven {
 			s.cfg.Offline()
@@ -156,7 +156,7 @@ func (s *Session) serve(ctx context.Context, l *link, p *patience) error {
 			p.good()
 			s.settled()
 		case <-l.looped:
-			waiting = false
+			knocks = 0
 			next.Stop()
 			pause = proofPause
 			s.works()
@@ -170,16 +170,22 @@ func (s *Session) serve(ctx context.Context, l *link, p *patience) error {
 				s.birth(l)
 			}
 		case <-next.C:
-			err := s.prove(ctx, l, waiting)
+			if knocks > 0 && time.Duration(knocks)*proofAgain < proofTimeout {
+				s.knock(l) // another one: where much is kept for us, the broker's queue was full
+				knocks++
+				next.Reset(proofAgain)
+				continue
+			}
+			err := s.prove(ctx, l, knocks > 0)
+			knocks = 0
 			switch {
 			case err == nil:
-				waiting = true
-				next.Reset(proofTimeout)
+				knocks = 1
+				next.Reset(proofAgain)
 			case l.ended(ctx):
 			case pause > proofPauseMax:
 				l.conn.fail(errUnproven)
 			default:
-				waiting = false
 				s.unproven(err)
 				next.Reset(pause)
 				pause *= 2
@@ -214,12 +220,18 @@ func (s *Session) prove(ctx context.Context, l *link, late bool) error {
 	if err := s.subscribe(ctx, l); err != nil {
 		return err
 	}
-	if !s.outbox.AddOnce(time.Now(), mqtt.Message{Topic: s.cfg.Tree.Loopback(), Payload: []byte(l.nonce)}) {
+	if !s.knock(l) {
 		return fmt.Errorf("mqttpaho: the broker closes the connection on a message to ourselves; "+
 			"the user must be allowed to write and read %q", s.cfg.Tree.Loopback())
 	}
-	signal(l.wake)
 	return nil
+}
+
+// knock sends a message to ourselves, and reports whether that may be tried.
+func (s *Session) knock(l *link) bool {
+	ok := s.outbox.AddOnce(time.Now(), mqtt.Message{Topic: s.cfg.Tree.Loopback(), Payload: []byte(l.nonce)})
+	signal(l.wake)
+	return ok
 }
 
 // subscribe makes the subscriptions of l what the settings say now.

@@ -68,14 +68,15 @@ func (c Config) GoString() string { return c.String() }
 const (
 	keepAlive      = 20 * time.Second
 	pingTimeout    = 5 * time.Second
-	connectTimeout = 10 * time.Second // network connection and MQTT handshake together
-	writeTimeout   = 5 * time.Second  // every write to the broker
-	replyTimeout   = 10 * time.Second // the answer to SUBSCRIBE
-	ackTimeout     = 30 * time.Second // the acknowledgement of a published message
-	thereTimeout   = time.Second      // a look whether the broker is still there
-	proofTimeout   = 5 * time.Second  // the message to ourselves
-	flushTimeout   = 5 * time.Second  // all that waits, on the way out
-	leaveTimeout   = time.Second      // the last word, after that
+	connectTimeout = 10 * time.Second  // network connection and MQTT handshake together
+	writeTimeout   = 5 * time.Second   // every write to the broker
+	replyTimeout   = 10 * time.Second  // the answer to SUBSCRIBE
+	ackTimeout     = 30 * time.Second  // the acknowledgement of a published message
+	thereTimeout   = time.Second       // a look whether the broker is still there
+	proofTimeout   = 5 * time.Second   // a message to ourselves
+	proofAgain     = proofTimeout / 20 // between two of them
+	flushTimeout   = 5 * time.Second   // all that waits, on the way out
+	leaveTimeout   = time.Second       // the last word, after that
 
 	proofPause    = 10 * time.Second // after a proof that failed; doubled each time
 	proofPauseMax = 15 * time.Minute // a fresh connection is tried instead of a longer one

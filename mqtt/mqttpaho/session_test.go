@@ -349,6 +349,31 @@ func TestGrantedAndNotDelivered(t *testing.T) {
 	})
 }
 
+// Mosquitto keeps a thousand messages for a client and drops what comes then. A bridge with many phones is sent all
+// their retained messages when it subscribes, and its message to itself may come too late for the queue.
+func TestFirstMessageToOurselvesIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		asked := 0 // about delivering it
+		w.gate.set(func(g *gate) {
+			g.acl = func(topic string, write bool) bool {
+				if write || topic != "snom/bridge/loopback" {
+					return true
+				}
+				asked++
+				return asked > 2
+			}
+		})
+		stop := w.run()
+		w.wait(time.Second)
+		w.wantOnline(true)
+		if n := strings.Count(w.log.String(), "level=ERROR"); n != 0 {
+			t.Errorf("%d errors in the log, want none:\n%s", n, w.log)
+		}
+		stop()
+	})
+}
+
 // Some brokers close the connection on a message that is not allowed, or too large for them. That costs three
 // connections, and then everything else works, hour after hour, however often the state is published again.
 func TestPoison(t *testing.T) {

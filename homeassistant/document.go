@@ -73,7 +73,7 @@ type Component struct {
 	PayloadPress       string   `json:"payload_press,omitempty"`
 	Tones              []string `json:"available_tones,omitempty"`
 	VolumeSet          *bool    `json:"support_volume_set,omitempty"`
-	Min                int      `json:"min,omitempty"`
+	Mode               string   `json:"mode,omitempty"`
 	Max                int      `json:"max,omitempty"`
 	Pattern            string   `json:"pattern,omitempty"`
 }

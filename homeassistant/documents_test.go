@@ -82,13 +82,25 @@ func TestFewEntitiesAreOn(t *testing.T) {
 	}{
 		{"all that a phone can tell", kitchen(), "answer call_state dial dial_message dnd dtmf dtmf_message event hangup in_call last_caller reachable ringer ringing"},
 		{"a phone that tells nothing", mute, "answer dial dial_message dtmf dtmf_message hangup key_dnd reachable ringer"},
-		{"a secret argument is shown nowhere", secret, "answer call_state dial dial_message dnd dtmf_message event hangup in_call last_caller reachable ringer ringing"},
+		{"a secret argument is shown nowhere", secret, "answer call_state dial dial_message dnd dtmf dtmf_message event hangup in_call last_caller reachable ringer ringing"},
 		{"no remote control", Phone{Name: "hall", Model: "D865", Events: true}, "call_state event in_call last_caller reachable ringing"},
 		{"a phone that can do nothing", Phone{Name: "hall", Model: "M300"}, "reachable"},
 	}
 	for _, tt := range tests {
 		if got := strings.Join(on(house().Phone(tt.p)), " "); got != tt.want {
 			t.Errorf("%s: on are %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestSecretArgumentsAreTypedUnseen(t *testing.T) {
+	t.Parallel()
+	p := kitchen()
+	p.Mask = "dtmf"
+	all := house().Phone(p).Components
+	for key, want := range map[string]string{"dtmf": "password", "dial": ""} {
+		if got := all[key].Mode; got != want {
+			t.Errorf("%s has the mode %q, want %q", key, got, want)
 		}
 	}
 }
@@ -306,6 +318,7 @@ func TestCheckFindsEveryFault(t *testing.T) {
 		{"length", set("dial", "max", 256), "is no whole 0 255"},
 		{"lengths", set("dial", "min", 255), ""},
 		{"lengths the other way round", set("dtmf", "min", 65), "min is more than max"},
+		{"mode", set("dtmf", "mode", "secret"), "want one of password"},
 		{"pattern", set("dial", "pattern", "^[$"), "want a regular expression"},
 		{"open pattern", set("dial", "pattern", "[0-9]"), "want a regular expression"},
 		{"open bracket", set("ringing", "value_template", "{{ value"), "is not closed"},

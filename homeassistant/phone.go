@@ -207,33 +207,35 @@ func (e phoneEntities) commands() {
 		Platform: "button", Name: "Hang up", Icon: "mdi:phone-hangup", CommandTopic: e.topic(snom.VerbHangup), PayloadPress: "all",
 	})
 	e.input(snom.VerbDial, "Dial", "mdi:phone-dial", 255,
-		`^(\+?[0-9*#]{1,64}|(sips?:)?[A-Za-z0-9._~!*'()+-]{1,64}@[A-Za-z0-9.:\[\]-]+)$`, true)
-	e.input(snom.VerbDTMF, "DTMF", "mdi:dialpad", 64, `^[0-9A-D*#]+$`, true)
+		`\+?[0-9*#]{1,64}|(sips?:)?[A-Za-z0-9._~!*'()+-]{1,64}@[A-Za-z0-9.:\[\]-]+`, true)
+	e.input(snom.VerbDTMF, "DTMF", "mdi:dialpad", 64, `[0-9A-D*#]+`, true)
 	e.ringer()
 	e.doNotDisturb()
-	e.input(snom.VerbTransfer, "Transfer", "mdi:phone-forward", 64, `^([0-9*#]+|complete|cancel)$`, false)
+	e.input(snom.VerbTransfer, "Transfer", "mdi:phone-forward", 64, `[0-9*#]+|complete|cancel`, false)
 	e.press(snom.VerbTransfer, "complete", "Complete transfer", "mdi:phone-check")
 	e.press(snom.VerbTransfer, "cancel", "Cancel transfer", "mdi:phone-cancel")
-	e.input(snom.VerbKey, "Press keys", "mdi:keyboard", 255, `^[A-Z0-9_*#,;]+$`, false)
+	e.input(snom.VerbKey, "Press keys", "mdi:keyboard", 255, `[A-Z0-9_*#,;]+`, false)
 	if !e.model.IsZero() && e.can("touch 1 1") {
-		e.input(snom.VerbTouch, "Touch", "mdi:gesture-tap", 255, `^[0-9a-z ]+$`, false)
+		e.input(snom.VerbTouch, "Touch", "mdi:gesture-tap", 255, `[0-9a-z ]+`, false)
 	}
 }
 
-// input is a command with an argument: a text for dashboards, which shows what was typed last, and a notify
-// for automations, which remembers nothing. A secret argument is never shown, so it has no text. on says
-// that it is not disabled.
+// input is a command with an argument: a text for dashboards and a notify for automations. Neither remembers
+// what was sent: the text shows nothing again with the next status, so no number and no code stands in Home
+// Assistant's history. on says that it is not disabled.
 func (e phoneEntities) input(v snom.Verb, name, icon string, most int, pattern string, on bool) {
 	text := Component{
-		Platform: "text", Name: name, Icon: icon, CommandTopic: e.topic(v), Min: 1, Max: most, Pattern: pattern,
+		Platform: "text", Name: name, Icon: icon, CommandTopic: e.topic(v), Max: most, Pattern: "^(" + pattern + ")?$",
+		StateTopic: e.b.Tree.Status(e.p.Name), ValueTemplate: "{{ '' }}",
 	}
 	notify := Component{Platform: "notify", Name: name, Icon: icon, CommandTopic: e.topic(v)}
 	if !on {
 		text.Enabled, notify.Enabled = no(), no()
 	}
-	if !has(e.p.Mask, string(v)) {
-		e.add(string(v), text)
+	if has(e.p.Mask, string(v)) {
+		text.Mode = "password"
 	}
+	e.add(string(v), text)
 	e.add(string(v)+"_message", notify)
 }
 
@@ -362,7 +364,8 @@ func (e phoneEntities) settings() {
 	if has(e.p.Allow, string(snom.VerbFirmware)) {
 		e.add("firmware_url", Component{
 			Platform: "text", Name: "Install firmware", Icon: "mdi:update", EntityCategory: "config", Enabled: no(),
-			CommandTopic: e.topic(snom.VerbFirmware), Min: 1, Max: 255, Pattern: `^https?://[A-Za-z0-9.:-]+/[A-Za-z0-9._~/-]*$`,
+			CommandTopic: e.topic(snom.VerbFirmware), Max: 255, Pattern: `^(https?://[A-Za-z0-9.:-]+/[A-Za-z0-9._~/-]*)?$`,
+			StateTopic: e.b.Tree.Status(e.p.Name), ValueTemplate: "{{ '' }}",
 		})
 	}
 }

@@ -38,6 +38,7 @@ func mayImport() map[string][]string {
 		"phoneweb":         {"snom", "mqtt"},
 		"homeassistant":    {"snom", "mqtt"},
 		"console":          {"bridge", "snom"},
+		"metrics":          {"bridge", "snom"},
 		"cmd/snom2mqtt":    {"*"}, // it alone wires
 	}
 }
@@ -51,6 +52,8 @@ func onlyIn() map[string][]string {
 		"github.com/goccy/go-yaml":            {"config"},
 		"github.com/mochi-mqtt/server/v2":     {"broker"},
 		"github.com/spf13/cobra":              {"cmd/snom2mqtt"},
+		"github.com/prometheus":               {"metrics"},
+		"github.com/coreos/go-systemd/v22":    {"cmd/snom2mqtt"},
 	}
 }
 

@@ -2,6 +2,8 @@ package console_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -17,26 +19,46 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	ready := func() (bool, string) { return true, "" }
 	away := func() (bool, string) { return false, "waiting for the broker" }
+	moves := func() error { return nil }
+	stuck := func() error { return errors.New("nothing moves at the phone desk") }
+	counted := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "counted") })
+	well := console.Config{Ready: ready, Alive: moves, Metrics: counted}
+	locked := console.Config{Ready: ready, Alive: moves, Metrics: counted, Password: "secret"}
 	tests := []struct {
 		name, method, path string
-		ready              func() (bool, string)
+		config             console.Config
+		password           string
 		status             int
 		body               string
 	}{
-		{"alive", "GET", "/healthz", away, 200, `"ok"`},
-		{"ready", "GET", "/readyz", ready, 200, `"ok"`},
-		{"not ready", "GET", "/readyz", away, 503, "waiting for the broker"},
-		{"only read", "POST", "/healthz", ready, 405, ""},
-		{"nothing else", "GET", "/etc/passwd", ready, 404, ""},
+		{"alive", "GET", "/healthz", console.Config{Ready: away, Alive: moves}, "", 200, `"ok"`},
+		{"stuck", "GET", "/healthz", console.Config{Ready: ready, Alive: stuck}, "", 503, "nothing moves"},
+		{"ready", "GET", "/readyz", well, "", 200, `"ok"`},
+		{"not ready", "GET", "/readyz", console.Config{Ready: away, Alive: moves}, "", 503, "waiting for the broker"},
+		{"metrics", "GET", "/metrics", well, "", 200, "counted"},
+		{"metrics with a password", "GET", "/metrics", locked, "secret", 200, "counted"},
+		{"metrics without a password", "GET", "/metrics", locked, "", 401, "want the console's password"},
+		{"metrics with a wrong password", "GET", "/metrics", locked, "Secret", 401, "want the console's password"},
+		{"alive without a password", "GET", "/healthz", locked, "", 200, `"ok"`},
+		{"ready without a password", "GET", "/readyz", locked, "", 200, `"ok"`},
+		{"no metrics", "GET", "/metrics", console.Config{Ready: ready, Alive: moves}, "", 404, ""},
+		{"only read", "POST", "/healthz", well, "", 405, ""},
+		{"nothing else", "GET", "/etc/passwd", well, "", 404, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := httptest.NewRecorder()
-			console.Handler(console.Config{Ready: tt.ready, Log: slog.New(slog.DiscardHandler)}).
-				ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
+			tt.config.Log = slog.New(slog.DiscardHandler)
+			w, r := httptest.NewRecorder(), httptest.NewRequest(tt.method, tt.path, nil)
+			if tt.password != "" {
+				r.SetBasicAuth("prometheus", tt.password)
+			}
+			console.Handler(tt.config).ServeHTTP(w, r)
 			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.body) {
 				t.Errorf("%s %s = %d %q, want %d with %q", tt.method, tt.path, w.Code, w.Body, tt.status, tt.body)
+			}
+			if challenged := w.Header().Get("WWW-Authenticate") != ""; challenged != (tt.status == 401) {
+				t.Errorf("%s %s = %d, challenged: %v", tt.method, tt.path, w.Code, challenged)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/console"
 	"github.com/snom2mqtt/snom2mqtt/homeassistant"
+	"github.com/snom2mqtt/snom2mqtt/metrics"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/mqttpaho"
 	"github.com/snom2mqtt/snom2mqtt/snom"
@@ -73,6 +75,8 @@ type service struct {
 	console  net.Listener          // nil: none
 	ear      *ear                  // where phones call; nil: nowhere
 	keeper   *homeassistant.Keeper // of what Home Assistant is told; nil: it is told nothing
+	metrics  *metrics.Metrics
+	watchdog *watchdog
 }
 
 // newService binds what has to be bound, so that a port that is taken is known at once.
@@ -106,20 +110,41 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	if err != nil {
 		return s, usageError{err}
 	}
-	v, _ := versionOf()
+	v, revision := versionOf()
+	s.metrics = s.newMetrics(v, revision)
 	cfg := bridge.Config{
 		Tree: tree, Publish: s.session, Log: log, Level: level, Version: v, Process: s.process, Features: s.features(),
 		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
 		LookEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
 		Reload: s.reload, Enlisted: s.enlisted, Learned: func() { s.keeper.Changed() },
-		RingTimeout: settings.RingTimeout, Events: s.ear != nil,
+		RingTimeout: settings.RingTimeout, Events: s.ear != nil, Observe: s.metrics,
 	}
 	if s.ear != nil {
 		cfg.ActionURLs = s.ear.actionURLs
 	}
 	s.bridge = bridge.New(cfg, phones)
 	s.keeper = s.keepDiscovery(tree)
+	s.watchdog = newWatchdog(s.bridge.Alive, s.ready, log)
 	return s, nil
+}
+
+// newMetrics counts for Prometheus. It asks the bridge, which exists before anybody asks for metrics.
+func (s *service) newMetrics(version, revision string) *metrics.Metrics {
+	c := metrics.Config{
+		Version: version, Revision: revision, Log: s.log,
+		Loads: func() iter.Seq[bridge.Load] { return s.bridge.Loads() },
+		Session: func() metrics.Session {
+			st := s.session.Status()
+			return metrics.Session{
+				Connected: st.Connected, Online: st.Proven, TakenOver: st.TakenOver,
+				Reconnects: st.Reconnects, Waiting: st.Waiting, Dropped: st.Dropped,
+			}
+		},
+	}
+	if s.ear != nil {
+		c.Calls = func() metrics.Calls { return metrics.Calls(s.ear.web.Stats()) }
+	}
+	return metrics.New(c)
 }
 
 // newSession makes the connection to the broker. It hands messages to the bridge, which exists
@@ -219,12 +244,16 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	start(&inner, "mqtt", func() error { return s.session.Run(sessionCtx) })
 	if s.console != nil {
 		start(&parts, "console", func() error {
-			return console.Serve(stop, s.console, console.Config{Ready: s.ready, Log: s.log})
+			return console.Serve(stop, s.console, console.Config{
+				Ready: s.ready, Alive: s.watchdog.check, Metrics: s.metrics.Handler(),
+				Password: s.settings.Console.Password.Reveal(), Log: s.log,
+			})
 		})
 	}
 	if s.ear != nil {
 		start(&ears, "action URLs", func() error { return s.ear.serve(stop) })
 	}
+	parts.Go(func() { s.watchdog.run(stop) })
 	start(&parts, "discovery", func() error { return s.keeper.Run(stop) })
 	start(&parts, "bridge", func() error { return s.bridge.Run(bridgeCtx) })
 	parts.Go(func() {

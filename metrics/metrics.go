@@ -1,0 +1,255 @@
+// Package metrics counts what the bridge does, and shows that to Prometheus.
+//
+// What is labelled with a phone is bounded by the phones there are, and a phone that goes takes its
+// metrics with it. Up to [fewPhones] phones, all of it is there from the start; with more, a phone has
+// only those metrics in which it differs from a phone with nothing to tell, so that ten thousand quiet
+// phones cost nothing.
+package metrics
+
+import (
+	"iter"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// fewPhones is up to how many phones each has all its metrics. A counter that begins at zero shows its
+// first increase; one that appears with its first increase does not.
+const fewPhones = 100
+
+// Config says where the figures come from that are not counted here. The functions must not block.
+type Config struct {
+	Version, Revision string
+
+	Loads   func() iter.Seq[bridge.Load] // the phones
+	Session func() Session               // the connection to the broker
+	Calls   func() Calls                 // what phones ask of us; nil: they cannot
+
+	Log *slog.Logger
+}
+
+// A Session is how the connection to the broker does.
+type Session struct {
+	Connected  bool // the broker accepted us
+	Online     bool // and it is proven that it delivers
+	TakenOver  bool // another client seems to use our client id
+	Reconnects int
+	Waiting    int // messages that wait to be sent or acknowledged
+	Dropped    int // messages that were given up
+}
+
+// Calls are the requests of phones, by what became of them.
+type Calls struct {
+	Accepted, WrongToken, WrongSource, Limited, Malformed, Dropped uint64
+}
+
+// Metrics counts. Make one with [New]; it is the bridge's Observer.
+type Metrics struct {
+	cfg      Config
+	registry *prometheus.Registry
+	figures  figures
+	codes    []bridge.CodeDoc
+
+	waits    prometheus.Histogram
+	times    *prometheus.HistogramVec
+	events   *prometheus.CounterVec
+	requests atomic.Uint64
+
+	mu     sync.RWMutex
+	phones map[string]counts
+}
+
+// counts are the answers to the commands for one phone, by the place of their code.
+type counts []atomic.Uint64
+
+var (
+	_ bridge.Observer      = (*Metrics)(nil)
+	_ prometheus.Collector = (*Metrics)(nil)
+)
+
+// New returns metrics that nobody has told anything yet.
+func New(cfg Config) *Metrics {
+	events := doc("events_total")
+	m := &Metrics{
+		cfg:      cfg,
+		registry: prometheus.NewRegistry(),
+		figures: newFigures("commands_total", "phone_requests_total", "commands_waiting", "queue_length", "phones", "phone_up",
+			"phones_left_alone", "breaker_open", "action_url_requests_total", "mqtt_connected", "mqtt_online", "mqtt_taken_over",
+			"mqtt_reconnects_total", "mqtt_publishes_waiting", "mqtt_publishes_dropped_total", "build_info"),
+		codes:  bridge.Codes(),
+		waits:  prometheus.NewHistogram(histogram("command_queue_seconds")),
+		times:  prometheus.NewHistogramVec(histogram("command_duration_seconds"), doc("command_duration_seconds").Labels),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: events.Name, Help: events.Help}, events.Labels),
+		phones: map[string]counts{},
+	}
+	m.registry.MustRegister(m, m.waits, m.times, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if cfg.Calls != nil {
+		m.registry.MustRegister(m.events)
+	}
+	return m
+}
+
+// Answered counts a result.
+func (m *Metrics) Answered(r bridge.Result) {
+	m.requests.Add(uint64(r.Requests))
+	code := slices.IndexFunc(m.codes, func(d bridge.CodeDoc) bool { return d.Code == r.Code })
+	m.counts(r.Phone)[code].Add(1) // the list of codes is closed
+}
+
+// counts returns the counts of a phone.
+func (m *Metrics) counts(phone string) counts {
+	m.mu.RLock()
+	c := m.phones[phone]
+	m.mu.RUnlock()
+	if c != nil {
+		return c
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.phones[phone] == nil {
+		m.phones[phone] = make(counts, len(m.codes))
+	}
+	return m.phones[phone]
+}
+
+// Served notes the times of a command.
+func (m *Metrics) Served(v snom.Verb, waited, took time.Duration) {
+	m.waits.Observe(waited.Seconds())
+	m.times.WithLabelValues(string(v)).Observe(took.Seconds())
+}
+
+// Told counts an event.
+func (m *Metrics) Told(e snom.Event) { m.events.WithLabelValues(string(e.Type)).Inc() }
+
+// Handler answers requests of Prometheus.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(m.cfg.Log.Handler(), slog.LevelError),
+		MaxRequestsInFlight: 2, // it is not cheap with many phones
+	})
+}
+
+// Describe is for the registry.
+func (m *Metrics) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range m.figures {
+		descs <- d
+	}
+}
+
+// Collect is for the registry.
+func (m *Metrics) Collect(out chan<- prometheus.Metric) {
+	m.collectPhones(out)
+	out <- m.figures.of("phone_requests_total", float64(m.requests.Load()))
+	s := m.cfg.Session()
+	out <- m.figures.of("mqtt_connected", one(s.Connected))
+	out <- m.figures.of("mqtt_online", one(s.Online))
+	out <- m.figures.of("mqtt_taken_over", one(s.TakenOver))
+	out <- m.figures.of("mqtt_reconnects_total", float64(s.Reconnects))
+	out <- m.figures.of("mqtt_publishes_waiting", float64(s.Waiting))
+	out <- m.figures.of("mqtt_publishes_dropped_total", float64(s.Dropped))
+	if m.cfg.Calls != nil {
+		c := m.cfg.Calls()
+		out <- m.figures.of("action_url_requests_total", float64(c.Accepted), "accepted")
+		out <- m.figures.of("action_url_requests_total", float64(c.WrongToken), "wrong_token")
+		out <- m.figures.of("action_url_requests_total", float64(c.WrongSource), "wrong_source")
+		out <- m.figures.of("action_url_requests_total", float64(c.Limited), "limited")
+		out <- m.figures.of("action_url_requests_total", float64(c.Malformed), "malformed")
+		out <- m.figures.of("action_url_requests_total", float64(c.Dropped), "dropped")
+	}
+	out <- m.figures.of("build_info", 1, m.cfg.Version, m.cfg.Revision, runtime.Version())
+}
+
+// collectPhones tells of the phones, and forgets those that are gone.
+func (m *Metrics) collectPhones(out chan<- prometheus.Metric) {
+	var loads []bridge.Load
+	for l := range m.cfg.Loads() {
+		loads = append(loads, l)
+	}
+	all := len(loads) <= fewPhones
+	var waiting, leftAlone, up, down, unknown float64
+	for _, l := range loads {
+		m.collectCommands(out, l.Phone, all)
+		waiting += float64(l.Waiting)
+		if all || l.Waiting > 0 {
+			out <- m.figures.of("queue_length", float64(l.Waiting), l.Phone)
+		}
+		leftAlone += one(l.LeftAlone)
+		if all || l.LeftAlone {
+			out <- m.figures.of("breaker_open", one(l.LeftAlone), l.Phone)
+		}
+		switch l.Reachable {
+		case bridge.SwitchOn:
+			up++
+			if all {
+				out <- m.figures.of("phone_up", 1, l.Phone)
+			}
+		case bridge.SwitchOff:
+			down++
+			out <- m.figures.of("phone_up", 0, l.Phone)
+		default:
+			unknown++
+		}
+	}
+	m.collectCommands(out, "", false) // what named no phone of ours
+	out <- m.figures.of("commands_waiting", waiting)
+	out <- m.figures.of("phones_left_alone", leftAlone)
+	out <- m.figures.of("phones", up, "up")
+	out <- m.figures.of("phones", down, "down")
+	out <- m.figures.of("phones", unknown, "unknown")
+	m.forget(loads)
+}
+
+// collectCommands tells how commands for a phone were answered.
+func (m *Metrics) collectCommands(out chan<- prometheus.Metric, phone string, all bool) {
+	m.mu.RLock()
+	c := m.phones[phone]
+	m.mu.RUnlock()
+	if c == nil {
+		if !all {
+			return
+		}
+		c = make(counts, len(m.codes))
+	}
+	for i, d := range m.codes {
+		if n := c[i].Load(); all || n > 0 {
+			out <- m.figures.of("commands_total", float64(n), phone, string(d.Code))
+		}
+	}
+}
+
+// forget drops the counts of phones that are not there any more.
+func (m *Metrics) forget(loads []bridge.Load) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.phones) <= len(loads) {
+		return // a few of phones that went may stay for a while
+	}
+	there := make(map[string]bool, len(loads))
+	for _, l := range loads {
+		there[l.Phone] = true
+	}
+	for phone := range m.phones {
+		if phone != "" && !there[phone] {
+			delete(m.phones, phone)
+		}
+	}
+}
+
+func one(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}

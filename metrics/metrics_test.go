@@ -1,0 +1,291 @@
+package metrics_test
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/metrics"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// newMetrics returns metrics of a bridge with these phones, a session and callers.
+func newMetrics(loads *[]bridge.Load) *metrics.Metrics {
+	return metrics.New(metrics.Config{
+		Version: "1.2.3", Revision: "abc", Log: slog.New(slog.DiscardHandler),
+		Loads: func() iter.Seq[bridge.Load] { return slices.Values(*loads) },
+		Session: func() metrics.Session {
+			return metrics.Session{Connected: true, Online: true, Reconnects: 2, Waiting: 3, Dropped: 4}
+		},
+		Calls: func() metrics.Calls {
+			return metrics.Calls{Accepted: 1, WrongToken: 2, WrongSource: 3, Limited: 4, Malformed: 5, Dropped: 6}
+		},
+	})
+}
+
+// scrape asks as Prometheus does.
+func scrape(tb testing.TB, m *metrics.Metrics) string {
+	tb.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusOK {
+		tb.Fatalf("GET /metrics = %d %s, want 200", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+// families reads what was scraped.
+func families(tb testing.TB, text string) map[string]*dto.MetricFamily {
+	tb.Helper()
+	p := expfmt.NewTextParser(model.LegacyValidation)
+	all, err := p.TextToMetricFamilies(strings.NewReader(text))
+	if err != nil {
+		tb.Fatalf("%v in\n%s", err, text)
+	}
+	return all
+}
+
+// TestWhatIsTold: what the bridge tells, and what is asked for, stands in the text with its labels.
+func TestWhatIsTold(t *testing.T) {
+	t.Parallel()
+	loads := []bridge.Load{
+		{Phone: "desk", Reachable: bridge.SwitchOn, Waiting: 3},
+		{Phone: "hall", Reachable: bridge.SwitchOff, LeftAlone: true},
+		{Phone: "new"},
+	}
+	m := newMetrics(&loads)
+	m.Answered(bridge.Result{Phone: "desk", Code: bridge.OK, Requests: 2})
+	m.Answered(bridge.Result{Phone: "desk", Code: bridge.OK, Requests: 1})
+	m.Answered(bridge.Result{Phone: "hall", Code: bridge.LockedOut})
+	m.Answered(bridge.Result{Code: bridge.UnknownPhone})
+	m.Served(snom.VerbDial, 30*time.Millisecond, 40*time.Millisecond)
+	m.Served(snom.VerbKey, 0, 2*time.Second)
+	m.Told(snom.Event{Type: snom.EventIncoming})
+	text := scrape(t, m)
+	for _, want := range []string{
+		`snom2mqtt_commands_total{code="ok",phone="desk"} 2`,
+		`snom2mqtt_commands_total{code="locked_out",phone="hall"} 1`,
+		`snom2mqtt_commands_total{code="ok",phone="hall"} 0`,
+		`snom2mqtt_commands_total{code="ok",phone="new"} 0`,
+		`snom2mqtt_commands_total{code="unknown_phone",phone=""} 1`,
+		`snom2mqtt_phone_requests_total 3`,
+		`snom2mqtt_command_queue_seconds_sum 0.03`,
+		`snom2mqtt_command_queue_seconds_count 2`,
+		`snom2mqtt_command_duration_seconds_bucket{command="dial",le="0.025"} 0`,
+		`snom2mqtt_command_duration_seconds_bucket{command="dial",le="0.05"} 1`,
+		`snom2mqtt_command_duration_seconds_sum{command="key"} 2`,
+		`snom2mqtt_commands_waiting 3`,
+		`snom2mqtt_queue_length{phone="desk"} 3`,
+		`snom2mqtt_queue_length{phone="new"} 0`,
+		`snom2mqtt_phones{state="up"} 1`,
+		`snom2mqtt_phones{state="down"} 1`,
+		`snom2mqtt_phones{state="unknown"} 1`,
+		`snom2mqtt_phone_up{phone="desk"} 1`,
+		`snom2mqtt_phone_up{phone="hall"} 0`,
+		`snom2mqtt_phones_left_alone 1`,
+		`snom2mqtt_breaker_open{phone="hall"} 1`,
+		`snom2mqtt_breaker_open{phone="desk"} 0`,
+		`snom2mqtt_events_total{event_type="incoming"} 1`,
+		`snom2mqtt_action_url_requests_total{outcome="accepted"} 1`,
+		`snom2mqtt_action_url_requests_total{outcome="wrong_token"} 2`,
+		`snom2mqtt_action_url_requests_total{outcome="wrong_source"} 3`,
+		`snom2mqtt_action_url_requests_total{outcome="limited"} 4`,
+		`snom2mqtt_action_url_requests_total{outcome="malformed"} 5`,
+		`snom2mqtt_action_url_requests_total{outcome="dropped"} 6`,
+		`snom2mqtt_mqtt_connected 1`,
+		`snom2mqtt_mqtt_online 1`,
+		`snom2mqtt_mqtt_taken_over 0`,
+		`snom2mqtt_mqtt_reconnects_total 2`,
+		`snom2mqtt_mqtt_publishes_waiting 3`,
+		`snom2mqtt_mqtt_publishes_dropped_total 4`,
+		`snom2mqtt_build_info{goversion="` + runtime.Version() + `",revision="abc",version="1.2.3"} 1`,
+	} {
+		if !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("no line %s", want)
+		}
+	}
+	if strings.Contains(text, `snom2mqtt_phone_up{phone="new"}`) {
+		t.Error("of a phone that nobody has looked at it says whether it is up")
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+// TestTheTable: what is scraped is what the table lists, with its type and its labels, and is named as
+// Prometheus wants it.
+func TestTheTable(t *testing.T) {
+	t.Parallel()
+	loads := []bridge.Load{{Phone: "desk", Reachable: bridge.SwitchOn}}
+	m := newMetrics(&loads)
+	m.Served(snom.VerbDial, 0, 0)
+	m.Told(snom.Event{Type: snom.EventIncoming})
+	text := scrape(t, m)
+	all := families(t, text)
+	for _, d := range metrics.Docs() {
+		f := all[d.Name]
+		if f == nil {
+			t.Errorf("%s is in the table and not scraped", d.Name)
+			continue
+		}
+		if got := strings.ToLower(f.GetType().String()); got != d.Type {
+			t.Errorf("%s is a %s, want %s", d.Name, got, d.Type)
+		}
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		want := slices.Sorted(slices.Values(d.Labels))
+		if !slices.Equal(labels, want) {
+			t.Errorf("%s has the labels %q, want %q", d.Name, labels, want)
+		}
+	}
+	for name := range all {
+		library := strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_")
+		if !library && !slices.ContainsFunc(metrics.Docs(), func(d metrics.Doc) bool { return d.Name == name }) {
+			t.Errorf("%s is scraped and not in the table", name)
+		}
+	}
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	if problems, err := testutil.CollectAndLint(m); err != nil || len(problems) > 0 {
+		t.Errorf("lint: %v, %v", problems, err)
+	}
+}
+
+// TestManyPhones: those that have nothing to tell are not there, and those that go take theirs along.
+func TestManyPhones(t *testing.T) {
+	t.Parallel()
+	var loads []bridge.Load
+	for i := range 5000 {
+		loads = append(loads, bridge.Load{Phone: fmt.Sprintf("desk-%04d", i), Reachable: bridge.SwitchOn})
+	}
+	m := newMetrics(&loads)
+	quiet := len(families(t, scrape(t, m)))
+	if n := testutil.CollectAndCount(m); n > 50 {
+		t.Errorf("%d metrics of 5000 quiet phones, want a few", n)
+	}
+	m.Answered(bridge.Result{Phone: "desk-0007", Code: bridge.Timeout})
+	loads[8].Waiting, loads[9].LeftAlone, loads[10].Reachable = 1, true, bridge.SwitchOff
+	text := scrape(t, m)
+	for metric, phone := range map[string]string{
+		`snom2mqtt_commands_total{code="timeout",phone=%q} 1`: "desk-0007",
+		`snom2mqtt_queue_length{phone=%q} 1`:                  "desk-0008",
+		`snom2mqtt_breaker_open{phone=%q} 1`:                  "desk-0009",
+		`snom2mqtt_phone_up{phone=%q} 0`:                      "desk-0010",
+	} {
+		if want := fmt.Sprintf(metric, phone); !strings.Contains(text, want) {
+			t.Errorf("no line %s", want)
+		}
+	}
+	if got := strings.Count(text, `phone="desk-`); got != 4 {
+		t.Errorf("%d metrics of phones, want 4", got)
+	}
+	if got := len(families(t, text)); got != quiet+4 {
+		t.Errorf("%d families, want %d", got, quiet+4)
+	}
+	loads = loads[:1]
+	if text := scrape(t, m); strings.Contains(text, "desk-0007") {
+		t.Error("a phone that went has metrics")
+	}
+}
+
+// TestManyAtOnce counts while it is asked.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	loads := []bridge.Load{{Phone: "a"}, {Phone: "b"}}
+	m := newMetrics(&loads)
+	const each = 1000
+	var all sync.WaitGroup
+	for _, phone := range []string{"a", "b", "a", "b"} {
+		all.Go(func() {
+			for range each {
+				m.Answered(bridge.Result{Phone: phone, Code: bridge.OK})
+				m.Served(snom.VerbKey, 0, 0)
+				m.Told(snom.Event{Type: snom.EventOffhook})
+			}
+		})
+	}
+	for range 20 {
+		scrape(t, m)
+	}
+	all.Wait()
+	text := scrape(t, m)
+	for _, want := range []string{`snom2mqtt_commands_total{code="ok",phone="a"} 2000`, `snom2mqtt_commands_total{code="ok",phone="b"} 2000`,
+		`snom2mqtt_command_queue_seconds_count 4000`, `snom2mqtt_events_total{event_type="offhook"} 4000`} {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("no line %s", want)
+		}
+	}
+}
+
+// TestWithoutPhonesThatCall: where phones cannot tell anything, nothing is said of that.
+func TestWithoutPhonesThatCall(t *testing.T) {
+	t.Parallel()
+	m := metrics.New(metrics.Config{Log: slog.New(slog.DiscardHandler),
+		Loads: func() iter.Seq[bridge.Load] { return slices.Values([]bridge.Load(nil)) }, Session: func() metrics.Session { return metrics.Session{} }})
+	if text := scrape(t, m); strings.Contains(text, "events_total") || strings.Contains(text, "action_url") {
+		t.Errorf("it says something of events:\n%s", text)
+	}
+}
+
+// BenchmarkScrape is what one look of Prometheus costs.
+func BenchmarkScrape(b *testing.B) {
+	for _, phones := range []int{1, 100, 1000, 10_000} {
+		for _, busy := range []bool{false, true} {
+			b.Run(fmt.Sprintf("phones=%d/busy=%v", phones, busy), func(b *testing.B) {
+				var loads []bridge.Load
+				for i := range phones {
+					loads = append(loads, bridge.Load{Phone: fmt.Sprintf("desk-%05d", i), Reachable: bridge.SwitchOn})
+				}
+				m := newMetrics(&loads)
+				if busy {
+					for _, l := range loads {
+						m.Answered(bridge.Result{Phone: l.Phone, Code: bridge.OK})
+					}
+				}
+				h := m.Handler()
+				var size int64
+				b.ReportAllocs()
+				for b.Loop() {
+					w := httptest.NewRecorder()
+					h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+					size, _ = io.Copy(io.Discard, w.Body)
+				}
+				b.ReportMetric(float64(size), "bytes")
+			})
+		}
+	}
+}
+
+// BenchmarkAnswered is what counting costs a command.
+func BenchmarkAnswered(b *testing.B) {
+	var loads []bridge.Load
+	m := newMetrics(&loads)
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Answered(bridge.Result{Phone: "desk", Code: bridge.OK})
+		m.Served(snom.VerbDial, time.Millisecond, 20*time.Millisecond)
+	}
+}

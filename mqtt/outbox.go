@@ -256,6 +256,14 @@ func (o *Outbox) Suspect() bool {
 	return len(o.flight) == 1 && o.suspected(o.flight[0])
 }
 
+// Crowded reports whether so many messages wait that are not retained that it is time to take in less: half of what
+// there is room for.
+func (o *Outbox) Crowded() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.passing.Len() > o.limit/2
+}
+
 // Waiting is the number of messages that wait or are in flight.
 func (o *Outbox) Waiting() int {
 	o.mu.Lock()

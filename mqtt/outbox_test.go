@@ -323,3 +323,16 @@ func TestOutboxOrderUnderLoss(t *testing.T) {
 		}
 	}
 }
+
+func TestOutboxIsCrowdedFromHalfItsLimit(t *testing.T) {
+	t.Parallel()
+	o := mqtt.NewOutbox(10, 4)
+	now := time.Now()
+	for i := range 8 {
+		o.Add(now, mqtt.Message{Topic: "snom/kitchen/result"})
+		o.Add(now, mqtt.Message{Topic: fmt.Sprintf("snom/%d/status", i), Retained: true})
+		if got, want := o.Crowded(), i+1 > 5; got != want {
+			t.Errorf("crowded with %d that are not retained: %t, want %t", i+1, got, want)
+		}
+	}
+}

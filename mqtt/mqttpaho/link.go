@@ -31,6 +31,7 @@ type link struct {
 	wake    chan struct{}   // a note that something waits to be sent
 	empty   chan struct{}   // a note that nothing waits and nothing is in flight
 	calm    atomic.Bool     // it has lived for a moment
+	held    held            // messages that are not acknowledged yet
 	granted map[string]bool // filters; only serve looks at them
 }
 
@@ -51,6 +52,7 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 		denied:  make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 		empty:   make(chan struct{}, 1),
+		held:    held{room: make(chan struct{}, 1)},
 		granted: map[string]bool{},
 	}
 	l.client = paho.NewClient(s.options(l))
@@ -96,6 +98,7 @@ func (s *Session) options(l *link) *paho.ClientOptions {
 	o.SetAutoReconnect(false)
 	o.SetConnectRetry(false)
 	o.SetOrderMatters(true)
+	o.SetAutoAckDisabled(true) // see held
 	o.SetKeepAlive(s.cfg.KeepAlive)
 	o.SetPingTimeout(pingTimeout)
 	o.SetConnectTimeout(connectTimeout)
@@ -112,6 +115,7 @@ const (
 
 // receive is called by Paho for each message, in order.
 func (s *Session) receive(l *link, m paho.Message) {
+	defer l.held.acknowledge(m, s.outbox.Crowded)
 	switch s.cfg.Tree.Read(m.Topic()).Kind {
 	case mqtt.KindOwn:
 		if m.Topic() == s.cfg.Tree.State() && !m.Retained() && string(m.Payload()) != online {
@@ -367,9 +371,10 @@ type ack struct {
 // send publishes what is in the outbox until l is lost. Only it publishes there, so messages stay in order.
 func (s *Session) send(l *link) {
 	acks := make(chan ack, window)
-	var collector sync.WaitGroup
-	collector.Go(func() { s.collect(l, acks) })
-	defer collector.Wait()
+	var helpers sync.WaitGroup
+	helpers.Go(func() { s.collect(l, acks) })
+	helpers.Go(func() { l.held.release(l.conn.lost, s.outbox.Crowded) })
+	defer helpers.Wait()
 	defer close(acks)
 	for {
 		place, m, ok := s.take(l)
@@ -414,6 +419,7 @@ func (s *Session) collect(l *link, acks <-chan ack) {
 			return
 		}
 		waiting, flying := s.outbox.Done(a.place)
+		l.held.look()
 		switch {
 		case waiting > 0:
 			signal(l.wake)

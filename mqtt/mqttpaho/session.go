@@ -55,7 +55,7 @@ type Config struct {
 	Open func(context.Context) (net.Conn, error)
 
 	KeepAlive time.Duration // between two signs of life on a quiet connection, in whole seconds; 0: 20 s
-	Queue     int           // messages that may wait, those retained not counted; 0: 4096
+	Queue     int           // messages that may wait, those retained not counted; 0: 32768
 }
 
 // String hides the password, whatever verb prints the Config.
@@ -81,7 +81,7 @@ const (
 	proofPause    = 10 * time.Second // after a proof that failed; doubled each time
 	proofPauseMax = 15 * time.Minute // a fresh connection is tried instead of a longer one
 
-	queue  = 4096
+	queue  = 32 << 10
 	window = 32  // unacknowledged messages
 	atOnce = 100 // filters in one packet, which stays below 26 kB
 )

@@ -349,6 +349,40 @@ func TestGrantedAndNotDelivered(t *testing.T) {
 	})
 }
 
+// A flood of commands must not push its own answers out of the queue. What we do not acknowledge holds the broker
+// back; this one, without a queue, drops what is too much, as it may before we have seen it.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w *world
+		var answers []string
+		w = newWorld(t, func(c *mqttpaho.Config) {
+			c.Queue = 100
+			c.Handle = func(m mqtt.Message) {
+				answer := "snom/kitchen/result=" + string(m.Payload)
+				answers = append(answers, answer)
+				w.publish(answer)
+			}
+		})
+		w.server.Options.Capabilities.MaximumInflight = 40
+		stop := w.run()
+		w.wait(time.Second)
+		for range 10 {
+			for i := range 1000 {
+				w.send("snom/kitchen/dial", fmt.Sprint(i), false)
+			}
+			w.wait(time.Second)
+		}
+		if st := w.session.Status(); st.Dropped != 0 || st.Waiting != 0 {
+			t.Errorf("status is %+v, want nothing dropped and nothing waiting", st)
+		}
+		got := slices.DeleteFunc(w.allPublished(), func(m string) bool { return !strings.HasPrefix(m, "snom/kitchen/result=") })
+		if len(got) < 100 || !slices.Equal(got, answers) {
+			t.Errorf("%d answers at the broker, want all %d, and more than a few, in order", len(got), len(answers))
+		}
+		stop()
+	})
+}
+
 // Mosquitto keeps a thousand messages for a client and drops what comes then. A bridge with many phones is sent all
 // their retained messages when it subscribes, and its message to itself may come too late for the queue.
 func TestFirstMessageToOurselvesIsDropped(t *testing.T) {

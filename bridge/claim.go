@@ -177,7 +177,7 @@ func (b *Bridge) publishOwner(name, owner string) {
 func (b *Bridge) claimed(name string, m mqtt.Message) {
 	owner := string(m.Payload)
 	if owner != "" && mqtt.ValidName(owner) != nil {
-		b.cfg.Log.Warn("owner that is no instance ignored", slog.String("topic", m.Topic), slog.String("from", shown(owner)))
+		b.cfg.Log.Debug("owner that is no instance ignored", slog.String("topic", m.Topic), slog.String("from", shown(owner)))
 		return
 	}
 	r := b.roster.Load()

@@ -355,7 +355,12 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 			if got := s.results("2")["hall"]; !slices.Equal(got, []string{"ok"}) {
 				t.Errorf("the hall answered %v, want one ok", got)
 			}
-			s.say("snom/bridge/info", "{")
+			for _, nonsense := range []string{"", "{", "[]", "null", `{"process":1}`, `{"process":"x"}`, `{"process":"x","started":"yesterday"}`} {
+				s.say(second.tree.Info(), nonsense)
+			}
+			if got := second.bridge.StandsAside(); got != "" {
+				t.Errorf("stands aside for %q after nonsense", got)
+			}
 			second.stop()
 		})
 	}

@@ -39,8 +39,8 @@ func (t *twin) heard(m mqtt.Message, now time.Time) {
 		Process string
 		Started time.Time
 	}
-	if m.Retained || json.Unmarshal(m.Payload, &info) != nil || info.Process == "" || info.Process == t.b.cfg.Process {
-		return // what is retained was said by somebody who may be gone
+	if m.Retained || json.Unmarshal(m.Payload, &info) != nil || info.Process == "" || info.Started.IsZero() || info.Process == t.b.cfg.Process {
+		return // ours, or nonsense; and what is retained was said by somebody who may be gone
 	}
 	process := shown(info.Process)
 	started := t.b.started.Truncate(time.Millisecond) // as bridge/info says it

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -44,6 +45,14 @@ func (m *mosquitto) start() {
 	m.t.Helper()
 	m.process = start(m.t, "mosquitto", nil, tool(m.t, "mosquitto"), "-c", m.conf)
 	listening(m.t, m.addr())
+}
+
+// hangup has the broker read its files again.
+func (m *mosquitto) hangup() {
+	m.t.Helper()
+	if err := m.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		m.t.Fatal(err)
+	}
 }
 
 func (m *mosquitto) addr() string { return fmt.Sprintf("127.0.0.1:%d", m.port) }

@@ -201,10 +201,10 @@ func retained(t *testing.T, addr, topic string, l login) string {
 	}
 	defer c.conn.Close()
 	// What is kept may come before the answer to SUBSCRIBE, so both are read here. The message to
-	// ourselves comes after both.
+	// ourselves comes after both. QoS 0: nothing is to be acknowledged.
 	end := "ask/" + l.id
 	body := append([]byte{0, 1}, text(topic)...)
-	body = append(append(append(body, 1), text(end)...), 1)
+	body = append(append(append(body, 0), text(end)...), 0)
 	_ = c.write(packet{kind: subscribe, flags: 2, body: body}) // an error shows below
 	_ = c.write(publishPacket(2, end, nil, false))
 	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {

@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long anything may take that is only waited for. It is never a measure.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // missing skips the test because what is not there, or fails it where nothing may be missing.
 func missing(t *testing.T, what string) {

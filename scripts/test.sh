@@ -22,4 +22,4 @@ if ! why=$(go build -race -o /dev/null ./internal/pipenet 2>&1); then
 	echo "SKIPPED: the race detector: ${why##*$'\n'}" >&2
 	[ "${CI:-}" != true ] || exit 1
 fi
-go test -v $race -shuffle=on ./... | awk -f scripts/report.awk
+go test -v $race -shuffle=on -timeout 30m ./... | awk -f scripts/report.awk

@@ -39,6 +39,7 @@ type checker struct {
 	faults
 	checks Checks
 	files  map[string]content // what was read already: a thousand phones may name one file
+	again  bool               // the phones file is read while it may be written
 }
 
 func (c *checker) fault(f field, format string, args ...any) {

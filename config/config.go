@@ -172,14 +172,15 @@ func (c *checker) listeners(to *Config, at func(key, text string) field, v varia
 }
 
 // ReloadPhones reads the phones file again and returns the roster as Load would now. Where there are
-// faults it returns them all as an [*Error], and the roster in use stays right.
+// faults it returns them all as an [*Error], and the roster in use stays right. A file whose last line has no
+// end is at fault here: it may be half written, and half a password is a failed login.
 func (c Config) ReloadPhones() (Roster, error) {
 	taken := newRegistry()
 	for i, p := range c.numbered {
 		taken.names[p.Name] = field{numberedPlace(i), "NAME", p.Name}
 		taken.urls[p.URL] = p.Name
 	}
-	k := &checker{checks: c.checks}
+	k := &checker{checks: c.checks, again: true}
 	r := k.roster(c.numbered, taken, c.PhonesFile, c.Allow, c.Mask)
 	k.tokens(&c, r.Phones)
 	if err := k.err(); err != nil {

@@ -282,6 +282,12 @@ func TestReloadPhones(t *testing.T) {
 	if !reflect.DeepEqual(c.Roster, before) {
 		t.Errorf("the roster in use has changed: %v, want %v", c.Roster, before)
 	}
+
+	write("phones:\n  d: {url: http://d, username: u, password: half a pass}")
+	_, err = c.ReloadPhones()
+	if got, want := faultsOf(t, err)[0].Error(), c.PhonesFile+":2:1: this line has no end: is the file being written just now?"; got != want {
+		t.Errorf("a half written file: %q, want %q", got, want)
+	}
 }
 
 func TestReloadWithoutAPhonesFileChangesNothing(t *testing.T) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -79,7 +80,12 @@ func (c *checker) readPhonesFile(path string, taken registry, allow, mask []stri
 		c.add(prefix+"PHONES_FILE", "%s", fault)
 		return nil, nil
 	}
-	return phonesFile{c, path}.read(data, taken, allow, mask)
+	f := phonesFile{c, path}
+	if c.again && len(data) > 0 && data[len(data)-1] != '\n' {
+		f.wrong(node{line: bytes.Count(data, []byte("\n")) + 1, column: 1}, "this line has no end: is the file being written just now?")
+		return nil, nil
+	}
+	return f.read(data, taken, allow, mask)
 }
 
 // read checks what stands in the phones file.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Sees to it that what the tests need besides Go is here: Mosquitto with its clients, Node.js with npm, and a
-# C compiler, without which Go has no race detector. What is missing it installs through apt-get, as root or by a
-# sudo that asks for no password. Where it cannot, it says so and why, and leaves it at that.
+# Sees to it that what the tests need besides Go is here: Mosquitto with its clients, Node.js with npm,
+# systemd-analyze, and a C compiler, without which Go has no race detector. What is missing it installs through
+# apt-get, as root or by a sudo that asks for no password. Where it cannot, it says so and why, and leaves it at that.
 set -euo pipefail
 
 # Debian keeps the broker where only root's PATH leads.
@@ -12,6 +12,7 @@ packages=()
 has mosquitto || packages+=(mosquitto)
 has mosquitto_pub && has mosquitto_sub || packages+=(mosquitto-clients)
 has node && has npm || packages+=(nodejs npm)
+has systemd-analyze || packages+=(systemd)
 has "$(go env CC)" || packages+=(gcc libc6-dev)
 [ ${#packages[@]} -gt 0 ] || exit 0
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,9 +30,10 @@ type watchdog struct {
 // newWatchdog returns a watchdog that has just seen the bridge move.
 func newWatchdog(alive func() error, ready func() (bool, string), log *slog.Logger) *watchdog {
 	w := &watchdog{alive: alive, ready: ready, every: lookEvery, log: log}
+	var once sync.Once
 	w.notify = func(state string) {
 		if _, err := daemon.SdNotify(false, state); err != nil {
-			log.Warn("systemd is not told", slog.Any("err", err))
+			once.Do(func() { log.Warn("systemd is not told", slog.Any("err", err)) })
 		}
 	}
 	limit, err := daemon.SdWatchdogEnabled(false)

@@ -139,7 +139,7 @@ func (h *homeAssistant) start() {
 	}
 	h.process = start(h.t, "home assistant", nil, h.python, "-m", "homeassistant", "-c", h.dir, "--skip-pip", "--log-no-color")
 	var config struct{ State string }
-	eventually(h.t, "Home Assistant runs", func() bool {
+	within(h.t, 4*patience, "Home Assistant runs", func() bool { // the first time it compiles all that it is made of
 		if !h.running() {
 			h.t.Fatal("Home Assistant ended")
 		}
@@ -245,11 +245,18 @@ func (h *homeAssistant) states() map[string]entityState {
 // shows waits until an entity shows a state. It may be one of several, separated by bars.
 func (h *homeAssistant) shows(entity, state string) (now entityState) {
 	h.t.Helper()
-	eventually(h.t, entity+" shows "+state+", not "+now.State, func() bool {
-		now = h.states()[entity]
-		return slices.Contains(strings.Split(state, "|"), now.State)
+	eventually(h.t, entity+" shows "+state, func() bool {
+		now = entityState{}
+		err := h.send(http.MethodGet, "/api/states/"+entity, nil, &now)
+		return err == nil && slices.Contains(strings.Split(state, "|"), now.State)
 	})
 	return now
+}
+
+// has reports whether there is an entity.
+func (h *homeAssistant) has(entity string) bool {
+	h.t.Helper()
+	return h.send(http.MethodGet, "/api/states/"+entity, nil, nil) == nil
 }
 
 // call calls a service, such as button.press, for an entity.

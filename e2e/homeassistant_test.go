@@ -527,10 +527,7 @@ func (x *home) phonesAreRenamedRemovedAndAdded() {
 	}
 	gone := func(entity string) {
 		x.t.Helper()
-		eventually(x.t, entity+" is gone", func() bool {
-			_, there := x.states()[entity]
-			return !there
-		})
+		eventually(x.t, entity+" is gone", func() bool { return !x.has(entity) })
 	}
 	reload("kitchen", "hall", "attic:shut")
 	gone("button.attic_phone_factory_reset")

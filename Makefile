@@ -5,21 +5,25 @@ SHELL := bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
-FUZZTIME ?= 30s
+FUZZTIME ?= 60s
 
-.PHONY: help test lint fuzz cover docs pictures build test-image clean
+.PHONY: help test faults lint fuzz cover docs pictures build test-image clean
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: ## gofmt, go vet and every test with the race detector; installs Mosquitto and Node-RED where it may
 	@scripts/test.sh
+
+faults: ## the fault suite at full length, with the race detector in the bridge: half an hour
+	@scripts/tools.sh
+	go test -v -count=1 -timeout 3h -run '^TestFault' ./e2e -faults
 
 lint: ## golangci-lint, by .golangci.yml
 	@command -v golangci-lint >/dev/null || { echo "golangci-lint v2 is not installed: see CONTRIBUTING.md" >&2; exit 1; }
 	golangci-lint run ./...
 
-fuzz: ## every fuzz target for FUZZTIME=30s
+fuzz: ## every fuzz target for FUZZTIME=60s
 	@for package in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
 			echo "$$package $$target"; \

@@ -169,3 +169,20 @@ func TestShown(t *testing.T) {
 		}
 	}
 }
+
+// TestExpiryIsNotOfTheClock: how long a command may wait does not change when somebody sets the clock. Only a moment
+// that the command names itself is about that.
+func TestExpiryIsNotOfTheClock(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for payload, monotonic := range map[string]bool{
+		`{}`:                true,
+		`{"expires_in":10}`: true,
+		`{"expires_at":"` + now.Add(time.Hour).Format(time.RFC3339) + `"}`: false,
+	} {
+		expiry := decode("answer", []byte(payload)).expiry(now, time.Minute)
+		if got := strings.Contains(expiry.String(), " m=+"); got != monotonic {
+			t.Errorf("%s: expires at %v; by the monotonic clock: %t, want %t", payload, expiry, got, monotonic)
+		}
+	}
+}

@@ -45,7 +45,8 @@ type rig struct {
 	tap      *tap
 	env      []string
 	bridge   *process
-	login    login // of the test's own clients
+	path     string // of the bridge's program
+	login    login  // of the test's own clients
 
 	next  atomic.Int64 // ids of commands
 	files int          // open before anything happened
@@ -62,12 +63,16 @@ type plan struct {
 	login  login    // of the test's own clients, where the broker wants one
 	bare   bool     // there are no networks between the bridge and its phones
 	later  bool     // the bridge is not started yet
+	path   string   // of the bridge's program, where it is not the usual one
 }
 
 // newRig builds a rig, and waits until its bridge is online.
 func newRig(t *testing.T, p plan) *rig {
 	t.Helper()
-	r := &rig{t: t, login: p.login, tap: newTap(t, phonePassword, brokerPassword)}
+	r := &rig{t: t, login: p.login, path: p.path, tap: newTap(t, phonePassword, brokerPassword)}
+	if r.path == "" {
+		r.path = program(t)
+	}
 	r.broker = startMosquitto(t, append([]string{"log_type warning", "log_type error", "log_type notice"}, p.conf...)...)
 	r.toBroker = startProxy(t, r.broker.addr(), r.tap)
 	r.phones = startPhones(t, max(p.phones, 1), append([]string{"--auth", "digest", "--username", "admin", "--password", phonePassword, "--name", "desk"}, p.flags...)...)
@@ -99,7 +104,7 @@ func (r *rig) start() {
 	if r.bridge != nil {
 		r.past = append(r.past, r.bridge)
 	}
-	r.bridge = start(r.t, "snom2mqtt", r.env, program(r.t))
+	r.bridge = start(r.t, "snom2mqtt", r.env, r.path)
 	r.online()
 }
 
@@ -396,7 +401,7 @@ func untouched(e *entry) bool {
 func (r *rig) checkGoroutines() {
 	r.t.Helper()
 	got := goroutines(r.t, r.bridge)
-	fresh := start(r.t, "fresh bridge", append(slices.Clone(r.env), "SNOM2MQTT_BASE_TOPIC=elsewhere"), program(r.t))
+	fresh := start(r.t, "fresh bridge", append(slices.Clone(r.env), "SNOM2MQTT_BASE_TOPIC=elsewhere"), r.path)
 	eventually(r.t, "a fresh bridge is online", func() bool {
 		return retained(r.t, r.broker.addr(), "elsewhere/bridge/state", r.login) == "online"
 	})

@@ -163,9 +163,9 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 		c := m.cfg.Calls()
 		out <- m.figures.of("action_url_requests_total", float64(c.Accepted), "accepted")
 		out <- m.figures.of("action_url_requests_total", float64(c.WrongToken), "wrong_token")
-		out <- m.figures.of("action_url_requests_total", float64(c.WrongSource), "wrong_source")
-		out <- m.figures.of("action_url_requests_total", float64(c.Limited), "limited")
-		out <- m.figures.of("action_url_requests_total", float64(c.Malformed), "malformed")
+		out <- m.figures.of("action_url_requests_total", float64(c.WrongSource), "wrong_address")
+		out <- m.figures.of("action_url_requests_total", float64(c.Limited), "too_many")
+		out <- m.figures.of("action_url_requests_total", float64(c.Malformed), "not_understood")
 		out <- m.figures.of("action_url_requests_total", float64(c.Dropped), "dropped")
 	}
 	out <- m.figures.of("build_info", 1, m.cfg.Version, m.cfg.Revision, runtime.Version())

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -122,13 +120,4 @@ func rules(c config.Config) bridge.Rules {
 	return bridge.Rules{
 		TTL: c.CommandTTL, DialAllow: c.DialAllow, DialDeny: c.DialDeny, FirmwareHosts: slices.Clone(c.FirmwareHosts),
 	}
-}
-
-// logger writes to w as the settings say.
-func logger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
-	o := &slog.HandlerOptions{Level: level}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
 }

@@ -47,6 +47,9 @@ func TestSettingsNamed(t *testing.T) {
 	}
 	files = append(files, "Dockerfile", "docker-compose.yml", "docs/phone-setup.md", "scripts/test-image.sh")
 	for _, f := range files {
+		if s, err := os.Stat(f); err == nil && s.IsDir() {
+			continue
+		}
 		for _, got := range name.FindAllString(read(t, f), -1) {
 			if !known[phone.ReplaceAllString(got, "_PHONE_<n>_")] {
 				t.Errorf("%s names %s, which is no setting", f, got)

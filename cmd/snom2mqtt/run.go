@@ -96,7 +96,7 @@ Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings
 		{"try", "To try it:", []*cobra.Command{p.demoCommand(), p.simulateCommand()}},
 		{"phone", "One phone, without a broker:", []*cobra.Command{p.probeCommand(), p.sendCommand(), p.actionURLsCommand()}},
 		{"bridge", "The bridge:", []*cobra.Command{p.checkCommand(), p.discoveryCommand(), p.runCommand(), p.healthcheckCommand()}},
-		{"", "", []*cobra.Command{p.completionCommand(), p.versionCommand()}},
+		{"", "", []*cobra.Command{p.appCommand(), p.completionCommand(), p.versionCommand()}},
 	} {
 		if group.id != "" {
 			root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// An app is where the bridge finds itself as an app of Home Assistant's Supervisor.
+type app struct {
+	data       string // folder with options.json; it lasts
+	supervisor string // address of the Supervisor
+	listen     string // where phones call; the port that config.yaml publishes
+}
+
+func (p *program) appCommand() *cobra.Command {
+	a := app{}
+	c := &cobra.Command{
+		Use:   "app",
+		Short: "Be the bridge as an app (add-on) of Home Assistant",
+		Long: `Be the bridge as an app of Home Assistant's Supervisor, which used to call it an
+add-on: the settings are what is typed in the app's configuration, options.json, and
+the broker is the one that the Supervisor knows, unless there is another one among
+them. examples/homeassistant-app is the app. Variables of the environment still
+count; what the configuration says comes first.`,
+		Hidden: true, // nobody types it
+		Args:   noArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			environ, err := a.environ(c.Context(), p.environ)
+			if err != nil {
+				return usageError{err}
+			}
+			inner := &program{environ: environ, stdout: p.stdout, stderr: p.stderr}
+			return inner.bridge(c, args)
+		},
+	}
+	c.Flags().StringVar(&a.data, "data", "/data", "folder with options.json")
+	c.Flags().StringVar(&a.supervisor, "supervisor", "http://supervisor", "address of the Supervisor")
+	c.Flags().StringVar(&a.listen, "listen", "0.0.0.0:8095", "where phones call")
+	return c
+}
+
+// appOptions are the options of the app, as its config.yaml describes them.
+type appOptions struct {
+	Phones []struct {
+		Name     string `json:"name"`
+		URL      string `json:"url"`
+		Username string `json:"username"`
+		Password string `json:"password"`
+		Model    string `json:"model"`
+		Allow    string `json:"allow"`
+	} `json:"phones"`
+	PhonesCall   string   `json:"phones_call"`
+	MQTTURL      string   `json:"mqtt_url"`
+	MQTTUsername string   `json:"mqtt_username"`
+	MQTTPassword string   `json:"mqtt_password"`
+	LogLevel     string   `json:"log_level"`
+	Settings     []string `json:"settings"`
+}
+
+// environ is the environment that the options stand for, on top of what there is.
+func (a app) environ(ctx context.Context, environ []string) ([]string, error) {
+	text, err := os.ReadFile(filepath.Join(a.data, "options.json"))
+	if err != nil {
+		return nil, fmt.Errorf("app: %w", err)
+	}
+	var o appOptions
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&o); err != nil {
+		return nil, fmt.Errorf("app: options.json: %w", err)
+	}
+	set := func(name, value string) {
+		if value != "" {
+			environ = append(environ, "SNOM2MQTT_"+name+"="+value) // of two, the last one counts
+		}
+	}
+	for i, phone := range o.Phones {
+		at := "PHONE_" + strconv.Itoa(i) + "_"
+		set(at+"NAME", phone.Name)
+		set(at+"URL", phone.URL)
+		set(at+"USERNAME", phone.Username)
+		set(at+"PASSWORD", phone.Password)
+		set(at+"MODEL", phone.Model)
+		set(at+"ALLOW", strings.Join(strings.Fields(phone.Allow), ","))
+	}
+	if o.PhonesCall != "" {
+		secret, err := a.secret()
+		if err != nil {
+			return nil, fmt.Errorf("app: %w", err)
+		}
+		set("PHONE_LISTEN", a.listen)
+		set("PHONE_BASE_URL", o.PhonesCall)
+		set("PHONE_TOKEN_SECRET_FILE", secret)
+	}
+	if o.MQTTURL == "" {
+		if o.MQTTURL, o.MQTTUsername, o.MQTTPassword, err = a.broker(ctx, environ); err != nil {
+			return nil, err
+		}
+	}
+	set("MQTT_URL", o.MQTTURL)
+	set("MQTT_USERNAME", o.MQTTUsername)
+	set("MQTT_PASSWORD", o.MQTTPassword)
+	set("LOG_LEVEL", o.LogLevel)
+	for _, s := range o.Settings {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return nil, fmt.Errorf("app: option settings: want lines such as COMMAND_TTL=10s, not %q", name)
+		}
+		set(strings.TrimPrefix(name, "SNOM2MQTT_"), value)
+	}
+	return lastOfEach(environ), nil
+}
+
+// lastOfEach leaves of several settings of one variable the last one.
+func lastOfEach(environ []string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, e := range slices.Backward(environ) {
+		if name, _, _ := strings.Cut(e, "="); !seen[name] {
+			seen[name] = true
+			out = append(out, e)
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// secret is a file with what the tokens of the phones are made of. It is made once and lasts.
+func (a app) secret() (string, error) {
+	name := filepath.Join(a.data, "token-secret")
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return name, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(rand.Text())
+	return name, cmp.Or(err, f.Close())
+}
+
+// broker asks the Supervisor for the broker of the house.
+func (a app) broker(ctx context.Context, environ []string) (address, username, password string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	fail := func(err error) (string, string, string, error) {
+		return "", "", "", fmt.Errorf("app: no broker: install the app Mosquitto, or say in the option mqtt_url which one to use: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.supervisor+"/services/mqtt", nil)
+	if err != nil {
+		return fail(err)
+	}
+	for _, e := range environ {
+		if token, ok := strings.CutPrefix(e, "SUPERVISOR_TOKEN="); ok {
+			request.Header.Set("Authorization", "Bearer "+token)
+		}
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fail(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	if err != nil {
+		return fail(err)
+	}
+	var answer struct {
+		Result  string `json:"result"`
+		Message string `json:"message"`
+		Data    struct {
+			Host     string      `json:"host"`
+			Port     json.Number `json:"port"` // text in the Supervisor's own example
+			SSL      bool        `json:"ssl"`
+			Username string      `json:"username"`
+			Password string      `json:"password"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil || answer.Result != "ok" || answer.Data.Host == "" {
+		return fail(fmt.Errorf("the Supervisor answers %s %s", response.Status, answer.Message))
+	}
+	u := url.URL{Scheme: "tcp", Host: net.JoinHostPort(answer.Data.Host, cmp.Or(answer.Data.Port.String(), "1883"))}
+	if answer.Data.SSL {
+		u.Scheme = "ssl"
+	}
+	return u.String(), answer.Data.Username, answer.Data.Password, nil
+}

@@ -310,7 +310,17 @@ func (b *Bridge) deliver(done []answered) {
 
 func (b *Bridge) publishSummary(s Summary) {
 	s.Instance = b.cfg.Tree.Instance
-	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(s.Group), Payload: encode(s)})
+	payload := encode(s)
+	if len(payload) > mqtt.MaxPublish { // thousands of members: those that were ok go without saying
+		s.Members = maps.Clone(s.Members)
+		maps.DeleteFunc(s.Members, func(_ string, c Code) bool { return c == OK })
+		payload = encode(s)
+	}
+	if len(payload) > mqtt.MaxPublish { // each has its own result, too
+		s.Members = nil
+		payload = encode(s)
+	}
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(s.Group), Payload: payload})
 }
 
 func (b *Bridge) publish(m mqtt.Message) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/mqtt/mqtttest"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
@@ -423,6 +424,66 @@ func TestReload(t *testing.T) {
 			t.Error("reload after the end = nil, want an error")
 		}
 	})
+}
+
+// TestManyMembersStillHaveASummary: what would be too long to publish leaves out what each member says
+// itself.
+func TestManyMembersStillHaveASummary(t *testing.T) {
+	t.Parallel()
+	tree, err := mqtt.NewTree("snom", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		broken int // of 3000
+		want   string
+	}{
+		{1, `"members":{"a-phone-with-a-rather-long-name-0":"unreachable"}`},
+		{3000, `"members":null`},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			roster := bridge.Roster{}
+			for i := range 3000 {
+				name := fmt.Sprintf("a-phone-with-a-rather-long-name-%d", i)
+				roster.Phones = append(roster.Phones, bridge.PhoneConfig{Name: name, Phone: readyPhone(i >= tt.broken)})
+			}
+			out := &mqtttest.Recorder{}
+			b := bridge.New(bridge.Config{Tree: tree, Publish: out, Log: slog.New(slog.DiscardHandler), Rules: bridge.Rules{TTL: time.Minute}}, roster)
+			b.Handle(mqtt.Message{Topic: "snom/all/key", Payload: []byte("P1")})
+			synctest.Wait()
+			got := out.On("snom/all/result")
+			if len(got) != 1 {
+				t.Fatalf("%d broken: %d summaries, want one", tt.broken, len(got))
+			}
+			if len(got[0].Payload) > mqtt.MaxPublish || !strings.Contains(string(got[0].Payload), tt.want) {
+				t.Errorf("%d broken: %.400s, want %s", tt.broken, got[0].Payload, tt.want)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := b.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A readyPhone does at once what it is asked, or is not there.
+type readyPhone bool
+
+func (p readyPhone) Send(context.Context, snom.Step) (snom.Reply, error) {
+	return snom.Reply{Status: 200, Requests: 1}, p.there()
+}
+func (p readyPhone) Reach(context.Context) error { return p.there() }
+
+func (p readyPhone) there() error {
+	if !p {
+		return snom.ErrUnreachable
+	}
+	return nil
+}
+func (p readyPhone) Probe(context.Context) (snom.Info, error) { return snom.Info{}, p.there() }
+func (p readyPhone) ReadSettings(context.Context) (map[string]snom.Setting, error) {
+	return nil, p.there()
 }
 
 func TestManyPhonesStillHaveAnInfo(t *testing.T) {

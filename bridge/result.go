@@ -43,7 +43,7 @@ type Summary struct {
 	OK         bool            `json:"ok"`   // every member's result was
 	Code       Code            `json:"code"` // ok, or that of the first member that was not
 	Message    string          `json:"message"`
-	Members    map[string]Code `json:"members"`
+	Members    map[string]Code `json:"members"`     // of too many, those that were not ok; of those too many, null
 	DurationMS int64           `json:"duration_ms"` // from receipt to the last member's answer
 	Time       Time            `json:"time"`
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/homeassistant"
 )
 
-// TestHomeAssistant looks at the bridge from inside a real Home Assistant: the release that recipe of ours
-// always has, and the newest one that runs here.
+// TestHomeAssistant looks at the bridge from inside a real Home Assistant: of the oldest release that is
+// installed here, and of the newest one that runs here.
 func TestHomeAssistant(t *testing.T) {
 	t.Parallel()
 	releases := []string{homeAssistantRelease}

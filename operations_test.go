@@ -56,8 +56,10 @@ func TestDashboard(t *testing.T) {
 	const file = "examples/grafana/snom2mqtt.json"
 	var dashboard struct {
 		Title      string
-		Templating struct{ List []struct{ Name, Definition string } }
-		Panels     []struct {
+		Templating struct {
+			List []struct{ Name, Definition string }
+		}
+		Panels []struct {
 			ID          int
 			Type, Title string
 			GridPos     struct{ X, Y, W, H int }

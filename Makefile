@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 60s
 
-.PHONY: help test faults lint fuzz cover docs pictures build test-image clean
+.PHONY: help test faults test-brokers lint fuzz cover docs pictures build test-image clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test: ## gofmt, go vet and every test with the race detector; installs Mosquitto
 faults: ## the fault suite at full length, with the race detector in the bridge: half an hour
 	@scripts/tools.sh
 	go test -v -count=1 -timeout 3h -run '^TestFault' ./e2e -faults
+
+test-brokers: ## the bridge against Mosquitto, RabbitMQ, NATS and the broker inside; installs them where it may
+	@scripts/test-brokers.sh
 
 lint: ## golangci-lint, by .golangci.yml
 	@command -v golangci-lint >/dev/null || { echo "golangci-lint v2 is not installed: see CONTRIBUTING.md" >&2; exit 1; }

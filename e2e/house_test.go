@@ -12,9 +12,11 @@ import (
 	"time"
 )
 
-// A mosquitto is a real broker in a process of its own.
+// A mosquitto is a real broker in a process of its own: Mosquitto unless launch runs another one.
 type mosquitto struct {
 	*process
+	launch func(m *mosquitto) *process
+
 	t    *testing.T
 	port int
 	conf string
@@ -43,7 +45,11 @@ func startMosquitto(t *testing.T, lines ...string) *mosquitto {
 // start runs the broker, again after it was killed, on the port it had.
 func (m *mosquitto) start() {
 	m.t.Helper()
-	m.process = start(m.t, "mosquitto", nil, tool(m.t, "mosquitto"), "-c", m.conf)
+	if m.launch != nil {
+		m.process = m.launch(m)
+	} else {
+		m.process = start(m.t, "mosquitto", nil, tool(m.t, "mosquitto"), "-c", m.conf)
+	}
 	listening(m.t, m.addr())
 }
 

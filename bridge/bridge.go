@@ -51,8 +51,8 @@ type Config struct {
 	Reload func() (Roster, error)
 	// Enlisted is called after a reload took effect, and may wait; nil: nobody wants to know.
 	Enlisted func(context.Context)
-	// Learned is called when a phone came within reach, went, or told what it is. It must not block nor
-	// ask the bridge anything; nil: nobody wants to know.
+	// Learned is called when a phone came within reach, went, told what it is, or became another bridge's
+	// or ours again. It must not block nor ask the bridge anything; nil: nobody wants to know.
 	Learned func()
 	// Observe is told what happens, to count it; nil: nobody is.
 	Observe Observer

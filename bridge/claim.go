@@ -214,6 +214,9 @@ func (b *Bridge) claimed(name string, m mqtt.Message) {
 	}
 	if (before.state == claimLost) != (after.state == claimLost) {
 		b.publishInfo()
+		if b.cfg.Learned != nil {
+			b.cfg.Learned()
+		}
 	}
 }
 

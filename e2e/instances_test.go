@@ -308,3 +308,31 @@ func (e *ear) summaries(group string) (all []string) {
 	slices.Sort(all)
 	return all
 }
+
+// TestFaultTwoBridgesWithoutInstance starts the same bridge twice, by mistake or as a spare: the second
+// stands aside, every command is carried out once, and when the first dies the second takes over.
+func TestFaultTwoBridgesWithoutInstance(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plan{phones: 2})
+	first := r.bridge
+	second := start(t, "the second bridge", r.env, program(t))
+	r.past = append(r.past, first)
+	second.until("it stands aside", func(_, log []string) bool { return len(linesWith(slices.Clone(log), "this one stands aside")) > 0 })
+	first.until("the first one says so, too", func(_, log []string) bool { return len(linesWith(slices.Clone(log), "it stands aside")) > 0 })
+	if ok, reason := ready(t, second); ok || !strings.Contains(reason, "another bridge") {
+		t.Errorf("the second is ready: %v %q, want not, because of the first", ok, reason)
+	}
+	if ok, reason := ready(t, first); !ok {
+		t.Errorf("the first is not ready: %s", reason)
+	}
+	stop := r.load(5 * time.Millisecond)
+	eventually(t, "five hundred answers", func() bool { return r.tap.count() > 500 })
+	stop()
+	r.tap.settled()
+	r.checkBook()
+	first.kill()
+	r.bridge, r.owing = second, true
+	eventually(t, "the second takes over", func() bool { ok, _ := ready(t, second); return ok })
+	r.files = handles(t, second)
+	r.check()
+}

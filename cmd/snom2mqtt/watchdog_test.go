@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,10 +18,25 @@ func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said []string
 		var log strings.Builder
+		var mu sync.Mutex // the clock orders what follows, but the race detector does not know
 		stuck, waits := error(nil), "waiting for the broker"
-		w := newWatchdog(func() error { return stuck }, func() (bool, string) { return waits == "", waits },
+		set := func(err error, wait string) {
+			mu.Lock()
+			defer mu.Unlock()
+			stuck, waits = err, wait
+		}
+		get := func() (error, string) {
+			mu.Lock()
+			defer mu.Unlock()
+			return stuck, waits
+		}
+		w := newWatchdog(func() error { err, _ := get(); return err }, func() (bool, string) { _, wait := get(); return wait == "", wait },
 			slog.New(slog.NewTextHandler(&log, nil)))
-		w.notify = func(state string) { said = append(said, state) }
+		w.notify = func(state string) {
+			mu.Lock()
+			defer mu.Unlock()
+			said = append(said, state)
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -29,9 +45,13 @@ func TestWatchdog(t *testing.T) {
 		}()
 		step := func(what string, want ...string) {
 			t.Helper()
+			mu.Lock()
 			said = nil
+			mu.Unlock()
 			time.Sleep(w.every)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(said, want) {
 				t.Errorf("%s: said %q, want %q", what, said, want)
 			}
@@ -41,9 +61,9 @@ func TestWatchdog(t *testing.T) {
 			t.Errorf("at the start: said %q, want %q", said, want)
 		}
 		step("no broker", "WATCHDOG=1")
-		waits = ""
+		set(nil, "")
 		step("a broker", "WATCHDOG=1", "STATUS=taking commands")
-		stuck = errors.New("nothing moves at the phone hall")
+		set(errors.New("nothing moves at the phone hall"), "")
 		step("stuck")
 		step("stuck")
 		if err := w.check(); err != nil {
@@ -54,7 +74,7 @@ func TestWatchdog(t *testing.T) {
 		if err := w.check(); err == nil {
 			t.Errorf("check after %v = nil, want an error", 4*w.every)
 		}
-		stuck = nil
+		set(nil, "")
 		step("it moves", "WATCHDOG=1")
 		if err := w.check(); err != nil {
 			t.Errorf("check at the end = %v, want nil", err)

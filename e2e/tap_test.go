@@ -89,8 +89,8 @@ func (t *tap) delivered(p packet, ids map[uint16]string) {
 		return
 	}
 	var command struct{ ID string }
-	if m.retained || strings.HasSuffix(m.topic, "/result") || json.Unmarshal(m.payload, &command) != nil || command.ID == "" {
-		return
+	if m.retained || strings.HasSuffix(m.topic, "/result") || json.Unmarshal(m.payload, &command) != nil || command.ID == "" || len(command.ID) > 64 {
+		return // an id that is too long is refused, and not repeated
 	}
 	ids[m.id] = command.ID
 	e := t.book[command.ID]

@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -66,14 +67,15 @@ func (t Time) MarshalJSON() ([]byte, error) {
 
 // shown is as much of a text from outside as a result or a log line repeats: valid UTF-8, bounded.
 func shown(s string) string {
-	if len(s) > maxShown {
-		cut := maxShown
-		for cut > 0 && !utf8.RuneStart(s[cut]) {
-			cut--
-		}
-		s = s[:cut] + "…"
+	s = strings.ToValidUTF8(s, "\uFFFD") // first, for it may make s longer
+	if len(s) <= maxShown {
+		return s
 	}
-	return string(bytes.ToValidUTF8([]byte(s), []byte("\uFFFD")))
+	cut := maxShown
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
 }
 
 // encode writes a document for MQTT: JSON with &, < and > left readable.

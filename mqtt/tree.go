@@ -241,7 +241,7 @@ func Topics() []TopicDoc {
 	)
 	return []TopicDoc{
 		{t.State(), yes, "`online` or `offline`; also the last will (QoS 1, retained), and said by hand on a clean exit"},
-		{t.Info(), yes, "JSON: version, started, base topic, phones and groups, features that are on; no secrets"},
+		{t.Info(), yes, "JSON: version, process, started, base topic, phones and groups, features that are on; no secrets"},
 		{t.Request("<action>"), never, "`ping`, `reload`, `probe`, `install`, `log_level`"},
 		{t.Response("<action>"), no, "the answer to a request"},
 		{t.BridgeResult(), no, "refusals that name no phone or group of ours: unknown phone, unreadable topic"},

@@ -3,7 +3,7 @@
 # tree: the newest release that each Python here can run, from the oldest on that knows discovery by device
 # (2024.12). Quick when it is there already. Where there is no Python for it, it says so and leaves it at that.
 #
-# The releases and the Python each wants are those of pypi.org/project/homeassistant.
+# The releases and the Python each wants are those that its releases on PyPI name.
 set -euo pipefail
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}

@@ -49,5 +49,8 @@ build: ## the program for this machine: bin/snom2mqtt
 test-image: ## build the container image and run it against a Mosquitto
 	scripts/test-image.sh
 
+bench: build ## measure the bridge against its floors; BENCH_FLAGS=-short runs everything once
+	go run ./internal/bench -program bin/snom2mqtt $(BENCH_FLAGS)
+
 clean: ## remove what was built
 	rm -rf bin dist coverage.out

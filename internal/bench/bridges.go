@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// What is measured. The first three are floors, the fourth is next to one.
+const (
+	systemEcho    = "echo"    // through the broker to another process and back
+	systemOneWay  = "one way" // through the broker
+	systemHTTP    = "request" // a request on a fresh connection, the challenge known
+	systemLeast   = "least"   // the least bridge there can be
+	systemOurs    = "snom2mqtt"
+	systemOther   = "other" // another build of snom2mqtt, to compare
+	systemPython  = "Python"
+	systemNodeRED = "Node-RED"
+)
+
+// rivals are the bridges of others: a Python program and a Node-RED flow.
+//
+//go:embed rivals
+var rivals embed.FS
+
+// installed says where the rivals were installed.
+type installed struct{ dir string }
+
+func (i installed) python() string { return filepath.Join(i.dir, "python", "bin", "python") }
+func (i installed) nodeRED() string {
+	return filepath.Join(i.dir, "node_modules", "node-red", "red.js")
+}
+
+// has reports whether a system can be run.
+func (i installed) has(system string) bool {
+	path := ""
+	switch system {
+	case systemPython:
+		path = i.python()
+	case systemNodeRED:
+		path = i.nodeRED()
+	default:
+		return true
+	}
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// install fetches the rivals by the ordinary tools of their worlds.
+func (i installed) install(ctx context.Context) error {
+	if err := os.MkdirAll(i.dir, 0o755); err != nil {
+		return err
+	}
+	for _, line := range [][]string{
+		{"python3", "-m", "venv", filepath.Join(i.dir, "python")},
+		{filepath.Join(i.dir, "python", "bin", "pip"), "install", "--quiet", "paho-mqtt", "aiohttp"},
+		{"npm", "install", "--prefix", i.dir, "--no-audit", "--no-fund", "--omit=dev", "node-red@4.1.15"},
+	} {
+		cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", strings.Join(line, " "), err)
+		}
+	}
+	return nil
+}
+
+// base is the beginning of a system's topics.
+func base(system string) string {
+	switch system {
+	case systemOurs:
+		return "ours"
+	case systemNodeRED:
+		return "nodered"
+	}
+	return strings.ToLower(system)
+}
+
+// A bridgeSetup is what a bridge is started with.
+type bridgeSetup struct {
+	dir     string // for its files
+	self    string // our own program
+	program string // snom2mqtt
+	other   string // another build of it
+	rivals  installed
+	broker  string // its address
+	embeds  bool   // snom2mqtt is the broker, at that address
+	port    int    // of the phones
+	phones  int
+	env     []string // further settings of snom2mqtt
+}
+
+// start runs a system.
+func (s bridgeSetup) start(system string) (*process, error) {
+	switch system {
+	case systemOurs:
+		return s.startOurs("ours", s.program)
+	case systemOther:
+		return s.startOurs("other", s.other)
+	case systemEcho:
+		return startProcess(s.dir, "echo", nil, s.self, "-be", "echo", "-broker", s.broker)
+	case systemLeast:
+		return startProcess(s.dir, "least", nil, s.self, "-be", "least", "-broker", s.broker, "-port", fmt.Sprint(s.port))
+	}
+	if err := s.unpack(); err != nil {
+		return nil, err
+	}
+	if system == systemPython {
+		return startProcess(s.dir, "python", nil, s.rivals.python(), filepath.Join(s.dir, "bridge.py"), s.broker, filepath.Join(s.dir, "phones.json"))
+	}
+	host, port, err := net.SplitHostPort(s.broker)
+	if err != nil {
+		return nil, err
+	}
+	_, ui, err := net.SplitHostPort(freeAddr())
+	if err != nil {
+		return nil, err
+	}
+	return startProcess(s.dir, "nodered", []string{
+		"BROKER_HOST=" + host, "BROKER_PORT=" + port, "UI_PORT=" + ui, "PHONES=" + filepath.Join(s.dir, "phones.json"),
+	}, "node", s.rivals.nodeRED(), "--userDir", s.dir, "--settings", filepath.Join(s.dir, "settings.js"))
+}
+
+// unpack writes the files of the rivals, and the phones as they read them.
+func (s bridgeSetup) unpack() error {
+	files, err := rivals.ReadDir("rivals")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		data, err := rivals.ReadFile("rivals/" + f.Name())
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(s.dir, f.Name()), data, 0o600); err != nil {
+			return err
+		}
+	}
+	phones := map[string]string{}
+	for i := range s.phones {
+		phones[phoneName(i)] = "http://" + phoneAddr(i, s.port)
+	}
+	data, err := json.Marshal(phones)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.dir, "phones.json"), data, 0o600)
+}
+
+// startOurs runs snom2mqtt with the settings of its users, but for the pause between two commands and what has nothing
+// to do with commands.
+func (s bridgeSetup) startOurs(base, program string) (*process, error) {
+	var file strings.Builder
+	file.WriteString("phones:\n")
+	for i := range s.phones {
+		fmt.Fprintf(&file, "  %s: {url: http://%s, username: %s, password: %s}\n", phoneName(i), phoneAddr(i, s.port), username, password)
+	}
+	path := filepath.Join(s.dir, "phones.yaml")
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		return nil, err
+	}
+	env := []string{
+		"SNOM2MQTT_PHONES_FILE=" + path,
+		"SNOM2MQTT_BASE_TOPIC=" + base,
+		"SNOM2MQTT_COMMAND_GAP=0s",
+		"SNOM2MQTT_HOMEASSISTANT=false",
+		"SNOM2MQTT_CONSOLE_LISTEN=off",
+	}
+	if s.embeds {
+		env = append(env, "SNOM2MQTT_BROKER_LISTEN="+s.broker)
+	} else {
+		env = append(env, "SNOM2MQTT_MQTT_URL=tcp://"+s.broker)
+	}
+	return startProcess(s.dir, base, append(env, s.env...), program, "run")
+}

@@ -76,6 +76,70 @@ func TestFaultKilled(t *testing.T) {
 	}
 }
 
+// TestFaultFrozen stops the bridge as a whole for a while, as a machine does that is short of memory, or
+// whoever pauses a container. What came meanwhile waits in the connection, and nobody can say for how
+// long: it is not carried out.
+func TestFaultFrozen(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plan{phones: 2})
+	signal := func(s syscall.Signal) {
+		t.Helper()
+		if err := r.bridge.cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+		if s == syscall.SIGSTOP {
+			eventually(t, "all of the bridge stands still", func() bool { return stopped(t, r.bridge) })
+		}
+	}
+	for range rounds(1, 5) {
+		n := r.logged("msg=online")
+		signal(syscall.SIGSTOP)
+		late := append(r.send(0, 5), r.send(1, 5)...)
+		r.toBroker.pause(10 * time.Second)
+		signal(syscall.SIGCONT)
+		eventually(t, "the bridge is online anew", func() bool { return r.logged("msg=online") > n })
+		if got := r.results(r.send(0, 1)...)[0]; got != "ok" {
+			t.Errorf("awake again: %s, want ok", got)
+		}
+		did := r.executed()
+		for _, id := range late {
+			if did[id].count > 0 {
+				t.Errorf("command %s was carried out ten seconds late", id)
+			}
+		}
+		// A moment of it is nothing.
+		signal(syscall.SIGSTOP)
+		soon := r.send(0, 5)
+		r.toBroker.pause(time.Second)
+		signal(syscall.SIGCONT)
+		for _, code := range r.results(soon...) {
+			if code != "ok" {
+				t.Errorf("after a second: %s, want ok", code)
+			}
+		}
+	}
+	r.check()
+}
+
+// stopped reports whether no thread of p runs; where the system does not tell, it believes so.
+func stopped(t *testing.T, p *process) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range threads {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			return false // a thread that ended just now
+		}
+		if _, state, _ := strings.Cut(string(stat), ") "); !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
+}
+
 // TestFaultPhonesFile: a phones file that is faulty, half written or not there changes nothing, or
 // makes of the bridge what it says; either way every command is answered.
 func TestFaultPhonesFile(t *testing.T) {

@@ -31,6 +31,7 @@ const (
 	errNoReply  silence = "no answer in time"
 	errNoAck    silence = "no acknowledgement of a message in time"
 	errUnproven silence = "no message to ourselves arrived"
+	errFrozen   silence = "this process was not running for a while; what came meanwhile is too old"
 )
 
 // isSilence reports whether err means that the other side was silent, and did not close the connection.
@@ -63,11 +64,14 @@ func (c *conn) read(p []byte) (int, error) {
 	return n, err
 }
 
-// Read reads what the broker sends, without the rest of overlong messages.
+// Read reads what the broker sends, without the rest of overlong messages. Its error is why the connection ended, and
+// never that of a closed connection: on that Paho believes that it has closed it itself, and its goroutines stay until
+// the next ping.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.in.Read(p)
 	if err != nil {
 		c.fail(err)
+		err = c.err
 	}
 	return n, err
 }

@@ -32,6 +32,7 @@ type link struct {
 	empty   chan struct{}   // a note that nothing waits and nothing is in flight
 	calm    atomic.Bool     // it has lived for a moment
 	held    held            // messages that are not acknowledged yet
+	pulse   pulse           // whether this process was running all the time
 	granted map[string]bool // filters; only serve looks at them
 }
 
@@ -53,6 +54,7 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 		wake:    make(chan struct{}, 1),
 		empty:   make(chan struct{}, 1),
 		held:    held{room: make(chan struct{}, 1)},
+		pulse:   pulse{began: time.Now()},
 		granted: map[string]bool{},
 	}
 	l.client = paho.NewClient(s.options(l))
@@ -115,6 +117,10 @@ const (
 
 // receive is called by Paho for each message, in order.
 func (s *Session) receive(l *link, m paho.Message) {
+	if l.pulse.missed() {
+		l.conn.fail(errFrozen)
+		return
+	}
 	defer l.held.acknowledge(m, s.outbox.Crowded)
 	switch s.cfg.Tree.Read(m.Topic()).Kind {
 	case mqtt.KindOwn:
@@ -374,6 +380,7 @@ func (s *Session) send(l *link) {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { s.collect(l, acks) })
 	helpers.Go(func() { l.held.release(l.conn.lost, s.outbox.Crowded) })
+	helpers.Go(func() { l.pulse.run(l.conn.lost, func() { l.conn.fail(errFrozen) }) })
 	defer helpers.Wait()
 	defer close(acks)
 	for {

@@ -51,7 +51,7 @@ func inWords(err error) string {
 
 // root is the command line.
 func (p *program) root() *cobra.Command {
-	v, _ := versionOf()
+	version := false
 	root := &cobra.Command{
 		Use:   "snom2mqtt",
 		Short: "Bridge between MQTT and Snom desk phones",
@@ -76,15 +76,22 @@ Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings
   snom2mqtt check                       # are the settings right?
   snom2mqtt send kitchen dial +4930123  # one command, without a broker`,
 		Args:                       noArgs,
-		Version:                    v,
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
-		RunE:                       p.bridge,
+		RunE: func(c *cobra.Command, args []string) error {
+			if version {
+				fmt.Fprint(p.stdout, versionText())
+				return nil
+			}
+			return p.bridge(c, args)
+		},
 	}
+	// Not cobra's own flag: a template for it links text/template, and with that the linker must keep every method
+	// of every type.
+	root.Flags().BoolVarP(&version, "version", "v", false, "version for snom2mqtt")
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
-	root.SetVersionTemplate(versionText())
 	root.SetFlagErrorFunc(badFlag)
 	root.CompletionOptions.DisableDefaultCmd = true // ours says the same in fewer words
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)

@@ -58,7 +58,6 @@ type Client struct {
 	username, password string
 	userAgent          string
 	timeout            time.Duration
-	late               error       // the cause when timeout has passed
 	tls                *tls.Config // nil: plain HTTP
 	dial               func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -83,7 +82,6 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if c.userAgent == "" {
 		c.userAgent = "snom2mqtt"
 	}
-	c.late = fmt.Errorf("no complete answer within %s", c.timeout)
 	switch {
 	case c.timeout < 0:
 		return nil, errors.New("snom: timeout: want 0 or more")
@@ -235,7 +233,7 @@ func (c *Client) Reach(ctx context.Context) error {
 		return err
 	}
 	defer c.end()
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, c.late)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, lateError(c.timeout))
 	defer cancel()
 	conn, err := c.reach(ctx)
 	if err != nil {
@@ -330,7 +328,7 @@ func (c *Client) ask(ctx context.Context, target string, l *login) (page, int, e
 // exchange makes one request on a connection of its own and reads the reply. The page has a status as
 // soon as the head of the reply has been read; the error then says that the body is not complete.
 func (c *Client) exchange(ctx context.Context, target, authorization string) (page, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, c.late)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, lateError(c.timeout))
 	defer cancel()
 	conn, err := c.connect(ctx)
 	if err != nil {
@@ -445,6 +443,13 @@ func (c *Client) reach(ctx context.Context) (net.Conn, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, cause(ctx, err))
 	}
 	return conn, nil
+}
+
+// A lateError is the cause when a timeout has passed.
+type lateError time.Duration
+
+func (e lateError) Error() string {
+	return fmt.Sprintf("no complete answer within %s", time.Duration(e))
 }
 
 // cause is why ctx ended, if it did: that explains err.

@@ -38,6 +38,11 @@ const (
 // A Model is one kind of phone. The zero Model is a phone of which nothing is known; it takes everything
 // that is documented. Models are values and comparable.
 type Model struct {
+	row *modelRow // nil: nothing is known. There is one for each kind of phone, so equal Models are equal pointers.
+}
+
+// modelRow is a row of models.csv.
+type modelRow struct {
 	name, series string
 
 	remote Answer
@@ -55,21 +60,21 @@ type Model struct {
 //go:embed models.csv
 var modelsCSV string
 
-// modelTable is models.csv and, by upper-case name and alias, the index of each row.
+// modelTable is models.csv: the models in its order, and by upper-case name and alias.
 var modelTable = sync.OnceValue(func() (table struct {
 	rows   []Model
-	byName map[string]int
+	byName map[string]Model
 }) {
-	table.byName = map[string]int{}
-	for i, r := range readTable(modelsCSV) {
-		m := Model{
+	table.byName = map[string]Model{}
+	for _, r := range readTable(modelsCSV) {
+		m := Model{&modelRow{
 			name: r[0], series: r[2], remote: Answer(r[3]), mark: Mark(r[4]), source: r[5],
 			keysLeast: number(r[6]), keysMost: number(r[7]), identities: number(r[8]),
 			countsMark: Mark(r[9]), countsSource: r[10], remark: r[11],
-		}
+		}}
 		table.rows = append(table.rows, m)
-		for _, name := range strings.Fields(m.name + " " + r[1]) {
-			table.byName[strings.ToUpper(name)] = i
+		for _, name := range strings.Fields(m.row.name + " " + r[1]) {
+			table.byName[strings.ToUpper(name)] = m
 		}
 	}
 	return table
@@ -88,37 +93,41 @@ func number(cell string) int {
 // "snomD735", "snom 320", "snom-320", "320".
 func FindModel(name string) (Model, bool) {
 	bare := strings.NewReplacer(" ", "", "-", "", "_", "").Replace(strings.ToUpper(name))
-	table := modelTable()
-	i, ok := table.byName[strings.TrimPrefix(bare, "SNOM")]
-	if !ok {
-		return Model{}, false
-	}
-	return table.rows[i], true
+	m, ok := modelTable().byName[strings.TrimPrefix(bare, "SNOM")]
+	return m, ok
 }
 
 // Models returns all known models, in the order of models.csv.
 func Models() []Model { return slices.Clone(modelTable().rows) }
 
+// facts returns what is known of the model: nothing, for the zero Model.
+func (m Model) facts() modelRow {
+	if m.row == nil {
+		return modelRow{}
+	}
+	return *m.row
+}
+
 // Name returns the model's name without "snom": "D735", "320"; empty for the zero Model.
-func (m Model) Name() string { return m.name }
+func (m Model) Name() string { return m.facts().name }
 
 // String returns the name as people say it: "D735", "snom 320"; "unknown model" for the zero Model.
 func (m Model) String() string {
 	switch {
 	case m.IsZero():
 		return "unknown model"
-	case isDigit(m.name[0]):
-		return "snom " + m.name
+	case isDigit(m.facts().name[0]):
+		return "snom " + m.facts().name
 	}
-	return m.name
+	return m.facts().name
 }
 
 // IsZero reports whether nothing is known of the phone.
-func (m Model) IsZero() bool { return m.name == "" }
+func (m Model) IsZero() bool { return m.row == nil }
 
 // Series returns the family: "1xx", "2xx", "3xx", "7xx", "8xx", "D1xx", "D3xx", "D7xx", "D8xx", "M" for
 // DECT, "other"; empty for the zero Model. Beware: 8xx are the old 820, 821 and 870, not the D8xx.
-func (m Model) Series() string { return m.series }
+func (m Model) Series() string { return m.facts().series }
 
 // RemoteControl says whether the model has the pages that commands are sent to. [Model.Mark] and
 // [Model.Source] say how that is known.
@@ -126,36 +135,36 @@ func (m Model) RemoteControl() Answer {
 	if m.IsZero() {
 		return Unknown
 	}
-	return m.remote
+	return m.facts().remote
 }
 
 // Mark says how well the answer of [Model.RemoteControl] is known; empty when it is [Unknown].
-func (m Model) Mark() Mark { return m.mark }
+func (m Model) Mark() Mark { return m.facts().mark }
 
 // Source says who documents the answer of [Model.RemoteControl].
-func (m Model) Source() string { return m.source }
+func (m Model) Source() string { return m.facts().source }
 
 // KeyCount returns how many programmable keys P1, P2, … the model has without expansion modules, by the
 // least and by the most generous source; they are equal where sources agree, and 0 where nobody says or
 // there are none. [Model.CountsMark] and [Model.CountsSource] say how that is known.
-func (m Model) KeyCount() (least, most int) { return m.keysLeast, m.keysMost }
+func (m Model) KeyCount() (least, most int) { return m.facts().keysLeast, m.facts().keysMost }
 
 // Identities returns how many SIP identities the model has, 0 if that is not known.
-func (m Model) Identities() int { return m.identities }
+func (m Model) Identities() int { return m.facts().identities }
 
 // CountsMark says how well the numbers of [Model.KeyCount] and [Model.Identities] are known.
-func (m Model) CountsMark() Mark { return m.countsMark }
+func (m Model) CountsMark() Mark { return m.facts().countsMark }
 
 // CountsSource says who documents the numbers of [Model.KeyCount] and [Model.Identities].
-func (m Model) CountsSource() string { return m.countsSource }
+func (m Model) CountsSource() string { return m.facts().countsSource }
 
 // Remark says what else is worth knowing of the model; it may be empty.
-func (m Model) Remark() string { return m.remark }
+func (m Model) Remark() string { return m.facts().remark }
 
 // is reports whether m is one of the models and series in list, which are separated by spaces.
 func (m Model) is(list string) bool {
 	for name := range strings.FieldsSeq(list) {
-		if name == m.name || name == m.series {
+		if name == m.facts().name || name == m.facts().series {
 			return true
 		}
 	}
@@ -167,10 +176,10 @@ func (m Model) is(list string) bool {
 func (m Model) Check(c Command) (warning string, err error) {
 	switch {
 	case m.RemoteControl() == No:
-		return "", fmt.Errorf("%w: %s cannot be controlled over HTTP: %s", ErrUnsupported, m, m.remark)
+		return "", fmt.Errorf("%w: %s cannot be controlled over HTTP: %s", ErrUnsupported, m, m.facts().remark)
 	case !m.IsZero() && c.verb == VerbTouch && !m.is("870"):
 		return "", fmt.Errorf("%w: only the snom 870 can be touched, not %s", ErrUnsupported, m)
-	case !m.IsZero() && m.remote == Unknown:
+	case !m.IsZero() && m.facts().remote == Unknown:
 		warning = "nobody documents whether " + m.String() + " can be controlled over HTTP"
 	}
 	for event := range c.KeyEvents() {
@@ -195,10 +204,10 @@ func (m Model) checkKey(name string) (warning string, err error) {
 	case m.IsZero():
 	case key.Only != "" && !m.is(key.Only), m.is(key.Except):
 		return "", fmt.Errorf("%w: %s has no key %s (which is on %s)", ErrUnsupported, m, name, key.Where())
-	case key.Name == "P1" && m.keysMost > 0 && n > m.keysMost:
-		return fmt.Sprintf("%s is beyond the %d keys of %s, so it can only be on an expansion module", name, m.keysMost, m), nil
-	case key.Name == "P1" && m.keysMost > 0 && n > m.keysLeast:
-		return fmt.Sprintf("sources disagree whether %s has %d or %d keys, so %s may not be there", m, m.keysLeast, m.keysMost, name), nil
+	case key.Name == "P1" && m.facts().keysMost > 0 && n > m.facts().keysMost:
+		return fmt.Sprintf("%s is beyond the %d keys of %s, so it can only be on an expansion module", name, m.facts().keysMost, m), nil
+	case key.Name == "P1" && m.facts().keysMost > 0 && n > m.facts().keysLeast:
+		return fmt.Sprintf("sources disagree whether %s has %d or %d keys, so %s may not be there", m, m.facts().keysLeast, m.facts().keysMost, name), nil
 	case key.Usual != "" && !m.is(key.Usual):
 		return fmt.Sprintf("%s is sure on %s only, not on %s", name, join(key.Usual), m), nil
 	}
@@ -216,8 +225,8 @@ func (m Model) doubt(c Command) (warning string) {
 			return "fix_lil is documented for 820 and 821 only, not for " + m.String()
 		}
 	case VerbLogoff, VerbReregister:
-		if n, bad := decimal(c.arg, 1, maxIdentity); bad < 0 && m.identities > 0 && n > m.identities {
-			return fmt.Sprintf("%s has %d identities only", m, m.identities)
+		if n, bad := decimal(c.arg, 1, maxIdentity); bad < 0 && m.facts().identities > 0 && n > m.facts().identities {
+			return fmt.Sprintf("%s has %d identities only", m, m.facts().identities)
 		}
 	}
 	return ""

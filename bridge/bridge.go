@@ -84,7 +84,8 @@ type Bridge struct {
 	cfg     Config
 	started time.Time
 	roster  atomic.Pointer[roster]
-	lookers chan struct{}
+	lookout lookout
+	lookers chan struct{} // one element for each look under way
 	workers sync.WaitGroup
 	desk    chan deskRequest
 	slow    chan struct{} // one element for each slow request to the bridge
@@ -147,6 +148,7 @@ func New(cfg Config, r Roster) *Bridge {
 	b := &Bridge{
 		cfg:     cfg,
 		started: time.Now(),
+		lookout: lookout{wake: make(chan struct{}, 1)},
 		lookers: make(chan struct{}, lookers),
 		desk:    make(chan deskRequest, deskWaiting),
 		slow:    make(chan struct{}, deskSlow),
@@ -431,7 +433,10 @@ func (b *Bridge) Run(ctx context.Context) error {
 			w.lookIn(0)
 		}
 	}
+	var watching sync.WaitGroup
+	watching.Go(func() { b.watch(ctx) })
 	b.serveDesk(ctx)
+	watching.Wait()
 	b.reloading.Lock()
 	b.stopped = true // no phone joins any more
 	b.reloading.Unlock()

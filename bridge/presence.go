@@ -11,10 +11,9 @@ import (
 
 // How phones are looked at.
 const (
-	lookers     = 32                     // phones looked at side by side
-	lookAgain   = 100 * time.Millisecond // when all lookers are busy
-	firstRelook = 5 * time.Second        // after a phone went; then doubling up to the interval
-	settleDown  = time.Second            // before a phone that answered is asked what it is
+	lookers     = 32              // phones looked at side by side
+	firstRelook = 5 * time.Second // after a phone went; then doubling up to the interval
+	settleDown  = time.Second     // before a phone that answered is asked what it is
 )
 
 // lookIn plans the next look at the phone, in place of any planned before. With what commands and
@@ -23,55 +22,49 @@ func (w *worker) lookIn(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.closed {
-		w.timer.Reset(d)
+		w.b.lookout.in(w, d)
 	}
 }
 
-// lookDue is a look whose time has come. It has the phone to itself: where a command is under way
-// it is left to tell, and a command that comes meanwhile ends the look.
-func (w *worker) lookDue() {
+// beginLook is called when a look is due, and returns what carries it out; nil where there is none to be made now. A
+// look has the phone to itself: where a command is under way it is left to tell, and a command that comes meanwhile
+// ends the look.
+func (w *worker) beginLook() func() {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.closed || w.b.claims.taken(w.name) { // when it is ours again, looking begins again
-		w.mu.Unlock()
-		return
+		return nil
 	}
 	if w.running {
-		w.timer.Reset(jitter(w.b.cfg.LookEvery))
-		w.mu.Unlock()
-		return
-	}
-	select {
-	case w.b.lookers <- struct{}{}:
-	default:
-		w.timer.Reset(jitter(lookAgain))
-		w.mu.Unlock()
-		return
+		w.b.lookout.in(w, jitter(w.b.cfg.LookEvery))
+		return nil
 	}
 	ctx, cancel := context.WithCancel(w.b.ctx())
 	w.running, w.unlook = true, cancel
 	w.expect(time.Until(w.rested))
 	phone := w.cfg.Phone
 	heard, ask := time.Since(w.news.heardAt) < w.b.cfg.LookEvery/2, w.news.asks()
-	w.b.workers.Add(1)
-	w.mu.Unlock()
-	defer w.b.workers.Done()
+	return func() {
+		w.look(ctx, phone, heard, ask)
+		cancel()
+		w.endLook()
+	}
+}
 
-	w.look(ctx, phone, heard, ask)
-
-	cancel()
-	<-w.b.lookers
+// endLook plans the next look, and gives the phone to the commands that came meanwhile.
+func (w *worker) endLook() {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.running, w.unlook = false, nil
 	switch {
 	case w.closed:
 	case len(w.queue) > 0:
-		w.timer.Reset(jitter(w.b.cfg.LookEvery))
+		w.b.lookout.in(w, jitter(w.b.cfg.LookEvery))
 		w.start()
 	default:
-		w.timer.Reset(w.news.nextLook(w.b.cfg.LookEvery))
+		w.b.lookout.in(w, w.news.nextLook(w.b.cfg.LookEvery))
 	}
 	w.tellIdle()
-	w.mu.Unlock()
 }
 
 // look finds out whether the phone is there, and what it is where that is not known yet.

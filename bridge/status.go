@@ -163,7 +163,7 @@ func (b *Bridge) Event(phone string, e snom.Event) {
 		n.calls = n.calls.Step(e)
 		if e.Type == snom.EventStarted {
 			n.probed = false // it may have come back as another one
-			w.timer.Reset(settleDown)
+			w.b.lookout.in(w, settleDown)
 		}
 	})
 	w.planExpiry()

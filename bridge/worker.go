@@ -48,7 +48,7 @@ type worker struct {
 	unlook   context.CancelFunc // ends a look that a command has to wait for; nil: none
 	news     news               // what is known of the phone
 	fresh    bool               // the login is another: what the breaker remembers is void
-	timer    *time.Timer        // of the next look
+	visit    visit              // of the next look
 	expiry   *time.Timer        // of the call state; nil: never needed
 	changed  chan struct{}      // closed when the status changes; nil: nobody waits
 	idle     chan struct{}      // closed when the goroutine ends, or the worker closes; nil: nobody waits
@@ -390,7 +390,7 @@ func (w *worker) close(message string) {
 		w.publishStatus(time.Now())
 	}
 	w.closed, w.farewell = true, message
-	w.timer.Stop()
+	w.b.lookout.drop(w)
 	if w.expiry != nil {
 		w.expiry.Stop()
 	}
@@ -429,10 +429,7 @@ func (w *worker) remove() {
 
 // newWorker returns the worker of a phone, with nothing to do.
 func newWorker(b *Bridge, p PhoneConfig) *worker {
-	w := &worker{b: b, name: p.Name, cfg: p, wake: make(chan struct{}, 1)}
-	w.timer = time.AfterFunc(time.Hour, w.lookDue)
-	w.timer.Stop() // planned by lookIn
-	return w
+	return &worker{b: b, name: p.Name, cfg: p, wake: make(chan struct{}, 1)}
 }
 
 // replace gives the worker its phone's settings of now, and reports whether they are others.

@@ -9,12 +9,14 @@ const (
 	idsKeptFor = 10 * time.Minute
 	// idsWaiting is how many repetitions may wait for one command's result.
 	idsWaiting = 16
+	// idsFew are found fast enough by looking at each: a map costs more than they do.
+	idsFew = 16
 )
 
 // ids remembers which command ids a phone has taken, and how each ended.
 type ids struct {
-	byID  map[string]*taken
-	order []*taken // oldest first
+	order []*taken          // oldest first
+	byID  map[string]*taken // nil while there are few
 }
 
 // taken is one remembered id.
@@ -28,17 +30,35 @@ type taken struct {
 // find returns what is remembered of id, or nil.
 func (t *ids) find(id string, now time.Time) *taken {
 	t.forget(now)
-	return t.byID[id]
+	return t.get(id)
+}
+
+// get returns what is remembered of id, however old, or nil.
+func (t *ids) get(id string) *taken {
+	if t.byID != nil {
+		return t.byID[id]
+	}
+	for _, e := range t.order {
+		if e.id == id {
+			return e
+		}
+	}
+	return nil
 }
 
 // take remembers id as taken now.
 func (t *ids) take(id string, now time.Time) *taken {
-	if t.byID == nil {
-		t.byID = map[string]*taken{}
-	}
 	e := &taken{id: id, at: now}
-	t.byID[id] = e
 	t.order = append(t.order, e)
+	switch {
+	case t.byID != nil:
+		t.byID[id] = e
+	case len(t.order) > idsFew:
+		t.byID = make(map[string]*taken, len(t.order))
+		for _, e := range t.order {
+			t.byID[e.id] = e
+		}
+	}
 	t.forget(now)
 	return e
 }
@@ -54,4 +74,7 @@ func (t *ids) forget(now time.Time) {
 		n++
 	}
 	t.order = t.order[n:]
+	if len(t.order) == 0 {
+		*t = ids{}
+	}
 }

@@ -44,7 +44,7 @@ type worker struct {
 	farewell string             // why
 	gone     bool               // the phone is no longer ours: nothing is said of it any more
 	hangups  int                // hangup commands so far: a longer command sees one come
-	wake     chan struct{}      // ends a wait: a hangup came, or the end
+	wake     chan struct{}      // ends a wait of the goroutine: a hangup came, or the end; nil: it does not run
 	unlook   context.CancelFunc // ends a look that a command has to wait for; nil: none
 	news     news               // what is known of the phone
 	fresh    bool               // the login is another: what the breaker remembers is void
@@ -135,7 +135,7 @@ func (w *worker) push(r request) (done []answered) {
 	return done
 }
 
-// rouse ends a wait of the goroutine.
+// rouse ends a wait of the goroutine, if it runs. The caller holds the lock.
 func (w *worker) rouse() {
 	select {
 	case w.wake <- struct{}{}:
@@ -146,7 +146,7 @@ func (w *worker) rouse() {
 // start makes sure that the goroutine runs. The caller holds the lock.
 func (w *worker) start() {
 	if !w.running {
-		w.running = true
+		w.running, w.wake = true, make(chan struct{}, 1)
 		w.expect(0)
 		w.b.workers.Go(w.run)
 	}
@@ -159,7 +159,7 @@ func (w *worker) settle(r request, result Result) []answered {
 	if r.id == "" {
 		return done
 	}
-	t := w.ids.byID[r.id]
+	t := w.ids.get(r.id)
 	if t == nil || t.result != nil {
 		return done
 	}
@@ -203,7 +203,7 @@ func (w *worker) next() (request, bool) {
 		now := time.Now()
 		done := w.overdue(now)
 		if len(w.queue) == 0 {
-			w.running = false
+			w.queue, w.running, w.wake = nil, false, nil
 			w.tellIdle()
 			w.mu.Unlock()
 			w.b.deliver(done)
@@ -429,7 +429,7 @@ func (w *worker) remove() {
 
 // newWorker returns the worker of a phone, with nothing to do.
 func newWorker(b *Bridge, p PhoneConfig) *worker {
-	return &worker{b: b, name: p.Name, cfg: p, wake: make(chan struct{}, 1)}
+	return &worker{b: b, name: p.Name, cfg: p}
 }
 
 // replace gives the worker its phone's settings of now, and reports whether they are others.

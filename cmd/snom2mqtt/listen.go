@@ -36,6 +36,7 @@ func listenToPhones(c config.Config, event func(phone string, e snom.Event), log
 	}
 	e := &ear{settings: c, listener: l, log: log}
 	e.know(c.Roster)
+	e.settings.Roster = config.Roster{} // what is of use of it is in phones
 	e.web = phoneweb.New(phoneweb.Config{Phone: e.caller, CheckSource: c.PhoneCheckSource, Event: event, Log: log})
 	log.Info("phones may call", slog.String("from", l.Addr().String()))
 	return e, nil

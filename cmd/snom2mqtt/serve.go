@@ -106,6 +106,7 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	if err != nil {
 		return s, err
 	}
+	s.settings.Roster = config.Roster{} // everybody has what they need of it
 	s.session, err = s.newSession(tree)
 	if err != nil {
 		return s, usageError{err}

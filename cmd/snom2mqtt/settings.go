@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -98,6 +97,9 @@ func phoneOf(p config.Phone, timeout time.Duration) (bridge.PhoneConfig, error) 
 }
 
 func verbs(names []string) map[snom.Verb]bool {
+	if len(names) == 0 {
+		return nil // as of most phones
+	}
 	set := make(map[snom.Verb]bool, len(names))
 	for _, n := range names {
 		set[snom.Verb(n)] = true
@@ -112,7 +114,7 @@ func digest(parts ...any) string {
 		panic(err) // texts and structs of texts: there is nothing to fail
 	}
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return string(sum[:])
 }
 
 // rules are the bridge's rules from the settings.

@@ -14,7 +14,7 @@ type news struct {
 	info      snom.Info
 	probed    bool // info is as good as can be had for now
 	proven    bool // the phone has accepted a command, so a probe may log in
-	calls     PhoneState
+	calls     *PhoneState // nil: it has told nothing
 
 	lastResult *LastResult
 }
@@ -24,6 +24,14 @@ type LastResult struct {
 	Code    Code   `json:"code"`
 	Command string `json:"command"`
 	Time    Time   `json:"time"`
+}
+
+// state is what the phone told of itself.
+func (n *news) state() PhoneState {
+	if n.calls == nil {
+		return PhoneState{}
+	}
+	return *n.calls
 }
 
 // heard notes a sign of life.

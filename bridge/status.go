@@ -58,7 +58,7 @@ func (w *worker) status(now time.Time) Status {
 	return Status{
 		Phone: w.name, Reachable: w.news.reachable, Model: Text(model),
 		Firmware: Text(w.news.info.Firmware), MAC: Text(w.news.info.MAC),
-		CallStatus: w.news.calls.Status(), LastResult: w.news.lastResult, Time: Time{now},
+		CallStatus: w.news.state().Status(), LastResult: w.news.lastResult, Time: Time{now},
 		Silent: !w.b.cfg.Events,
 	}
 }
@@ -155,12 +155,13 @@ func (b *Bridge) Event(phone string, e snom.Event) {
 		return
 	}
 	e.Phone = phone
-	e = w.news.calls.Complete(e)
+	e = w.news.state().Complete(e)
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Event(phone), Payload: encode(e)})
 	b.cfg.Observe.Told(e)
 	w.change(func(n *news) {
 		n.heard(time.Now())
-		n.calls = n.calls.Step(e)
+		told := n.state().Step(e)
+		n.calls = &told
 		if e.Type == snom.EventStarted {
 			n.probed = false // it may have come back as another one
 			w.b.lookout.in(w, settleDown)
@@ -172,7 +173,7 @@ func (b *Bridge) Event(phone string, e snom.Event) {
 // planExpiry makes sure that a state nobody speaks of any more ends in time. The caller holds the
 // lock.
 func (w *worker) planExpiry() {
-	at, ok := w.news.calls.NextExpiry(w.b.cfg.RingTimeout, w.b.cfg.CallTimeout)
+	at, ok := w.news.state().NextExpiry(w.b.cfg.RingTimeout, w.b.cfg.CallTimeout)
 	if !ok {
 		return
 	}
@@ -190,7 +191,10 @@ func (w *worker) expire() {
 	if w.closed {
 		return
 	}
-	w.change(func(n *news) { n.calls = n.calls.Expire(time.Now(), w.b.cfg.RingTimeout, w.b.cfg.CallTimeout) })
+	w.change(func(n *news) {
+		left := n.state().Expire(time.Now(), w.b.cfg.RingTimeout, w.b.cfg.CallTimeout)
+		n.calls = &left
+	})
 	w.planExpiry()
 }
 

@@ -66,12 +66,39 @@ type Metrics struct {
 	events   *prometheus.CounterVec
 	requests atomic.Uint64
 
-	mu     sync.RWMutex
+	mu     sync.Mutex
 	phones map[string]counts
 }
 
-// counts are the answers to the commands for one phone, by the place of their code.
-type counts []atomic.Uint64
+// counts are the answers to the commands for one phone. Most phones only ever answer with one code or two.
+type counts []count
+
+// A count is how many of them had the code at one place of the list of codes.
+type count struct {
+	code int
+	n    uint64
+}
+
+// add returns c with one more answer of a code.
+func (c counts) add(code int) counts {
+	for i := range c {
+		if c[i].code == code {
+			c[i].n++
+			return c
+		}
+	}
+	return append(slices.Clip(c), count{code, 1})
+}
+
+// of is the number of answers with a code.
+func (c counts) of(code int) uint64 {
+	for _, one := range c {
+		if one.code == code {
+			return one.n
+		}
+	}
+	return 0
+}
 
 var (
 	_ bridge.Observer      = (*Metrics)(nil)
@@ -105,23 +132,9 @@ func New(cfg Config) *Metrics {
 func (m *Metrics) Answered(r bridge.Result) {
 	m.requests.Add(uint64(r.Requests))
 	code := slices.IndexFunc(m.codes, func(d bridge.CodeDoc) bool { return d.Code == r.Code })
-	m.counts(r.Phone)[code].Add(1) // the list of codes is closed
-}
-
-// counts returns the counts of a phone.
-func (m *Metrics) counts(phone string) counts {
-	m.mu.RLock()
-	c := m.phones[phone]
-	m.mu.RUnlock()
-	if c != nil {
-		return c
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.phones[phone] == nil {
-		m.phones[phone] = make(counts, len(m.codes))
-	}
-	return m.phones[phone]
+	m.phones[r.Phone] = m.phones[r.Phone].add(code) // the list of codes is closed
 }
 
 // Served notes the times of a command.
@@ -213,17 +226,11 @@ func (m *Metrics) collectPhones(out chan<- prometheus.Metric) {
 
 // collectCommands tells how commands for a phone were answered.
 func (m *Metrics) collectCommands(out chan<- prometheus.Metric, phone string, all bool) {
-	m.mu.RLock()
-	c := m.phones[phone]
-	m.mu.RUnlock()
-	if c == nil {
-		if !all {
-			return
-		}
-		c = make(counts, len(m.codes))
-	}
+	m.mu.Lock()
+	c := slices.Clone(m.phones[phone])
+	m.mu.Unlock()
 	for i, d := range m.codes {
-		if n := c[i].Load(); all || n > 0 {
+		if n := c.of(i); all || n > 0 {
 			out <- m.figures.of("commands_total", float64(n), phone, string(d.Code))
 		}
 	}

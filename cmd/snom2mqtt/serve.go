@@ -256,6 +256,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	}
 	parts.Go(func() { s.watchdog.run(stop) })
 	start(&parts, "discovery", func() error { return s.keeper.Run(stop) })
+	parts.Go(func() { tidy(stop) })
 	start(&parts, "bridge", func() error { return s.bridge.Run(bridgeCtx) })
 	parts.Go(func() {
 		for {

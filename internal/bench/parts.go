@@ -129,6 +129,9 @@ func (b *bench) memory() error {
 		for _, system := range b.bridges(systemOurs, systemOther, systemPython, systemNodeRED) {
 			err := b.on(staging{broker: nodelay, phones: phones, systems: []string{system}}, func(s *scene) error {
 				p := s.systems[system]
+				if err := b.sleep(b.fullTime(8*time.Second, time.Second)); err != nil { // the start is over
+					return err
+				}
 				idle := p.rss()
 				l := load{phones: phones, outstanding: min(phones, 200), count: phones}
 				f, err := b.measure(s, system, l)

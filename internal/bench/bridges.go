@@ -12,8 +12,9 @@ import (
 	"strings"
 )
 
-// What is measured. The first three are floors, the fourth is next to one.
+// What is measured. The first four are floors, the fifth is next to one.
 const (
+	systemFloor   = "floor"   // what a command costs at least: the sums of the next three
 	systemEcho    = "echo"    // through the broker to another process and back
 	systemOneWay  = "one way" // through the broker
 	systemHTTP    = "request" // a request on a fresh connection, the challenge known
@@ -23,6 +24,9 @@ const (
 	systemPython  = "Python"
 	systemNodeRED = "Node-RED"
 )
+
+// nodeREDVersion is the newest that Node.js 20 runs.
+const nodeREDVersion = "4.1.15"
 
 // rivals are the bridges of others: a Python program and a Node-RED flow.
 //
@@ -60,7 +64,7 @@ func (i installed) install(ctx context.Context) error {
 	for _, line := range [][]string{
 		{"python3", "-m", "venv", filepath.Join(i.dir, "python")},
 		{filepath.Join(i.dir, "python", "bin", "pip"), "install", "--quiet", "paho-mqtt", "aiohttp"},
-		{"npm", "install", "--prefix", i.dir, "--no-audit", "--no-fund", "--omit=dev", "node-red@4.1.15"},
+		{"npm", "install", "--prefix", i.dir, "--no-audit", "--no-fund", "--omit=dev", "node-red@" + nodeREDVersion},
 	} {
 		cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
@@ -93,20 +97,24 @@ type bridgeSetup struct {
 	embeds  bool   // snom2mqtt is the broker, at that address
 	port    int    // of the phones
 	phones  int
-	env     []string // further settings of snom2mqtt
+	ears    map[string]string // the address at which a system hears phones, if it does
+	env     []string          // further settings of snom2mqtt
 }
+
+// token is what phones show when they tell events.
+const token = "bench-bench-bench-bench"
 
 // start runs a system.
 func (s bridgeSetup) start(system string) (*process, error) {
 	switch system {
 	case systemOurs:
-		return s.startOurs("ours", s.program)
+		return s.startOurs("ours", s.program, s.ears[system])
 	case systemOther:
-		return s.startOurs("other", s.other)
+		return s.startOurs("other", s.other, s.ears[system])
 	case systemEcho:
 		return startProcess(s.dir, "echo", nil, s.self, "-be", "echo", "-broker", s.broker)
 	case systemLeast:
-		return startProcess(s.dir, "least", nil, s.self, "-be", "least", "-broker", s.broker, "-port", fmt.Sprint(s.port))
+		return startProcess(s.dir, "least", nil, s.self, "-be", "least", "-broker", s.broker, "-port", fmt.Sprint(s.port), "-hears", s.ears[system])
 	}
 	if err := s.unpack(); err != nil {
 		return nil, err
@@ -155,11 +163,11 @@ func (s bridgeSetup) unpack() error {
 
 // startOurs runs snom2mqtt with the settings of its users, but for the pause between two commands and what has nothing
 // to do with commands.
-func (s bridgeSetup) startOurs(base, program string) (*process, error) {
+func (s bridgeSetup) startOurs(base, program, hears string) (*process, error) {
 	var file strings.Builder
 	file.WriteString("phones:\n")
 	for i := range s.phones {
-		fmt.Fprintf(&file, "  %s: {url: http://%s, username: %s, password: %s}\n", phoneName(i), phoneAddr(i, s.port), username, password)
+		fmt.Fprintf(&file, "  %s: {url: http://%s, username: %s, password: %s, token: %s}\n", phoneName(i), phoneAddr(i, s.port), username, password, token)
 	}
 	path := filepath.Join(s.dir, "phones.yaml")
 	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
@@ -171,6 +179,9 @@ func (s bridgeSetup) startOurs(base, program string) (*process, error) {
 		"SNOM2MQTT_COMMAND_GAP=0s",
 		"SNOM2MQTT_HOMEASSISTANT=false",
 		"SNOM2MQTT_CONSOLE_LISTEN=off",
+	}
+	if hears != "" {
+		env = append(env, "SNOM2MQTT_PHONE_LISTEN="+hears)
 	}
 	if s.embeds {
 		env = append(env, "SNOM2MQTT_BROKER_LISTEN="+s.broker)

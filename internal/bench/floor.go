@@ -36,10 +36,19 @@ func say(c *client, base string, handle func(topic, payload []byte)) error {
 
 // least is a process that is the least bridge there can be: a queue and a goroutine for each phone, no check of
 // anything, no answer but the id. What it costs more than the floors is what a bridge written in Go cannot save.
-func least(broker string, port int) error {
+//
+// Where it hears phones, it says on MQTT that they called: the least way of an event.
+func least(broker string, port int, hears string) error {
 	c, err := newClient(broker, "bench-least", "least/+/dial")
 	if err != nil {
 		return err
+	}
+	if hears != "" {
+		l, err := net.Listen("tcp", hears)
+		if err != nil {
+			return err
+		}
+		go leastEar(c, l) // ends with the process
 	}
 	queues := map[string]chan uint64{}
 	return say(c, "least", func(topic, payload []byte) {
@@ -66,6 +75,32 @@ func leastWorker(c *client, name string, port int, queue <-chan uint64) {
 		}
 		c.publish([]byte("least/"+name+"/result"), fmt.Appendf(nil, `{"id":"%d","code":"%s"}`, id, code))
 		_ = c.flush() // an error ends the process elsewhere
+	}
+}
+
+// leastEar takes what phones tell.
+func leastEar(c *client, l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() { // ends with the request
+			defer conn.Close()
+			buf := make([]byte, 1024)
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			if _, err := conn.Write([]byte(done)); err != nil {
+				return
+			}
+			_, rest, _ := bytes.Cut(buf[:n], []byte("/a/"))
+			name, rest, _ := bytes.Cut(rest, []byte("/"))
+			_, rest, _ = bytes.Cut(rest, []byte("call-id="))
+			c.publish(fmt.Appendf(nil, "least/%s/event", name), fmt.Appendf(nil, `{"event_type":"offhook","call_id":"%s"}`, leadingDigits(rest)))
+			_ = c.flush() // an error ends the process elsewhere
+		}()
 	}
 }
 

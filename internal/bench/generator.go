@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -76,7 +77,7 @@ func newGenerator(broker string, p *phones, n int) (*generator, error) {
 	for i := range n {
 		g.names = append(g.names, []byte(phoneName(i)))
 	}
-	c, err := newClient(broker, "bench", "+/+/result", "+/bridge/state")
+	c, err := newClient(broker, "bench", "+/+/result", "+/+/event", "+/bridge/state")
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +96,11 @@ func (g *generator) receive(topic, payload []byte) {
 		case g.said <- struct{}{}:
 		default:
 		}
+		return
+	}
+	if bytes.HasSuffix(topic, []byte("/event")) {
+		_, after, _ := bytes.Cut(payload, []byte(`"call_id"`))
+		g.result(number(leadingDigits(bytes.TrimLeft(after, `: "`))), at, true)
 		return
 	}
 	if _, after, ok := bytes.Cut(payload, []byte(`"id"`)); ok {
@@ -270,6 +276,60 @@ func (g *generator) bursts(ctx context.Context, r *run, l load) error {
 		case <-ctx.Done():
 			return errStopped
 		}
+	}
+	return nil
+}
+
+// tell has phones tell events, one after the other: the next one when the last one is on MQTT. A phone is taken to have
+// been heard ("seen") when it has its answer.
+func (g *generator) tell(ctx context.Context, l load, ear string) (*run, error) {
+	r := g.begin(l)
+	end := now() + int64(l.limit)
+	for i := range l.count {
+		if l.limit > 0 && now() > end {
+			break
+		}
+		rec := &r.records[i]
+		g.mu.Lock()
+		g.more = func(int) bool { return false } // no commands
+		g.run, g.finished, g.open = r, make(chan struct{}), 1
+		rec.phone = int32(i % l.phones)
+		r.sent.Add(1)
+		g.mu.Unlock()
+		rec.sent = now()
+		if err := g.call(int(rec.phone), ear, r.first+uint64(i)); err != nil {
+			return r, fmt.Errorf("event %d: %w", i, err)
+		}
+		rec.seen.Store(now())
+		if err := g.wait(ctx, r); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// call is a phone that tells that its handset was lifted, in a call with this number.
+func (g *generator) call(phone int, ear string, id uint64) error {
+	from, err := net.ResolveTCPAddr("tcp4", phoneAddr(phone, 0))
+	if err != nil {
+		return err
+	}
+	conn, err := (&net.Dialer{KeepAlive: -1, LocalAddr: from}).Dial("tcp4", ear)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "GET /a/%s/%s/offhook?local=27@pbx.example&call-id=%d HTTP/1.1\r\nHost: %s\r\n\r\n",
+		g.names[phone], token, id, ear); err != nil {
+		return err
+	}
+	buf := make([]byte, 512)
+	n, err := conn.Read(buf)
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(buf[:n], []byte("HTTP/1.1 200")) {
+		return fmt.Errorf("the answer is %q", buf[:n])
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ func measure(ctx context.Context) error {
 	be := flag.String("be", "", "be one of the processes that are measured: echo or least")
 	broker := flag.String("broker", "", "address of the broker, for -be")
 	port := flag.Int("port", 0, "port of the phones, for -be")
+	hears := flag.String("hears", "", "address where phones tell events, for -be")
 	program := flag.String("program", "bin/snom2mqtt", "the bridge")
 	other := flag.String("other", "", "another build of the bridge, to compare in the same rounds")
 	rivals := flag.String("rivals", "bin/rivals", "where Node-RED and Python are installed; those that are not are left out")
@@ -84,7 +85,7 @@ func measure(ctx context.Context) error {
 	case "echo":
 		return echo(*broker)
 	case "least":
-		return least(*broker, *port)
+		return least(*broker, *port, *hears)
 	default:
 		return fmt.Errorf("-be: no such process %q", *be)
 	}

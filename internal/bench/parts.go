@@ -18,6 +18,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"latency", "one phone that answers at once: one command after the other, spaced, and in bursts; three brokers", (*bench).latency},
+		{"events", "phones that tell events, one after the other, until these are on MQTT", (*bench).events},
 		{"throughput", "1 to 10,000 phones, one command at a time for each; phones that answer at once or in 20 ms", (*bench).throughput},
 		{"hang", "20 phones, and what becomes of 19 when one never answers", (*bench).hang},
 		{"memory", "memory when idle and after a command to every phone, 1 to 10,000 phones", (*bench).memory},
@@ -57,12 +58,13 @@ func (b *bench) latency() error {
 			return b.rounds(s, func(round int) error {
 				for _, l := range loads {
 					l.load.phones = 1
-					for _, system := range rotate(append(l.extra, systems...), round) {
+					for _, system := range rotate(slices.Concat(l.extra, systems), round) {
 						if err := b.record(s, l.part, broker, system, round, l.load); err != nil {
 							return err
 						}
 					}
 				}
+				b.addFloor(broker, round)
 				return nil
 			})
 		})
@@ -71,6 +73,23 @@ func (b *bench) latency() error {
 		}
 	}
 	return nil
+}
+
+// events measures the way back, on a broker without Nagle's algorithm. Its floor is the least bridge.
+func (b *bench) events() error {
+	const phones = 200 // each may tell so much at a time
+	systems := b.bridges(systemLeast, systemOurs, systemOther)
+	return b.on(staging{broker: nodelay, phones: phones, systems: systems, hear: true}, func(s *scene) error {
+		for round := range b.count {
+			for _, system := range rotate(systems, round) {
+				l := load{phones: phones, outstanding: 1, count: b.full(1000, 200), limit: 2 * time.Second}
+				if err := b.record(s, "events", nodelay, system, round, l); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // throughput measures many phones.
@@ -235,6 +254,26 @@ func (b *bench) rounds(s *scene, do func(round int) error) error {
 		}
 	}
 	return nil
+}
+
+// addFloor adds the floor of one command after the other: a message to the bridge and a request to the phone; and for
+// the result, a message to the bridge and one back, and the phone's answer. Each command's floor is the sum of what was
+// measured of its parts in that round.
+func (b *bench) addFloor(broker string, round int) {
+	samples := func(system string) figure {
+		i := slices.IndexFunc(b.figures, func(f figure) bool {
+			return f.Part == "closed" && f.Broker == broker && f.System == system && f.Round == round
+		})
+		if i < 0 {
+			return figure{}
+		}
+		return b.figures[i]
+	}
+	oneWay, echo, request := samples(systemOneWay), samples(systemEcho), samples(systemHTTP)
+	f := figure{Part: "closed", Broker: broker, System: systemFloor, Round: round, Phones: 1, Outstanding: 1}
+	f.ToPhone50, f.ToPhone99 = percentiles(sums(oneWay.toResult, request.toPhone))
+	f.ToResult50, f.ToResult99 = percentiles(sums(echo.toResult, request.toResult))
+	b.add(f)
 }
 
 // record measures and keeps the figure.

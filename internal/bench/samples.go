@@ -20,6 +20,14 @@ func percentile(sorted []float64, part float64) float64 {
 	return sorted[max(0, int(math.Ceil(part*float64(len(sorted))))-1)]
 }
 
+// sums adds samples of two things that happen one after the other.
+func sums(a, b []float64) (all []float64) {
+	for i := range min(len(a), len(b)) {
+		all = append(all, a[i]+b[i])
+	}
+	return all
+}
+
 func median(samples []float64) float64 {
 	m, _ := percentiles(samples)
 	return m

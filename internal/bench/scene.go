@@ -17,8 +17,9 @@ type scene struct {
 	phones  *phones
 	gen     *generator
 	systems map[string]*process
-	addr    string           // of the broker
-	online  map[string]int64 // when systems said so
+	addr    string            // of the broker
+	online  map[string]int64  // when systems said so
+	ears    map[string]string // where systems hear phones
 	reading sync.WaitGroup
 }
 
@@ -29,6 +30,7 @@ type staging struct {
 	systems []string
 	env     []string // further settings of snom2mqtt
 	brief   bool     // the start is all that matters
+	hear    bool     // phones tell events
 }
 
 // stage builds a scene and waits until everything in it is ready.
@@ -55,6 +57,13 @@ func (b *bench) fill(s *scene, st staging) error {
 	setup := bridgeSetup{
 		dir: dir, self: b.self, program: b.program, other: b.other, rivals: b.rivals, port: s.phones.port, phones: st.phones,
 		env: append([]string{"SNOM2MQTT_AVAILABILITY_INTERVAL=24h"}, st.env...),
+	}
+	if st.hear {
+		s.ears = map[string]string{}
+		for _, system := range st.systems {
+			s.ears[system] = freeAddr()
+		}
+		setup.ears = s.ears
 	}
 	if st.broker == embedded {
 		setup.embeds, setup.broker = true, freeAddr()
@@ -185,13 +194,17 @@ func (s *scene) measureOnce(ctx context.Context, system string, l load) (figure,
 	case systemOneWay:
 		r, err = s.gen.oneWay(ctx, s.addr, l)
 	default:
-		r, err = s.gen.carry(ctx, l)
+		if ear := s.ears[system]; ear != "" {
+			r, err = s.gen.tell(ctx, l, ear)
+		} else {
+			r, err = s.gen.carry(ctx, l)
+		}
 	}
 	if err != nil {
 		return figure{}, err
 	}
 	took := time.Duration(now() - begin)
-	f := r.figure(system != systemEcho && system != systemOneWay)
+	f := r.figure(system != systemEcho && system != systemOneWay && s.ears == nil)
 	f.System, f.Phones, f.Outstanding = system, l.phones, l.outstanding
 	f.PhoneMS = float64(s.phones.time.Load()) / 1e6
 	for i, d := range s.used(p) {
@@ -245,7 +258,9 @@ func (r *run) figure(phones bool) figure {
 			f.toPhone = append(f.toPhone, float64(seen-rec.sent)/1e3)
 		}
 		if rec.done > 0 {
-			f.toResult = append(f.toResult, float64(rec.done-rec.sent)/1e3)
+			if rec.ok {
+				f.toResult = append(f.toResult, float64(rec.done-rec.sent)/1e3)
+			}
 			last = max(last, rec.done)
 		}
 		if rec.said == 0 {

@@ -49,8 +49,9 @@ build: ## the program for this machine: bin/snom2mqtt
 test-image: ## build the container image and run it against a Mosquitto
 	scripts/test-image.sh
 
-bench: build ## measure the bridge against its floors; BENCH_FLAGS=-short runs everything once
-	go run ./internal/bench -program bin/snom2mqtt $(BENCH_FLAGS)
+bench: build ## measure the bridge beside others, about an hour; BENCH_FLAGS=-short runs everything once, '-docs docs' writes docs/performance.md
+	@scripts/tools.sh
+	go run ./internal/bench -program bin/snom2mqtt -install -json bin/bench.json $(BENCH_FLAGS)
 
 clean: ## remove what was built
 	rm -rf bin dist coverage.out

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -56,23 +57,39 @@ func (i installed) has(system string) bool {
 	return err == nil
 }
 
-// install fetches the rivals by the ordinary tools of their worlds.
+// install fetches the rivals that are not there, by the ordinary tools of their worlds.
 func (i installed) install(ctx context.Context) error {
 	if err := os.MkdirAll(i.dir, 0o755); err != nil {
 		return err
 	}
-	for _, line := range [][]string{
-		{"python3", "-m", "venv", filepath.Join(i.dir, "python")},
-		{filepath.Join(i.dir, "python", "bin", "pip"), "install", "--quiet", "paho-mqtt", "aiohttp"},
-		{"npm", "install", "--prefix", i.dir, "--no-audit", "--no-fund", "--omit=dev", "node-red@" + nodeREDVersion},
-	} {
-		cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	run := func(name string, args ...string) error {
+		cmd := exec.CommandContext(ctx, name, args...)
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("%s: %w", strings.Join(line, " "), err)
+			return fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
 		}
+		return nil
 	}
-	return nil
+	python := func() error {
+		if i.has(systemPython) {
+			return nil
+		}
+		venv := filepath.Join(i.dir, "python")
+		if err := run("python3", "-m", "venv", venv); err != nil {
+			return err
+		}
+		if err := run(filepath.Join(venv, "bin", "pip"), "install", "--quiet", "paho-mqtt", "aiohttp"); err != nil {
+			return errors.Join(err, os.RemoveAll(venv)) // half of it is not it
+		}
+		return nil
+	}
+	nodeRED := func() error {
+		if i.has(systemNodeRED) {
+			return nil
+		}
+		return run("npm", "install", "--prefix", i.dir, "--no-audit", "--no-fund", "--omit=dev", "node-red@"+nodeREDVersion)
+	}
+	return errors.Join(python(), nodeRED())
 }
 
 // base is the beginning of a system's topics.

@@ -65,6 +65,7 @@ func measure(ctx context.Context) error {
 	rivals := flag.String("rivals", "bin/rivals", "where Node-RED and Python are installed; those that are not are left out")
 	install := flag.Bool("install", false, "install them there first, by npm and pip")
 	only := flag.String("only", strings.Join(names, ","), "parts to run")
+	earlier := flag.String("add", "", "a file of -json whose parts stand in the report too, where they are not measured now")
 	out := flag.String("json", "", "write all figures to this file")
 	docs := flag.String("docs", "", "write the picture, and the tables of performance.md, to this directory")
 	flag.BoolVar(&b.short, "short", false, "run everything once and briefly: shows that it works, measures nothing")
@@ -110,6 +111,9 @@ func measure(ctx context.Context) error {
 		}
 	}
 	r := report{Machine: machineFacts(b), Figures: b.figures}
+	if err := r.add(*earlier); err != nil {
+		return err
+	}
 	r.print(os.Stdout)
 	return errors.Join(r.save(*out), r.document(*docs))
 }
@@ -139,7 +143,7 @@ func (b *bench) prepare(program, other, rivals string, install bool) (err error)
 	}
 	if install {
 		if err := b.rivals.install(b.ctx); err != nil {
-			return err
+			fmt.Fprintln(os.Stderr, "bench: not installed:", err) // those that are there are measured
 		}
 	}
 	b.systems = []string{systemEcho, systemLeast, systemOurs}
@@ -158,6 +162,31 @@ func (b *bench) prepare(program, other, rivals string, install bool) (err error)
 		return err
 	}
 	return os.Chmod(b.dir, 0o755) // Mosquitto, started as root, becomes another user
+}
+
+// add takes the parts of an earlier report that this one does not have.
+func (r *report) add(path string) error {
+	if path == "" {
+		return nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var earlier report
+	if err := json.Unmarshal(data, &earlier); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	has := map[string]bool{}
+	for _, f := range r.Figures {
+		has[f.Part] = true
+	}
+	for _, f := range earlier.Figures {
+		if !has[f.Part] {
+			r.Figures = append(r.Figures, f)
+		}
+	}
+	return nil
 }
 
 // save writes the report as JSON.

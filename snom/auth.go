@@ -64,8 +64,11 @@ func (l *login) authorization(username, password, target string) string {
 	if err != nil {
 		return "" // cannot be: challenge.login refuses what Digest does not know
 	}
-	if l.session {
+	switch {
+	case l.session: // the phone needs the client's nonce for it, with a qop or without
 		cred.Algorithm = "MD5-sess"
+	case cred.QOP == "":
+		cred.Cnonce = ""
 	}
 	return formatDigest(cred)
 }
@@ -89,6 +92,8 @@ func formatDigest(c *digest.Credentials) string {
 	if c.QOP != "" {
 		b = append(append(b, ", qop="...), c.QOP...)
 		b = fmt.Appendf(b, ", nc=%08x", c.Nc)
+	}
+	if c.Cnonce != "" {
 		b = appendQuoted(append(b, ", cnonce="...), c.Cnonce)
 	}
 	if c.Userhash {
@@ -121,7 +126,7 @@ func (l login) next(header http.Header) (login, error) {
 		return best, err
 	}
 	if l.scheme != SchemeDigest || best.scheme != SchemeDigest || !best.renews(l) {
-		return login{}, l.refusal()
+		return login{}, l.refusal(best)
 	}
 	return best, nil
 }
@@ -134,20 +139,28 @@ func (l login) renews(old login) bool {
 	return l.stale == "true"
 }
 
-// refusal is the error of a login that the phone did not take.
-func (l login) refusal() error {
-	return fmt.Errorf("%w: HTTP 401: user name or password is not right (%s)", ErrUnauthorized, l.scheme)
+// refusal is the error of a login that the phone did not take, and answered by asking for instead.
+func (l login) refusal(instead login) error {
+	why := fmt.Sprintf("user name or password is not right (%s)", l.scheme)
+	switch {
+	case instead.scheme != "" && instead.scheme != l.scheme:
+		why = fmt.Sprintf("it took no %s login, but asks for %s", l.scheme, instead.scheme)
+	case instead.stale == "true":
+		why = "it calls stale a nonce that it has just given, so user name and password may be right (digest)"
+	}
+	return fmt.Errorf("%w: HTTP 401: %s", ErrUnauthorized, why)
 }
 
-// rank orders logins by how sure it is that a phone can do them: digest before basic, and plain MD5, the
-// only algorithm that was seen on a phone, before the others.
+// rank orders logins by how sure it is that a phone can do them: digest before basic, and what alone was
+// seen on a phone, plain MD5 without a hash of the body, before the others.
 func (l login) rank() int {
 	switch {
 	case l.scheme == "":
 		return 0
 	case l.scheme == SchemeBasic:
 		return 1
-	case l.session || l.challenge.Algorithm != "" && !strings.EqualFold(l.challenge.Algorithm, "MD5"):
+	case l.session || l.challenge.Algorithm != "" && !strings.EqualFold(l.challenge.Algorithm, "MD5"),
+		len(l.challenge.QOP) > 0 && !l.challenge.SupportsQOP("auth"):
 		return 2
 	default:
 		return 3

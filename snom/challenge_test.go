@@ -28,6 +28,8 @@ func TestChallengesInEverySpelling(t *testing.T) {
 		{name: "names in capitals", lines: []string{`DIGEST REALM="snom", NONCE="NONCE", QOP="auth", ALGORITHM="MD5", STALE="STALE"`}},
 		{name: "MD5-sess", lines: []string{`Digest realm="snom", nonce="NONCE", qop="auth", algorithm=MD5-sess, stale=STALE`}},
 		{name: "MD5-sess in small letters", lines: []string{`Digest realm="snom", nonce="NONCE", qop="auth", algorithm="md5-sess", stale=STALE`}},
+		{name: "MD5-sess without qop", lines: []string{`Digest realm="snom", nonce="NONCE", algorithm=MD5-sess, stale=STALE`}},
+		{name: "a hash of the body first", lines: []string{`Digest realm="snom", nonce="NONCE", qop="auth-int"`, `Digest realm="snom", nonce="NONCE", qop="auth", stale=STALE`}},
 		{name: "no quotes", lines: []string{`Digest realm=snom, nonce=NONCE, qop=auth, algorithm=MD5, stale=STALE`}},
 		{name: "trailing comma", lines: []string{`Digest realm="snom", nonce="NONCE", qop="auth", stale=STALE,`}},
 		{name: "many commas", lines: []string{`,, Digest realm="snom",, nonce="NONCE" , ,qop="auth", stale=STALE, ,`}},
@@ -93,6 +95,34 @@ func TestChallengesInEverySpelling(t *testing.T) {
 			}
 			if n := phone.FailedLogins(); n != most {
 				t.Errorf("%d failed logins with a wrong password, want %d", n, most)
+			}
+		})
+	}
+}
+
+// A refusal says what somebody has to change, and blames the password only when it can be wrong.
+func TestRefusalSaysWhy(t *testing.T) {
+	t.Parallel()
+	const basic, digest = `Basic realm="r"`, `Digest realm="r", nonce="1"`
+	tests := []struct{ name, asked, asks, want string }{
+		{"basic", basic, basic, "user name or password is not right (basic)"},
+		{"digest", digest, digest, "user name or password is not right (digest)"},
+		{"asks for nothing", digest, "", "user name or password is not right (digest)"},
+		{"http_scheme switched on", basic, digest, "it took no basic login, but asks for digest"},
+		{"http_scheme switched off", digest, basic, "it took no digest login, but asks for basic"},
+		{"nonce good for nothing", digest, `Digest realm="r", nonce="2", stale=true`, "it calls stale a nonce that it has just given"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			phone := listen(t, canned(wants(tt.asked), wants(tt.asks)))
+			c := newClient(t, snom.ClientConfig{URL: phone.url, Username: "admin", Password: canary})
+			_, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"})
+			if !errors.Is(err, snom.ErrUnauthorized) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Send: %v, want ErrUnauthorized that says %q", err, tt.want)
+			}
+			if n := len(phone.seen()); n != 2 {
+				t.Errorf("%d requests, want 2: the challenge and one login", n)
 			}
 		})
 	}

@@ -294,7 +294,8 @@ func (c *Client) fetch(ctx context.Context, target string, allowed bool) (page, 
 	}
 	p, more, err := c.ask(ctx, target, &fresh)
 	if p.status == http.StatusUnauthorized && errors.Is(err, ErrUnauthorized) {
-		err = fresh.refusal()
+		instead, _ := choose(challenges(p.header)) // one that asks for nothing has refused all the same
+		err = fresh.refusal(instead)
 	}
 	if p.status != 0 {
 		c.keep(fresh, err)

@@ -3,6 +3,7 @@ package snom
 import (
 	_ "embed"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -104,7 +105,15 @@ func suggestKey(name string) string {
 	}
 	table := keyTable()
 	if i, ok := table.byPrefix[strings.TrimRight(upper, "0123456789")]; ok {
-		return "these keys are " + table.rows[i].Name + " to " + table.rows[i].Last + ", without leading zeros"
+		row, last := table.rows[i], table.rows[i].Last
+		for n := row.last + 1; ; n++ { // F4 is a row of its own
+			next := row.prefix + strconv.Itoa(n)
+			if _, ok := table.byName[next]; !ok {
+				break
+			}
+			last = next
+		}
+		return "these keys are " + row.Name + " to " + last + ", without leading zeros"
 	}
 	for _, key := range table.rows {
 		if squeezed := squeeze(key.Name); squeezed == squeeze(upper) || squeezed == "F"+squeeze(upper) {

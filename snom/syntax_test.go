@@ -22,6 +22,7 @@ func TestBadPayloads(t *testing.T) {
 		{verb: "key", payload: "f1", offset: 0, want: "in capitals: F1"},
 		{verb: "key", payload: "P1;cancel", offset: 3, want: "in capitals: CANCEL"},
 		{verb: "key", payload: "123", offset: 0, want: "one key at a time: 1;2;3"},
+		{verb: "key", payload: "P301", offset: 0, want: "these keys are P1 to P300,"},
 		{verb: "key", payload: "HOLD", offset: 0, want: "perhaps F_HOLD"},
 		{verb: "key", payload: "VOLUMEUP", offset: 0, want: "perhaps VOLUME_UP"},
 		{verb: "key", payload: "volume-up", offset: 0, want: "perhaps VOLUME_UP"},
@@ -30,7 +31,7 @@ func TestBadPayloads(t *testing.T) {
 		{verb: "key", payload: "P01", offset: 0, want: "without leading zeros"},
 		{verb: "key", payload: "P", offset: 0, want: "P1 to P300"},
 		{verb: "key", payload: "EK300", offset: 0, want: "EK0 to EK299"},
-		{verb: "key", payload: "F5", offset: 0, want: "F1 to F3"},
+		{verb: "key", payload: "F5", offset: 0, want: "F1 to F4"},
 		{verb: "key", payload: "KEYBOOT", offset: 0, want: "a key name such as"},
 		{verb: "key", payload: strings.Repeat("A", 1000), offset: 0, want: "a key name such as"},
 		{verb: "key", payload: "P\u0661", offset: 0, want: "a key name such as"}, // an Arabic digit

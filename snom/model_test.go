@@ -192,7 +192,7 @@ func TestModelsOfTheSources(t *testing.T) {
 	for answer, names := range map[snom.Answer]string{
 		snom.Yes:     "100 190 220 300 370 710 760 820 870 D305 D385 D712 D785",
 		snom.No:      "D810 D862 D895M M300 M900",
-		snom.Unknown: "D120 D140 D150 MP PA1",
+		snom.Unknown: "D120 D140 D150 MP PA1 ET605 ET635 ET685 IP830C",
 	} {
 		for _, name := range strings.Fields(names) {
 			if got := modelOf(t, name).RemoteControl(); got != answer {
@@ -243,7 +243,7 @@ func TestModelCheck(t *testing.T) {
 		{"D713", []string{"logoff 6", "reregister 6", "logoff all"}, fine},
 		{"D713", []string{"logoff 7", "reregister 12"}, "D713 has 6 identities only"},
 		{"190", []string{"logoff 12"}, fine}, // nobody says how many it has
-		{"D120 D150 MP PA1", []string{"answer", "key F_STATUS", "reboot"}, "nobody documents whether"},
+		{"D120 D150 MP PA1 ET635 IP830C", []string{"answer", "key F_STATUS", "reboot"}, "nobody documents whether"},
 		{"D735 320", []string{"transfer 1", "transfer complete", `dtmf {"digits":"1","method":"keys"}`, "hangup current", "answer"}, fine},
 	}
 	for _, tt := range tests {

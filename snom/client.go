@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -259,7 +258,7 @@ type page struct {
 	status  int // 0: there was no reply
 	header  http.Header
 	body    []byte
-	leaf    *x509.Certificate // over https
+	tls     *tls.ConnectionState // over https
 	verdict verdict
 }
 
@@ -352,8 +351,9 @@ func (c *Client) exchange(ctx context.Context, target, authorization string) (pa
 		return page{}, noReply(ctx, err, in.N == 0)
 	}
 	p := page{status: resp.StatusCode, header: resp.Header}
-	if c.tls != nil {
-		p.leaf = conn.(*tls.Conn).ConnectionState().PeerCertificates[0]
+	if secure, ok := conn.(*tls.Conn); ok {
+		state := secure.ConnectionState()
+		p.tls = &state
 	}
 	in.N = math.MaxInt64 // the next line has the bound
 	// The body is not closed: that would read the rest of it, and the connection is used only once.
@@ -429,7 +429,7 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 	secure := tls.Client(conn, c.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close() // the handshake's error says more
-		return nil, fmt.Errorf("%w: TLS: %w", ErrUnreachable, handshakeError(cause(ctx, err)))
+		return nil, fmt.Errorf("%w: TLS: %w", ErrUnreachable, cause(ctx, c.handshakeError(err)))
 	}
 	return secure, nil
 }

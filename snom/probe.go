@@ -3,6 +3,7 @@ package snom
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 )
@@ -60,7 +61,11 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 		RemoteControl: cmp.Or(p.verdict.remote, model.RemoteControl()),
 	}
 	info.Auth, info.Realm = c.wantedLogin(p)
-	if leaf := cmp.Or(p.leaf, untrusted(err)); leaf != nil {
+	leaf := untrusted(err)
+	if p.tls != nil {
+		leaf = p.tls.PeerCertificates[0]
+	}
+	if leaf != nil {
 		info.Certificate = fingerprint(leaf)
 	}
 	info.Advice = c.advice(info, p, err)
@@ -76,7 +81,7 @@ func (c *Client) wantedLogin(p page) (Scheme, string) {
 	if p.status == http.StatusUnauthorized {
 		l, _ = choose(challenges(p.header)) // without a challenge that can be answered it is not known
 	}
-	if l.scheme == "" && p.status != 0 && p.verdict.err == nil {
+	if l.scheme == "" && p.status == http.StatusOK && p.verdict.err == nil {
 		return SchemeNone, ""
 	}
 	return l.scheme, l.realm
@@ -91,7 +96,8 @@ func (c *Client) advice(info Info, p page, err error) []string {
 	}{
 		{p.verdict.advice != "", p.verdict.advice},
 		{untrusted(err) != nil, "Pin the phone's certificate by its SHA-256, give the CA that signed it, or switch the check off."},
-		{answered && info.RemoteControl == No, "A " + info.Model + " cannot be controlled over HTTP."},
+		{p.tls != nil && p.tls.Version < tls.VersionTLS12, "It speaks old TLS only: legacy TLS must be allowed for it in the settings here."},
+		{answered && info.RemoteControl == No, info.Model + " phones cannot be controlled over HTTP."},
 		{answered && info.Model == "", "The page does not name a Snom model: check that this is a Snom desk phone, and name its model in the settings."},
 		{answered && info.RemoteControl != No, "On the phone, use_hidden_tags and restrict_uri_queries must be off. That cannot be seen from here: send a harmless key and look at the phone."},
 		{info.Auth == SchemeNone, "Set http_user and http_pass on the phone: without them everybody in its network can control it."},

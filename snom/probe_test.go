@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
 const infoBody = "<html><head><title>Reception</title></head><pre>Mac:000413AABBCC\nHardware: D785\n</pre>Firmware-Version: snomD785-SIP 10.1.54.13</html>"
@@ -71,6 +72,10 @@ func TestProbe(t *testing.T) {
 			name:  "no name anywhere",
 			pages: site{"*": says(200, "hello")},
 			want:  snom.Info{Auth: snom.SchemeNone, RemoteControl: snom.Unknown}, advice: "does not name",
+		}, {
+			name:  "every page is somewhere else",
+			pages: site{"*": says(302, "", "Location", "/login.html")},
+			want:  snom.Info{RemoteControl: snom.Unknown}, advice: "does not name",
 		}, {
 			name:  "no name, first page forbidden",
 			pages: site{"/info.htm": says(200, "hello"), "*": says(403, "")},
@@ -212,6 +217,16 @@ func TestProbeCertificate(t *testing.T) {
 	got, err = newClient(t, snom.ClientConfig{URL: server.URL, TLS: snom.TLSConfig{PinSHA256: got.Certificate}}).Probe(t.Context())
 	if err != nil || got.Certificate != pin || got.Model != "D785" {
 		t.Errorf("Probe = %+v, %v, want certificate %s and a model", got, err, pin)
+	}
+}
+
+// What a probe with old TLS finds does not work with the settings of a phone as they are.
+func TestProbeOldTLS(t *testing.T) {
+	t.Parallel()
+	_, url, certificate := snomtest.NewTLSServer(t, snomtest.Config{LegacyTLS: true})
+	got, err := newClient(t, snom.ClientConfig{URL: url, TLS: snom.TLSConfig{CA: certificate, Legacy: true}}).Probe(t.Context())
+	if err != nil || len(got.Advice) == 0 || !strings.Contains(got.Advice[0], "legacy TLS") {
+		t.Errorf("Probe = %+v, %v, want advice about legacy TLS first", got, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 )
 
@@ -76,7 +77,7 @@ func (t TLSConfig) config(serverName string) (*tls.Config, error) {
 }
 
 // handshakeError adds to the error of a handshake what would help.
-func handshakeError(err error) error {
+func (c *Client) handshakeError(err error) error {
 	if leaf := untrusted(err); leaf != nil {
 		return fmt.Errorf("%w (the SHA-256 of its certificate is %s)", err, fingerprint(leaf))
 	}
@@ -84,7 +85,11 @@ func handshakeError(err error) error {
 	if errors.As(err, &record) && string(record.RecordHeader[:4]) == "HTTP" {
 		return errors.New("it speaks plain HTTP at this port: want http:// in its URL, or another port")
 	}
-	return err
+	var op *net.OpError
+	if lost := errors.As(err, &op) && op.Op != "remote error"; c.tls.MinVersion < tls.VersionTLS12 || lost {
+		return err
+	}
+	return fmt.Errorf("%w (if it speaks old TLS only, legacy TLS must be allowed for it)", err)
 }
 
 // untrusted returns the phone's certificate if err says that it is not trusted, else nil.

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -34,6 +36,28 @@ func secureServer(t *testing.T, cfg *tls.Config) (s *httptest.Server, resumed *a
 	return s, resumed
 }
 
+// hangingUp is a phone that reads something, hangs up on it, and says nothing.
+func hangingUp(t *testing.T) (url string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return // the test is over
+			}
+			_, _ = conn.Read(make([]byte, 4096)) // all of it, so that closing resets nothing
+			_ = conn.Close()
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); serving.Wait() })
+	return "https://" + l.Addr().String()
+}
+
 // quiet keeps what a server says of failed handshakes, which are wanted, out of the tests' output.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
@@ -43,6 +67,7 @@ func TestTLS(t *testing.T) {
 	old, _ := secureServer(t, &tls.Config{
 		MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10, CipherSuites: []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA},
 	})
+	deaf := hangingUp(t)
 	plain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(plain.Close)
 
@@ -69,7 +94,9 @@ func TestTLS(t *testing.T) {
 		{name: "pin, other name", url: otherName, tls: snom.TLSConfig{PinSHA256: pin}},
 		{name: "other pin", url: server.URL, tls: snom.TLSConfig{PinSHA256: strings.Repeat("ab", 32)}, want: "not the pinned one"},
 		{name: "insecure", url: otherName, tls: snom.TLSConfig{Insecure: true}},
-		{name: "old phone", url: old.URL, tls: snom.TLSConfig{Insecure: true}, want: "protocol version"},
+		{name: "old phone", url: old.URL, tls: snom.TLSConfig{Insecure: true}, want: "legacy TLS must be allowed"},
+		{name: "old phone that says no more", url: deaf, tls: snom.TLSConfig{Insecure: true}, want: "legacy TLS must be allowed"},
+		{name: "nobody there, over TLS", url: "https://127.0.0.1:1", tls: snom.TLSConfig{Insecure: true}, want: "refused"},
 		{name: "old phone, legacy", url: old.URL, tls: snom.TLSConfig{Insecure: true, Legacy: true}},
 		{name: "old phone, legacy, pin", url: old.URL, tls: snom.TLSConfig{PinSHA256: pin, Legacy: true}},
 		{name: "plain HTTP there", url: strings.Replace(plain.URL, "http", "https", 1), want: "want http://"},

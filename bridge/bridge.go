@@ -68,8 +68,8 @@ type Roster struct {
 type PhoneConfig struct {
 	Name    string // [a-z0-9][a-z0-9_-]{0,63}
 	Phone   Phone
-	Model   snom.Model // the zero Model: not set, learned from the phone
-	Dialect snom.Dialect
+	Model   snom.Model         // the zero Model: not set, learned from the phone
+	Dialect snom.Dialect       // zero: that of the model
 	HTTPS   bool               // the phone is spoken to by https
 	Allow   map[snom.Verb]bool // gated commands that are open
 	Mask    map[snom.Verb]bool // commands whose argument is not shown

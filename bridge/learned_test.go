@@ -40,3 +40,31 @@ func TestWordOfWhatIsLearnt(t *testing.T) {
 		}
 	})
 }
+
+// A D735 has never had the firmware that calls the hold key F_R. What its settings say holds all the same.
+func TestHoldKeyByItsOtherName(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, model string
+		set         func(*bridge.PhoneConfig)
+		want        string
+	}{
+		{"model set", "D735", nil, "/command.htm?key=F_HOLD"},
+		{"model learnt", "D735", func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }, "/command.htm?key=F_HOLD"},
+		{"dialect set", "D735", func(p *bridge.PhoneConfig) { p.Dialect = snom.DialectOld }, "/command.htm?key=F_R"},
+		{"model that may have either", "320", nil, "/command.htm?key=F_R"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := resident{phone: snomtest.Config{Name: "desk", Model: tt.model}, set: tt.set}
+			inHouse(t, bridge.Config{}, []resident{r}, func(h *house) {
+				if got := h.result("snom/desk/key", "F_R", time.Second); !got.OK || got.Argument != "F_R" {
+					t.Errorf("result %+v, want ok", got)
+				}
+				if got := h.pressed("desk"); len(got) != 1 || got[0] != tt.want {
+					t.Errorf("the phone got %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+}

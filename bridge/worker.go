@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -264,6 +265,7 @@ func (w *worker) serve(r request) (result Result) {
 	start := time.Now()
 	w.mu.Lock()
 	cfg, hangups := w.cfg, w.hangups
+	cfg.Dialect = cmp.Or(cfg.Dialect, w.model().Dialect())
 	if w.fresh {
 		w.fresh, w.breaker = false, breaker{}
 	}

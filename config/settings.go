@@ -39,7 +39,7 @@ func Settings() []Setting {
 		{Name: phone("USERNAME"), What: "The name for the phone's web interface. Without it the bridge never logs in."},
 		{Name: phone("PASSWORD"), What: "The password that belongs to it."},
 		{Name: phone("MODEL"), What: "Such as `D735` or `snom 320`. Keys that it has not are refused. Learnt from the phone where it is not set."},
-		{Name: phone("DIALECT"), What: "`new` or `old` firmware, for the requests that differ: the hold key, the ringer, clearing the call lists."},
+		{Name: phone("DIALECT"), What: "`new` or `old` firmware, for the requests that differ: the hold key, the ringer, clearing the call lists. Unless set, new for the D series; elsewhere keys go as they are written, and the rest as to new firmware."},
 		{Name: phone("ALLOW"), What: "As `ALLOW`, for this phone."},
 		{Name: phone("MASK"), What: "As `MASK`, for this phone."},
 		{Name: phone("INSECURE"), What: "`true`: do not check the certificate of an `https` phone at all."},

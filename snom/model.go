@@ -158,6 +158,15 @@ func (m Model) CountsMark() Mark { return m.facts().countsMark }
 // CountsSource says who documents the numbers of [Model.KeyCount] and [Model.Identities].
 func (m Model) CountsSource() string { return m.facts().countsSource }
 
+// Dialect returns how the model spells what changed between generations of firmware, as far as the model
+// alone tells: the D series came after the older one. It is zero for all other models.
+func (m Model) Dialect() Dialect {
+	if strings.HasPrefix(m.series, "D") {
+		return DialectNew
+	}
+	return ""
+}
+
 // Remark says what else is worth knowing of the model; it may be empty.
 func (m Model) Remark() string { return m.facts().remark }
 

@@ -179,6 +179,23 @@ func TestModelString(t *testing.T) {
 	}
 }
 
+func TestModelDialect(t *testing.T) {
+	t.Parallel()
+	for names, want := range map[string]snom.Dialect{
+		"D305 D385 D712 D735 D785 D862":                        snom.DialectNew,
+		"190 300 320 370 710 760 820 870 M700 MP ET635 IP830C": "",
+	} {
+		for _, name := range strings.Fields(names) {
+			if got := modelOf(t, name).Dialect(); got != want {
+				t.Errorf("%s: dialect %q, want %q", name, got, want)
+			}
+		}
+	}
+	if got := (snom.Model{}).Dialect(); got != "" {
+		t.Errorf("zero Model: dialect %q, want none", got)
+	}
+}
+
 // TestModelsOfTheSources has the numbers of programmable keys as Snom's pages give them.
 func TestModelsOfTheSources(t *testing.T) {
 	t.Parallel()

@@ -8,8 +8,9 @@ import (
 )
 
 // A Command is one thing a phone can be told to do: a [Verb] and its argument, checked. Commands are made
-// by [ParseCommand], [ParsePayload] and [Verb.Command], so every Command but the zero one is valid; they
-// are comparable with ==, and equal when they mean the same.
+// by [ParseCommand], [ParsePayload] and [Verb.Command], so every Command but the zero one is valid. They
+// are comparable with ==: the plain and the JSON form of a command are equal. What a phone takes in two
+// spellings, such as the touches "1 2" and "1 2 pr", stays two commands.
 type Command struct {
 	verb Verb
 	arg  string // in canonical form

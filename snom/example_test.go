@@ -1,11 +1,15 @@
 package snom_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
 func ExampleParseCommand() {
@@ -107,6 +111,50 @@ func ExampleTransfer() {
 	// transfer 28 <nil>
 	// transfer 29 snom: a transfer is under way: complete or cancel it first
 	// transfer complete <nil>
+}
+
+func ExampleClient_Send() {
+	phone := snomtest.New(snomtest.Config{Auth: snomtest.AuthBasic, Username: "admin", Password: "secret"})
+	defer phone.Close()
+	server := httptest.NewServer(phone)
+	defer server.Close()
+
+	client, err := snom.NewClient(snom.ClientConfig{URL: server.URL, Username: "admin", Password: "wrong"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = client.Send(context.Background(), snom.Step{Target: "/command.htm?key=P1"})
+	fmt.Println(err)
+	fmt.Println("leave it alone:", errors.Is(err, snom.ErrUnauthorized))
+	fmt.Println("failed logins:", phone.FailedLogins())
+	// Output:
+	// snom: phone refuses the login: HTTP 401: user name or password is not right (basic)
+	// leave it alone: true
+	// failed logins: 1
+}
+
+func ExampleActionURLs() {
+	for _, u := range snom.ActionURLs("http://192.0.2.5:8090", "kitchen", "s3cret")[:1] {
+		where, _, _ := strings.Cut(u.URL, "?") // what follows are the variables
+		fmt.Println(u.Setting, where)
+	}
+	// Output:
+	// action_incoming_url http://192.0.2.5:8090/a/kitchen/s3cret/incoming
+}
+
+func ExampleParseEvent() {
+	event, err := snom.ParseEvent("incoming",
+		"call-id=3c26-ab&nr_ongoing_calls=1&remote=sip:+4930123@pbx.example&display_remote=Front door", time.Now())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(event.Type, event.Direction, event.CallID, event.Calls)
+	fmt.Println(event.Remote.Number, event.Remote.Name)
+	// Output:
+	// incoming in 3c26-ab 1
+	// +4930123 Front door
 }
 
 func ExampleVerb_Help() {

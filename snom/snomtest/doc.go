@@ -19,8 +19,10 @@
 //
 // No text from Snom says what follows, so it may differ on a real phone: the bodies of replies; that
 // a key the phone does not have is accepted in silence; the 403 when hidden tags or restricted URI
-// queries block a request; the digest realm and the life of a nonce; that a good login ends the count
-// of bad ones, and that a reboot does; how action URLs encode what is substituted (see [Encoding]),
+// queries block a request; that user mode blocks reboots and loading firmware with the settings, and
+// leaves the keys; the digest realm and the life of a nonce; that a good login ends the count
+// of bad ones, that a reboot does, and that a locked phone answers everybody alike and counts nothing;
+// that a D8xx and a base show their first page without a login; how action URLs encode what is substituted (see [Encoding]),
 // their time-out, their order, and that they are not tried again; the number of ongoing calls sent
 // with an event.
 //

@@ -45,7 +45,7 @@ type patterns struct{ tag, hardware, self, title, firmware, mac *regexp.Regexp }
 
 var infoPatterns = sync.OnceValue(func() patterns {
 	const (
-		model   = `([a-z]{0,2}[0-9]{1,3}[a-z]{0,2})\b`
+		model   = `([a-z]{0,2}[0-9]{3}[a-z]{0,2}|pa1|mp)\b` // as [Models] are called, and not a version such as 1.0
 		version = `([0-9]{1,4}(?:\.[0-9]{1,6}){2,5})\b`
 		gap     = `[\s:=\x{a0}]*`
 	)

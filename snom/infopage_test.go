@@ -35,6 +35,10 @@ func TestReadInfoPage(t *testing.T) {
 		{name: "user agent", body: "Mozilla/4.0 (compatible; snom821-SIP 8.7.5.35 1.1.3-s)", want: infoPage{model: "821", firmware: "8.7.5.35"}},
 		{name: "DECT", body: "Hardware: M900", want: infoPage{model: "M900"}},
 		{name: "hardware before title", body: "<title>snom 300</title>Hardware: D335", want: infoPage{model: "D335"}},
+		{name: "few digits", body: "Hardware: PA1", want: infoPage{model: "PA1"}},
+		{name: "no digits", body: "<title>snom MP</title>", want: infoPage{model: "MP"}},
+		{name: "a version is not a model", body: "Hardware: 1.0 Firmware: V5.60.1", want: infoPage{firmware: "5.60.1"}},
+		{name: "nor is a revision", body: "Hardware: V2"},
 		{name: "D8xx", body: phoneManagerPage},
 		{name: "error", body: errorPage},
 		{name: "other title", body: "<title>snom phone</title>"},
@@ -55,6 +59,18 @@ func TestReadInfoPage(t *testing.T) {
 	}
 }
 
+// A model that the page names must be read as the table has it.
+func TestEveryModelIsRead(t *testing.T) {
+	t.Parallel()
+	for _, m := range Models() {
+		for _, body := range []string{"Hardware: " + m.Name(), "<td>Phone Type:</td><td>snom" + m.Name() + "</td>", "<title>snom " + m.Name() + "</title>"} {
+			if got := readInfoPage([]byte(body)).model; got != m.Name() {
+				t.Errorf("%s: model %q, want %q", body, got, m.Name())
+			}
+		}
+	}
+}
+
 func FuzzInfoPage(f *testing.F) {
 	for _, body := range []string{
 		indexPage, phoneManagerPage, errorPage, "Mac:000413AABBCC Hardware: D785 ", "<TD>MAC Address</TD><TD>000413AABBCC</TD>",
@@ -62,7 +78,7 @@ func FuzzInfoPage(f *testing.F) {
 	} {
 		f.Add([]byte(body))
 	}
-	model := regexp.MustCompile(`^([A-Z]{0,2}[0-9]{1,3}[A-Z]{0,2})?$`)
+	model := regexp.MustCompile(`^([A-Z]{0,2}[0-9]{3}[A-Z]{0,2}|PA1|MP)?$`)
 	firmware := regexp.MustCompile(`^([0-9]{1,4}(\.[0-9]{1,6}){2,5})?$`)
 	mac := regexp.MustCompile(`^([0-9a-f]{12})?$`)
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -36,8 +36,8 @@ func secureServer(t *testing.T, cfg *tls.Config) (s *httptest.Server, resumed *a
 	return s, resumed
 }
 
-// hangingUp is a phone that reads something, hangs up on it, and says nothing.
-func hangingUp(t *testing.T) (url string) {
+// hangingUp is a phone that reads something, hangs up on it, in order or by a reset, and says nothing.
+func hangingUp(t *testing.T, reset bool) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -50,7 +50,10 @@ func hangingUp(t *testing.T) (url string) {
 			if err != nil {
 				return // the test is over
 			}
-			_, _ = conn.Read(make([]byte, 4096)) // all of it, so that closing resets nothing
+			_, _ = conn.Read(make([]byte, 4096)) // all of it, so that closing resets nothing by itself
+			if reset {
+				_ = conn.(*net.TCPConn).SetLinger(0)
+			}
 			_ = conn.Close()
 		}
 	})
@@ -67,7 +70,7 @@ func TestTLS(t *testing.T) {
 	old, _ := secureServer(t, &tls.Config{
 		MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10, CipherSuites: []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA},
 	})
-	deaf := hangingUp(t)
+	deaf, resets := hangingUp(t, false), hangingUp(t, true)
 	plain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(plain.Close)
 
@@ -96,7 +99,8 @@ func TestTLS(t *testing.T) {
 		{name: "insecure", url: otherName, tls: snom.TLSConfig{Insecure: true}},
 		{name: "old phone", url: old.URL, tls: snom.TLSConfig{Insecure: true}, want: "legacy TLS must be allowed"},
 		{name: "old phone that says no more", url: deaf, tls: snom.TLSConfig{Insecure: true}, want: "legacy TLS must be allowed"},
-		{name: "nobody there, over TLS", url: "https://127.0.0.1:1", tls: snom.TLSConfig{Insecure: true}, want: "refused"},
+		{name: "legacy, and it says no more", url: deaf, tls: snom.TLSConfig{Insecure: true, Legacy: true}, want: "EOF"},
+		{name: "reset", url: resets, tls: snom.TLSConfig{Insecure: true}, want: "reset"},
 		{name: "old phone, legacy", url: old.URL, tls: snom.TLSConfig{Insecure: true, Legacy: true}},
 		{name: "old phone, legacy, pin", url: old.URL, tls: snom.TLSConfig{PinSHA256: pin, Legacy: true}},
 		{name: "plain HTTP there", url: strings.Replace(plain.URL, "http", "https", 1), want: "want http://"},
@@ -115,6 +119,9 @@ func TestTLS(t *testing.T) {
 				}
 				if !errors.Is(err, snom.ErrUnreachable) || !strings.Contains(err.Error(), tt.want) || got.Requests != 0 {
 					t.Fatalf("Send = %+v, %v, want ErrUnreachable that says %q", got, err, tt.want)
+				}
+				if strings.Contains(err.Error(), "legacy") != strings.Contains(tt.want, "legacy") {
+					t.Errorf("Send: %v, want it to speak of legacy TLS only where that may help", err)
 				}
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/icholy/digest"
@@ -120,15 +121,20 @@ func appendQuoted(b []byte, s string) []byte {
 //
 // A refused digest login is worth one more try when the phone says that only its nonce was stale, or when
 // it has a new nonce and says nothing. When it says that the nonce was not stale, the password is wrong.
+// A refused basic login is when the phone takes digest alone: then its http_scheme was switched on, and
+// the password not looked at. It is not the other way round, since basic shows the password.
 func (l login) next(header http.Header) (login, error) {
-	best, err := choose(challenges(header))
-	if l.scheme == "" {
+	offered := challenges(header)
+	best, err := choose(offered)
+	basic := slices.ContainsFunc(offered, func(c challenge) bool { return Scheme(c.scheme) == SchemeBasic })
+	switch {
+	case l.scheme == "":
 		return best, err
+	case best.scheme != SchemeDigest:
+	case l.scheme == SchemeDigest && best.renews(l), l.scheme == SchemeBasic && !basic:
+		return best, nil
 	}
-	if l.scheme != SchemeDigest || best.scheme != SchemeDigest || !best.renews(l) {
-		return login{}, l.refusal(best)
-	}
-	return best, nil
+	return login{}, l.refusal(best)
 }
 
 // renews reports whether l, the answer to a request with old, leaves open that the password was right.
@@ -167,8 +173,8 @@ func (l login) rank() int {
 	}
 }
 
-// choose returns the login that answers the best of the challenges. It is one or none: a phone is never
-// tried with both basic and digest.
+// choose returns the login that answers the best of the challenges. It is one or none: a phone that takes
+// both basic and digest is never tried with both.
 func choose(offered []challenge) (login, error) {
 	var best login
 	err := fmt.Errorf("%w: HTTP 401 without a challenge: want basic or digest", ErrUnauthorized)

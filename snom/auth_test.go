@@ -248,7 +248,10 @@ func TestNextAfterRefusal(t *testing.T) {
 		{name: "nothing now"},
 		{name: "unknown now", fresh: []string{`Digest realm="r", nonce="2", algorithm=MD4`}},
 		{name: "was basic", old: `Basic realm="r"`, fresh: []string{`Basic realm="r"`}},
-		{name: "was basic, is digest", old: `Basic realm="r"`, fresh: []string{`Digest realm="r", nonce="2", stale=true`}},
+		{name: "was basic, is digest", old: `Basic realm="r"`, fresh: []string{`Digest realm="r", nonce="2"`}, again: true},
+		{name: "was basic, is either", old: `Basic realm="r"`, fresh: []string{`Digest realm="r", nonce="2"`, `Basic realm="r"`}},
+		{name: "was basic, is either in one line", old: `Basic realm="r"`, fresh: []string{`Digest realm="r", nonce="2", Basic`}},
+		{name: "was basic, is nothing that can be answered", old: `Basic realm="r"`, fresh: []string{`Digest realm="r"`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -331,9 +331,19 @@ func TestLogin(t *testing.T) {
 			want:    []outcome{{requests: 2}, refused(1), {requests: 2}},
 		},
 		{
-			name: "basic switched to digest", auth: " basic basic  digest",
-			replies: []string{wants("Basic"), ok, wants(digest), wants(digest), ok},
-			want:    []outcome{{requests: 2}, refused(1), {requests: 2}},
+			name: "basic switched to digest", auth: " basic basic digest digest",
+			replies: []string{wants("Basic"), ok, wants(digest), ok, ok},
+			want:    []outcome{{requests: 2}, {requests: 2}, accepted},
+		},
+		{
+			name: "basic switched to digest, and another password", auth: " basic basic digest",
+			replies: []string{wants("Basic"), ok, wants(digest), wants(digest)},
+			want:    []outcome{{requests: 2}, refused(2)},
+		},
+		{
+			name: "password changed, basic and digest", auth: " basic basic",
+			replies: []string{wants("Basic"), ok, wants(digest + ", Basic")},
+			want:    []outcome{{requests: 2}, refused(1)},
 		},
 		{name: "no challenge", replies: []string{reply(401, "", "")}, want: []outcome{refused(1), refused(1)}, auth: " "},
 		{name: "challenge of no use", replies: []string{wants("NTLM")}, want: []outcome{refused(1)}, auth: ""},

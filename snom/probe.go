@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"syscall"
 )
 
 // Info is what a phone tells about itself. What it did not tell is empty.
@@ -95,6 +96,7 @@ func (c *Client) advice(info Info, p page, err error) []string {
 		say  string
 	}{
 		{p.verdict.advice != "", p.verdict.advice},
+		{c.tls == nil && errors.Is(err, syscall.ECONNREFUSED), "Check the address, and whether the phone serves https only (webserver_type): then its URL begins with https://."},
 		{untrusted(err) != nil, "Pin the phone's certificate by its SHA-256, give the CA that signed it, or switch the check off."},
 		{p.tls != nil && p.tls.Version < tls.VersionTLS12, "It speaks old TLS only: legacy TLS must be allowed for it in the settings here."},
 		{answered && info.RemoteControl == No, info.Model + " phones cannot be controlled over HTTP."},

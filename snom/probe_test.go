@@ -220,6 +220,22 @@ func TestProbeCertificate(t *testing.T) {
 	}
 }
 
+// A phone that serves https only refuses connections over http, as nobody does who is there.
+func TestProbeRefusedConnection(t *testing.T) {
+	t.Parallel()
+	phone, url := snomtest.NewServer(t, snomtest.Config{})
+	phone.SetFault(snomtest.FaultRefuseConnects)
+	for _, tt := range []struct {
+		url   string
+		https bool
+	}{{url, true}, {strings.Replace(url, "http", "https", 1), false}} {
+		got, err := newClient(t, snom.ClientConfig{URL: tt.url}).Probe(t.Context())
+		if !errors.Is(err, snom.ErrUnreachable) || strings.Contains(strings.Join(got.Advice, " "), "https://") != tt.https {
+			t.Errorf("%s: Probe = %+v, %v, want ErrUnreachable, and advice about https: %t", tt.url, got, err, tt.https)
+		}
+	}
+}
+
 // What a probe with old TLS finds does not work with the settings of a phone as they are.
 func TestProbeOldTLS(t *testing.T) {
 	t.Parallel()

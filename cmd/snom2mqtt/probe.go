@@ -114,20 +114,25 @@ func readSecret(file string) (string, error) {
 	return secret, nil
 }
 
-// printInfo prints what a probe found: for a person, or as a line of JSON. A phone that said nothing is
-// not printed.
+// printInfo prints what a probe found: for a person, or as a line of JSON. Of a phone that said nothing
+// only the advice is printed, if there is any.
 func (p *program) printInfo(i snom.Info, asJSON bool) error {
-	if said := i.Auth != "" || i.Model != "" || i.Certificate != "" || len(i.Advice) > 0; !said {
+	said := i.Auth != "" || i.Model != "" || i.Certificate != "" || i.RemoteControl == snom.No
+	if !said && len(i.Advice) == 0 {
 		return nil
 	}
 	if asJSON {
 		return encodeJSON(p.stdout, i)
 	}
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 1, ' ', 0)
-	for _, row := range [][2]string{
+	rows := [][2]string{
 		{"model", i.Model}, {"firmware", i.Firmware}, {"MAC", i.MAC}, {"login", string(i.Auth)},
 		{"remote control", string(i.RemoteControl)}, {"certificate", i.Certificate},
-	} {
+	}
+	if !said {
+		rows = nil
+	}
+	for _, row := range rows {
 		switch {
 		case row[1] != "":
 			fmt.Fprintf(t, "%s:\t%s\n", row[0], row[1])

@@ -35,6 +35,8 @@
 //     nothing; REDIAL dials at once, where a real phone opens its list first;
 //   - SIP, audio, conferences, call waiting, and the list of held calls that "Call Join on Xfer" opens;
 //   - expansion modules: a key above the model's own is not there;
+//   - that asking again and again for a page that is forbidden gets a page which names the model
+//     (Greenbone, gb_snom_http_detect.nasl);
 //   - web forms (POST of name:value lines to action.htm, line_sip.htm, index.htm), log.htm, provisioning,
 //     the maintenance login, and the meaning of settings other than those named at [Phone.Settings];
 //   - the D8xx generation beyond its web page, and the M-series beyond the answers of its base;

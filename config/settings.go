@@ -57,7 +57,7 @@ func Settings() []Setting {
 		{Name: "COMMAND_TTL", What: "How long a command may wait before it is not carried out any more, `100ms` to `1h`."},
 		{Name: "QUEUE_LENGTH", What: "Commands that may wait for one phone, 1 to 10000."},
 		{Name: "REQUEST_TIMEOUT", What: "How long one HTTP exchange with a phone may take, `100ms` to `1m`."},
-		{Name: "COMMAND_GAP", What: "The pause between two requests to one phone, `0s` to `1m`."},
+		{Name: "COMMAND_GAP", What: "The pause between two requests to one phone, the two of a login among them, `0s` to `1m`."},
 		{Name: "AVAILABILITY_INTERVAL", What: "How often to look whether a phone that says nothing is still there, `1s` to `24h`."},
 
 		{Name: "HOMEASSISTANT", What: "`false`: publish no discovery documents for Home Assistant."},

@@ -33,6 +33,7 @@ type ClientConfig struct {
 	URL                string        // http://host[:port] or https://host[:port]
 	Username, Password string        // of the phone's web page; without a user name the Client never logs in
 	Timeout            time.Duration // for one HTTP exchange, connecting included; 0: 5 s
+	Gap                time.Duration // between two requests, the two of a login too: phones choke on fast ones (BitStackers Phonio)
 	TLS                TLSConfig     // for https
 	UserAgent          string        // empty: "snom2mqtt"
 
@@ -56,12 +57,13 @@ type Client struct {
 	addr               string // to dial
 	username, password string
 	userAgent          string
-	timeout            time.Duration
+	timeout, gap       time.Duration
 	tls                *tls.Config // nil: plain HTTP
 	dial               func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	turn  chan struct{} // full while a request is under way
-	login login         // what the phone took last; belongs to whose turn it is
+	login login         // what the phone took last; it and ready belong to whose turn it is
+	ready time.Time     // when the phone may be asked again
 }
 
 // NewClient returns a Client for the phone that cfg names. It does not connect. The error says which part
@@ -72,6 +74,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		password:  cfg.Password,
 		userAgent: cfg.UserAgent,
 		timeout:   cfg.Timeout,
+		gap:       cfg.Gap,
 		dial:      cfg.Dial,
 		turn:      make(chan struct{}, 1),
 	}
@@ -82,8 +85,8 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		c.userAgent = "snom2mqtt"
 	}
 	switch {
-	case c.timeout < 0:
-		return nil, errors.New("snom: timeout: want 0 or more")
+	case c.timeout < 0, c.gap < 0:
+		return nil, errors.New("snom: timeout, gap: want 0 or more")
 	case strings.ContainsFunc(c.username+c.password+c.userAgent, isControl):
 		return nil, errors.New("snom: user name, password, user agent: want no control characters")
 	case strings.Contains(c.username, ":"):
@@ -328,6 +331,12 @@ func (c *Client) ask(ctx context.Context, target string, l *login) (page, int, e
 // exchange makes one request on a connection of its own and reads the reply. The page has a status as
 // soon as the head of the reply has been read; the error then says that the body is not complete.
 func (c *Client) exchange(ctx context.Context, target, authorization string) (page, error) {
+	if wait := time.Until(c.ready); wait > 0 {
+		if err := pause(ctx, wait); err != nil {
+			return page{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		}
+	}
+	defer func() { c.ready = time.Now().Add(c.gap) }()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, lateError(c.timeout))
 	defer cancel()
 	conn, err := c.connect(ctx)

@@ -206,6 +206,7 @@ func TestConfigErrors(t *testing.T) {
 		"odd host":          {URL: "http://a,b"},
 		"long host":         {URL: "http://" + strings.Repeat("a", 254)},
 		"timeout":           {URL: good, Timeout: -1},
+		"gap":               {URL: good, Gap: -1},
 		"colon in user":     {URL: good, Username: "a:b", Password: canary},
 		"newline in secret": {URL: good, Username: "a", Password: canary + "\n"},
 		"newline in agent":  {URL: good, UserAgent: "a\r\nX: y"},

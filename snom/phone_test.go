@@ -214,6 +214,42 @@ func TestUnfinished(t *testing.T) {
 	})
 }
 
+// A phone that chokes on fast requests must be left time between the one that fetches a challenge and the one that
+// answers it, or no login ever comes through.
+func TestGap(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		gap  time.Duration
+		want error
+	}{{0, snom.ErrOutcomeUnknown}, {100 * time.Millisecond, nil}} {
+		synctest.Test(t, func(t *testing.T) {
+			phone, dial := snomtest.NewPipe(t, snomtest.Config{Auth: snomtest.AuthDigest, Username: "admin", Password: canary, NonceUses: 2})
+			phone.SetFault(snomtest.FaultChoke)
+			c := newClient(t, snom.ClientConfig{URL: "http://phone.example", Username: "admin", Password: canary, Dial: dial, Gap: tt.gap})
+			for i := range 3 {
+				start := time.Now()
+				got, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"})
+				if !errors.Is(err, tt.want) || tt.want == nil && err != nil {
+					t.Fatalf("gap %v: Send %d = %+v, %v, want %v", tt.gap, i+1, got, err, tt.want)
+				}
+				if tt.want != nil {
+					return
+				}
+				if took, waits := time.Since(start), min(i, 1)+got.Requests-1; took != time.Duration(waits)*tt.gap {
+					t.Errorf("gap %v: Send %d took %v for %d requests, want the gap before each but the first of all", tt.gap, i+1, took, got.Requests)
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), tt.gap/2)
+			defer cancel()
+			before := len(phone.Requests())
+			got, err := c.Send(ctx, snom.Step{Target: "/command.htm?key=P2"})
+			if !errors.Is(err, snom.ErrUnreachable) || !errors.Is(err, context.DeadlineExceeded) || got.Requests != 0 || len(phone.Requests()) != before {
+				t.Errorf("Send that ended in the gap = %+v, %v, want ErrUnreachable and nothing sent", got, err)
+			}
+		})
+	}
+}
+
 // However a phone fails, it gets one request, and the error says what is known of it.
 func TestFaults(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -79,7 +80,7 @@ func (f probe) client(url string) (*snom.Client, error) {
 	}
 	open := f.username == "" && f.pin == "" // nothing secret is sent, and the certificate is shown
 	return snom.NewClient(snom.ClientConfig{
-		URL: url, Username: f.username, Password: password,
+		URL: url, Username: f.username, Password: password, Gap: 100 * time.Millisecond,
 		TLS: snom.TLSConfig{Insecure: f.insecure || open, PinSHA256: f.pin, Legacy: true},
 	})
 }

@@ -67,7 +67,7 @@ func roster(c config.Config, r config.Roster) (bridge.Roster, error) {
 	out := bridge.Roster{Groups: r.Groups}
 	var errs []error
 	for _, p := range r.Phones {
-		phone, err := phoneOf(p, c.RequestTimeout)
+		phone, err := phoneOf(p, c.RequestTimeout, c.CommandGap)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("phone %s: %s", p.Name, inWords(err)))
 			continue
@@ -78,9 +78,9 @@ func roster(c config.Config, r config.Roster) (bridge.Roster, error) {
 }
 
 // phoneOf makes one phone of the bridge.
-func phoneOf(p config.Phone, timeout time.Duration) (bridge.PhoneConfig, error) {
+func phoneOf(p config.Phone, timeout, gap time.Duration) (bridge.PhoneConfig, error) {
 	client, err := snom.NewClient(snom.ClientConfig{
-		URL: p.URL, Username: p.Username, Password: p.Password.Reveal(), Timeout: timeout,
+		URL: p.URL, Username: p.Username, Password: p.Password.Reveal(), Timeout: timeout, Gap: gap,
 		TLS: snom.TLSConfig{CA: p.CA, PinSHA256: p.CertSHA256, Insecure: p.Insecure, Legacy: p.LegacyTLS},
 	})
 	if err != nil {

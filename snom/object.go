@@ -340,7 +340,7 @@ func (m *members) only(names ...string) {
 	if !found || m.err != nil {
 		return
 	}
-	m.err = fault(-1, "only the members "+strings.Join(names, ", "))
+	m.err = fault(-1, "no members but "+strings.Join(names, ", "))
 	if len(names) == 0 {
 		m.err.Want = "no members"
 	}

@@ -69,7 +69,7 @@ func TestBadPayloads(t *testing.T) {
 		{verb: "key", payload: `{"keys":[{"key":"P1","hold_ms":-1}]}`, field: "keys[0].hold_ms", offset: 0, want: "a whole number"},
 		{verb: "key", payload: `{"keys":[{"key":"P1","pause_ms":1}]}`, field: "keys[0].hold_ms", offset: missing, want: "a pause follows one"},
 		{verb: "key", payload: `{"keys":[` + strings.Repeat(`{"key":"1"},`, 128) + `{"key":"1"}]}`, field: "keys", offset: missing, want: "at most 128 keys"},
-		{verb: "key", payload: `{"key":"P1"}`, offset: missing, want: `the members keys; "key" is not known`},
+		{verb: "key", payload: `{"key":"P1"}`, offset: missing, want: `no members but keys; "key" is not known`},
 
 		{verb: "dial", payload: "", offset: 0, want: "a number of digits"},
 		{verb: "dial", payload: "+", offset: 1, want: "a number of digits"},

@@ -103,6 +103,9 @@ func checkKeyName(name string) *SyntaxError {
 func readKeys(m *members) argument {
 	list := scanner{data: m.object["keys"]}
 	if !list.at('[') {
+		if m.has("keys") && !list.at('"') {
+			m.check("keys", string(list.data), fault(0, "text in double quotes, or a list in [ and ]"))
+		}
 		return readOne(m, "keys", (*members).text, parseKeys)
 	}
 	m.only("keys")

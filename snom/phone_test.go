@@ -259,6 +259,7 @@ func TestFaults(t *testing.T) {
 		snomtest.FaultHang:           snom.ErrOutcomeUnknown,
 		snomtest.FaultHangAfter:      snom.ErrOutcomeUnknown,
 		snomtest.FaultEmptyReply:     snom.ErrOutcomeUnknown,
+		snomtest.FaultHangUpAfter:    snom.ErrOutcomeUnknown,
 		snomtest.FaultResetBefore:    snom.ErrOutcomeUnknown,
 		snomtest.FaultResetAfter:     snom.ErrOutcomeUnknown,
 		snomtest.FaultCut:            snom.ErrOutcomeUnknown,

@@ -96,6 +96,7 @@ func faultRows() [][2]string {
 		{"slow", "does it, answers after 3 s"},
 		{"drip", "does it, answers one byte per second"},
 		{"empty-reply", "does nothing, hangs up"},
+		{"hang-up-after", "does it, hangs up without an answer"},
 		{"reset-before", "does nothing, resets the connection"},
 		{"reset-after", "does it, resets the connection without an answer"},
 		{"cut", "does it, hangs up in the middle of the page"},

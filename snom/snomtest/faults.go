@@ -24,6 +24,7 @@ const (
 	FaultHang           Fault = "hang"               // carries nothing out, never replies
 	FaultHangAfter      Fault = "hang-after"         // carries out, never replies
 	FaultEmptyReply     Fault = "empty-reply"        // carries nothing out, hangs up
+	FaultHangUpAfter    Fault = "hang-up-after"      // carries out, hangs up without a reply
 	FaultResetBefore    Fault = "reset-before"       // carries nothing out, resets the connection
 	FaultResetAfter     Fault = "reset-after"        // carries out, resets the connection without a reply
 	FaultCut            Fault = "cut"                // carries out, hangs up in the middle of the reply's body
@@ -104,6 +105,7 @@ func faults() map[Fault]failure {
 		FaultHang:          instead(reply{manner: hang}),
 		FaultHangAfter:     {manner: hang},
 		FaultEmptyReply:    instead(reply{manner: hangUp}),
+		FaultHangUpAfter:   {manner: hangUp},
 		FaultResetBefore:   instead(reply{manner: reset}),
 		FaultResetAfter:    {manner: reset},
 		FaultCut:           {manner: cutBody},

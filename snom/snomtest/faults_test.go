@@ -38,6 +38,7 @@ func TestFaults(t *testing.T) {
 		{fault: snomtest.FaultHang, took: time.Minute, err: "deadline exceeded"},
 		{fault: snomtest.FaultHangAfter, executed: true, took: time.Minute, err: "deadline exceeded"},
 		{fault: snomtest.FaultEmptyReply, err: "EOF"},
+		{fault: snomtest.FaultHangUpAfter, executed: true, err: "EOF"},
 		{fault: snomtest.FaultResetBefore, err: "EOF"},
 		{fault: snomtest.FaultResetAfter, executed: true, err: "EOF"},
 		{fault: snomtest.FaultCut, executed: true, err: "unexpected EOF"},
@@ -184,8 +185,8 @@ func TestFaultOf(t *testing.T) {
 func TestFaultNames(t *testing.T) {
 	t.Parallel()
 	names := snomtest.FaultNames()
-	if len(names) != 21 {
-		t.Errorf("%d faults, want 21: %q", len(names), names)
+	if len(names) != 22 {
+		t.Errorf("%d faults, want 22: %q", len(names), names)
 	}
 	for _, name := range append(names, "none", "") {
 		if f, err := snomtest.ParseFault(name); err != nil || string(f) != strings.TrimPrefix(name, "none") {

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/icholy/digest"
 )
@@ -204,7 +206,7 @@ type challenge struct {
 
 // challenges reads the challenges of a reply, in order. It is tolerant, because what phones send is not
 // documented: several challenges may stand in one header, names may be in any case, values may lack
-// their quotes, commas may be missing after a quoted value or stand where nothing follows.
+// their quotes, commas may be missing between parameters or stand where nothing follows.
 func challenges(header http.Header) []challenge {
 	var list []challenge
 	for _, line := range header.Values("WWW-Authenticate") {
@@ -239,12 +241,18 @@ func challenges(header http.Header) []challenge {
 	return list
 }
 
-// cutValue returns the value that s begins with, quoted or up to a comma, and what follows it. It is not
-// closed when the value's second quote is missing.
+// nextParam finds a parameter that follows without a comma.
+var nextParam = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[ \t]+[0-9A-Za-z_-]+=`) })
+
+// cutValue returns the value that s begins with, quoted or up to a comma or the next parameter, and what
+// follows it. It is not closed when the value's second quote is missing.
 func cutValue(s string) (value, after string, closed bool) {
 	if !strings.HasPrefix(s, `"`) {
-		value, after, _ = strings.Cut(s, ",")
-		return strings.TrimRight(value, " \t"), after, true
+		value, _, _ = strings.Cut(s, ",")
+		if next := nextParam().FindStringIndex(value); next != nil {
+			value = value[:next[0]]
+		}
+		return strings.TrimRight(value, " \t"), s[len(value):], true
 	}
 	var b strings.Builder
 	for i := 1; i < len(s); i++ {

@@ -56,6 +56,8 @@ func TestChallenges(t *testing.T) {
 		{name: "tabs", lines: []string{"Digest\trealm=\"snom\",\tnonce=\"abc\""}, want: SchemeDigest, realm: "snom", nonce: "abc"},
 		{name: "spaces around =", lines: []string{`Digest realm = "snom" , nonce = "abc"`}, want: SchemeDigest, realm: "snom", nonce: "abc"},
 		{name: "commas missing", lines: []string{`Digest realm="snom" nonce="abc"`}, want: SchemeDigest, realm: "snom", nonce: "abc"},
+		{name: "commas and quotes missing", lines: []string{"Digest realm=snom nonce=YWJj+/==\tqop=\"auth, auth-int\""}, want: SchemeDigest, realm: "snom", nonce: "YWJj+/==", qop: []string{"auth", "auth-int"}},
+		{name: "blank in a value without quotes", lines: []string{`Digest realm=my phone = mine, nonce=abc`}, want: SchemeDigest, realm: "my phone = mine", nonce: "abc"},
 		{name: "trailing comma", lines: []string{`Digest realm="snom", nonce="abc",`}, want: SchemeDigest, realm: "snom", nonce: "abc"},
 		{name: "leading commas", lines: []string{`, ,Digest realm="snom", nonce="abc"`}, want: SchemeDigest, realm: "snom", nonce: "abc"},
 		{name: "unquoted", lines: []string{`Digest realm=my_phone.local, nonce=YWJj+/==`}, want: SchemeDigest, realm: "my_phone.local", nonce: "YWJj+/=="},

@@ -34,6 +34,7 @@ func TestChallengesInEverySpelling(t *testing.T) {
 		{name: "trailing comma", lines: []string{`Digest realm="snom", nonce="NONCE", qop="auth", stale=STALE,`}},
 		{name: "many commas", lines: []string{`,, Digest realm="snom",, nonce="NONCE" , ,qop="auth", stale=STALE, ,`}},
 		{name: "no commas", lines: []string{`Digest realm="snom" nonce="NONCE" qop="auth" stale="STALE"`}},
+		{name: "no commas and no quotes", lines: []string{`Digest realm=snom nonce=NONCE qop=auth stale=STALE`}},
 		{name: "tabs and no spaces", lines: []string{"Digest\trealm=\"snom\",nonce=\"NONCE\",\tqop=\"auth\",stale=STALE"}},
 		{name: "basic folded in before", lines: []string{`Basic realm="snom", Digest realm="snom", nonce="NONCE", qop="auth", stale=STALE`}},
 		{name: "basic folded in behind", lines: []string{`Digest realm="snom", nonce="NONCE", qop="auth", stale=STALE, Basic realm="snom"`}},

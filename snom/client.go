@@ -364,6 +364,9 @@ func (c *Client) exchange(ctx context.Context, target, authorization string) (pa
 		state := secure.ConnectionState()
 		p.tls = &state
 	}
+	if p.status/100 == 3 && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
+		return p, nil // a redirect is its head; where it does not say that nothing follows, waiting for it may take for ever
+	}
 	in.N = math.MaxInt64 // the next line has the bound
 	// The body is not closed: that would read the rest of it, and the connection is used only once.
 	p.body, err = io.ReadAll(io.LimitReader(resp.Body, maxPage(target)))

@@ -582,6 +582,22 @@ func TestTimeouts(t *testing.T) {
 			}),
 		},
 		{
+			name: "keeps the connection open after a redirect without a length", after: 0,
+			dial: pipes(func(conn net.Conn) {
+				readRequest(conn)
+				_, _ = io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: index.htm\r\n\r\n")
+				_, _ = conn.Read(make([]byte, 1))
+			}),
+		},
+		{
+			name: "redirect with a length, and no body", want: snom.ErrOutcomeUnknown, after: 5 * time.Second,
+			dial: pipes(func(conn net.Conn) {
+				readRequest(conn)
+				_, _ = io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: index.htm\r\nContent-Length: 2\r\n\r\n")
+				_, _ = conn.Read(make([]byte, 1))
+			}),
+		},
+		{
 			name: "keeps the connection open", after: 0,
 			dial: pipes(func(conn net.Conn) {
 				readRequest(conn)

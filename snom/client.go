@@ -360,8 +360,8 @@ func (c *Client) exchange(ctx context.Context, target, authorization string) (pa
 		return page{}, noReply(ctx, err, in.N == 0)
 	}
 	p := page{status: resp.StatusCode, header: resp.Header}
-	if secure, ok := conn.(*tls.Conn); ok {
-		state := secure.ConnectionState()
+	if c.tls != nil {
+		state := conn.(*tls.Conn).ConnectionState()
 		p.tls = &state
 	}
 	if p.status/100 == 3 && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {

@@ -26,7 +26,8 @@ type TLSConfig struct {
 	// Insecure takes any certificate.
 	Insecure bool
 	// Legacy also offers TLS 1.0 and 1.1, and ciphers that are no longer safe. Nobody documents what old
-	// phones want; set it where nothing else works.
+	// phones want; set it where nothing else works. Signatures by SHA-1 in TLS 1.2 are not among it:
+	// Go allows them for a whole program only, by GODEBUG=tlssha1=1.
 	Legacy bool
 }
 

@@ -278,7 +278,7 @@ func (b *Bridge) refuse(name, command string, m mqtt.Message, message string, no
 	o := decode(command, m.Payload)
 	code := UnknownPhone
 	if m.Retained {
-		code = Retained
+		code, message = Retained, retainedCommand
 	}
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encode(Result{
 		ID: o.id, Phone: shown(name), Command: o.name, Code: code, Message: message, Time: Time{now},

@@ -168,6 +168,15 @@ func TestRulesOfTheSettings(t *testing.T) {
 	residents[0].set = func(p *bridge.PhoneConfig) {
 		p.Allow = map[snom.Verb]bool{snom.VerbReset: true, snom.VerbFirmware: true}
 	}
+	inHouse(t, bridge.Config{Rules: bridge.Rules{DialDeny: regexp.MustCompile(`^(?:0900[0-9]*)$`)}}, one(), func(h *house) {
+		for number, want := range map[string]bridge.Code{
+			"sip:09001@b.example": bridge.Forbidden, "sips:09001@b.example": bridge.Forbidden, "sip:27@09001.example": bridge.OK,
+		} {
+			if r := h.result("snom/desk/dial", number, time.Second); r.Code != want {
+				t.Errorf("dial %s: %+v, want %s", number, r, want)
+			}
+		}
+	})
 	rules := bridge.Rules{
 		DialAllow: regexp.MustCompile(`^(?:[+0-9].*)$`), DialDeny: regexp.MustCompile(`^(?:0900.*)$`), FirmwareHosts: []string{"fw.example", "10.0.0.1:8080"},
 	}
@@ -181,6 +190,8 @@ func TestRulesOfTheSettings(t *testing.T) {
 			{"dial", "09001", bridge.Forbidden, "DIAL_DENY"},
 			{"transfer", "09001", bridge.Forbidden, "DIAL_DENY"},
 			{"dial", "sip:a@b.example", bridge.Forbidden, "DIAL_ALLOW"},
+			{"dial", "09001@b.example", bridge.Forbidden, "DIAL_DENY"},
+			{"dial", "19001@b.example", bridge.OK, ""},
 			{"reset", "kitchen", bridge.Invalid, `"desk"`},
 			{"firmware", "http://fw.example/x.bin", bridge.Forbidden, "https"},
 			{"reset", "desk", bridge.OK, ""},

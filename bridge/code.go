@@ -48,7 +48,7 @@ func Codes() []CodeDoc {
 		{Unsupported, "perhaps", "This model has no such key, command or page.", "Check the phone's model in the settings. The D8xx generation has no remote control of this kind at all."},
 		{UnknownPhone, "no", "The topic names no phone and no group.", "Check the name; `bridge/info` lists all of them."},
 		{Forbidden, "no", "The settings do not allow it.", "`ALLOW` opens `reset` and `firmware`, `FIRMWARE_HOSTS` the servers of firmware, `DIAL_ALLOW` and `DIAL_DENY` rule over numbers."},
-		{Retained, "no", "The command was published with the retain flag; a broker replays those at every connection.", "Publish commands without retain, and clear the topic once: `mosquitto_pub -r -n -t <topic>`."},
+		{Retained, "no", "The command was published with the retain flag; a broker replays those at every connection.", "Publish commands without retain, and clear the topic once: `mosquitto_pub -r -n -t <topic>`. Clearing is an empty message, which is a command, too, for `answer`, `hangup`, `fix_lil` and `reboot`: clear those while the bridge is stopped."},
 		{Expired, "no", "It waited longer than it was worth (`expires_in`, `expires_at`, or `COMMAND_TTL`).", "Send it again if it is still wanted."},
 		{Duplicate, "no", "This `id` was already taken on this phone. `first` repeats that command's result, and `ok` is the first one's.", "Give every command an `id` of its own."},
 		{Busy, "no", "The phone's queue is full.", "Send more slowly, or raise `QUEUE_LENGTH`."},

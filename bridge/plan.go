@@ -29,11 +29,15 @@ type Rules struct {
 	FirmwareHosts []string       // hosts a firmware URL may name
 }
 
+// retainedCommand is what is said of a retained command, to whomever it was sent.
+const retainedCommand = "a command must not be retained: a broker replays it at every connection"
+
 // An order is a message's payload read: the envelope, and the command if it makes sense.
 type order struct {
 	id      string
 	in      time.Duration // expires_in; 0: not given
-	at      time.Time     // expires_at; zero: not given
+	at      time.Time     // expires_at
+	dated   bool          // expires_at was given
 	name    string        // the command's name
 	command snom.Command  // zero when fault is not nil
 	raw     string        // the payload, bounded, for a result about a fault
@@ -117,7 +121,8 @@ func (o *order) envelope(object snom.Object) error {
 	if at, err := text(object, "expires_at"); err != nil {
 		errs = append(errs, err)
 	} else if at != "" {
-		o.at, err = time.Parse(time.RFC3339, at)
+		o.dated = true
+		o.at, err = time.Parse(time.RFC3339, strings.ToUpper(at)) // RFC 3339 allows t and z, Go does not
 		if err != nil {
 			errs = append(errs, errors.New("expires_at: want a moment like 2026-11-22T10:00:00Z (RFC 3339)"))
 		} else if o.in != 0 {
@@ -144,7 +149,7 @@ func text(object snom.Object, name string) (string, error) {
 // expiry is when o is worth nothing any more.
 func (o order) expiry(now time.Time, ttl time.Duration) time.Time {
 	switch {
-	case !o.at.IsZero():
+	case o.dated:
 		return o.at
 	case o.in != 0:
 		return now.Add(o.in)
@@ -181,7 +186,7 @@ func (p PhoneConfig) plan(o order, model snom.Model, rules Rules, retained bool,
 	}
 	switch {
 	case retained:
-		return refuse(Retained, "a command must not be retained: a broker replays it at every connection")
+		return refuse(Retained, retainedCommand)
 	case o.fault != nil:
 		return refuse(Invalid, explain(o.fault, secret))
 	case !now.Before(r.expires):
@@ -208,17 +213,22 @@ func (p PhoneConfig) secret(o order) bool {
 	return p.Mask[v] || len(p.Mask) > 0 && !v.Valid()
 }
 
-// explain is a fault in words. Of a secret payload it tells the place and what was wanted, and
+// explain is a fault in words. Of a secret payload it tells the places and what was wanted, and
 // repeats nothing.
 func explain(fault error, secret bool) string {
-	if !secret {
-		return strings.ReplaceAll(words(fault), "\n", "; ")
+	var several interface{ Unwrap() []error }
+	if errors.As(fault, &several) {
+		var all []string
+		for _, one := range several.Unwrap() {
+			all = append(all, explain(one, secret))
+		}
+		return strings.Join(all, "; ")
 	}
 	var syntax *snom.SyntaxError
-	if errors.As(fault, &syntax) {
+	if secret && errors.As(fault, &syntax) {
 		return strings.TrimPrefix(syntax.Redacted(), "snom: ")
 	}
-	return "the payload makes no sense"
+	return words(fault) // what else decode finds at fault repeats no argument
 }
 
 // forbids says why the settings do not allow c on this phone, or nothing.
@@ -241,7 +251,9 @@ func (p PhoneConfig) forbids(c snom.Command, rules Rules) string {
 		if rules.DialAllow != nil && !rules.DialAllow.MatchString(number) {
 			return "DIAL_ALLOW does not allow this number"
 		}
-		if rules.DialDeny != nil && rules.DialDeny.MatchString(number) {
+		// A number that is denied does not become another one by a host behind it.
+		user, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(number, "sip:"), "sips:"), "@")
+		if rules.DialDeny != nil && (rules.DialDeny.MatchString(number) || rules.DialDeny.MatchString(user)) {
 			return "DIAL_DENY denies this number"
 		}
 	}

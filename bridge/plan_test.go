@@ -23,6 +23,7 @@ func TestDecode(t *testing.T) {
 		{name: "any command", command: "command", payload: `{"command":"dial","number":"1","id":"ä"}`, id: "ä", argument: "1", expiry: time.Minute},
 		{name: "expires in", command: "answer", payload: `{"expires_in":0.25}`, expiry: 250 * time.Millisecond},
 		{name: "expires at", command: "answer", payload: `{"expires_at":"2026-11-22T11:00:03+01:00"}`, expiry: 3 * time.Second},
+		{name: "expires at, in small letters", command: "answer", payload: `{"expires_at":"2026-11-22t10:00:03z"}`, expiry: 3 * time.Second},
 		{name: "longest id", command: "answer", payload: `{"id":"` + strings.Repeat("ü", 64) + `"}`, id: strings.Repeat("ü", 64), expiry: time.Minute},
 		{name: "id too long", command: "answer", payload: `{"id":"` + strings.Repeat("x", 65) + `"}`, fault: "id: want at most 64 characters"},
 		{name: "id is a number", command: "answer", payload: `{"id":7}`, fault: "id: want text in quotes"},
@@ -34,6 +35,7 @@ func TestDecode(t *testing.T) {
 		{name: "expires null", command: "answer", payload: `{"expires_in":null}`, fault: "expires_in"},
 		{name: "expires as text", command: "answer", payload: `{"expires_in":"5"}`, fault: "expires_in"},
 		{name: "no moment", command: "answer", payload: `{"expires_at":"tomorrow"}`, fault: "expires_at: want a moment like"},
+		{name: "both, one long ago", command: "answer", payload: `{"expires_in":5,"expires_at":"0001-01-01T00:00:00Z"}`, fault: "not both"},
 		{name: "moment is a number", command: "answer", payload: `{"expires_at":1763805600}`, fault: "expires_at"},
 		{name: "both", command: "answer", payload: `{"expires_in":5,"expires_at":"2026-11-22T11:00:00Z"}`, fault: "not both"},
 		{name: "id of a faulty command", command: "key", payload: `{"id":"k","keys":"P1","nope":1}`, id: "k", fault: `nope`},
@@ -183,6 +185,34 @@ func TestExpiryIsNotOfTheClock(t *testing.T) {
 		expiry := decode("answer", []byte(payload)).expiry(now, time.Minute)
 		if got := strings.Contains(expiry.String(), " m=+"); got != monotonic {
 			t.Errorf("%s: expires at %v; by the monotonic clock: %t, want %t", payload, expiry, got, monotonic)
+		}
+	}
+}
+
+// TestTheFirstMomentHasPassed: it is Go's zero time, and was taken for no moment at all.
+func TestTheFirstMomentHasPassed(t *testing.T) {
+	t.Parallel()
+	o := decode("answer", []byte(`{"expires_at":"0001-01-01T00:00:00Z"}`))
+	if _, refusal := (PhoneConfig{Name: "desk"}).plan(o, snom.Model{}, Rules{TTL: time.Minute}, false, time.Now()); refusal == nil || refusal.Code != Expired {
+		t.Errorf("a command that expired in the year 1: %+v, want expired", refusal)
+	}
+}
+
+// TestFaultsOfASecretAreExplained: what is not the secret is told as ever.
+func TestFaultsOfASecretAreExplained(t *testing.T) {
+	t.Parallel()
+	p := PhoneConfig{Name: "desk", Mask: map[snom.Verb]bool{snom.VerbDTMF: true}}
+	for _, tt := range []struct{ command, payload, want string }{
+		{"dtmf", `{"id":4711,"digits":"4711x","expires_in":0}`,
+			`id: want text in quotes; expires_in: want a number of seconds, 0.001 to 86400; dtmf: field "digits": offset 4: want digits 0 to 9, A to D, * and #`},
+		{"dtmf", `{"4711":1,"digits":"1"}`, "dtmf: want only the members digits, method, hold_ms, pause_ms"},
+		{"dtfm", "4711", `no such command "dtfm": want one of ` + verbList()},
+		{"command", "4711", `want a JSON object that names its command: {"command":"key","keys":"P1"}`},
+		{"dtmf", strings.Repeat("4711", 5000), "a payload of 20000 bytes: want at most 16384"},
+	} {
+		_, refusal := p.plan(decode(tt.command, []byte(tt.payload)), snom.Model{}, Rules{TTL: time.Minute}, false, time.Now())
+		if refusal == nil || refusal.Code != Invalid || refusal.Message != tt.want {
+			t.Errorf("%s %.60q: %+v, want invalid, %q", tt.command, tt.payload, refusal, tt.want)
 		}
 	}
 }

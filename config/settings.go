@@ -52,7 +52,7 @@ func Settings() []Setting {
 		{Name: "ALLOW", What: "Opens the commands that are shut: `reset`, `firmware`, or both with a comma."},
 		{Name: "FIRMWARE_HOSTS", What: "The hosts, or `host:port`, that a firmware URL may name, with commas."},
 		{Name: "DIAL_ALLOW", What: "A regular expression (RE2 syntax) over the whole number: what may be dialled. Everything unless set."},
-		{Name: "DIAL_DENY", What: "The same for what may not, also where `DIAL_ALLOW` would let it. Nothing unless set."},
+		{Name: "DIAL_DENY", What: "The same for what may not, also where `DIAL_ALLOW` would let it. Of a SIP URI it rules over the user, too: what stands before the `@`. Nothing unless set."},
 		{Name: "MASK", What: "Commands whose argument is shown as `***` in results and in the log, with commas: `dtmf`, where a door opens by a code."},
 		{Name: "COMMAND_TTL", What: "How long a command may wait before it is not carried out any more, `100ms` to `1h`."},
 		{Name: "QUEUE_LENGTH", What: "Commands that may wait for one phone, 1 to 10000."},

@@ -97,8 +97,8 @@ CONSOLE_LISTEN=:8080
 CONSOLE_PASSWORD=hunter2
 LOG_LEVEL=DEBUG
 LOG_FORMAT=json`, map[string]string{
-		"ca": own.cert, "key": own.key, "mqtt": "hunter2\n\r\n", "token": "0123456789abcdef\r\n", "secret": "fedcba9876543210\n",
-		"phones.yaml": "phones:\n  b: {url: http://b}\n  a: {url: http://a, username: x, password_file: mqtt}\ngroups:\n  g: [door, b]\n",
+		"ca": own.cert, "key": own.key, "mqtt": "hunter2\n\r\n", "token": "0123456789abcdef\r\n", "secret": "fedcba9876543210\n", "a": "hunter2\n",
+		"phones.yaml": "phones:\n  b: {url: http://b}\n  a: {url: http://a, username: x, password_file: a}\ngroups:\n  g: [door, b]\n",
 	})
 	if faults != nil {
 		t.Fatal(faults)
@@ -121,7 +121,7 @@ LOG_FORMAT=json`, map[string]string{
 				},
 				{Name: "pin", URL: "https://pin.example:8443", Allow: []string{"reset"}, Mask: []string{"dtmf"}, CertSHA256: strings.Repeat("ab", 32)},
 				{Name: "open", URL: "https://[2001:db8::1]:8443", Allow: []string{"reset"}, Mask: []string{"dtmf"}, Insecure: true},
-				{Name: "a", URL: "http://a", Username: "x", Password: config.NewSecret("hunter2\n"), Allow: []string{"reset"}, Mask: []string{"dtmf"}},
+				{Name: "a", URL: "http://a", Username: "x", Password: config.NewSecret("hunter2"), Allow: []string{"reset"}, Mask: []string{"dtmf"}},
 				{Name: "b", URL: "http://b", Allow: []string{"reset"}, Mask: []string{"dtmf"}},
 			},
 			Groups: map[string][]string{"g": {"door", "b"}},

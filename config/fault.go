@@ -37,11 +37,14 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// faults collects what is wrong.
+// faults collects what is wrong, each fault once: a list may have three parts with the same one.
 type faults struct{ list []Fault }
 
 func (f *faults) add(where, format string, args ...any) {
-	f.list = append(f.list, Fault{where, fmt.Sprintf(format, args...)})
+	fault := Fault{where, fmt.Sprintf(format, args...)}
+	if len(f.list) == 0 || f.list[len(f.list)-1] != fault {
+		f.list = append(f.list, fault)
+	}
 }
 
 // err returns what was collected as an *Error, or nil.

@@ -273,6 +273,9 @@ func TestFaultsOfFilesOfTheEnvironment(t *testing.T) {
 			"PHONE_0_TOKEN_FILE: the file holds an empty line only"}},
 		{name: "short token in a file", settings: kitchen + "PHONE_0_TOKEN_FILE=$DIR/t", files: map[string]string{"t": canary}, want: []string{
 			"PHONE_0_TOKEN_FILE: want 16 to 128 letters, digits, _ and -: it becomes a part of a URL"}},
+		{name: "passwords of two lines", settings: kitchen + "PHONE_0_USERNAME=a\nPHONE_0_PASSWORD_FILE=$DIR/p\nPHONE_1_NAME=b\nPHONE_1_URL=http://b\nPHONE_1_USERNAME=a\nPHONE_1_PASSWORD=hunter2\t", files: map[string]string{"p": canary + "\n\n"}, want: []string{
+			"PHONE_0_PASSWORD_FILE: want one line without control characters: HTTP has no way to send them",
+			"PHONE_1_PASSWORD: want one line without control characters: HTTP has no way to send them"}},
 		{name: "too large", settings: kitchen + "CONSOLE_PASSWORD_FILE=$DIR/s", files: map[string]string{"s": strings.Repeat("x", 1<<20+1)}, want: []string{
 			"CONSOLE_PASSWORD_FILE: the file is too large"}},
 		{name: "directories", settings: kitchen + "CONSOLE_PASSWORD_FILE=$DIR\nPHONES_FILE=$DIR", want: []string{
@@ -372,6 +375,11 @@ func TestFaultsOfThePhonesFile(t *testing.T) {
 		{"anchors", "phones:\n  a: &a {url: http://a}\n  b: *a\n", []string{at + "2:6: want plain values here: no tags, anchors, aliases or compound keys"}},
 		{"tags", "phones:\n  a: {url: !!str http://a}\n", []string{at + "2:12: want plain values here: no tags, anchors, aliases or compound keys"}},
 		{"merge", "phones:\n  <<: {a: {url: http://a}}\n", []string{at + "2:3: want plain values here: no tags, anchors, aliases or compound keys"}},
+		{"not UTF-8", "phones:\n  ä: {password: h\xe4nter2}\n", []string{at + "2:18: want the file in UTF-8"}},
+		{"UTF-16", "\xff\xfep\x00h\x00", []string{at + "1:1: want the file in UTF-8"}},
+		{"a mistake behind a byte order mark", "\uFEFFphone:\n  a: {url: http://a}\n", []string{at + "1:1: phone: no such key; did you mean phones?"}},
+		{"a password of two lines", "phones:\n  a: {url: http://a, username: b, password: \"hunter2\\n\"}\n", []string{
+			at + "2:45: a: password: want one line without control characters: HTTP has no way to send them"}},
 		{"too deep", "a: " + strings.Repeat("[", 1000) + "\n", []string{at + "1:20: values stand in one another too deep"}},
 		{"too deep by dashes", strings.Repeat("- ", 1000) + "\n", []string{at + "1:33: values stand in one another too deep"}},
 	}

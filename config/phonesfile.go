@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // A filePlace is a mapping in the phones file, such as that of one phone.
@@ -90,6 +91,15 @@ func (c *checker) readPhonesFile(path string, taken registry, allow, mask []stri
 
 // read checks what stands in the phones file.
 func (f phonesFile) read(data []byte, taken registry, allow, mask []string) ([]Phone, map[string][]string) {
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // some editors begin a file with a byte order mark
+	if good := validBytes(data); good < len(data) {
+		// The YAML library would mend it silently, and log in with another password.
+		before := data[:good]
+		line := bytes.Count(before, []byte("\n"))
+		column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
+		f.wrong(node{line: line + 1, column: column + 1}, "want the file in UTF-8")
+		return nil, nil
+	}
 	root, ok := readPlain(data)
 	if !ok {
 		var wrong *yamlFault
@@ -106,6 +116,19 @@ func (f phonesFile) read(data []byte, taken registry, allow, mask []string) ([]P
 	f.members(root, []string{"phones", "groups"}, func(i int, section node) { sections[i] = section })
 	phones := f.phones(sections[0], taken, allow, mask)
 	return phones, f.groups(sections[1], taken)
+}
+
+// validBytes counts the bytes before the first that is not UTF-8.
+func validBytes(data []byte) int {
+	good := 0
+	for good < len(data) {
+		r, size := utf8.DecodeRune(data[good:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		good += size
+	}
+	return good
 }
 
 // phones checks the section of the phones.

@@ -87,12 +87,17 @@ func (c *checker) phone(name string, t phoneText, in place, allow, mask []string
 	if said := count(p.Insecure, t.CAFile != "", pin != ""); said > 1 {
 		c.fault(at("INSECURE", ""), "want one of insecure, ca_file and cert_sha256: they contradict one another")
 	}
-	if token := p.Token.Reveal(); token != "" && !validToken(token) {
-		key := "TOKEN"
-		if t.TokenFile != "" {
-			key = "TOKEN_FILE"
+	given := func(key, file string) field {
+		if file != "" {
+			key += "_FILE"
 		}
-		c.fault(at(key, ""), "want 16 to 128 letters, digits, _ and -: it becomes a part of a URL")
+		return at(key, "")
+	}
+	if strings.ContainsFunc(p.Password.Reveal(), func(r rune) bool { return r < ' ' || r == 0x7F }) {
+		c.fault(given("PASSWORD", t.PasswordFile), "want one line without control characters: HTTP has no way to send them")
+	}
+	if token := p.Token.Reveal(); token != "" && !validToken(token) {
+		c.fault(given("TOKEN", t.TokenFile), "want 16 to 128 letters, digits, _ and -: it becomes a part of a URL")
 	}
 	return p
 }

@@ -44,7 +44,7 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 	defer cancel()
 	nc, err := s.open(dialing)
 	if err != nil {
-		return nil, fmt.Errorf("mqttpaho: %w", err)
+		return nil, fmt.Errorf("mqttpaho: %w", plain(err))
 	}
 	l := &link{
 		conn:    newConn(nc),

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,6 +120,26 @@ func TestOrderOfManyMessages(t *testing.T) {
 			if want := fmt.Sprintf("snom/kitchen/dial=%d", i); handled[i] != want {
 				t.Fatalf("command %d is %q, want %q", i, handled[i], want)
 			}
+		}
+	})
+}
+
+// TestTheSameTroubleIsNoNews: a broker that hangs up on TLS or on websockets gave an error with another local port
+// each time, and so a warning for every attempt.
+func TestTheSameTroubleIsNoNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		port := 40000
+		w := newWorld(t, func(c *mqttpaho.Config) {
+			c.Open = func(context.Context) (net.Conn, error) {
+				port++
+				return nil, &net.OpError{Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: port}, Err: syscall.ECONNRESET}
+			}
+		})
+		stop := w.run()
+		w.wait(time.Hour)
+		stop()
+		if n := strings.Count(w.log.String(), "level=WARN"); n != 1 || port < 40300 {
+			t.Errorf("%d warnings for %d attempts in an hour, want 1 for many:\n%.400s", n, port-40000, w.log.String())
 		}
 	})
 }

@@ -207,7 +207,7 @@ func TestRulesOfTheSettings(t *testing.T) {
 	}
 	inHouse(t, bridge.Config{Rules: rules}, residents, func(h *house) {
 		for url, want := range map[string]bridge.Code{
-			"http://fw.example/x.bin": bridge.OK, "http://10.0.0.1:8080/x.bin": bridge.OK,
+			"http://fw.example/x.bin": bridge.OK, "http://FW.example/x.bin": bridge.OK, "http://10.0.0.1:8080/x.bin": bridge.OK,
 			"http://10.0.0.1/x.bin": bridge.Forbidden, "http://evil.example/fw.example": bridge.Forbidden,
 		} {
 			if r := h.result("snom/desk/firmware", url, time.Minute); r.Code != want {

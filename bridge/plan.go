@@ -26,7 +26,7 @@ type Rules struct {
 	TTL           time.Duration  // how long a command without an expiry of its own may wait
 	DialAllow     *regexp.Regexp // numbers that may be called; nil: all
 	DialDeny      *regexp.Regexp // numbers that may not; nil: none
-	FirmwareHosts []string       // hosts a firmware URL may name
+	FirmwareHosts []string       // hosts a firmware URL may name, host or host:port, in small letters
 }
 
 // retainedCommand is what is said of a retained command, to whomever it was sent.
@@ -243,7 +243,8 @@ func (p PhoneConfig) forbids(c snom.Command, rules Rules) string {
 		if !p.HTTPS {
 			return "firmware wants an https:// connection to the phone"
 		}
-		if !slices.Contains(rules.FirmwareHosts, u.Hostname()) && !slices.Contains(rules.FirmwareHosts, u.Host) {
+		listed := func(host string) bool { return slices.Contains(rules.FirmwareHosts, strings.ToLower(host)) }
+		if !listed(u.Hostname()) && !listed(u.Host) {
 			return fmt.Sprintf("FIRMWARE_HOSTS does not list %q", u.Host)
 		}
 	}

@@ -3,7 +3,6 @@ package bridge_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -58,7 +57,7 @@ func FuzzHandle(f *testing.F) {
 			}
 			out := &mqtttest.Recorder{}
 			b := bridge.New(bridge.Config{
-				Tree: tree, Publish: out, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Rules: bridge.Rules{TTL: time.Minute},
+				Tree: tree, Publish: out, Log: slog.New(slog.DiscardHandler), Rules: bridge.Rules{TTL: time.Minute},
 			}, bridge.Roster{
 				Phones: []bridge.PhoneConfig{{Name: "desk", Phone: willing{}}, {Name: "hall", Phone: willing{}}},
 				Groups: map[string][]string{"both": {"hall", "desk"}},

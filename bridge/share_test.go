@@ -29,6 +29,7 @@ type street struct {
 }
 
 func newStreet(t *testing.T) *street {
+	t.Helper()
 	s := &street{t: t, retained: map[string]mqtt.Message{}, post: make(chan mqtt.Message, 10_000)}
 	var delivering sync.WaitGroup
 	delivering.Go(func() {

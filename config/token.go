@@ -98,7 +98,7 @@ func makeSecret(folder, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // left behind, it is no secret of ours
 	_, err = f.WriteString(rand.Text() + "\n")
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err

@@ -36,6 +36,7 @@ func brands() []brand {
 }
 
 func launchMosquitto(t *testing.T, folder string) func(m *mosquitto) *process {
+	t.Helper()
 	return func(m *mosquitto) *process {
 		conf := filepath.Join(folder, "mosquitto.conf")
 		write(t, conf, fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nlog_dest stderr\n", m.port))
@@ -44,6 +45,7 @@ func launchMosquitto(t *testing.T, folder string) func(m *mosquitto) *process {
 }
 
 func launchNATS(t *testing.T, folder string) func(m *mosquitto) *process {
+	t.Helper()
 	other := freePort(t)
 	return func(m *mosquitto) *process {
 		conf := filepath.Join(folder, "nats.conf")
@@ -58,6 +60,7 @@ mqtt { listen: "127.0.0.1:%d" }
 
 // launchRabbitMQ runs a node of its own, with its own Erlang port mapper, so that it meets no other.
 func launchRabbitMQ(t *testing.T, folder string) func(m *mosquitto) *process {
+	t.Helper()
 	distribution, mapper := freePort(t), freePort(t)
 	path := tool(t, "/usr/lib/rabbitmq/bin/rabbitmq-server") // the one in /usr/sbin changes the user
 	env := []string{
@@ -111,6 +114,7 @@ func TestBrokers(t *testing.T) {
 }
 
 func (b brand) test(t *testing.T) {
+	t.Helper()
 	phones := startPhones(t, 2, "--auth", "digest", "--username", "admin", "--password", phonePassword)
 	m := &mosquitto{t: t, port: freePort(t)}
 	env := append(slices.Concat(

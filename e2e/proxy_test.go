@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -147,7 +148,7 @@ func (p *proxy) pump(to, from *net.TCPConn, w *weather, see func([]byte), swallo
 			return
 		}
 		if err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				_ = to.CloseWrite() // it may be closed
 			} else {
 				reset(to)

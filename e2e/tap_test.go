@@ -35,6 +35,7 @@ type entry struct {
 }
 
 func newTap(t *testing.T, canaries ...string) *tap {
+	t.Helper()
 	return &tap{t: t, book: map[string]*entry{}, canaries: canaries}
 }
 

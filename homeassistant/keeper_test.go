@@ -471,5 +471,6 @@ func TestFiltersOfTheKeeper(t *testing.T) {
 
 // testLog logs to the test's output.
 func testLog(t *testing.T) *slog.Logger {
+	t.Helper()
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
 }

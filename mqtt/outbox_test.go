@@ -296,7 +296,9 @@ func TestOutboxOrderUnderLoss(t *testing.T) {
 				}
 			case x < 95 && len(flight) > 0:
 				var n int
-				fmt.Sscan(string(carried[0].Payload), &n)
+				if _, err := fmt.Sscan(string(carried[0].Payload), &n); err != nil {
+					t.Fatal(err)
+				}
 				if carried[0].Retained {
 					seen = n
 				} else if n != last+1 {

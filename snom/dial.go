@@ -68,7 +68,7 @@ func checkCalled(text string) *SyntaxError {
 
 // checkDigits checks 1 to maxNumber digits and characters of also.
 func checkDigits(text, also, want string) *SyntaxError {
-	for i := 0; i < len(text); i++ {
+	for i := range len(text) {
 		if !isDigit(text[i]) && strings.IndexByte(also, text[i]) < 0 {
 			return fault(i, want)
 		}
@@ -121,7 +121,7 @@ func checkURI(uri string) *SyntaxError {
 
 // span counts the letters, digits and characters of also that s begins with.
 func span(s, also string) int {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if !isAlnum(s[i]) && strings.IndexByte(also, s[i]) < 0 {
 			return i
 		}

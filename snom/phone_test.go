@@ -34,6 +34,7 @@ func TestPhone(t *testing.T) {
 		"never stale":     simulated(snomtest.Config{Auth: snomtest.AuthDigest, NonceUses: 1, NoStale: true}),
 		"quirks":          simulated(snomtest.Config{Auth: snomtest.AuthDigest, NeedKeepAlive: true, OneConnection: true, HangUpReused: true, OldPages: true, Model: "320"}),
 		"https": func(tb testing.TB) snom.ClientConfig {
+			tb.Helper()
 			_, url, cert := snomtest.NewTLSServer(tb, snomtest.Config{Auth: snomtest.AuthDigest, Username: "admin", Password: canary})
 			return snom.ClientConfig{URL: url, Username: "admin", Password: canary, TLS: snom.TLSConfig{CA: cert}}
 		},
@@ -82,6 +83,7 @@ func TestPhone(t *testing.T) {
 
 func simulated(cfg snomtest.Config) func(testing.TB) snom.ClientConfig {
 	return func(tb testing.TB) snom.ClientConfig {
+		tb.Helper()
 		cfg.Username, cfg.Password = "admin", canary
 		_, url := snomtest.NewServer(tb, cfg)
 		return snom.ClientConfig{URL: url, Username: "admin", Password: canary}

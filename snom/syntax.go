@@ -99,7 +99,7 @@ func quotable(s string) string {
 // decimal reads s as a whole number from least to most, written in ASCII digits without a sign and
 // without leading zeros. The offset of the first byte that does not fit is in bad; -1 says that all fit.
 func decimal(s string, least, most int) (n, bad int) {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' || i == 1 && s[0] == '0' {
 			return 0, i
 		}
@@ -117,7 +117,7 @@ func decimal(s string, least, most int) (n, bad int) {
 // are, every other byte becomes %XX with upper-case digits.
 func appendEscaped(query []byte, value, also string) []byte {
 	const hex = "0123456789ABCDEF"
-	for i := 0; i < len(value); i++ {
+	for i := range len(value) {
 		c := value[i]
 		if isAlnum(c) || strings.IndexByte("-._~", c) >= 0 || strings.IndexByte(also, c) >= 0 {
 			query = append(query, c)

@@ -175,7 +175,7 @@ func parseClear(text string) (request, *SyntaxError) {
 
 func parseConfirmation(text string) (request, *SyntaxError) {
 	const want = "the phone's own name: up to 64 lower-case letters, digits, _ and -, a letter or digit first"
-	for i := 0; i < len(text); i++ {
+	for i := range len(text) {
 		c := text[i]
 		if isDigit(c) || 'a' <= c && c <= 'z' || i > 0 && (c == '_' || c == '-') {
 			continue

@@ -173,7 +173,7 @@ func (a app) broker(ctx context.Context, environ []string) (address, username, p
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{}).Do(request) // ctx limits it
 	if err != nil {
 		return fail(err)
 	}

@@ -25,12 +25,12 @@ func TestWatchdog(t *testing.T) {
 			defer mu.Unlock()
 			stuck, waits = err, wait
 		}
-		get := func() (error, string) {
+		get := func() (string, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			return stuck, waits
+			return waits, stuck
 		}
-		w := newWatchdog(func() error { err, _ := get(); return err }, func() (bool, string) { _, wait := get(); return wait == "", wait },
+		w := newWatchdog(func() error { _, err := get(); return err }, func() (bool, string) { wait, _ := get(); return wait == "", wait },
 			slog.New(slog.NewTextHandler(&log, nil)))
 		w.notify = func(state string) {
 			mu.Lock()

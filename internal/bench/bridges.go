@@ -44,7 +44,7 @@ func (i installed) nodeRED() string {
 
 // has reports whether a system can be run.
 func (i installed) has(system string) bool {
-	path := ""
+	var path string
 	switch system {
 	case systemPython:
 		path = i.python()

@@ -26,7 +26,7 @@ import (
 
 // A bench is one run of the program.
 type bench struct {
-	ctx     context.Context // of the whole program: nothing outlives it
+	ctx     context.Context //nolint:containedctx // of the whole program: nothing outlives it
 	dir     string          // for files of a moment
 	self    string
 	program string
@@ -102,7 +102,7 @@ func measure(ctx context.Context) error {
 	if err := b.prepare(*program, *other, *rivals, *install); err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.dir)
+	defer func() { _ = os.RemoveAll(b.dir) }() // files of a moment
 	for _, p := range parts() {
 		if slices.Contains(chosen, p.name) {
 			if err := p.run(b); err != nil {

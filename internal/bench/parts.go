@@ -98,8 +98,8 @@ func (b *bench) throughput() error {
 		systems := b.bridges(systemEcho, systemLeast, systemOurs, systemOther, systemPython, systemNodeRED)
 		err := b.on(staging{broker: nodelay, phones: phones, systems: systems}, func(s *scene) error {
 			return b.rounds(s, func(round int) error {
-				for _, ms := range []time.Duration{0, 20} {
-					s.phones.time.Store(int64(ms * time.Millisecond))
+				for _, took := range []time.Duration{0, 20 * time.Millisecond} {
+					s.phones.time.Store(int64(took))
 					l := load{phones: phones, outstanding: min(phones, 200), count: b.full(100_000, 10_000), limit: b.fullTime(3*time.Second, time.Second/2)}
 					for _, system := range rotate(append([]string{systemHTTP}, systems...), round) {
 						if err := b.record(s, "throughput", nodelay, system, round, l); err != nil {

@@ -152,7 +152,7 @@ func (p *phones) serve() {
 			wait = max(0, p.queue[0].due-now())
 		}
 		n, err := epollWait(p.poll, events[:], wait)
-		if err != nil && err != syscall.EINTR {
+		if err != nil && !errors.Is(err, syscall.EINTR) {
 			p.failed = fmt.Errorf("phones: %w", err)
 			return
 		}

@@ -58,13 +58,13 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 		granted: map[string]bool{},
 	}
 	l.client = paho.NewClient(s.options(l))
-	stop := context.AfterFunc(dialing, func() { l.conn.Close() })
+	stop := context.AfterFunc(dialing, func() { _ = l.conn.Close() })
 	defer stop()
 	token := l.client.Connect().(*paho.ConnectToken)
 	<-token.Done() // ends: the connection is closed when the time is up
 	if err := token.Error(); err != nil {
-		l.conn.Close()
-		if l.conn.err != errNoPing {
+		_ = l.conn.Close() // never fails
+		if !errors.Is(l.conn.err, errNoPing) {
 			err = l.conn.err // better than what Paho makes of it
 		}
 		return nil, connectError(token.ReturnCode(), err)
@@ -157,7 +157,7 @@ func (s *Session) serve(ctx context.Context, l *link, p *patience) error {
 			return s.detach(l, p)
 		case <-ctx.Done():
 			s.leave(ctx, l)
-			l.conn.Close()
+			_ = l.conn.Close() // never fails
 			return s.detach(l, p)
 		case <-calm.C:
 			l.calm.Store(true)

@@ -35,11 +35,11 @@ func newMosquitto(t *testing.T, lines ...string) *mosquitto {
 			t.Skip("mosquitto is not installed")
 		}
 	}
-	dir, err := os.MkdirTemp("", "mosquitto") // t.TempDir is too long a path for a socket
+	dir, err := os.MkdirTemp("", "mosquitto") //nolint:usetesting // t.TempDir is too long a path for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	m := &mosquitto{t: t, path: path, conf: filepath.Join(dir, "conf"), socket: filepath.Join(dir, "socket")}
 	me, err := user.Current()
 	if err != nil {

@@ -87,7 +87,7 @@ func (s *Session) open(ctx context.Context) (net.Conn, error) {
 		TLSClientConfig: secure,
 		Subprotocols:    []string{"mqtt"},
 	}
-	c, reply, err := ws.DialContext(ctx, s.url.String(), nil)
+	c, reply, err := ws.DialContext(ctx, s.url.String(), nil) //nolint:bodyclose // a copy in memory
 	if err != nil && reply != nil {
 		return nil, fmt.Errorf("%w: %s", err, reply.Status)
 	}

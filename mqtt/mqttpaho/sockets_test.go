@@ -72,10 +72,12 @@ func (a *authority) issue(t *testing.T, template *x509.Certificate) tls.Certific
 }
 
 func (a *authority) server(t *testing.T, name string) tls.Certificate {
+	t.Helper()
 	return a.issue(t, &x509.Certificate{DNSNames: []string{name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 }
 
 func (a *authority) client(t *testing.T) tls.Certificate {
+	t.Helper()
 	return a.issue(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: "bridge"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})

@@ -2,6 +2,7 @@ package snomtest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -32,7 +33,9 @@ func newTold(t *testing.T, c snomtest.Config, variables string) (*snomtest.Phone
 	go func() { served <- srv.Serve(l) }()
 	t.Cleanup(func() {
 		srv.Close()
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("the server ended with %v, want %v", err, http.ErrServerClosed)
+		}
 	})
 	c.Settings = map[string]string{}
 	for _, setting := range snomtest.ActionSettings() {

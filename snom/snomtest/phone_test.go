@@ -484,5 +484,7 @@ func TestHandlerAlone(t *testing.T) {
 	if err := srv.Close(); err != nil {
 		t.Error(err)
 	}
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("the server ended with %v, want %v", err, http.ErrServerClosed)
+	}
 }

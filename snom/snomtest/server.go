@@ -232,7 +232,7 @@ func (l *listener) shut() {
 		if tcp := tcpOf(c); tcp != nil {
 			_ = tcp.SetLinger(0) // then it is an orderly close
 		}
-		c.Close()
+		_ = c.Close() // it is meant to end
 	}
 }
 

@@ -87,6 +87,7 @@ func TestAskingTheBridge(t *testing.T) {
 			{"ping", "", bridge.OK, "", ""},
 			{"ping", `{"id":"p1"}`, bridge.OK, "p1", ""},
 			{"ping", `{"id":"p1","x":1}`, bridge.Invalid, "p1", "no such member"},
+			{"ping", `{"id":"p1","expires_in":5}`, bridge.Invalid, "p1", `no such member "expires_in"`},
 			{"ping", `{"id":1}`, bridge.Invalid, "", "id"},
 			{"ping", `{`, bridge.Invalid, "", "offset"},
 			{"ping", strings.Repeat("x", 20000), bridge.Invalid, "", "20000 bytes"},
@@ -131,11 +132,30 @@ func TestAskingTheBridge(t *testing.T) {
 	})
 }
 
-func TestTooManyRequestsAreBusy(t *testing.T) {
+// TestAPingDoesNotWaitForAPhone: a probe of a phone that hangs kept every other request waiting.
+func TestAPingDoesNotWaitForAPhone(t *testing.T) {
 	t.Parallel()
 	inHouse(t, bridge.Config{}, one(), func(h *house) {
 		h.phones["desk"].SetFault(snomtest.FaultHang)
 		h.say("snom/bridge/request/probe", "desk")
+		h.say("snom/bridge/request/ping", "")
+		synctest.Wait()
+		if got := answers[bridge.Response](h, "snom/bridge/response/ping"); len(got) != 1 || !got[0].OK {
+			t.Errorf("while a phone is probed: %+v, want one answer", got)
+		}
+	})
+}
+
+func TestTooManyRequestsAreBusy(t *testing.T) {
+	t.Parallel()
+	var read chan struct{} // made in the bubble
+	reload := func() (bridge.Roster, error) {
+		<-read
+		return bridge.Roster{}, errors.New("not today")
+	}
+	inHouse(t, bridge.Config{Reload: reload}, one(), func(h *house) {
+		read = make(chan struct{})
+		h.say("snom/bridge/request/reload", "")
 		synctest.Wait()
 		for range 70 {
 			h.say("snom/bridge/request/ping", "")
@@ -150,6 +170,7 @@ func TestTooManyRequestsAreBusy(t *testing.T) {
 		if busy != 6 {
 			t.Errorf("%d requests were busy, want 6", busy)
 		}
+		time.AfterFunc(time.Second, func() { close(read) })
 		h.stop()
 		rest := answers[bridge.Response](h, "snom/bridge/response/ping")
 		if len(rest) != 64 || rest[0].Code != bridge.Cancelled {

@@ -28,7 +28,7 @@ func actions() []action {
 	return []action{
 		{name: "ping", does: "answers at once: the bridge is alive and reads its requests", want: "nothing", run: (*Bridge).ping},
 		{name: "reload", does: "reads the phones file again; a faulty one changes nothing", want: "nothing", run: (*Bridge).reload},
-		{name: "probe", does: "asks a phone what it is, at the cost of no failed login", want: "the name of a phone", run: (*Bridge).probe},
+		{name: "probe", does: "asks a phone what it is, at the cost of no failed login", want: "the name of a phone", run: (*Bridge).probe, slow: true},
 		{name: "install", does: "writes the action URLs by which a phone tells its events into it; those that are not this bridge's stay, unless `force` is true",
 			want: "the name of a phone, or `{\"phone\":\"kitchen\",\"force\":true}`", run: (*Bridge).install, slow: true},
 		{name: "log_level", does: "sets how much is logged", want: "debug, info, warn or error", run: (*Bridge).logLevel},
@@ -129,11 +129,9 @@ func (ask *deskRequest) read(payload []byte) error {
 	if err != nil {
 		return err
 	}
-	var o order
-	if err := o.envelope(object); err != nil {
+	if ask.id, err = identity(object); err != nil {
 		return err
 	}
-	ask.id = o.id
 	wanted := "id"
 	if field := map[string]string{"probe": "phone", "install": "phone", "log_level": "level"}[ask.action.name]; field != "" {
 		wanted = field + ", id"
@@ -231,11 +229,23 @@ func (b *Bridge) reload(ctx context.Context, ask deskRequest) Response {
 	return ask.response(OK, "")
 }
 
+// phoneOf returns the phone that ask is about, or nil and why nothing is asked of it.
+func (b *Bridge) phoneOf(ask deskRequest) (*worker, Response) {
+	w := b.roster.Load().phones[ask.argument]
+	switch {
+	case w == nil:
+		return nil, ask.response(UnknownPhone, fmt.Sprintf("no phone is called %q: want the name of a phone", shown(ask.argument)))
+	case b.claims.taken(w.name):
+		return nil, ask.response(Forbidden, "another bridge has claimed this phone")
+	}
+	return w, Response{}
+}
+
 // probe asks one phone what it is.
 func (b *Bridge) probe(ctx context.Context, ask deskRequest) Response {
-	w := b.roster.Load().phones[ask.argument]
+	w, refusal := b.phoneOf(ask)
 	if w == nil {
-		return ask.response(UnknownPhone, fmt.Sprintf("no phone is called %q: want the name of a phone", shown(ask.argument)))
+		return refusal
 	}
 	info, err := w.config().Phone.Probe(ctx)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 
 // install writes a phone's action URLs into it.
 func (b *Bridge) install(ctx context.Context, ask deskRequest) Response {
-	w := b.roster.Load().phones[ask.argument]
+	w, refusal := b.phoneOf(ask)
 	if w == nil {
-		return ask.response(UnknownPhone, fmt.Sprintf("no phone is called %q: want the name of a phone", shown(ask.argument)))
+		return refusal
 	}
 	if b.cfg.ActionURLs == nil {
 		return ask.response(Forbidden, "PHONE_LISTEN is off: nobody would answer")

@@ -94,19 +94,26 @@ func (o *order) read(name string, parse func(snom.Verb) (snom.Command, error)) e
 	return nil
 }
 
-// envelope takes id and expiry out of object.
-func (o *order) envelope(object snom.Object) error {
-	var errs []error
+// identity takes the id out of object. One that is not there is empty.
+func identity(object snom.Object) (string, error) {
 	id, err := text(object, "id")
 	switch {
 	case err != nil:
-		errs = append(errs, err)
+		return "", err
 	case utf8.RuneCountInString(id) > maxID:
-		errs = append(errs, fmt.Errorf("id: want at most %d characters", maxID))
+		return "", fmt.Errorf("id: want at most %d characters", maxID)
 	case strings.ContainsFunc(id, unicode.IsControl):
-		errs = append(errs, errors.New("id: want no control characters"))
-	default:
-		o.id = id
+		return "", errors.New("id: want no control characters")
+	}
+	return id, nil
+}
+
+// envelope takes id and expiry out of object.
+func (o *order) envelope(object snom.Object) error {
+	var errs []error
+	var err error
+	if o.id, err = identity(object); err != nil {
+		errs = append(errs, err)
 	}
 	if raw, ok := object.Take("expires_in"); ok {
 		var seconds float64

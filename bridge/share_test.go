@@ -135,6 +135,18 @@ func (s *street) results(id string) map[string][]string {
 	return all
 }
 
+// last is what was said last on topic.
+func (s *street) last(topic string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range slices.Backward(s.said) {
+		if m.Topic == topic {
+			return string(m.Payload)
+		}
+	}
+	return ""
+}
+
 func (s *street) kept(topic string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,6 +203,17 @@ func TestAPhoneIsServedByOne(t *testing.T) {
 			s.say(tt.topic, `{"id":"`+tt.topic+`","keys":"P1"}`)
 			if got := s.results(tt.topic); !maps.EqualFunc(got, tt.want, slices.Equal) {
 				t.Errorf("%s: %v, want %v", tt.topic, got, tt.want)
+			}
+		}
+		for _, action := range []string{"probe", "install"} {
+			before := len(east.phones["hall"].Requests())
+			s.say("snom/bridge/east/request/"+action, "hall")
+			var r bridge.Response
+			if err := json.Unmarshal([]byte(s.last("snom/bridge/east/response/"+action)), &r); err != nil || r.Code != bridge.Forbidden {
+				t.Errorf("%s of another's phone: %+v, %v, want forbidden", action, r, err)
+			}
+			if n := len(east.phones["hall"].Requests()); n != before {
+				t.Errorf("%s of another's phone: %d requests, want none", action, n-before)
 			}
 		}
 		if got := len(west.pressed("hall")) + len(east.pressed("hall")); got != 2 { // its own, and that for all

@@ -203,6 +203,9 @@ func (s *simulation) check() error {
 	if s.phone.Latency < 0 || s.phone.NonceUses < 0 {
 		return errors.New("--latency, --nonce-uses: want 0 or more")
 	}
+	if s.phone.Username == "" && s.phone.Password != "" {
+		return errors.New("--password wants --username: without it these phones want no login")
+	}
 	if s.auth == "" {
 		s.auth = string(snomtest.AuthNone)
 		if s.phone.Username != "" {

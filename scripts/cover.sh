@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Measures what share of its statements the tests of each package run. The packages below are promised to
-# be at 95 % or more.
+# be at 95 % or more. Those in e2e are left out: they look at the built program, and run no statement here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-go test -cover ./... | awk '
+go list ./... | grep -v '/e2e$' | xargs go test -cover | awk '
 	{ print }
 	$1 == "FAIL" { bad = 1 }
 	$2 ~ /\/snom2mqtt\/(snom|mqtt|config|bridge)$/ {

@@ -140,7 +140,7 @@ func (c *checker) topics(to *Config, at func(key, text string) field) {
 	c.ask(c.checks.BaseTopic, at("HOMEASSISTANT_PREFIX", to.HomeAssistantPrefix))
 	instance := at("INSTANCE", to.Instance)
 	if to.Instance != "" && c.name(instance) &&
-		slices.Contains([]string{"state", "info", "request", "response", "result"}, to.Instance) {
+		slices.Contains([]string{"state", "info", "request", "response", "result", "loopback"}, to.Instance) {
 		c.fault(instance, "the bridge has a topic of this name: want another name")
 	}
 }
@@ -148,7 +148,11 @@ func (c *checker) topics(to *Config, at func(key, text string) field) {
 // listeners checks who may reach what listens, and where phones find it.
 func (c *checker) listeners(to *Config, at func(key, text string) field, v variables) {
 	guarded := v.MQTTUsername != "" && (v.MQTTPassword != "" || v.MQTTPasswordFile != "")
-	if to.BrokerListen != "" && !loopback(to.BrokerListen) && !guarded {
+	switch {
+	case to.BrokerListen == "" || guarded:
+	case loopback(to.BrokerListen) && v.MQTTUsername != "":
+		c.fault(at("MQTT_PASSWORD", ""), "not set, but a user name is: the embedded broker wants both or neither")
+	case !loopback(to.BrokerListen):
 		c.fault(at("BROKER_LISTEN", ""), "want a loopback address such as 127.0.0.1:1883, or a user name and a "+
 			"password in MQTT_USERNAME and MQTT_PASSWORD: other machines reach this one")
 	}

@@ -166,6 +166,8 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 				"BROKER_LISTEN: want a loopback address such as 127.0.0.1:1883, or a user name and a password in " +
 					"MQTT_USERNAME and MQTT_PASSWORD: other machines reach this one",
 				"CONSOLE_PASSWORD: not set, but CONSOLE_LISTEN is no loopback address: other machines reach it"}},
+			{name: "a broker of one machine with a name and no password", settings: kitchen + "BROKER_LISTEN=127.0.0.1:1883\nMQTT_USERNAME=a", want: []string{
+				"MQTT_PASSWORD: not set, but a user name is: the embedded broker wants both or neither"}},
 			{name: "a broker with a name and no password", settings: kitchen + "BROKER_LISTEN=:1883\nMQTT_USERNAME=a", want: []string{
 				"BROKER_LISTEN: want a loopback address such as 127.0.0.1:1883, or a user name and a password in " +
 					"MQTT_USERNAME and MQTT_PASSWORD: other machines reach this one"}},

@@ -90,7 +90,7 @@ func TestAskingTheBridge(t *testing.T) {
 			{"ping", `{"id":"p1","expires_in":5}`, bridge.Invalid, "p1", `no such member "expires_in"`},
 			{"ping", `{"id":1}`, bridge.Invalid, "", "id"},
 			{"ping", `{`, bridge.Invalid, "", "offset"},
-			{"ping", strings.Repeat("x", 20000), bridge.Invalid, "", "20000 bytes"},
+			{"ping", strings.Repeat("x", 20000), bridge.Invalid, "", "16384 bytes"},
 			{"log_level", "debug", bridge.OK, "", ""},
 			{"log_level", `{"level":"warn","id":"l"}`, bridge.OK, "l", ""},
 			{"log_level", "loud", bridge.Invalid, "", "debug, info, warn or error"},

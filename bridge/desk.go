@@ -119,7 +119,7 @@ func (b *Bridge) ask(name string, m mqtt.Message, now time.Time) {
 // name, the argument.
 func (ask *deskRequest) read(payload []byte) error {
 	if len(payload) > snom.MaxPayload {
-		return fmt.Errorf("a payload of %d bytes: want at most %d", len(payload), snom.MaxPayload)
+		return tooLong()
 	}
 	if !snom.IsObject(payload) {
 		ask.argument = string(payload)

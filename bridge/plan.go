@@ -50,7 +50,7 @@ type order struct {
 func decode(name string, payload []byte) order {
 	o := order{name: shown(name)}
 	if len(payload) > snom.MaxPayload {
-		o.fault = fmt.Errorf("a payload of %d bytes: want at most %d", len(payload), snom.MaxPayload)
+		o.fault = tooLong()
 		return o
 	}
 	o.raw = shown(string(payload))
@@ -78,6 +78,12 @@ func decode(name string, payload []byte) order {
 	}
 	o.fault = errors.Join(o.fault, o.read(name, func(v snom.Verb) (snom.Command, error) { return v.Command(object) }))
 	return o
+}
+
+// tooLong is the fault of a payload beyond [snom.MaxPayload]. How long it was nobody knows: the session
+// cuts off what is far beyond.
+func tooLong() error {
+	return fmt.Errorf("the payload is too long: want at most %d bytes", snom.MaxPayload)
 }
 
 // read makes the command called name with parse.

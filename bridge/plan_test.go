@@ -48,7 +48,7 @@ func TestDecode(t *testing.T) {
 		{name: "no such command", command: "fly", payload: "", fault: `no such command "fly"`},
 		{name: "broken json", command: "key", payload: `{"keys":`, fault: "offset"},
 		{name: "two documents", command: "key", payload: `{"keys":"P1"}{}`, fault: "offset"},
-		{name: "too long", command: "key", payload: strings.Repeat("P1;", 6000), fault: "a payload of 18000 bytes"},
+		{name: "too long", command: "key", payload: strings.Repeat("P1;", 6000), fault: "too long: want at most 16384 bytes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -208,7 +208,7 @@ func TestFaultsOfASecretAreExplained(t *testing.T) {
 		{"dtmf", `{"4711":1,"digits":"1"}`, "dtmf: want only the members digits, method, hold_ms, pause_ms"},
 		{"dtfm", "4711", `no such command "dtfm": want one of ` + verbList()},
 		{"command", "4711", `want a JSON object that names its command: {"command":"key","keys":"P1"}`},
-		{"dtmf", strings.Repeat("4711", 5000), "a payload of 20000 bytes: want at most 16384"},
+		{"dtmf", strings.Repeat("4711", 5000), "the payload is too long: want at most 16384 bytes"},
 	} {
 		_, refusal := p.plan(decode(tt.command, []byte(tt.payload)), snom.Model{}, Rules{TTL: time.Minute}, false, time.Now())
 		if refusal == nil || refusal.Code != Invalid || refusal.Message != tt.want {

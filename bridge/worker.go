@@ -119,7 +119,7 @@ func (w *worker) push(r request) (done []answered) {
 	}
 	if place >= w.b.cfg.QueueLength {
 		return append(done, answered{r, r.answer(w.name, Busy,
-			fmt.Sprintf("%d commands wait for this phone already", len(w.queue)), r.received)})
+			fmt.Sprintf("the queue of this phone is full: QUEUE_LENGTH is %d", w.b.cfg.QueueLength), r.received)})
 	}
 	w.queue = append(w.queue, r)
 	if r.id != "" {

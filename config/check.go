@@ -302,9 +302,9 @@ func (c *checker) numbers(f field) *regexp.Regexp {
 	return r
 }
 
-// hosts reads a list of host or host:port.
+// hosts reads a list of host or host:port. An IPv6 address has brackets in the second case only.
 func (c *checker) hosts(f field) []string {
-	return c.list(field{f.in, f.key, strings.ToLower(f.text)}, func(item field) bool {
+	hosts := c.list(field{f.in, f.key, strings.ToLower(f.text)}, func(item field) bool {
 		host, port, err := net.SplitHostPort(item.text)
 		if err != nil {
 			host, port = strings.TrimSuffix(strings.TrimPrefix(item.text, "["), "]"), "1"
@@ -315,4 +315,10 @@ func (c *checker) hosts(f field) []string {
 		}
 		return ok
 	})
+	for i, host := range hosts {
+		if bare, ok := strings.CutSuffix(host, "]"); ok {
+			hosts[i] = strings.TrimPrefix(bare, "[")
+		}
+	}
+	return hosts
 }

@@ -76,7 +76,7 @@ PHONE_2_URL=https://[2001:db8::1]:8443
 PHONE_2_INSECURE=1
 PHONES_FILE=$DIR/phones.yaml
 ALLOW=reset
-FIRMWARE_HOSTS=FW.example, 192.0.2.1:8000,2001:db8::2,fw.example
+FIRMWARE_HOSTS=FW.example, 192.0.2.1:8000,2001:db8::2,fw.example,[2001:db8::3],[2001:db8::4]:81
 DIAL_ALLOW=a|\+49.*
 DIAL_DENY=0900.*
 MASK=dtmf
@@ -128,7 +128,7 @@ LOG_FORMAT=json`, map[string]string{
 		},
 		PhonesFile:           dir + "/phones.yaml",
 		Allow:                []string{"reset"},
-		FirmwareHosts:        []string{"192.0.2.1:8000", "2001:db8::2", "fw.example"},
+		FirmwareHosts:        []string{"192.0.2.1:8000", "2001:db8::2", "2001:db8::3", "[2001:db8::4]:81", "fw.example"},
 		DialAllow:            regexp.MustCompile(`\A(?:a|\+49.*)\z`),
 		DialDeny:             regexp.MustCompile(`\A(?:0900.*)\z`),
 		Mask:                 []string{"dtmf"},

@@ -13,10 +13,11 @@ const (
 	maxConnsAddress = 1024 // from one address
 )
 
-// listener hands out connections that mend their request line, and bounds how many there are: when
-// all are taken it waits, and one address cannot take all of them.
+// listener hands out connections on which net/http reads no more than it needs, and bounds how many
+// there are: when all are taken it waits, and one address cannot take all of them.
 type listener struct {
 	net.Listener
+	gate    gate
 	refused func()        // a connection of an address that has too many
 	free    chan struct{} // one element for each open connection
 	closed  chan struct{}
@@ -27,9 +28,9 @@ type listener struct {
 	open map[netip.Addr]int
 }
 
-func newListener(l net.Listener, refused func()) *listener {
+func newListener(l net.Listener, g gate, refused func()) *listener {
 	return &listener{
-		Listener: l, refused: refused, free: make(chan struct{}, maxConns), closed: make(chan struct{}),
+		Listener: l, gate: g, refused: refused, free: make(chan struct{}, maxConns), closed: make(chan struct{}),
 		open: map[netip.Addr]int{},
 	}
 }
@@ -48,7 +49,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		from := addrOf(conn.RemoteAddr().String())
 		if l.take(from) {
-			return &boundedConn{Conn: &mendedConn{Conn: conn}, done: func() { l.give(from) }}, nil
+			return &guardedConn{Conn: conn, from: from, gate: l.gate, done: func() { l.give(from) }}, nil
 		}
 		<-l.free
 		_ = conn.Close() // nothing was said on it
@@ -82,19 +83,6 @@ func (l *listener) give(from netip.Addr) {
 		delete(l.open, from)
 	}
 	<-l.free
-}
-
-// boundedConn gives its place back when it is closed.
-type boundedConn struct {
-	net.Conn
-	once sync.Once
-	done func()
-}
-
-func (c *boundedConn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(c.done)
-	return err
 }
 
 // addrOf is the address in "address:port", without zone, an IPv4 address as such. It is not valid

@@ -129,7 +129,7 @@ func (s *Server) Stats() Stats {
 // Bounds of one request; ours. What does not fit is nothing a phone sends.
 const (
 	requestTime = 5 * time.Second // from the connection to the answer
-	maxHeader   = 32 << 10        // bytes, with the request line mended
+	maxHeader   = 3*maxHead + 512 // bytes, with everything in the request line escaped
 	stopTime    = 2 * time.Second // for requests under way at the end
 )
 
@@ -140,9 +140,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Handler: s, ReadTimeout: requestTime, WriteTimeout: requestTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
-	web.SetKeepAlivesEnabled(false) // one request on a connection: the line that is mended is the first
+	web.SetKeepAlivesEnabled(false) // one request on a connection: guardedConn reads no other
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(newListener(l, func() { s.limited.Add(1) })) }()
+	go func() { served <- web.Serve(newListener(l, s.keepOut, func() { s.limited.Add(1) })) }()
 	stop, delivered := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(delivered)
@@ -191,20 +191,9 @@ func (s *Server) deliver(stop <-chan struct{}) {
 
 // ServeHTTP takes one action URL. The answer is empty; 404 for everybody who may not call.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	at := time.Now()
-	name, token, event, ok := readPath(r.URL.EscapedPath())
-	if !ok || r.Method != http.MethodGet {
-		s.malformed.Add(1)
-		w.WriteHeader(http.StatusNotFound)
-		return
-	}
-	from := addrOf(r.RemoteAddr)
-	phone, ok := s.cfg.Phone(name)
-	if !sameToken(phone.Token, token) || !ok {
-		s.wrongToken.Add(1)
-		if s.tokens.due(at) {
-			s.cfg.Log.Warn("requests with a wrong token", "from", from)
-		}
+	at, from := time.Now(), addrOf(r.RemoteAddr)
+	name, event, phone, ok := s.admit(r.Method, r.URL.EscapedPath(), from, at)
+	if !ok {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
@@ -242,6 +231,38 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.dropped.Add(1)
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
+}
+
+// admit finds the phone of whoever asks for path, and the event; false: it is not for us, or has not
+// that phone's token, and is counted.
+func (s *Server) admit(method, path string, from netip.Addr, at time.Time) (name, event string, phone Phone, ok bool) {
+	name, token, event, ok := readPath(path)
+	if !ok || method != http.MethodGet {
+		s.malformed.Add(1)
+		return "", "", Phone{}, false
+	}
+	phone, ok = s.cfg.Phone(name)
+	if !sameToken(phone.Token, token) || !ok {
+		s.wrongToken.Add(1)
+		if s.tokens.due(at) {
+			s.cfg.Log.Warn("requests with a wrong token", "from", from)
+		}
+		return "", "", Phone{}, false
+	}
+	return name, event, phone, true
+}
+
+// keepOut is the gate of the listener: it is passed by who would be admitted.
+func (s *Server) keepOut(r request, from netip.Addr) int {
+	if r.method == "" {
+		s.malformed.Add(1)
+		return http.StatusBadRequest
+	}
+	path, _, _ := strings.Cut(r.target, "?")
+	if _, _, _, ok := s.admit(r.method, path, from, time.Now()); !ok {
+		return http.StatusNotFound
+	}
+	return 0
 }
 
 // readPath reads /a/<phone>/<token>/<event>.

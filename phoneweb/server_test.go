@@ -104,7 +104,7 @@ func call(t *testing.T, address, request string) *http.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(body) != 0 && resp.StatusCode != http.StatusBadRequest {
+	if len(body) != 0 {
 		t.Errorf("%d with body %q, want none: a phone would show it", resp.StatusCode, body)
 	}
 	return resp
@@ -140,9 +140,16 @@ func TestRequests(t *testing.T) {
 		{"elsewhere", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404, Stats{Malformed: 1}, ""},
 		{"another prefix", "GET /b/kitchen/t0ken/incoming" + host, 404, Stats{Malformed: 1}, ""},
 		{"another method", "POST /a/kitchen/t0ken/incoming HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 404, Stats{Malformed: 1}, ""},
-		{"no HTTP", "hello\r\n\r\n", 400, Stats{}, ""},
+		{"small letters", "get /a/kitchen/t0ken/incoming" + host, 404, Stats{Malformed: 1}, ""},
+		{"of the server itself", "OPTIONS *" + host, 404, Stats{Malformed: 1}, ""},
+		{"no HTTP", "hello\r\n\r\n", 400, Stats{Malformed: 1}, ""},
 		{"query too long", "GET /a/kitchen/t0ken/incoming?x=" + strings.Repeat("ä", 3000) + host, 404, Stats{Malformed: 1}, ""},
-		{"line too long", "GET /a/kitchen/t0ken/incoming?x=" + strings.Repeat(" ", 20<<10) + host, 400, Stats{}, ""},
+		{"head too long", "GET /a/kitchen/t0ken/incoming?x=" + strings.Repeat(" ", maxHead) + host, 400, Stats{Malformed: 1}, ""},
+		{"long header", "GET /a/kitchen/t0ken/incoming?display_remote=Tom HTTP/1.1\r\nX: " + strings.Repeat("y", 20<<10) + "\r\n\r\n",
+			200, Stats{Accepted: 1}, "Tom"},
+		{"no host", "GET /a/kitchen/t0ken/incoming?display_remote=Tom HTTP/1.1\r\n\r\n", 200, Stats{Accepted: 1}, "Tom"},
+		{"odd headers", "\r\nGET /a/kitchen/t0ken/incoming?display_remote=Tom http/1.1 \r\nHost: a b\r\nHost: <x>\r\nUser Agent: \x01\xe4\r\n?\r\n\r\n",
+			200, Stats{Accepted: 1}, "Tom"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -557,7 +564,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := 0
 		p := pipes{from: make(chan string, 1)}
-		l := newListener(p, func() { refused++ })
+		l := newListener(p, nil, func() { refused++ })
 		accepted := make(chan net.Conn, 2*maxConns)
 		ended := make(chan error)
 		go func() {

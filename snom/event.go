@@ -370,8 +370,8 @@ type variables struct {
 // readVariables splits a query into names and readable values.
 //
 // A name opens a new value only once, so what a caller puts into a display name cannot replace what
-// the phone said before it; and within text that somebody else chose, only the names of Snom's own
-// variables open one.
+// the phone said before it: there a name that comes again is text, elsewhere nothing. And within text
+// that somebody else chose, only the names of Snom's own variables open a value.
 func readVariables(query string) variables {
 	s := variables{values: map[string]string{}}
 	form := plusIsSpace(query)
@@ -393,6 +393,9 @@ func readVariables(query string) variables {
 			}
 		}
 		value := readable(unescape(text))
+		if kind == "uri" {
+			value = withoutPassword(value)
+		}
 		if unreplaced(value) {
 			value = ""
 		}
@@ -407,12 +410,13 @@ func readVariables(query string) variables {
 		if n == "call_id" { // a name for $call-id that many give it
 			n = "call-id"
 		}
-		if ok && !seen[n] {
-			if k := variableKind(n); k != "" || isName(n) && kind != "free" {
-				end(at - len("&"))
-				seen[n] = true
-				name, kind, start = n, k, at+len(part)-len(v)
+		if k := variableKind(n); ok && (k != "" || isName(n)) && (k != "" && !seen[n] || kind != "free") {
+			end(at - len("&"))
+			name, kind, start = n, k, at+len(part)-len(v)
+			if seen[n] {
+				name = ""
 			}
+			seen[n] = true
 		}
 		at += len(part) + len("&")
 	}
@@ -536,13 +540,14 @@ func cutText(s string, n int) string {
 func readParty(address, name string) Party {
 	p := Party{Name: name}
 	uri := strings.TrimSpace(address)
-	if before, after, ok := strings.Cut(uri, "<"); ok { // "Front door" <sip:27@pbx.example>;tag=1
-		uri, _, _ = strings.Cut(after, ">")
+	if i := strings.LastIndexByte(uri, '<'); i >= 0 { // "Front <door>" <sip:27@pbx.example>;tag=1
 		if p.Name == "" {
-			p.Name = strings.ReplaceAll(strings.Trim(strings.TrimSpace(before), `"`), `\"`, `"`)
+			p.Name = unquote(strings.TrimSpace(uri[:i]))
 		}
-		uri = strings.TrimSpace(uri)
+		uri = uri[i+1:]
 	}
+	uri, _, _ = strings.Cut(uri, ">")
+	uri = strings.TrimSpace(uri)
 	scheme, rest, ok := strings.Cut(uri, ":")
 	switch scheme = strings.ToLower(scheme); {
 	case ok && (scheme == "sip" || scheme == "sips" || scheme == "tel"):
@@ -556,17 +561,57 @@ func readParty(address, name string) Party {
 		return p
 	}
 	p.URI = cutText(scheme+":"+rest, maxEventValue)
-	user, host, ok := strings.Cut(rest, "@")
+	user, host, ok := splitAddress(rest)
 	if !ok && scheme != "tel" {
 		return p // a host only
 	}
-	if host, _, _ = strings.Cut(host, ";"); strings.EqualFold(host, "anonymous.invalid") {
+	if strings.EqualFold(host, "anonymous.invalid") {
 		return p // RFC 3323: the caller does not want to be known
 	}
-	user, _, _ = strings.Cut(user, ";") // parameters
-	user, _, _ = strings.Cut(user, ":") // password
 	p.Number = readable(unescape(user))
 	return p
+}
+
+// unquote is a display name without the quotes around it (RFC 3261, 25.1).
+func unquote(s string) string {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return s
+	}
+	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(s[1 : len(s)-1])
+}
+
+// splitAddress splits what follows the scheme of a URI into user and host, both without parameters;
+// false: it has no user, or no host.
+func splitAddress(rest string) (user, host string, ok bool) {
+	rest, _, _ = strings.Cut(rest, "?")
+	at := strings.LastIndexByte(rest, '@')
+	user, _, _ = strings.Cut(rest[:max(at, 0)], ";")
+	host, _, _ = strings.Cut(rest[at+1:], ";")
+	if at < 0 {
+		return host, "", false
+	}
+	return user, host, true
+}
+
+// withoutPassword is an address without the password that a SIP URI may hold, user:password@host: it
+// is for nobody to read.
+func withoutPassword(address string) string {
+	start := strings.LastIndexByte(address, '<') + 1
+	if scheme, _, ok := strings.Cut(strings.ToLower(address[start:]), ":"); ok {
+		if scheme = strings.TrimSpace(scheme); scheme == "sip" || scheme == "sips" {
+			start += strings.IndexByte(address[start:], ':') + 1
+		}
+	}
+	end := len(address)
+	if i := strings.IndexAny(address[start:], "?>"); i >= 0 {
+		end = start + i
+	}
+	at := strings.LastIndexByte(address[start:end], '@')
+	if at < 0 {
+		return address
+	}
+	user, _, _ := strings.Cut(address[start:start+at], ":")
+	return address[:start] + user + address[start+at:]
 }
 
 // lineOf is how an identity is written as a line: user@host.
@@ -575,7 +620,9 @@ func lineOf(p Party) string {
 	if !ok {
 		return p.Number
 	}
-	rest, _, _ = strings.Cut(rest, ";")
-	rest, _, _ = strings.Cut(rest, "?")
-	return rest
+	user, host, ok := splitAddress(rest)
+	if !ok {
+		return user
+	}
+	return user + "@" + host
 }

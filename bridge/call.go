@@ -180,8 +180,12 @@ func (s PhoneState) ClearMissed() PhoneState {
 }
 
 // Complete returns e with what it does not say of its call but earlier events did. It is to be
-// called on the state before Step.
+// called on the state before Step. An event that need not be about a call is completed only when it
+// names one.
 func (s PhoneState) Complete(e snom.Event) snom.Event {
+	if e.CallID == "" && len(likely(e.Type)) == 0 {
+		return e
+	}
 	direction, remote := snom.Direction(""), snom.Party{}
 	if i := s.find(e); i >= 0 {
 		direction, remote = s.calls[i].direction, s.calls[i].remote
@@ -332,6 +336,25 @@ func sameParty(a, b snom.Party) bool {
 	return true
 }
 
+// likely are the phases of the calls that an event without the id of a call may be about: the one that
+// will most likely do next what it says comes first. None: it is about the phone.
+func likely(t snom.EventType) []CallPhase {
+	switch t {
+	case snom.EventIncoming, snom.EventMissed:
+		return []CallPhase{CallRinging}
+	case snom.EventOutgoing:
+		return []CallPhase{CallDialing}
+	case snom.EventConnected:
+		return []CallPhase{CallRinging, CallDialing, CallHeld, CallConnected}
+	case snom.EventUnhold:
+		return []CallPhase{CallHeld, CallConnected}
+	case snom.EventHold, snom.EventDisconnected, snom.EventTransferred, snom.EventBlindTransferred,
+		snom.EventAttendedTransferred, snom.EventTransferReceived:
+		return []CallPhase{CallConnected, CallDialing, CallRinging, CallHeld}
+	}
+	return nil
+}
+
 // find returns the index of the call that e is about, -1 when it is none of those under way.
 func (s PhoneState) find(e snom.Event) int {
 	if e.CallID != "" {
@@ -339,24 +362,7 @@ func (s PhoneState) find(e snom.Event) int {
 			return i
 		}
 	}
-	// Without the id of a call it is the one that is most likely to do next what e says.
-	var likely []CallPhase
-	switch e.Type {
-	case snom.EventIncoming:
-		likely = []CallPhase{CallRinging}
-	case snom.EventOutgoing:
-		likely = []CallPhase{CallDialing}
-	case snom.EventMissed:
-		likely = []CallPhase{CallRinging}
-	case snom.EventConnected:
-		likely = []CallPhase{CallRinging, CallDialing, CallHeld, CallConnected}
-	case snom.EventUnhold:
-		likely = []CallPhase{CallHeld, CallConnected}
-	case snom.EventHold, snom.EventDisconnected, snom.EventTransferred, snom.EventBlindTransferred,
-		snom.EventAttendedTransferred, snom.EventTransferReceived:
-		likely = []CallPhase{CallConnected, CallDialing, CallRinging, CallHeld}
-	}
-	for _, phase := range likely {
+	for _, phase := range likely(e.Type) {
 		for i, c := range slices.Backward(s.calls) {
 			if c.phase == phase && (c.id == "" || e.CallID == "") && sameParty(c.remote, e.Remote) {
 				return i

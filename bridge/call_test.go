@@ -351,6 +351,10 @@ func TestPhoneStateComplete(t *testing.T) {
 		{"another call", s, "disconnected", "b", "", ""},
 		{"late", ended, "connected", "a", snom.DirectionIn, "5"},
 		{"no call", s, "dnd_on", "", "", ""},
+		{"no call, after one", ended, "started", "", "", ""},
+		{"the handset, after a call", ended, "onhook", "", "", ""},
+		{"the handset, and which call", s, "onhook", "a", snom.DirectionIn, "5"},
+		{"late, and which call is not said", ended, "disconnected", "", snom.DirectionIn, "5"},
 		{"a new call", ended, "outgoing", "", snom.DirectionOut, ""},
 	}
 	for _, tt := range tests {

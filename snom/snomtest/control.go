@@ -62,9 +62,10 @@ func (p *Phone) State() State {
 //	GET  /phones/<name>/actions   its Actions
 //	POST /phones/<name>/<deed>    see there; answers the State after it
 //
-// What a deed needs stands in the query or a form. The answer is 404 where there is no such phone or
-// deed, 400 for a value that cannot be, 409 when there is nothing to do it to, for example no call to
-// answer; the reason is in the member "error".
+// What a deed needs stands in the query or a form, where a semicolon and the plus in front of a number
+// may stand as they are. The answer is 404 where there is no such phone or deed, 400 for a value that
+// cannot be, 409 when there is nothing to do it to, for example no call to answer; the reason is in the
+// member "error".
 func ControlHandler(phones ...*Phone) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -102,12 +103,22 @@ func ControlHandler(phones ...*Phone) http.Handler {
 		if !ok {
 			return nil, errUnknown
 		}
-		if err := d.do(p, r.FormValue); err != nil {
+		in := readRequest(r)
+		if err := d.do(p, func(name string) string { v, _ := in.get(name); return v }); err != nil {
 			return nil, err
 		}
 		return p.State(), nil
 	}))
 	return http.NewCrossOriginProtection().Handler(mux)
+}
+
+// number is the value of that name; one that begins with a space was a plus before it was unescaped.
+func number(value func(string) string) string {
+	n := value("number")
+	if rest, ok := strings.CutPrefix(n, " "); ok {
+		return "+" + rest
+	}
+	return n
 }
 
 // errUnknown and errNothing become 404 and 409.
@@ -153,10 +164,11 @@ func deeds() map[string]deed {
 		"offhook": plain("the handset is lifted", (*Phone).OffHook),
 		"onhook":  plain("the handset is put down", (*Phone).OnHook),
 		"dial": {"number", "somebody is called", func(p *Phone, value func(string) string) error {
-			if value("number") == "" {
+			to := number(value)
+			if to == "" {
 				return errors.New("number: want one")
 			}
-			return happened(p.Dial(value("number")))
+			return happened(p.Dial(to))
 		}},
 		"remote-answer": {"id, optional", "who was called answers", func(p *Phone, value func(string) string) error {
 			return happened(p.RemoteAnswer(value("id")))
@@ -176,7 +188,7 @@ func deeds() map[string]deed {
 			return nil
 		}},
 		"forward": {"number, empty for nowhere", "calls are forwarded", func(p *Phone, value func(string) string) error {
-			p.Forward(value("number"))
+			p.Forward(number(value))
 			return nil
 		}},
 		"register": {"line: from 1; ok: true or false; both optional", "a line registers, or fails to", func(p *Phone, value func(string) string) error {
@@ -239,7 +251,7 @@ func ring(p *Phone, value func(string) string) error {
 	if err != nil || line < 1 || line > len(p.config.Lines) {
 		return fmt.Errorf("line: want a number from 1 to %d", len(p.config.Lines))
 	}
-	_, rings := p.Incoming(Call{ID: value("id"), Number: value("number"), Name: value("name"), Line: line, Reason: value("reason")})
+	_, rings := p.Incoming(Call{ID: value("id"), Number: number(value), Name: value("name"), Line: line, Reason: value("reason")})
 	return happened(rings)
 }
 

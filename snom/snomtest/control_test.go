@@ -95,6 +95,32 @@ func TestControl(t *testing.T) {
 	})
 }
 
+// What people type is what they mean, in the query and in a form.
+func TestControlAsTyped(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, target, form, want string }{
+		{"a plus", "/phones/kitchen/ring?number=+4930123", "", "+4930123"},
+		{"a plus that is escaped", "/phones/kitchen/ring?number=%2B4930123", "", "+4930123"},
+		{"a plus in a form", "/phones/kitchen/dial", "number=+4930123", "+4930123"},
+		{"semicolons", "/phones/kitchen/press?keys=1;2;ENTER", "", "12"},
+		{"semicolons in a form", "/phones/kitchen/press", "keys=1;2;ENTER", "12"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := snomtest.New(snomtest.Config{Name: "kitchen"})
+			defer p.Close()
+			r := httptest.NewRequest(http.MethodPost, tt.target, strings.NewReader(tt.form))
+			w := httptest.NewRecorder()
+			snomtest.ControlHandler(p).ServeHTTP(w, r)
+			calls := p.State().Calls
+			if w.Code != http.StatusOK || len(calls) != 1 || calls[0].Number != tt.want {
+				t.Errorf("%d %s, want one call with %s", w.Code, w.Body, tt.want)
+			}
+		})
+	}
+}
+
 func TestControlRefusesOtherWebPages(t *testing.T) {
 	t.Parallel()
 	p := snomtest.New(snomtest.Config{Name: "kitchen"})

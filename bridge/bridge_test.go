@@ -363,6 +363,39 @@ func TestAvailability(t *testing.T) {
 	})
 }
 
+// TestClearMissed: who clears the list of missed calls clears their number too, when the phone did.
+func TestClearMissed(t *testing.T) {
+	t.Parallel()
+	inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+		for n, id := range []string{"a", "b"} {
+			h.bridge.Event("desk", snom.Event{Type: snom.EventMissed, CallID: id, Time: time.Now()})
+			if got := h.bridge.Snapshot()[0].Missed; got != n+1 {
+				t.Fatalf("%d missed, want %d", got, n+1)
+			}
+		}
+		for _, tt := range []struct {
+			payload string
+			fault   snomtest.Fault
+			want    int
+		}{
+			{"received", "", 2},
+			{"missed", snomtest.FaultRefuseConnects, 2},
+			{"missed", "", 0},
+		} {
+			h.phones["desk"].SetFault(tt.fault)
+			h.out.Take()
+			h.say("snom/desk/clear", tt.payload)
+			time.Sleep(5 * time.Second)
+			if got := h.bridge.Snapshot()[0].Missed; got != tt.want {
+				t.Errorf("after clear %s: %d missed, want %d", tt.payload, got, tt.want)
+			}
+			if said := h.out.On("snom/desk/status"); len(said) == 0 || !strings.Contains(string(said[len(said)-1].Payload), fmt.Sprintf(`"missed":%d,`, tt.want)) {
+				t.Errorf("after clear %s: status %v, want %d missed", tt.payload, said, tt.want)
+			}
+		}
+	})
+}
+
 func TestAPhoneIsLearnt(t *testing.T) {
 	t.Parallel()
 	c := snomtest.Config{Name: "desk", Model: "870", Firmware: "8.7.5.35", MAC: "000413112233"}

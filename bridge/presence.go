@@ -132,6 +132,9 @@ func (w *worker) learn(c snom.Command, result Result) {
 		if result.OK {
 			n.letIn()
 		}
+		if result.OK && clearsMissed(c) {
+			n.calls = n.calls.ClearMissed()
+		}
 		if result.OK && restarts(c) {
 			n.probed, n.heardAt = false, time.Time{} // what comes back may be another firmware
 		}
@@ -141,6 +144,9 @@ func (w *worker) learn(c snom.Command, result Result) {
 		w.lookIn(settleDown)
 	}
 }
+
+// clearsMissed reports whether the phone has forgotten its missed calls after c.
+func clearsMissed(c snom.Command) bool { return c.Verb() == snom.VerbClear && c.Argument() == "missed" }
 
 // restarts reports whether the phone restarts after c.
 func restarts(c snom.Command) bool {

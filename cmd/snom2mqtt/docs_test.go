@@ -157,7 +157,23 @@ func topicsDoc(b *bytes.Buffer) {
 		}
 		b.WriteString(code(string(p)))
 	}
-	b.WriteString(".\n\n## Events\n\n")
+	b.WriteString(".\n`call` is the one that matters most: connected, dialing, ringing, held, in this order. `calls` is how many there are, and\n" +
+		"`since` since when it is in this state. A call that is over is `ended` for two seconds, with `duration_ms`, how long it was\n" +
+		"connected, and a `reason`:\n\n")
+	table(b, "reason", "the call")
+	for _, r := range [][2]string{
+		{string(bridge.EndHungUp), "was connected, and one side hung up"},
+		{string(bridge.EndUnanswered), "was never connected"},
+		{string(bridge.EndMissed), "the same, and the phone says that it missed it"},
+		{string(bridge.EndElsewhere), "was taken by another phone"},
+		{string(bridge.EndTransferred), "was transferred"},
+		{string(bridge.EndRestarted), "was there when the phone restarted"},
+		{string(bridge.EndTimeout), "was not heard of for `RING_TIMEOUT` or `CALL_TIMEOUT`: a call that is rejected says nothing"},
+	} {
+		row(b, code(r[0]), r[1])
+	}
+	b.WriteString("\n`missed` counts from the start of the bridge, or from the last `clear` with `missed`. Nobody can ask a phone for all this:\n" +
+		"after a restart of the bridge it is not known until the phone tells it again, and no call is under way.\n\n## Events\n\n")
 	example(b, snom.Event{Type: snom.EventIncoming, Phone: "kitchen", Direction: snom.DirectionIn, CallID: "3c26-ab", Line: "27@pbx.example",
 		Remote: snom.Party{Number: "+4930123", Name: "Front door", URI: "sip:+4930123@pbx.example"},
 		Local:  snom.Party{Number: "27", URI: "sip:27@pbx.example"}, Calls: 1, CallsKnown: true, Time: moment().Time})

@@ -583,5 +583,5 @@ func (s *PhoneState) show(now time.Time) {
 	}
 }
 
-// moment is t as the status keeps it: comparable with ==.
-func moment(t time.Time) Time { return Time{t.Round(0).UTC()} }
+// moment is t as the status keeps it: comparable with ==, and different only where its JSON is.
+func moment(t time.Time) Time { return Time{t.Round(0).UTC().Truncate(time.Millisecond)} }

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -549,10 +550,12 @@ func TestPhoneStateManyCalls(t *testing.T) {
 }
 
 // FuzzPhoneState: after any events in any order, from any state, the phone is idle when the
-// time-outs are over, looked at one by one or all at once; no step changes the state it began from.
+// time-outs are over, looked at one by one or all at once; no step changes the state it began from, and
+// a status is another one exactly when it reads so.
 func FuzzPhoneState(f *testing.F) {
 	f.Add([]byte{0, 1, 5, 2, 1, 5, 3, 1, 5})
 	f.Add([]byte{0, 0, 0, 0, 16, 1, 4, 0, 250, 20, 3, 9})
+	f.Add([]byte{0, 0x44, 0, 24, 0x44, 0})
 	f.Fuzz(func(t *testing.T, script []byte) {
 		types := snom.EventTypes()
 		now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
@@ -560,7 +563,7 @@ func FuzzPhoneState(f *testing.F) {
 		for len(script) >= 3 {
 			kind, who, wait := script[0], script[1], script[2]
 			script = script[3:]
-			now = now.Add(time.Duration(wait) * time.Duration(wait) * 20 * time.Millisecond)
+			now = now.Add(time.Duration(wait)*time.Duration(wait)*20*time.Millisecond + time.Duration(kind)*time.Microsecond)
 			e := snom.Event{Type: types[int(kind)%len(types)], Time: now}
 			if who&3 != 0 {
 				e.CallID = string('a' + rune(who&3))
@@ -588,8 +591,12 @@ func FuzzPhoneState(f *testing.F) {
 				(status.Calls > 0) == (status.Call.State == CallIdle || status.Call.State == CallEnded) {
 				t.Fatalf("after %+v: %+v", e, status)
 			}
-			if document, err := json.Marshal(status); err != nil {
+			document, err := json.Marshal(status)
+			if err != nil {
 				t.Fatalf("%s, %v", document, err)
+			}
+			if old, _ := json.Marshal(s.Status()); (status != s.Status()) != !bytes.Equal(document, old) {
+				t.Fatalf("after %+v a status that is the same and not: %s", e, document)
 			}
 			s = next
 		}

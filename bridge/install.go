@@ -96,6 +96,9 @@ func (w *worker) turn(ctx context.Context, f func(Phone) error) error {
 		}
 	})
 	w.running = false
+	if w.news.asks() && !w.closed {
+		w.timer.Reset(settleDown)
+	}
 	if len(w.queue) > 0 {
 		w.start()
 	}

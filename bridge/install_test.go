@@ -140,6 +140,25 @@ func TestInstallTakesTurns(t *testing.T) {
 	})
 }
 
+// TestInstallTellsWhatItIs: a phone that wants a login tells what it is as soon as it has accepted
+// ours, and installing is where a household begins.
+func TestInstallTellsWhatItIs(t *testing.T) {
+	t.Parallel()
+	r := one()
+	r[0].phone.Auth, r[0].phone.Username, r[0].phone.Password = snomtest.AuthDigest, "admin", "right"
+	r[0].set = func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }
+	inHouse(t, bridge.Config{ActionURLs: urlsOf, LookEvery: time.Hour}, r, func(h *house) {
+		if s := h.bridge.Snapshot()[0]; s.MAC != "" {
+			t.Fatalf("before a login: %+v, want nothing known", s)
+		}
+		h.say("snom/bridge/request/install", "desk")
+		time.Sleep(10 * time.Second)
+		if s := h.bridge.Snapshot()[0]; s.MAC == "" || s.Model == "" || s.Firmware == "" {
+			t.Errorf("after it: %+v, want model, firmware and MAC", s)
+		}
+	})
+}
+
 // A wrong password costs one login, also here, and the phone is then left alone; and the end of the
 // bridge ends an installation.
 func TestInstallEnds(t *testing.T) {

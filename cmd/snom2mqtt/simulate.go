@@ -191,6 +191,9 @@ func (s *simulation) check() error {
 	if err != nil || n < 0 || n > 65535 {
 		return fmt.Errorf("--listen %q: want host:port, the port 0 to 65535", s.listen)
 	}
+	if _, _, err := net.SplitHostPort(s.control); err != nil && s.control != "" {
+		return fmt.Errorf("--control %q: want host:port", s.control)
+	}
 	if s.count < 1 || s.count > 20000 || n > 0 && n+s.count-1 > 65535 {
 		return fmt.Errorf("--count %d: want 1 to 20000, and no port above 65535", s.count)
 	}

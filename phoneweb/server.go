@@ -199,10 +199,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := s.caller(name)
 	// A phone may not wait for the answer; its address is looked up all the same.
-	if s.cfg.CheckSource && !s.sources.has(context.WithoutCancel(r.Context()), phone.Host, from) {
+	if own, err := s.isOwn(context.WithoutCancel(r.Context()), phone, from); !own {
 		s.wrongSource.Add(1)
 		if c.sources.due(at) {
-			s.cfg.Log.Warn("event from an address that is not the phone's", "phone", name, "from", from)
+			facts := []any{"phone", name, "from", from}
+			if err != nil {
+				facts = append(facts, "err", err)
+			}
+			s.cfg.Log.Warn("event from an address that is not the phone's", facts...)
 		}
 		w.WriteHeader(http.StatusNotFound)
 		return
@@ -250,6 +254,14 @@ func (s *Server) admit(method, path string, from netip.Addr, at time.Time) (name
 		return "", "", Phone{}, false
 	}
 	return name, event, phone, true
+}
+
+// isOwn says whether a request from there may be the phone's.
+func (s *Server) isOwn(ctx context.Context, phone Phone, from netip.Addr) (bool, error) {
+	if !s.cfg.CheckSource {
+		return true, nil
+	}
+	return s.sources.has(ctx, phone.Host, from)
 }
 
 // keepOut is the gate of the listener: it is passed by who would be admitted.

@@ -485,6 +485,22 @@ level=WARN msg="event not understood" phone=kitchen err="snom: event \"x\\ny\": 
 	})
 }
 
+// TestLogOfLookups: whoever cannot be told from a stranger because names are not answered reads so.
+func TestLogOfLookups(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := New(Config{
+		Phone:       func(string) (Phone, bool) { return Phone{Token: "t0ken", Host: "gone.example"}, true },
+		CheckSource: true, Lookup: lookup, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if got := get(s, "192.0.2.10:1", "/a/kitchen/t0ken/hold"); got != 404 {
+		t.Errorf("status %d, want 404", got)
+	}
+	if got, want := log.String(), `from=192.0.2.10 err="no such host"`; !strings.Contains(got, want) {
+		t.Errorf("logged %s, want %s", got, want)
+	}
+}
+
 // A flood of wrong tokens changes a counter; a phone is heard all the same.
 func TestFlood(t *testing.T) {
 	t.Parallel()

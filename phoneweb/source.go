@@ -30,12 +30,14 @@ type source struct {
 	mu    sync.Mutex // held during a lookup: one at a time
 	addrs []netip.Addr
 	asked time.Time
+	err   error // of the last lookup
 }
 
-// has says whether from is an address of host, an address or a name.
-func (s *sources) has(ctx context.Context, host string, from netip.Addr) bool {
+// has says whether from is an address of host, an address or a name. When it is none, the error says
+// why that may not be so: the name could not be looked up.
+func (s *sources) has(ctx context.Context, host string, from netip.Addr) (bool, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap().WithZone("") == from
+		return addr.Unmap().WithZone("") == from, nil
 	}
 	s.mu.Lock()
 	h := s.hosts[host]
@@ -49,16 +51,17 @@ func (s *sources) has(ctx context.Context, host string, from netip.Addr) bool {
 	defer h.mu.Unlock()
 	age := time.Since(h.asked)
 	if slices.Contains(h.addrs, from) && age < addrsLast || age < addrsDoubted {
-		return slices.Contains(h.addrs, from)
+		return slices.Contains(h.addrs, from), h.err
 	}
 	h.asked = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	if addrs, err := s.lookup(ctx, "ip", host); err == nil { // otherwise those from before will do
+	var addrs []netip.Addr
+	if addrs, h.err = s.lookup(ctx, "ip", host); h.err == nil { // otherwise those from before will do
 		h.addrs = h.addrs[:0]
 		for _, a := range addrs {
 			h.addrs = append(h.addrs, a.Unmap().WithZone(""))
 		}
 	}
-	return slices.Contains(h.addrs, from)
+	return slices.Contains(h.addrs, from), h.err
 }

@@ -355,6 +355,7 @@ func FuzzParseEvent(f *testing.F) {
 	f.Add("incoming", "call-id=1&remote=<sip:+49@x>", "Tom & Jerry&remote=x")
 	f.Add("hold", "amp;x=%zz", "\xff\x00+%20")
 	f.Add("blacklist", "$", "&&==")
+	f.Add("hold", "remote=sip:5:pw@x&local=<sips:5:p@w@[::1]:5061?a=b:c@d>;x", "Tom")
 	f.Fuzz(func(t *testing.T, event, query, name string) {
 		e, err := ParseEvent(event, query, time.Time{})
 		if err != nil {
@@ -371,6 +372,13 @@ func FuzzParseEvent(f *testing.F) {
 		for _, text := range texts {
 			if !utf8.ValidString(text) || len(text) > maxEventValue || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 				t.Errorf("%q, %q: text %q", event, query, text)
+			}
+		}
+		for _, p := range []Party{e.Remote, e.Local} {
+			_, rest, _ := strings.Cut(p.URI, ":")
+			rest, _, _ = strings.Cut(rest, "?")
+			if user := rest[:max(0, strings.LastIndexByte(rest, '@'))]; strings.Contains(user, ":") {
+				t.Errorf("%q: URI %q with a password", query, p.URI)
 			}
 		}
 		document, err := json.Marshal(e)

@@ -96,14 +96,15 @@ func (w *worker) turn(ctx context.Context, f func(Phone) error) error {
 		}
 	})
 	w.running = false
-	if w.news.asks() && !w.closed {
-		w.timer.Reset(settleDown)
-	}
+	ask := w.news.asks()
 	if len(w.queue) > 0 {
 		w.start()
 	}
 	w.tellIdle()
 	w.mu.Unlock()
+	if ask {
+		w.lookIn(settleDown)
+	}
 	w.b.workers.Done()
 	return err
 }

@@ -48,6 +48,12 @@ func (b Bridge) id(topic string) (string, bool) {
 	return id, ok && id != "" && !strings.Contains(id, "/")
 }
 
+// phoneOf takes the name of a phone out of the topic of its availability.
+func (b Bridge) phoneOf(topic string) (name string, ok bool) {
+	name = strings.TrimSuffix(strings.TrimPrefix(topic, b.Tree.Base+"/"), "/availability")
+	return name, mqtt.ValidName(name) == nil && b.Tree.Availability(name) == topic
+}
+
 // Document describes the bridge itself.
 func (b Bridge) Document() Document {
 	e := b.entities(b.ID())

@@ -61,7 +61,9 @@ func (b Bridge) Check(all []mqtt.Message) error {
 type checker struct {
 	b      Bridge
 	topic  string // of the document
+	id     string // in the topic
 	device string // its name
+	phone  string // what topics call it; empty: the document is about the bridge
 	place  []string
 	unique map[string]string // platform and unique id to the place that has it
 	faults []error
@@ -79,7 +81,7 @@ func (c *checker) in(place string, f func()) {
 }
 
 func (c *checker) message(m mqtt.Message) {
-	c.topic, c.device, c.place = m.Topic, "", []string{"document"}
+	c.topic, c.id, c.device, c.phone, c.place = m.Topic, "", "", "", []string{"document"}
 	if err := m.Check(); err != nil {
 		c.fault("%v", err)
 	}
@@ -95,13 +97,46 @@ func (c *checker) message(m mqtt.Message) {
 		c.fault("%v", err)
 		return
 	}
+	c.id = id
 	if device, ok := d["device"].(map[string]any); ok {
 		c.device, _ = device["name"].(string)
 		if ids, ok := device["identifiers"].([]any); !ok || !slices.Contains(ids, any(id)) {
 			c.fault("want the id of the topic among device.identifiers")
 		}
+		if via, ok := device["via_device"]; ok && via != any(c.b.ID()) {
+			c.fault("device.via_device is %v, want that of the bridge, %s", via, c.b.ID())
+		}
 	}
+	c.available(d["availability"])
 	c.object(d, "document")
+}
+
+// available finds out which phone a document is about, by its availability, which for a phone is that of the bridge
+// and that of the phone. A topic on which nobody ever says anything would leave every entity unavailable for ever.
+func (c *checker) available(list any) {
+	topics := topicsOf(list)
+	if list == nil {
+		return
+	}
+	phone, ok := "", len(topics) == 2 && topics[0] == c.b.Tree.State()
+	if ok {
+		phone, ok = c.b.phoneOf(topics[1])
+	}
+	if !ok {
+		c.fault("availability: want the topics %s and %s", c.b.Tree.State(), c.b.Tree.Availability("<phone>"))
+	}
+	c.phone = phone
+}
+
+// topicsOf returns the topics of an availability; "" for what has none.
+func topicsOf(list any) (topics []string) {
+	all, _ := list.([]any)
+	for _, v := range all {
+		o, _ := v.(map[string]any)
+		topic, _ := o["topic"].(string)
+		topics = append(topics, topic)
+	}
+	return topics
 }
 
 func isPlain(r rune) bool {
@@ -329,6 +364,9 @@ func (c *checker) together(o map[string]any, platform string) {
 		c.fault("%s has this unique_id already", other)
 	}
 	c.unique[id] = c.topic + " " + strings.Join(c.place, ".")
+	if want := c.id + "_" + c.place[len(c.place)-1]; text("unique_id") != want {
+		c.fault("unique_id %q: want %q, for ever", text("unique_id"), want)
+	}
 
 	switch name := []rune(text("name")); {
 	case len(name) == 0:
@@ -359,12 +397,30 @@ func (c *checker) together(o map[string]any, platform string) {
 	c.topics(o, platform)
 }
 
-// topics checks that the entity listens where the bridge speaks, and sends what the bridge takes.
+// topics checks that the entity listens where the bridge speaks of this device, and sends what the bridge takes for it.
 func (c *checker) topics(o map[string]any, platform string) {
+	says := []string{c.b.Tree.State(), c.b.Tree.Info()} // what is retained of the bridge
+	online := []string{c.b.Tree.State()}                // and what of that says online and offline
+	if c.phone != "" {
+		says = append(says, c.b.Tree.Availability(c.phone), c.b.Tree.Status(c.phone), c.b.Tree.Event(c.phone))
+		online = append(online, c.b.Tree.Availability(c.phone))
+	}
 	for _, key := range []string{"state_topic", "json_attributes_topic"} {
-		if topic, ok := o[key].(string); ok && topic != c.b.Tree.Info() && c.b.Tree.Read(topic).Kind != mqtt.KindOwn {
-			c.fault("%s: the bridge publishes nothing on %q", key, topic)
+		if topic, ok := o[key].(string); ok && !slices.Contains(says, topic) {
+			c.fault("%s: the bridge publishes nothing of this device on %q", key, topic)
 		}
+	}
+	for _, topic := range topicsOf(o["availability"]) {
+		if !slices.Contains(online, topic) {
+			c.fault("availability: the bridge does not say online on %q", topic)
+		}
+	}
+	state, _ := o["state_topic"].(string)
+	if slices.Contains(online, state) && (o["payload_on"] != "online" || o["payload_off"] != "offline") {
+		c.fault("payload_on, payload_off: want what the bridge says on %s, online and offline", state)
+	}
+	if types, ok := o["event_types"].([]any); ok {
+		c.events(types)
 	}
 	topic, ok := o["command_topic"].(string)
 	if !ok {
@@ -372,12 +428,22 @@ func (c *checker) topics(o map[string]any, platform string) {
 	}
 	payload, fixed := o["payload_press"].(string)
 	switch a := c.b.Tree.Read(topic); {
-	case a.Kind == mqtt.KindRequest:
-	case a.Kind != mqtt.KindCommand || !snom.Verb(a.Command).Valid():
-		c.fault("command_topic: the bridge takes no commands on %q", topic)
+	case a.Kind == mqtt.KindRequest && c.phone == "":
+	case a.Kind != mqtt.KindCommand || a.Name != c.phone || !snom.Verb(a.Command).Valid():
+		c.fault("command_topic: the bridge takes no commands for this device on %q", topic)
 	case platform == "button" && fixed:
 		if _, err := snom.ParsePayload(snom.Verb(a.Command), []byte(payload)); err != nil {
 			c.fault("payload_press: %v", err)
+		}
+	}
+}
+
+// events checks that the types of an event are those that phones tell of. A doorbell has one more.
+func (c *checker) events(types []any) {
+	for _, v := range types {
+		word, _ := v.(string)
+		if word != "ring" && !slices.Contains(snom.EventTypes(), snom.EventType(word)) {
+			c.fault("event_types: no phone tells of %q", word)
 		}
 	}
 }

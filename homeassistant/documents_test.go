@@ -307,6 +307,17 @@ func TestCheckFindsEveryFault(t *testing.T) {
 		{"category", set("ringing", "entity_category", "main"), "want one of config"},
 		{"qos", set("ringing", "qos", 3), "is no whole 0 2"},
 		{"broken qos", set("ringing", "qos", 0.5), "is no whole"},
+		{"topic of another phone", set("ringing", "state_topic", "snom/kitchn/status"), "nothing of this device"},
+		{"command for another phone", set("answer", "command_topic", "snom/kitchn/answer"), "no commands for this device"},
+		{"request to the bridge", set("answer", "command_topic", "snom/bridge/request/reload"), "no commands for this device"},
+		{"availability on a silent topic", set("reachable", "availability", []any{map[string]any{"topic": "snom/bridge/sate"}}), "does not say online"},
+		{"availability of nobody", top("availability", []any{map[string]any{"topic": "snom/bridge/state"}, map[string]any{"topic": "snom/kitchen/avialability"}}), "availability: want the topics"},
+		{"availability of the bridge alone", top("availability", []any{map[string]any{"topic": "snom/bridge/state"}}), "availability: want the topics"},
+		{"payload of the availability", set("reachable", "payload_on", "on"), "want what the bridge says"},
+		{"no payload of the availability", drop("reachable", "payload_off"), "want what the bridge says"},
+		{"event type", set("event", "event_types", []any{"incomming"}), "no phone tells of"},
+		{"another bridge", inside("device", "via_device", "snom2mqtt_snm"), "want that of the bridge"},
+		{"another unique id", set("answer", "unique_id", "snom_000413aabbcc_anwser"), "for ever"},
 		{"silent topic", set("ringing", "state_topic", "snom/kitchen/stauts"), "publishes nothing"},
 		{"options without enum", drop("call_state", "device_class"), "want each other"},
 		{"unit of enum", set("call_state", "unit_of_measurement", "s"), "want each other"},
@@ -385,6 +396,74 @@ func TestTheTableIsInOrder(t *testing.T) {
 	for _, platform := range strings.Fields(platformRow().Detail) {
 		if !slices.ContainsFunc(KeyRows(), func(r KeyRow) bool { return r.Where == platform }) {
 			t.Errorf("nothing is known of %s", platform)
+		}
+	}
+}
+
+// TestCheckFindsEveryMisspeltKey misspells every key of a document with everything in it, one after the other, and
+// makes every value one of another kind.
+func TestCheckFindsEveryMisspeltKey(t *testing.T) {
+	t.Parallel()
+	p := kitchen()
+	p.Model, p.Allow, p.Mask = "870", "reset firmware", "dtmf"
+	p.ID = house().NewID(p)
+	for _, m := range []mqtt.Message{house().Message(p.ID, house().Phone(p)), house().Message(house().ID(), house().Document())} {
+		var d map[string]any
+		if err := json.Unmarshal(m.Payload, &d); err != nil {
+			t.Fatal(err)
+		}
+		shapes := map[string]bool{} // one entity of each will do
+		for key, c := range d["components"].(map[string]any) {
+			shape := fmt.Sprint(c.(map[string]any)["platform"], slices.Sorted(maps.Keys(c.(map[string]any))))
+			if shapes[shape] {
+				delete(d["components"].(map[string]any), key)
+			}
+			shapes[shape] = true
+		}
+		tried := 0
+		wantFault := func(what string) {
+			tried++
+			b, err := json.Marshal(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if house().Check([]mqtt.Message{{Topic: m.Topic, Payload: b, Retained: true}}) == nil {
+				t.Errorf("%s: taken, want a fault", what)
+			}
+		}
+		var spoil func(where string, v any)
+		spoil = func(where string, v any) {
+			switch v := v.(type) {
+			case []any:
+				for i, inner := range v {
+					spoil(fmt.Sprintf("%s[%d]", where, i), inner)
+				}
+			case map[string]any:
+				for _, key := range slices.Sorted(maps.Keys(v)) {
+					at, value := where+"."+key, v[key]
+					if where != ".components" { // whose keys are ours to choose
+						for _, typo := range []string{key + "s", key[1:], strings.ToUpper(key), strings.ReplaceAll(key, "_", "") + "_"} {
+							delete(v, key)
+							v[typo] = value
+							wantFault(at + " written " + typo)
+							delete(v, typo)
+						}
+					}
+					for _, other := range []any{nil, 1.5, map[string]any{}, []any{nil}} {
+						if where == "" && key == "components" && fmt.Sprint(other) == "map[]" {
+							continue // a device of nothing is one
+						}
+						v[key] = other
+						wantFault(fmt.Sprintf("%s: %v", at, other))
+					}
+					v[key] = value
+					spoil(at, value)
+				}
+			}
+		}
+		spoil("", d)
+		if tried < 100 {
+			t.Errorf("%s: %d faults tried, want them all", m.Topic, tried)
 		}
 	}
 }

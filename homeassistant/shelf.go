@@ -110,8 +110,8 @@ func (s *shelf) ours(id string, payload []byte) (kept, bool) {
 	if len(d.Availability) != 2 || d.Availability[0].Topic != s.b.Tree.State() {
 		return kept{}, false
 	}
-	name := strings.TrimSuffix(strings.TrimPrefix(d.Availability[1].Topic, s.b.Tree.Base+"/"), "/availability")
-	if mqtt.ValidName(name) != nil || s.b.Tree.Availability(name) != d.Availability[1].Topic {
+	name, ok := s.b.phoneOf(d.Availability[1].Topic)
+	if !ok {
 		return kept{}, false
 	}
 	k.phone = Phone{ID: id, Name: name, URL: d.Device.ConfigurationURL, Model: d.Device.Model, Firmware: d.Device.SWVersion}

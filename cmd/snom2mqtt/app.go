@@ -119,10 +119,10 @@ func (a app) environ(ctx context.Context, environ []string) ([]string, error) {
 	set("MQTT_USERNAME", o.MQTTUsername)
 	set("MQTT_PASSWORD", o.MQTTPassword)
 	set("LOG_LEVEL", o.LogLevel)
-	for _, s := range o.Settings {
+	for i, s := range o.Settings {
 		name, value, ok := strings.Cut(s, "=")
-		if !ok {
-			return nil, fmt.Errorf("app: option settings: want lines such as COMMAND_TTL=10s, not %q", name)
+		if !ok { // it may be a secret, so it is not repeated
+			return nil, fmt.Errorf("app: option settings: line %d has no =, want lines such as COMMAND_TTL=10s", i+1)
 		}
 		set(strings.TrimPrefix(name, "SNOM2MQTT_"), value)
 	}

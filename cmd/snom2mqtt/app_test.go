@@ -127,13 +127,16 @@ func TestAppSaysWhatIsWrong(t *testing.T) {
 		{"no token", `{"phones":[]}`, "", "the Supervisor answers 401"},
 		{"not JSON", `{`, "", "options.json"},
 		{"an option that nobody reads", `{"phnoes":[]}`, "", "phnoes"},
-		{"a setting without a value", `{"mqtt_url":"tcp://x","settings":["MASK"]}`, "", "COMMAND_TTL=10s"},
+		{"a setting without a value", `{"mqtt_url":"tcp://x","settings":["MASK=dtmf","MQTT_PASSWORD hunter2"]}`, "", "line 2 has no =, want lines such as COMMAND_TTL=10s"},
 	}
 	for _, tt := range tests {
 		a := appIn(t, tt.options, "")
 		_, err := a.environ(t.Context(), []string{"SUPERVISOR_TOKEN=" + tt.token})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, want no secret in it", tt.name, err)
 		}
 	}
 	away := app{data: t.TempDir()}

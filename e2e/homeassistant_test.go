@@ -67,11 +67,12 @@ func newHome(t *testing.T, release string) *home {
 	// One has to log in, so that its MAC is not known at first.
 	x.phones["kitchen"] = startPhones(t, 1, "--name", "kitchen")
 	x.phones["hall"] = startPhones(t, 1, "--name", "hall", "--model", "870", "--firmware", "8.7.5.44", "--auth", "digest", "--username", "admin", "--password", "secret")
-	x.phones["attic"] = startPhones(t, 1, "--name", "attic")
+	x.phones["attic"] = startPhones(t, 1, "--name", "attic", "--https") // or it would take no firmware
 	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	x.env = []string{
 		"SNOM2MQTT_PHONES_FILE=" + x.file, "SNOM2MQTT_COMMAND_GAP=1ms", "SNOM2MQTT_AVAILABILITY_INTERVAL=1s",
 		"SNOM2MQTT_PHONE_LISTEN=" + listen, "SNOM2MQTT_PHONE_TOKEN_SECRET=0123456789abcdef",
+		"SNOM2MQTT_FIRMWARE_HOSTS=firmware.example",
 	}
 	x.configure("kitchen", "hall", "attic")
 	for name := range x.phones {
@@ -86,7 +87,7 @@ func newHome(t *testing.T, release string) *home {
 }
 
 // configure writes the phones file: phones as they are called now, each with the name it began with after a
-// colon where that is another. The attic's is open to a reset unless it is shut.
+// colon where that is another. The attic's is open to a reset and to firmware unless it is shut.
 func (x *home) configure(names ...string) {
 	x.t.Helper()
 	text := "phones:\n"
@@ -101,9 +102,9 @@ func (x *home) configure(names ...string) {
 		case "hall":
 			text += ", username: admin, password: secret, model: \"870\""
 		case "attic":
-			text += ", mask: [dtmf]"
+			text += ", insecure: true, mask: [dtmf]"
 			if !shut {
-				text += ", allow: [reset]"
+				text += ", allow: [reset, firmware]"
 			}
 		}
 		text += "}\n"
@@ -232,7 +233,7 @@ func (x *home) everyServiceReachesThePhone() {
 			{"siren.turn_off", nil, ""},
 		},
 	}
-	last := map[string]bool{"reboot": true, "reset": true} // nothing works for a while then
+	last := map[string]bool{"reboot": true, "reset": true, "firmware_url": true} // nothing works for a while then
 	for _, name := range []string{"kitchen", "hall", "attic"} {
 		d := x.documents()[strings.ToUpper(name[:1])+name[1:]+" phone"]
 		has := x.registry()
@@ -278,7 +279,21 @@ func (x *home) everyServiceReachesThePhone() {
 			x.call("button.press", entity("transfer_complete"))
 			x.did(name, "/command.htm?key=TRANSFER")
 		}
+		// goes waits for what makes a phone go, and brings it back sooner.
+		goes := func(want string) {
+			x.t.Helper()
+			x.did(name, want)
+			x.shows(entity("reachable"), "off")
+			x.control(name, "reboot?down=100ms")
+			x.shows(entity("reachable"), "on")
+		}
+		if name == "hall" {
+			x.call("button.press", entity("reboot"))
+			goes("/advanced_update.htm?reboot=Reboot")
+		}
 		if name == "attic" {
+			x.call("text.set_value", entity("firmware_url"), "value", "https://firmware.example/snomD735.bin")
+			goes("/dummy.htm?swload=load&firmware=https://firmware.example/snomD735.bin")
 			x.call("button.press", entity("reset"))
 			x.did(name, "/advanced_update.htm?reset=Reset")
 		}
@@ -531,6 +546,7 @@ func (x *home) phonesAreRenamedRemovedAndAdded() {
 	}
 	reload("kitchen", "hall", "attic:shut")
 	gone("button.attic_phone_factory_reset")
+	gone("text.attic_phone_install_firmware")
 	x.shows("siren.attic_phone_ringer", "off|unavailable") // the phone was reset not long ago
 	reload("office:kitchen", "hall")
 	gone("siren.attic_phone_ringer")

@@ -70,6 +70,7 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 		return nil, connectError(token.ReturnCode(), err)
 	}
 	l.made = time.Now()
+	l.pulse.beat() // waiting for the broker was no standstill
 	return l, nil
 }
 

@@ -27,6 +27,9 @@ func (p *pulse) missed() bool {
 	return p.frozen.Load()
 }
 
+// beat notes that this process runs.
+func (p *pulse) beat() { p.last.Store(int64(time.Since(p.began))) }
+
 // run beats until lost is closed, or calls fail when it has missed beats.
 func (p *pulse) run(lost <-chan struct{}, fail func()) {
 	t := time.NewTicker(beat)
@@ -41,6 +44,6 @@ func (p *pulse) run(lost <-chan struct{}, fail func()) {
 			fail()
 			return
 		}
-		p.last.Store(int64(time.Since(p.began)))
+		p.beat()
 	}
 }

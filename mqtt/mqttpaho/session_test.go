@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -636,6 +637,43 @@ func TestNoAnswerToConnect(t *testing.T) {
 		if took := time.Since(start); took > 0 {
 			t.Errorf("the end took %v, want no time", took)
 		}
+	})
+}
+
+// A hesitant connection gives the first that comes late.
+type hesitant struct {
+	net.Conn
+	first sync.Once
+}
+
+func (h *hesitant) Read(b []byte) (int, error) {
+	h.first.Do(func() { time.Sleep(8 * time.Second) })
+	return h.Conn.Read(b)
+}
+
+// A broker that takes its time with the answer is no sign that this process stood still.
+func TestSlowAnswerToConnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.cfg.Open = func(ctx context.Context) (net.Conn, error) {
+			c, err := w.open(ctx)
+			return &hesitant{Conn: c}, err
+		}
+		w.session, _ = mqttpaho.New(w.cfg)
+		stop := w.run()
+		w.wait(8*time.Second + 500*time.Millisecond) // before the first beat of its pulse
+		w.wantOnline(true)
+		w.send("snom/kitchen/key", "P1", false)
+		w.wait(time.Minute)
+		w.wantOnline(true)
+		if got := w.allHandled(); !slices.Equal(got, []string{"snom/kitchen/key=P1"}) {
+			t.Errorf("handed over: %q, want the command", got)
+		}
+		if dials, _, _ := w.counts(); dials != 1 {
+			t.Errorf("%d connections, want 1", dials)
+		}
+		stop()
+		w.cutAll()
 	})
 }
 

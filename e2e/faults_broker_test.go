@@ -65,7 +65,10 @@ func testUser() login   { return login{user: "test", password: "not a secret"} }
 func TestFaultBrokerWithPassword(t *testing.T) {
 	t.Parallel()
 	file := passwords(t, bridgeUser(), testUser())
-	r := newRig(t, plan{login: testUser(), conf: []string{"allow_anonymous false", "password_file " + file}})
+	r := newRig(t, plan{
+		login: testUser(), conf: []string{"allow_anonymous false", "password_file " + file},
+		env: []string{"SNOM2MQTT_LOG_LEVEL=debug"}, // of all that there is to say, nothing is secret
+	})
 	stop := r.load(5 * time.Millisecond)
 	r.killBroker()
 	r.online()
@@ -89,9 +92,9 @@ func linesWith(lines []string, text string) []string {
 	return slices.DeleteFunc(lines, func(l string) bool { return !strings.Contains(l, text) })
 }
 
-// ready asks the console of a bridge whether it is ready, and why not.
-func ready(t *testing.T, p *process) (ok bool, reason string) {
-	t.Helper()
+// console returns the address of the console of a bridge.
+func console(p *process) string {
+	p.t.Helper()
 	at := ""
 	p.until("the address of the console", func(_, log []string) bool {
 		for _, l := range linesWith(slices.Clone(log), "msg=console") {
@@ -99,16 +102,14 @@ func ready(t *testing.T, p *process) (ok bool, reason string) {
 		}
 		return at != ""
 	})
-	resp, err := http.Get("http://" + strings.Fields(at)[0] + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var b bytes.Buffer
-	if _, err := b.ReadFrom(resp.Body); err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode == http.StatusOK, decode[struct{ Reason string }](t, b.String()).Reason
+	return "http://" + strings.Fields(at)[0]
+}
+
+// ready asks the console of a bridge whether it is ready, and why not.
+func ready(t *testing.T, p *process) (ok bool, reason string) {
+	t.Helper()
+	status, body := get(t, console(p)+"/readyz", "")
+	return status == http.StatusOK, decode[struct{ Reason string }](t, body).Reason
 }
 
 // TestFaultBrokerGrantsAndDeliversNothing: with an access list Mosquitto grants every subscription

@@ -32,8 +32,8 @@ func TestFaultAskedToEnd(t *testing.T) {
 		r.bridge = start(t, "snom2mqtt", r.env, program(t))
 	}
 	t.Logf("the slowest end took %v", slowest.Round(time.Millisecond))
-	if slowest > 5*time.Second {
-		t.Errorf("an end took %v, want at most 5 s with phones that answer in 5 ms", slowest)
+	if slowest > 10*time.Second { // which is what a container is given
+		t.Errorf("an end took %v, want at most 10 s with phones that answer in 5 ms", slowest)
 	}
 	r.online()
 	stop()

@@ -21,8 +21,10 @@ func TestManyPhonesAgain(t *testing.T) {
 		}
 		began := time.Now()
 		r.start()
-		if took := time.Since(began); took > 3*time.Second {
-			t.Errorf("online again after %v, want at most 3 s", took)
+		t.Logf("online again after %v", time.Since(began).Round(time.Millisecond))
+		// Whoever lost that message for good says this five seconds later, and waits for ten more.
+		if n := r.logged("delivers nothing"); n > 0 {
+			t.Errorf("the bridge thought %d times that nothing reaches it, want never", n)
 		}
 	}
 	r.check()

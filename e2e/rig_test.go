@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -319,7 +320,22 @@ func (r *rig) check() {
 	if r.files > 0 {
 		eventually(r.t, fmt.Sprintf("no more than %d file handles are open, as before", r.files), func() bool { return handles(r.t, r.bridge) <= r.files+2 })
 	}
+	r.checkConsole()
 	r.checkGoroutines()
+}
+
+// checkConsole looks at what the bridge shows of itself.
+func (r *rig) checkConsole() {
+	r.t.Helper()
+	for _, page := range []string{"/healthz", "/readyz", "/metrics"} {
+		status, body := get(r.t, console(r.bridge)+page, "")
+		if status != http.StatusOK {
+			r.t.Errorf("%s: %d %s, want all to be well", page, status, body)
+		}
+		if strings.Contains(body, phonePassword) || strings.Contains(body, brokerPassword) {
+			r.t.Errorf("%s has a secret: %s", page, body)
+		}
+	}
 }
 
 // checkBook holds what the bridge was given against what it said and what the phones did.

@@ -47,7 +47,7 @@ const (
 	settleTime  = time.Second            // after a connection, for what the broker keeps to come in
 	changeTime  = 500 * time.Millisecond // after a change: seldom does one come alone
 	pace        = 50 * time.Millisecond  // between two documents
-	nameTime    = 10 * time.Second       // for a phone that is there to tell its MAC; then its name must do
+	nameTime    = 5 * time.Second        // for a phone that is there to tell its MAC; then its name must do
 	healTime    = 3 * time.Second        // after somebody cleared a document of ours; Home Assistant does it many times in a row
 	orphanTime  = 2 * time.Minute        // after the start, for a phone to prove what an old document is about
 	renewLeast  = time.Second            // after Home Assistant's birth message

@@ -160,7 +160,7 @@ func try(t *testing.T, url string, change func(*Config)) (failure string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), atMost)
 	defer cancel()
 	log := &syncBuffer{seen: cancel}
 	online := make(chan struct{})
@@ -334,7 +334,7 @@ func TestWebsocketText(t *testing.T) {
 		t.Fatal(err)
 	}
 	ws := &wsConn{Conn: c}
-	if err := ws.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := ws.SetDeadline(time.Now().Add(atMost)); err != nil {
 		t.Error(err)
 	}
 	if _, err := ws.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "want binary") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -81,7 +82,7 @@ func (p *program) demo(ctx context.Context) error {
 		return err
 	}
 	var online atomic.Bool
-	told, answered := newOnce(), newOnce()
+	told, answered, over := newOnce(), newOnce(), newOnce()
 	err = s.broker.Watch("snom/#", func(topic string, payload []byte) {
 		show.message(topic, payload)
 		switch {
@@ -91,6 +92,8 @@ func (p *program) demo(ctx context.Context) error {
 			told.here()
 		case topic == "snom/kitchen/result":
 			answered.here()
+		case topic == "snom/kitchen/event" && bytes.Contains(payload, []byte(`"event_type":"disconnected"`)):
+			over.here()
 		}
 	})
 	if err != nil {
@@ -111,6 +114,10 @@ func (p *program) demo(ctx context.Context) error {
 			return s.broker.Publish("snom/kitchen/dial", []byte("+4930123"))
 		}},
 		{answered, func() error {
+			phones[0].RemoteHangUp("") // or the phone would be dialing while people try things
+			return nil
+		}},
+		{over, func() error {
 			show.say(demoHints(s.broker.Addr().String(), s.console.Addr().String(), control))
 			return nil
 		}},
@@ -183,7 +190,8 @@ func demoHints(broker, console, control string) string {
 	host, port, _ := net.SplitHostPort(broker) // it is listening there
 	return fmt.Sprintf(`
 That was one command, and the phone took it: "ok":true. (The first request to a phone
-that wants a login fetches what the login is made of, hence the 401.)
+that wants a login fetches what the login is made of, hence the 401.) Nobody picked up
+at the other end, which the phone told in its events.
 
 Now you. mosquitto_pub and mosquitto_sub are in Debian's package mosquitto-clients.
 

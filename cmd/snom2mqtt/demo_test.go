@@ -228,6 +228,15 @@ func TestDemoHintsWork(t *testing.T) {
 	}
 }
 
+// TestDemoPhoneIsFree begins with the call: the phone rings, and is not busy with what the demo did before.
+func TestDemoPhoneIsFree(t *testing.T) {
+	t.Parallel()
+	s := newShow(t)
+	url := regexp.MustCompile(`'(.*)'`).FindStringSubmatch(s.hints("curl")[0])[1]
+	get(t, http.MethodPost, url)
+	s.until(`snom/kitchen/status +\{.*"call":\{"state":"ringing"`)
+}
+
 // get makes one request and returns what came back.
 func get(t *testing.T, method, url string) string {
 	t.Helper()

@@ -50,7 +50,13 @@ func (m *mosquitto) start() {
 	} else {
 		m.process = start(m.t, "mosquitto", nil, tool(m.t, "mosquitto"), "-c", m.conf)
 	}
-	listening(m.t, m.addr())
+	// RabbitMQ begins with a lot of work.
+	within(m.t, 4*patience, "the broker listens on "+m.addr(), func() bool {
+		if !m.running() {
+			m.t.Fatal("the broker ended")
+		}
+		return listens(m.addr())
+	})
 }
 
 // hangup has the broker read its files again.
@@ -64,17 +70,14 @@ func (m *mosquitto) hangup() {
 func (m *mosquitto) addr() string { return fmt.Sprintf("127.0.0.1:%d", m.port) }
 func (m *mosquitto) url() string  { return "tcp://" + m.addr() }
 
-// listening waits until somebody listens on addr.
-func listening(t *testing.T, addr string) {
-	t.Helper()
-	eventually(t, "somebody listens on "+addr, func() bool {
-		c, err := net.DialTimeout("tcp", addr, time.Second)
-		if err != nil {
-			return false
-		}
-		c.Close()
-		return true
-	})
+// listens reports whether somebody listens on addr.
+func listens(addr string) bool {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 // eventually asks until ok, for what no process announces.

@@ -48,7 +48,11 @@ count; what the configuration says comes first.`,
 				return usageError{err}
 			}
 			inner := &program{environ: environ, stdout: p.stdout, stderr: p.stderr}
-			return inner.bridge(c, args)
+			err = inner.bridge(c, args)
+			if errors.As(err, &usageError{}) {
+				err = usageError{fmt.Errorf("%w\n\nThese are options of the app: PHONE_0 is the first phone, MQTT_URL is mqtt_url, and so on", err)}
+			}
+			return err
 		},
 	}
 	c.Flags().StringVar(&a.data, "data", "/data", "folder with options.json")
@@ -84,7 +88,11 @@ func (a app) environ(ctx context.Context, environ []string) ([]string, error) {
 	var o appOptions
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&o); err != nil {
+	var odd *json.UnmarshalTypeError
+	switch err := d.Decode(&o); {
+	case errors.As(err, &odd):
+		return nil, fmt.Errorf("app: options.json: %s is a %s, want what the app's configuration asks for", strings.TrimPrefix(odd.Field, "."), odd.Value)
+	case err != nil:
 		return nil, fmt.Errorf("app: options.json: %w", err)
 	}
 	set := func(name, value string) {

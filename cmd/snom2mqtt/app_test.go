@@ -127,6 +127,8 @@ func TestAppSaysWhatIsWrong(t *testing.T) {
 		{"no token", `{"phones":[]}`, "", "the Supervisor answers 401"},
 		{"not JSON", `{`, "", "options.json"},
 		{"an option that nobody reads", `{"phnoes":[]}`, "", "phnoes"},
+		{"a text that should be a list", `{"phones":"x"}`, "", "phones is a string, want"},
+		{"a number that should be a text", `{"phones":[{"password":1}]}`, "", "phones.password is a number, want"},
 		{"a setting without a value", `{"mqtt_url":"tcp://x","settings":["MASK=dtmf","MQTT_PASSWORD hunter2"]}`, "", "line 2 has no =, want lines such as COMMAND_TTL=10s"},
 	}
 	for _, tt := range tests {
@@ -147,6 +149,22 @@ func TestAppSaysWhatIsWrong(t *testing.T) {
 	closed.supervisor = "http://127.0.0.1:1"
 	if _, err := closed.environ(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "no broker") {
 		t.Errorf("no Supervisor: %v", err)
+	}
+}
+
+// TestAppNamesItsOptions: who typed options into a form has never heard of the variables that they stand for.
+func TestAppNamesItsOptions(t *testing.T) {
+	t.Parallel()
+	a := appIn(t, `{"phones":[{"name":"kitchen","url":"ftp://x"}],"mqtt_url":"tcp://localhost"}`, "")
+	p := &program{stdout: io.Discard, stderr: io.Discard}
+	c := p.appCommand()
+	c.SilenceErrors, c.SilenceUsage = true, true
+	c.SetArgs([]string{"--data", a.data})
+	err := c.ExecuteContext(t.Context())
+	for _, want := range []string{"SNOM2MQTT_PHONE_0_URL: want", "PHONE_0 is the first phone"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want it to say %q", err, want)
+		}
 	}
 }
 

@@ -76,7 +76,8 @@ func TestFaultKilled(t *testing.T) {
 			t.Errorf("command %s was given to a bridge %d times", id, len(e.at))
 		}
 		for _, end := range ends {
-			if e.at[0].Before(end) && did[id].at.After(end.Add(time.Second)) {
+			// What was on its way to the phone may take a moment on a busy machine.
+			if e.at[0].Before(end) && did[id].at.After(end.Add(5*time.Second)) {
 				t.Errorf("command %s came before a bridge was killed, and was carried out %v after that", id, did[id].at.Sub(end))
 			}
 		}

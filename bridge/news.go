@@ -12,8 +12,8 @@ type news struct {
 	heardAt   time.Time
 	away      time.Duration // until the next look while the phone is away
 	info      snom.Info
-	probed    bool // info is as good as can be had for now
-	proven    bool // the phone has accepted a command, so a probe may log in
+	probed    bool        // info is as good as can be had for now
+	proven    bool        // the phone has accepted a command, so a probe may log in
 	calls     *PhoneState // nil: it has told nothing
 
 	lastResult *LastResult

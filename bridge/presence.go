@@ -132,8 +132,9 @@ func (w *worker) learn(c snom.Command, result Result) {
 		if result.OK {
 			n.letIn()
 		}
-		if result.OK && clearsMissed(c) {
-			n.calls = n.calls.ClearMissed()
+		if result.OK && clearsMissed(c) && n.calls != nil {
+			cleared := n.calls.ClearMissed()
+			n.calls = &cleared
 		}
 		if result.OK && restarts(c) {
 			n.probed, n.heardAt = false, time.Time{} // what comes back may be another firmware

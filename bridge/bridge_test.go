@@ -146,6 +146,28 @@ func TestAPingDoesNotWaitForAPhone(t *testing.T) {
 	})
 }
 
+// TestACommandExpiresBehindProbes: commands waited at the phone for the probes before them, and were sent
+// when they had expired.
+func TestACommandExpiresBehindProbes(t *testing.T) {
+	t.Parallel()
+	inHouse(t, bridge.Config{}, one(), func(h *house) {
+		time.Sleep(5 * time.Second)
+		h.phones["desk"].SetFault(snomtest.FaultHang)
+		for range 10 {
+			h.say("snom/bridge/request/probe", "desk")
+		}
+		synctest.Wait()
+		h.say("snom/desk/dial", `{"number":"1","expires_in":3}`)
+		synctest.Wait()
+		h.phones["desk"].SetFault("")
+		time.Sleep(time.Minute)
+		got := h.results()
+		if len(got) != 1 || got[0].Code != bridge.Expired || got[0].Requests != 0 {
+			t.Errorf("the command: %+v, want expired", got)
+		}
+	})
+}
+
 func TestTooManyRequestsAreBusy(t *testing.T) {
 	t.Parallel()
 	var read chan struct{} // made in the bubble

@@ -247,15 +247,32 @@ func (b *Bridge) probe(ctx context.Context, ask deskRequest) Response {
 	if w == nil {
 		return refusal
 	}
-	info, err := w.config().Phone.Probe(ctx)
-	if err != nil {
+	info, err := w.probe(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return ask.response(Cancelled, "the bridge is stopping")
+	case err != nil:
 		return ask.response(codeOf(err), words(err))
 	}
-	w.update(func(n *news) {
-		n.heard(time.Now())
-		n.learn(info, nil)
-	})
 	r := ask.response(OK, strings.Join(info.Advice, " "))
 	r.Data = info
 	return r
+}
+
+// probe asks the phone what it is, in its turn: a command waits in the queue meanwhile, where it can expire,
+// and not behind it at the phone.
+func (w *worker) probe(ctx context.Context) (snom.Info, error) {
+	phone, err := w.begin(ctx, false)
+	if err != nil {
+		return snom.Info{}, err
+	}
+	info, err := phone.Probe(ctx)
+	now := time.Now()
+	w.end(now, func(n *news) {
+		if err == nil {
+			n.heard(now)
+			n.learn(info, nil)
+		}
+	})
+	return info, err
 }

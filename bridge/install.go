@@ -73,18 +73,14 @@ func (t turns) ReadSettings(ctx context.Context) (settings map[string]snom.Setti
 // turn gives the phone to f when no command is under way and none waits, and when it has had its rest.
 // Commands that come meanwhile wait for f, which makes one request.
 func (w *worker) turn(ctx context.Context, f func(Phone) error) error {
-	phone, err := w.begin(ctx)
+	phone, err := w.begin(ctx, true)
 	if err != nil {
 		return err
 	}
 	err = f(phone)
 	now := time.Now()
-	w.rested = now.Add(w.b.cfg.Gap)
-	w.played = w.rested
 	w.noteBreaker(w.b.cfg.Log.With(slog.String("phone", w.name)), now, codeOf(err), err)
-
-	w.mu.Lock()
-	w.change(func(n *news) {
+	w.end(now, func(n *news) {
 		switch {
 		case err == nil:
 			n.heard(now)
@@ -95,6 +91,15 @@ func (w *worker) turn(ctx context.Context, f func(Phone) error) error {
 			n.heard(now)
 		}
 	})
+	return err
+}
+
+// end gives back the turn that begin took, and notes what was learnt in it.
+func (w *worker) end(now time.Time, learn func(*news)) {
+	w.rested = now.Add(w.b.cfg.Gap)
+	w.played = w.rested
+	w.mu.Lock()
+	w.change(learn)
 	w.running = false
 	ask := w.news.asks()
 	if len(w.queue) > 0 {
@@ -106,12 +111,11 @@ func (w *worker) turn(ctx context.Context, f func(Phone) error) error {
 		w.lookIn(settleDown)
 	}
 	w.b.workers.Done()
-	return err
 }
 
-// begin waits for a turn, which it takes: the caller ends it. It takes none at a phone that refused our
-// login.
-func (w *worker) begin(ctx context.Context) (Phone, error) {
+// begin waits for a turn, which it takes: the caller ends it. With a login it takes none at a phone that
+// refused ours.
+func (w *worker) begin(ctx context.Context, login bool) (Phone, error) {
 	for {
 		w.mu.Lock()
 		if w.closed {
@@ -143,7 +147,7 @@ func (w *worker) begin(ctx context.Context) (Phone, error) {
 	if w.fresh {
 		w.fresh, w.breaker = false, breaker{}
 	}
-	if now := time.Now(); w.breaker.open(now) {
+	if login && w.breaker.open(time.Now()) {
 		return nil, fmt.Errorf("%w: it refused our login and is left alone until %s", snom.ErrLockedOut, w.breaker.until.UTC().Format(time.RFC3339))
 	}
 	w.running = true

@@ -150,8 +150,8 @@ func (g *generator) oneWay(ctx context.Context, broker string, l load) (*run, er
 	}
 	var reading sync.WaitGroup
 	reading.Go(func() {
-		_ = c.serve(func(topic, payload []byte) { // ends when it is closed
-			g.receive(topic, payload)
+		_ = c.serve(func(_, payload []byte) { // ends when it is closed
+			g.result(numberAfter(payload, `"id"`), now(), true)
 			_ = g.client.flush() // an error shows when nothing comes
 		})
 	})

@@ -99,13 +99,16 @@ func (g *generator) receive(topic, payload []byte) {
 		return
 	}
 	if bytes.HasSuffix(topic, []byte("/event")) {
-		_, after, _ := bytes.Cut(payload, []byte(`"call_id"`))
-		g.result(number(leadingDigits(bytes.TrimLeft(after, `: "`))), at, true)
-		return
+		g.result(numberAfter(payload, `"call_id"`), at, true)
+	} else {
+		g.result(numberAfter(payload, `"id"`), at, bytes.Contains(payload, []byte(`"ok"`)))
 	}
-	if _, after, ok := bytes.Cut(payload, []byte(`"id"`)); ok {
-		g.result(number(leadingDigits(bytes.TrimLeft(after, `: "`))), at, bytes.Contains(payload, []byte(`"ok"`)))
-	}
+}
+
+// numberAfter is the number that a member of a JSON object has, or the text of digits; 0 where it has none.
+func numberAfter(object []byte, name string) uint64 {
+	_, after, _ := bytes.Cut(object, []byte(name))
+	return number(leadingDigits(bytes.TrimLeft(after, `: "`)))
 }
 
 func leadingDigits(b []byte) []byte {

@@ -79,7 +79,9 @@ func (w *worker) turn(ctx context.Context, f func(Phone) error) error {
 	}
 	err = f(phone)
 	now := time.Now()
-	w.noteBreaker(w.b.cfg.Log.With(slog.String("phone", w.name)), now, codeOf(err), err)
+	if until, opened := w.noteBreaker(now, codeOf(err)); opened {
+		w.b.cfg.Log.Error(leftAlone, slog.String("phone", w.name), slog.Any("code", codeOf(err)), slog.Any("err", err), slog.Time("until", until))
+	}
 	w.end(now, func(n *news) {
 		switch {
 		case err == nil:

@@ -270,12 +270,17 @@ func (w *worker) serve(r request) (result Result) {
 		w.fresh, w.breaker = false, breaker{}
 	}
 	w.mu.Unlock()
-	log := w.b.cfg.Log.With(slog.String("phone", w.name), slog.String("id", r.id), slog.String("command", r.name))
+	log := func(level slog.Level, message string, more ...slog.Attr) { // most commands have nothing to log
+		if w.b.cfg.Log.Enabled(w.b.ctx(), level) {
+			w.b.cfg.Log.LogAttrs(w.b.ctx(), level, message,
+				append([]slog.Attr{slog.String("phone", w.name), slog.String("id", r.id), slog.String("command", r.name)}, more...)...)
+		}
+	}
 	result = r.answer(w.name, OK, r.warning, start)
 	sent := false
 	defer func() {
 		if p := recover(); p != nil {
-			log.Error("a command failed inside the bridge", slog.Any("err", p))
+			log(slog.LevelError, "a command failed inside the bridge", slog.Any("err", p))
 			result.OK, result.Code, result.Message = false, Internal, "a fault of the bridge: see its log"
 		}
 		end := time.Now()
@@ -285,7 +290,7 @@ func (w *worker) serve(r request) (result Result) {
 		if sent {
 			w.b.cfg.Observe.Served(r.command.Verb(), start.Sub(r.received), end.Sub(start))
 		}
-		log.Debug("command done", slog.Any("code", result.Code), slog.Duration("took", end.Sub(start)))
+		log(slog.LevelDebug, "command done", slog.Any("code", result.Code), slog.Duration("took", end.Sub(start)))
 	}()
 	fail := func(code Code, message string) Result {
 		result.OK, result.Code, result.Message = false, code, message
@@ -317,7 +322,9 @@ func (w *worker) serve(r request) (result Result) {
 		w.rested = now.Add(w.b.cfg.Gap)
 		w.played = now.Add(max(w.b.cfg.Gap, step.Pause))
 		code := codeOf(err)
-		w.noteBreaker(log, now, code, err)
+		if until, opened := w.noteBreaker(now, code); opened {
+			log(slog.LevelError, leftAlone, slog.Any("code", code), slog.Any("err", err), slog.Time("until", until))
+		}
 		if err != nil {
 			message := words(err)
 			if i > 0 {
@@ -372,17 +379,17 @@ func (w *worker) interrupted(hangups int) string {
 	return ""
 }
 
-// noteBreaker opens the breaker when the phone refused our login. A person must act then, and the
-// phone's own lock counts every try.
-func (w *worker) noteBreaker(log *slog.Logger, now time.Time, code Code, err error) {
+// leftAlone is logged when the breaker opens.
+const leftAlone = "the phone refuses our login and is left alone"
+
+// noteBreaker opens the breaker when the phone refused our login, and says until when. A person must act then, and
+// the phone's own lock counts every try.
+func (w *worker) noteBreaker(now time.Time, code Code) (until time.Time, opened bool) {
 	was := w.breaker
 	w.mu.Lock()
 	w.breaker = was.after(now, code)
 	w.mu.Unlock()
-	if w.breaker.failures > was.failures {
-		log.Error("the phone refuses our login and is left alone", slog.Any("code", code), slog.Any("err", err),
-			slog.Time("until", w.breaker.until))
-	}
+	return w.breaker.until, w.breaker.failures > was.failures
 }
 
 // close answers everything that waits, and takes nothing any more.

@@ -355,7 +355,7 @@ func (c *Client) exchange(ctx context.Context, target, authorization string) (pa
 		return page{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, cause(ctx, err))
 	}
 	in := &io.LimitedReader{R: conn, N: maxHead}
-	resp, err := readHead(bufio.NewReader(in)) //nolint:bodyclose // its body is the connection, which is closed
+	resp, err := readHead(bufio.NewReaderSize(in, 1<<10)) //nolint:bodyclose // its body is the connection, which is closed
 	if err != nil {
 		return page{}, noReply(ctx, err, in.N == 0)
 	}

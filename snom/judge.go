@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 )
 
 // A verdict says what one kind of reply means. All conditions that are set must hold.
@@ -25,7 +26,7 @@ type verdict struct {
 
 // verdicts are the facts that are known of replies. The first one that fits counts, so what a page says
 // stands before its status: a login page and the web application of a D8xx come with status 200.
-func verdicts() []verdict {
+var verdicts = sync.OnceValue(func() []verdict {
 	return []verdict{{
 		fact:   "too many logins have failed",
 		source: "symcon/Snom, git history of SnomDeskphone/module.php; Snom blog 2009-08-14 for the times",
@@ -96,7 +97,7 @@ func verdicts() []verdict {
 		source: "no source mentions another status",
 		err:    ErrPhone,
 	}}
-}
+})
 
 // judge says whether a reply means that the phone did as told; nil says that it did. It is a function of
 // the reply and of whether that came over https.

@@ -124,4 +124,11 @@ func suggestKey(name string) string {
 }
 
 // squeeze leaves out what is easily forgotten or written in another way.
-func squeeze(name string) string { return strings.NewReplacer("_", "", "-", "", " ", "").Replace(name) }
+func squeeze(name string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("_- ", r) {
+			return -1
+		}
+		return r
+	}, name)
+}

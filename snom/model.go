@@ -92,8 +92,7 @@ func number(cell string) int {
 // FindModel returns the model called name in any of the usual spellings and any case: "D735",
 // "snomD735", "snom 320", "snom-320", "320".
 func FindModel(name string) (Model, bool) {
-	bare := strings.NewReplacer(" ", "", "-", "", "_", "").Replace(strings.ToUpper(name))
-	m, ok := modelTable().byName[strings.TrimPrefix(bare, "SNOM")]
+	m, ok := modelTable().byName[strings.TrimPrefix(squeeze(strings.ToUpper(name)), "SNOM")]
 	return m, ok
 }
 

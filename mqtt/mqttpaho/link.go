@@ -33,6 +33,8 @@ type link struct {
 	calm    atomic.Bool     // it has lived for a moment
 	held    held            // messages that are not acknowledged yet
 	pulse   pulse           // whether this process was running all the time
+	turn    chan struct{}   // has room for who hands over a message, or decides that none comes any more
+	deaf    bool            // none comes any more; only who has the turn looks
 	granted map[string]bool // filters; only serve looks at them
 }
 
@@ -55,6 +57,7 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 		empty:   make(chan struct{}, 1),
 		held:    held{room: make(chan struct{}, 1)},
 		pulse:   pulse{began: time.Now()},
+		turn:    make(chan struct{}, 1),
 		granted: map[string]bool{},
 	}
 	l.client = paho.NewClient(s.options(l))
@@ -121,6 +124,11 @@ func (s *Session) receive(l *link, m paho.Message) {
 	if l.pulse.missed() {
 		l.conn.fail(errFrozen)
 		return
+	}
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	if l.deaf {
+		return // nobody would send the answer
 	}
 	defer l.held.acknowledge(m, s.outbox.Crowded)
 	switch s.cfg.Tree.Read(m.Topic()).Kind {
@@ -437,6 +445,15 @@ func (s *Session) collect(l *link, acks <-chan ack) {
 	}
 }
 
+// allSaid reports whether nothing waits to be sent; then nothing is handed over any more, either. Paho may have a message
+// or two still to give us when the broker has ended the subscriptions.
+func (s *Session) allSaid(l *link) bool {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	l.deaf = s.outbox.Waiting() == 0
+	return l.deaf
+}
+
 // leave ends the subscriptions, sends what waits, says offline, and disconnects.
 func (s *Session) leave(ctx context.Context, l *link) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
@@ -444,7 +461,7 @@ func (s *Session) leave(ctx context.Context, l *link) {
 	// Nothing must come in while we go: closing a connection with unread bytes resets it, and the broker would miss that
 	// we took our leave. An error shows again below.
 	_ = l.unsubscribe(ctx, slices.Collect(maps.Keys(l.granted)))
-	for s.outbox.Waiting() > 0 && !l.ended(ctx) {
+	for !s.allSaid(l) && !l.ended(ctx) {
 		select {
 		case <-l.empty:
 		case <-l.conn.lost:

@@ -571,6 +571,33 @@ func TestFlushOnTheWayOut(t *testing.T) {
 	})
 }
 
+// What is under way when the session is told to end is answered, although the subscriptions have ended already.
+func TestAnswerToTheLastMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w *world
+		w = newWorld(t, func(c *mqttpaho.Config) {
+			c.Handle = func(m mqtt.Message) {
+				time.Sleep(100 * time.Millisecond) // as on a busy machine
+				w.publish("snom/kitchen/result=" + string(m.Payload))
+			}
+		})
+		stop := w.run()
+		w.wait(time.Second)
+		w.wantOnline(true)
+		for i := range 3 {
+			w.send("snom/kitchen/key", fmt.Sprint(i), false)
+		}
+		synctest.Wait() // the first is being handed over
+		stop()
+		results := slices.DeleteFunc(w.allPublished(), func(m string) bool { return !strings.HasPrefix(m, "snom/kitchen/result=") })
+		if want := []string{"snom/kitchen/result=0", "snom/kitchen/result=1", "snom/kitchen/result=2"}; !slices.Equal(results, want) {
+			t.Errorf("answered: %q, want %q", results, want)
+		}
+		w.wantState("offline")
+		w.cutAll()
+	})
+}
+
 // A broker that has gone silent does not hold up the end for long.
 func TestEndWithSilentBroker(t *testing.T) {
 	for _, spoil := range []func(*wire){(*wire).swallow, (*wire).clog} {

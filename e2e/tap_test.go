@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -149,13 +151,20 @@ func (t *tap) until(what string, enough func(book map[string]*entry) bool) {
 // acknowledged.
 func (t *tap) settled() {
 	t.t.Helper()
+	var open []string
+	defer func() {
+		if len(open) > 0 {
+			t.t.Logf("no answer to: %s", strings.Join(open[:min(10, len(open))], "; "))
+		}
+	}()
 	t.until("an answer to every command", func(book map[string]*entry) bool {
-		for _, e := range book {
+		open = nil
+		for id, e := range book {
 			if e.accepted > 0 && !e.answered {
-				return false
+				open = append(open, fmt.Sprintf("%s, given to a bridge at %v, accepted %d times, results %q", id, e.at, e.accepted, slices.Collect(maps.Keys(e.results))))
 			}
 		}
-		return true
+		return len(open) == 0
 	})
 }
 

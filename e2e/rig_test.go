@@ -106,6 +106,8 @@ func (r *rig) start() {
 		r.past = append(r.past, r.bridge)
 	}
 	r.bridge = start(r.t, "snom2mqtt", r.env, r.path)
+	// What a broker keeps may be what an earlier bridge said.
+	r.bridge.until("it is online", func(_, log []string) bool { return len(linesWith(slices.Clone(log), "msg=online ")) > 0 })
 	r.online()
 }
 

@@ -36,6 +36,7 @@ type link struct {
 	turn    chan struct{}   // has room for who hands over a message, or decides that none comes any more
 	deaf    bool            // none comes any more; only who has the turn looks
 	granted map[string]bool // filters; only serve looks at them
+	asked   map[string]bool // filters that the broker was asked for, and perhaps has not answered yet; likewise
 }
 
 var errRefused = errors.New("the broker refuses us")
@@ -59,6 +60,7 @@ func (s *Session) connect(ctx context.Context) (*link, error) {
 		pulse:   pulse{began: time.Now()},
 		turn:    make(chan struct{}, 1),
 		granted: map[string]bool{},
+		asked:   map[string]bool{},
 	}
 	l.client = paho.NewClient(s.options(l))
 	stop := context.AfterFunc(dialing, func() { _ = l.conn.Close() })
@@ -279,7 +281,7 @@ func (s *Session) subscribe(ctx context.Context, l *link) error {
 	for some := range slices.Chunk(missing, atOnce) {
 		filters := map[string]byte{}
 		for _, f := range some {
-			filters[f] = 1
+			filters[f], l.asked[f] = 1, true
 		}
 		token := l.client.SubscribeMultiple(filters, nil)
 		if err := l.reply(ctx, token); err != nil {
@@ -312,6 +314,7 @@ func (l *link) unsubscribe(ctx context.Context, filters []string) error {
 		}
 		for _, f := range some {
 			delete(l.granted, f)
+			delete(l.asked, f)
 		}
 	}
 	return nil
@@ -445,12 +448,12 @@ func (s *Session) collect(l *link, acks <-chan ack) {
 	}
 }
 
-// allSaid reports whether nothing waits to be sent; then nothing is handed over any more, either. Paho may have a message
-// or two still to give us when the broker has ended the subscriptions.
-func (s *Session) allSaid(l *link) bool {
+// allSaid reports whether nothing waits to be sent, or whether it is late; then nothing is handed over any more, either.
+// Paho may have a message or two still to give us when the broker has ended the subscriptions.
+func (s *Session) allSaid(l *link, late bool) bool {
 	l.turn <- struct{}{}
 	defer func() { <-l.turn }()
-	l.deaf = s.outbox.Waiting() == 0
+	l.deaf = late || s.outbox.Waiting() == 0
 	return l.deaf
 }
 
@@ -460,8 +463,8 @@ func (s *Session) leave(ctx context.Context, l *link) {
 	defer cancel()
 	// Nothing must come in while we go: closing a connection with unread bytes resets it, and the broker would miss that
 	// we took our leave. An error shows again below.
-	_ = l.unsubscribe(ctx, slices.Collect(maps.Keys(l.granted)))
-	for !s.allSaid(l) && !l.ended(ctx) {
+	_ = l.unsubscribe(ctx, slices.Collect(maps.Keys(l.asked)))
+	for !s.allSaid(l, l.ended(ctx)) {
 		select {
 		case <-l.empty:
 		case <-l.conn.lost:

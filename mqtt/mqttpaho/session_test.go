@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -594,6 +595,55 @@ func TestAnswerToTheLastMessage(t *testing.T) {
 			t.Errorf("answered: %q, want %q", results, want)
 		}
 		w.wantState("offline")
+		w.cutAll()
+	})
+}
+
+// A late connection gives what comes after SUBSCRIBE a second late, and knows whether UNSUBSCRIBE was sent.
+type late struct {
+	net.Conn
+	subscribed, unsubscribed atomic.Bool
+}
+
+func (l *late) Write(b []byte) (int, error) {
+	switch b[0] {
+	case packets.Subscribe<<4 | 2:
+		l.subscribed.Store(true)
+	case packets.Unsubscribe<<4 | 2:
+		l.unsubscribed.Store(true)
+	}
+	return l.Conn.Write(b)
+}
+
+func (l *late) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	if l.subscribed.Load() && !l.unsubscribed.Load() {
+		time.Sleep(time.Second)
+	}
+	return n, err
+}
+
+// Whoever ends before the broker has answered SUBSCRIBE has subscribed all the same, and takes that back: else commands
+// would come while it goes.
+func TestEndBeforeTheSubscriptionIsGranted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		var conn *late
+		w.cfg.Open = func(ctx context.Context) (net.Conn, error) {
+			c, err := w.open(ctx)
+			conn = &late{Conn: c}
+			return conn, err
+		}
+		w.session, _ = mqttpaho.New(w.cfg)
+		stop := w.run()
+		w.wait(500 * time.Millisecond)
+		if !conn.subscribed.Load() || w.session.Status().Proven {
+			t.Fatal("the session is not where the test wants it")
+		}
+		stop()
+		if !conn.unsubscribed.Load() {
+			t.Error("the subscriptions were not ended")
+		}
 		w.cutAll()
 	})
 }

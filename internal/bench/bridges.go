@@ -13,13 +13,17 @@ import (
 	"strings"
 )
 
-// What is measured. The first four are floors, the fifth is next to one.
+// What is measured. The first eight are floors, the ninth is next to one.
 const (
-	systemFloor   = "floor"   // what a command costs at least: the sums of the next three
-	systemEcho    = "echo"    // through the broker to another process and back
-	systemOneWay  = "one way" // through the broker
-	systemHTTP    = "request" // a request on a fresh connection, the challenge known
-	systemLeast   = "least"   // the least bridge there can be
+	systemFloor   = "floor"         // what a command costs with the libraries: the sums of the next three
+	systemPOneWay = "one way, Paho" // through the broker to Paho
+	systemPEcho   = "echo, Paho"    // through the broker to another process with Paho and back
+	systemGoHTTP  = "request, Go"   // a request on a fresh connection with net/http, the challenge known
+	systemBare    = "bare floor"    // what it costs with nothing but sockets: the sums of the next three
+	systemEcho    = "echo"          // through the broker to another process and back
+	systemOneWay  = "one way"       // through the broker
+	systemHTTP    = "request"       // a request on a fresh connection, the challenge known
+	systemLeast   = "least"         // the least bridge there can be
 	systemOurs    = "snom2mqtt"
 	systemOther   = "other" // another build of snom2mqtt, to compare
 	systemPython  = "Python"
@@ -99,6 +103,8 @@ func base(system string) string {
 		return "ours"
 	case systemNodeRED:
 		return "nodered"
+	case systemPEcho:
+		return "pecho"
 	}
 	return strings.ToLower(system)
 }
@@ -130,6 +136,8 @@ func (s bridgeSetup) start(system string) (*process, error) {
 		return s.startOurs("other", s.other, s.ears[system])
 	case systemEcho:
 		return startProcess(s.dir, "echo", nil, s.self, "-be", "echo", "-broker", s.broker)
+	case systemPEcho:
+		return startProcess(s.dir, "pecho", nil, s.self, "-be", "pecho", "-broker", s.broker)
 	case systemLeast:
 		return startProcess(s.dir, "least", nil, s.self, "-be", "least", "-broker", s.broker, "-port", fmt.Sprint(s.port), "-hears", s.ears[system])
 	}

@@ -161,8 +161,17 @@ func (g *generator) oneWay(ctx context.Context, broker string, l load) (*run, er
 	return g.carry(ctx, l)
 }
 
+// to is the address of the phone for the next requests.
+func (p *caller) to(addr string) { p.addr = addr }
+
+// A dialler makes requests to phones. A caller is one, and so is a libraryCaller.
+type dialler interface {
+	to(addr string)
+	dial(number uint64) error
+}
+
 // http measures requests to phones, without any broker.
-func (g *generator) http(ctx context.Context, l load) (*run, error) {
+func (g *generator) http(ctx context.Context, l load, dialler func() dialler) (*run, error) {
 	r := g.begin(l)
 	g.mu.Lock()
 	g.run = nil // no results to expect
@@ -171,7 +180,7 @@ func (g *generator) http(ctx context.Context, l load) (*run, error) {
 	var callers sync.WaitGroup
 	for w := range l.outstanding {
 		callers.Go(func() {
-			p := newCaller("")
+			p := dialler()
 			for phone := w; ctx.Err() == nil; phone += l.outstanding {
 				i := r.sent.Add(1) - 1
 				if i >= int64(len(r.records)) || l.limit > 0 && now() > end {
@@ -180,7 +189,7 @@ func (g *generator) http(ctx context.Context, l load) (*run, error) {
 				}
 				rec := &r.records[i]
 				rec.phone = int32(phone % l.phones)
-				p.addr = phoneAddr(int(rec.phone), g.phones.port)
+				p.to(phoneAddr(int(rec.phone), g.phones.port))
 				rec.sent = now()
 				rec.ok = p.dial(r.first+uint64(i)) == nil
 				rec.done, rec.said = now(), 1

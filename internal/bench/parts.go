@@ -41,9 +41,9 @@ func (b *bench) bridges(of ...string) (all []string) {
 // latency measures one phone.
 func (b *bench) latency() error {
 	for _, broker := range []string{nodelay, stock, embedded} {
-		systems := b.bridges(systemEcho, systemLeast, systemOurs, systemOther, systemPython, systemNodeRED)
+		systems := b.bridges(systemPEcho, systemEcho, systemLeast, systemOurs, systemOther, systemPython, systemNodeRED)
 		if broker == embedded {
-			systems = b.bridges(systemEcho, systemOurs) // the broker lives and dies with it
+			systems = b.bridges(systemPEcho, systemEcho, systemOurs) // the broker lives and dies with it
 		}
 		err := b.on(staging{broker: broker, phones: 1, systems: systems}, func(s *scene) error {
 			loads := []struct {
@@ -51,7 +51,7 @@ func (b *bench) latency() error {
 				extra []string // floors that are no process
 				load  load
 			}{
-				{"closed", []string{systemOneWay, systemHTTP}, load{outstanding: 1, count: b.full(2000, 200), limit: 2 * time.Second}},
+				{"closed", []string{systemPOneWay, systemGoHTTP, systemOneWay, systemHTTP}, load{outstanding: 1, count: b.full(2000, 200), limit: 2 * time.Second}},
 				{"spaced", nil, load{burst: 1, count: b.full(15, 3), every: 100 * time.Millisecond}},
 				{"burst", nil, load{burst: 10, count: b.full(200, 20), every: 20 * time.Millisecond}},
 			}
@@ -64,7 +64,8 @@ func (b *bench) latency() error {
 						}
 					}
 				}
-				b.addFloor(broker, round)
+				b.addFloor(systemFloor, systemPOneWay, systemPEcho, systemGoHTTP, broker, round)
+				b.addFloor(systemBare, systemOneWay, systemEcho, systemHTTP, broker, round)
 				return nil
 			})
 		})
@@ -259,7 +260,7 @@ func (b *bench) rounds(s *scene, do func(round int) error) error {
 // addFloor adds the floor of one command after the other: a message to the bridge and a request to the phone; and for
 // the result, a message to the bridge and one back, and the phone's answer. Each command's floor is the sum of what was
 // measured of its parts in that round.
-func (b *bench) addFloor(broker string, round int) {
+func (b *bench) addFloor(name, oneWay, echo, request, broker string, round int) {
 	samples := func(system string) figure {
 		i := slices.IndexFunc(b.figures, func(f figure) bool {
 			return f.Part == "closed" && f.Broker == broker && f.System == system && f.Round == round
@@ -269,10 +270,10 @@ func (b *bench) addFloor(broker string, round int) {
 		}
 		return b.figures[i]
 	}
-	oneWay, echo, request := samples(systemOneWay), samples(systemEcho), samples(systemHTTP)
-	f := figure{Part: "closed", Broker: broker, System: systemFloor, Round: round, Phones: 1, Outstanding: 1}
-	f.ToPhone50, f.ToPhone99 = percentiles(sums(oneWay.toResult, request.toPhone))
-	f.ToResult50, f.ToResult99 = percentiles(sums(echo.toResult, request.toResult))
+	there, back, asked := samples(oneWay), samples(echo), samples(request)
+	f := figure{Part: "closed", Broker: broker, System: name, Round: round, Phones: 1, Outstanding: 1}
+	f.ToPhone50, f.ToPhone99 = percentiles(sums(there.toResult, asked.toPhone))
+	f.ToResult50, f.ToResult99 = percentiles(sums(back.toResult, asked.toResult))
 	b.add(f)
 }
 

@@ -75,7 +75,7 @@ func (r report) tables() (all []table) {
 
 // systems are all systems that were measured in a part, in the order of this list.
 func (r report) systems(part string) (all []string) {
-	for _, s := range []string{systemFloor, systemOneWay, systemEcho, systemHTTP, systemLeast, systemOurs, systemOther, systemPython, systemNodeRED} {
+	for _, s := range []string{systemFloor, systemPOneWay, systemPEcho, systemGoHTTP, systemBare, systemOneWay, systemEcho, systemHTTP, systemLeast, systemOurs, systemOther, systemPython, systemNodeRED} {
 		if slices.ContainsFunc(r.Figures, func(f figure) bool { return f.Part == part && f.System == s }) {
 			all = append(all, s)
 		}
@@ -113,26 +113,36 @@ func (r report) latency() table {
 				if us == 0 {
 					return "-"
 				}
-				if !slices.Contains([]string{systemLeast, systemOurs, systemOther, systemPython, systemNodeRED}, s) {
+				if !slices.Contains(bridges(), s) {
 					return fmt.Sprintf("%.0f", us)
 				}
 				return fmt.Sprintf("%.0f (%.2f)", us, ratio(own, floor, of))
 			}
 			phone50, phone99 := times(toPhone50), times(toPhone99)
-			if s == systemOneWay || s == systemEcho {
+			if onMQTT(s) {
 				phone50, phone99 = "-", "-"
 			}
 			row := []string{broker, s, phone50, phone99, times(toResult50), times(toResult99), "-", "-"}
-			if s != systemFloor && s != systemOneWay && s != systemEcho {
+			if s != systemFloor && s != systemBare && !onMQTT(s) {
 				row[6] = fmt.Sprintf("%.2f", middle(own, func(f figure) float64 { return f.Requests }))
 			}
-			if s != systemFloor && s != systemOneWay && s != systemHTTP {
+			if slices.Contains(bridges(), s) {
 				row[7] = fmt.Sprintf("%.0f", middle(own, func(f figure) float64 { return f.CPU }))
 			}
 			t.rows = append(t.rows, row)
 		}
 	}
 	return t
+}
+
+// bridges are the systems that carry out commands.
+func bridges() []string {
+	return []string{systemLeast, systemOurs, systemOther, systemPython, systemNodeRED}
+}
+
+// onMQTT reports whether a floor asks no phone.
+func onMQTT(system string) bool {
+	return slices.Contains([]string{systemOneWay, systemEcho, systemPOneWay, systemPEcho}, system)
 }
 
 func (r report) paced() table {

@@ -190,7 +190,11 @@ func (s *scene) measureOnce(ctx context.Context, system string, l load) (figure,
 	var err error
 	switch system {
 	case systemHTTP:
-		r, err = s.gen.http(ctx, l)
+		r, err = s.gen.http(ctx, l, func() dialler { return newCaller("") })
+	case systemGoHTTP:
+		r, err = s.gen.http(ctx, l, func() dialler { return newLibraryCaller() })
+	case systemPOneWay:
+		r, err = s.gen.oneWayPaho(ctx, s.addr, l)
 	case systemOneWay:
 		r, err = s.gen.oneWay(ctx, s.addr, l)
 	default:
@@ -204,7 +208,7 @@ func (s *scene) measureOnce(ctx context.Context, system string, l load) (figure,
 		return figure{}, err
 	}
 	took := time.Duration(now() - begin)
-	f := r.figure(system != systemEcho && system != systemOneWay && s.ears == nil)
+	f := r.figure(!slices.Contains([]string{systemEcho, systemOneWay, systemPEcho, systemPOneWay}, system) && s.ears == nil)
 	f.System, f.Phones, f.Outstanding = system, l.phones, l.outstanding
 	f.PhoneMS = float64(s.phones.time.Load()) / 1e6
 	for i, d := range s.used(p) {

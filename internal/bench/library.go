@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	digestauth "github.com/icholy/digest"
+)
+
+// The floors once more, with the libraries that a bridge in Go uses for MQTT and for logins: what a command costs
+// before a bridge has done anything of its own.
+
+// newPaho connects to the broker with Paho, and subscribes.
+func newPaho(broker, id, filter string, handle paho.MessageHandler) (paho.Client, error) {
+	o := paho.NewClientOptions().AddBroker("tcp://" + broker).SetClientID(id).SetProtocolVersion(4).SetAutoReconnect(false)
+	c := paho.NewClient(o)
+	if t := c.Connect(); t.Wait() && t.Error() != nil {
+		return nil, t.Error()
+	}
+	if t := c.Subscribe(filter, 1, handle); t.Wait() && t.Error() != nil {
+		return nil, t.Error()
+	}
+	return c, nil
+}
+
+// echoPaho is a process that publishes what it gets, with Paho.
+func echoPaho(ctx context.Context, broker string) error {
+	c, err := newPaho(broker, "bench-pecho", "pecho/+/dial", func(c paho.Client, m paho.Message) {
+		result := append(m.Payload()[:len(m.Payload())-1], `,"code":"ok"}`...)
+		c.Publish(strings.TrimSuffix(m.Topic(), "dial")+"result", 1, false, result)
+	})
+	if err != nil {
+		return err
+	}
+	defer c.Disconnect(100)
+	c.Publish("pecho/bridge/state", 1, false, "online")
+	<-ctx.Done()
+	return nil
+}
+
+// oneWayPaho measures the way through the broker to Paho, in this process.
+func (g *generator) oneWayPaho(ctx context.Context, broker string, l load) (*run, error) {
+	c, err := newPaho(broker, "bench-poneway", "poneway/+/dial", func(_ paho.Client, m paho.Message) {
+		g.result(numberAfter(m.Payload(), `"id"`), now(), true)
+		_ = g.client.flush() // an error shows when nothing comes
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Disconnect(100)
+	l.base = "poneway"
+	return g.carry(ctx, l)
+}
+
+// A libraryCaller makes requests with net/http and a digest transport, on a fresh connection each.
+type libraryCaller struct {
+	addr   string
+	client http.Client
+}
+
+func newLibraryCaller() *libraryCaller {
+	return &libraryCaller{client: http.Client{Transport: &digestauth.Transport{
+		Username: username, Password: password, Transport: &http.Transport{MaxIdleConnsPerHost: -1},
+	}}}
+}
+
+// to is the address of the phone for the next requests.
+func (p *libraryCaller) to(addr string) { p.addr = addr }
+
+// dial tells the phone to dial a number.
+func (p *libraryCaller) dial(n uint64) error {
+	resp, err := p.client.Get("http://" + p.addr + "/command.htm?number=" + strconv.FormatUint(n, 10))
+	if err != nil {
+		return err
+	}
+	if err := resp.Body.Close(); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("HTTP %d", resp.StatusCode)
+	}
+	return nil
+}

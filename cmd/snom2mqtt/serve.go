@@ -51,7 +51,7 @@ func (p *program) bridge(c *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	p.frugal(len(phones.Phones))
+	p.suit(len(phones.Phones))
 	level := &slog.LevelVar{}
 	level.Set(settings.LogLevel)
 	log := logger(p.stderr, settings.LogFormat, level)

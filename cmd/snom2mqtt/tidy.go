@@ -2,21 +2,35 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 )
 
-// manyPhones are so many that what is kept of them is most of the memory there is.
-const manyPhones = 2000
+const (
+	// fewPhones are so few that their commands come one at a time. A command passes through many hands, and when
+	// each is on another processor, most of its time is spent in waking that (make bench).
+	fewPhones = 16
+	// manyPhones are so many that what is kept of them is most of the memory there is.
+	manyPhones = 2000
+)
 
-// frugal has Go collect garbage when it is half as much as what is kept, rather than as much, where that saves
-// tens of MiB. Whoever sets GOGC knows better.
-func (p *program) frugal(phones int) {
-	if phones > manyPhones && !slices.ContainsFunc(p.environ, func(e string) bool { return strings.HasPrefix(e, "GOGC=") }) {
+// suit has Go use one processor for few phones, and for many collect garbage when it is half as much as what is
+// kept, rather than as much, which saves tens of MiB. Whoever sets GOMAXPROCS or GOGC knows better.
+func (p *program) suit(phones int) {
+	switch {
+	case phones <= fewPhones && !p.isSet("GOMAXPROCS"):
+		runtime.GOMAXPROCS(1)
+	case phones > manyPhones && !p.isSet("GOGC"):
 		debug.SetGCPercent(50)
 	}
+}
+
+// isSet reports whether a variable is in the environment.
+func (p *program) isSet(name string) bool {
+	return slices.ContainsFunc(p.environ, func(e string) bool { return strings.HasPrefix(e, name+"=") })
 }
 
 // startOver is when what the start needed is not needed any more.

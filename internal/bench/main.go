@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -33,6 +34,7 @@ type bench struct {
 	other   string
 	rivals  installed
 	systems []string
+	sizes   []int // numbers of phones
 	short   bool
 	count   int // of rounds
 	million int
@@ -64,6 +66,7 @@ func measure(ctx context.Context) error {
 	other := flag.String("other", "", "another build of the bridge, to compare in the same rounds")
 	rivals := flag.String("rivals", "bin/rivals", "where Node-RED and Python are installed; those that are not are left out")
 	install := flag.Bool("install", false, "install them there first, by npm and pip")
+	sizes := flag.String("phones", "1,100,1000,10000", "numbers of phones for throughput and memory")
 	only := flag.String("only", strings.Join(names, ","), "parts to run")
 	earlier := flag.String("add", "", "a file of -json whose parts stand in the report too, where they are not measured now")
 	out := flag.String("json", "", "write all figures to this file")
@@ -91,6 +94,13 @@ func measure(ctx context.Context) error {
 		return least(*broker, *port, *hears)
 	default:
 		return fmt.Errorf("-be: no such process %q", *be)
+	}
+	for _, n := range strings.Split(*sizes, ",") {
+		phones, err := strconv.Atoi(n)
+		if err != nil || phones < 1 || phones > 10_000 {
+			return fmt.Errorf("-phones: want numbers from 1 to 10000, not %q", n)
+		}
+		b.sizes = append(b.sizes, phones)
 	}
 	if b.short {
 		b.count, b.tries = 1, 1

@@ -95,7 +95,7 @@ func (b *bench) events() error {
 
 // throughput measures many phones.
 func (b *bench) throughput() error {
-	for _, phones := range []int{1, 100, 1000, 10_000} {
+	for _, phones := range b.sizes {
 		systems := b.bridges(systemEcho, systemLeast, systemOurs, systemOther, systemPython, systemNodeRED)
 		err := b.on(staging{broker: nodelay, phones: phones, systems: systems}, func(s *scene) error {
 			return b.rounds(s, func(round int) error {
@@ -145,7 +145,7 @@ func (b *bench) hang() error {
 
 // memory measures how much memory a bridge takes.
 func (b *bench) memory() error {
-	for _, phones := range []int{1, 100, 1000, 10_000} {
+	for _, phones := range b.sizes {
 		for _, system := range b.bridges(systemOurs, systemOther, systemPython, systemNodeRED) {
 			err := b.on(staging{broker: nodelay, phones: phones, systems: []string{system}}, func(s *scene) error {
 				p := s.systems[system]

@@ -94,7 +94,7 @@ func formatDigest(c *digest.Credentials) string {
 	}
 	if c.QOP != "" {
 		b = append(append(b, ", qop="...), c.QOP...)
-		b = fmt.Appendf(b, ", nc=%08x", c.Nc)
+		b = appendCount(append(b, ", nc="...), c.Nc)
 	}
 	if c.Cnonce != "" {
 		b = appendQuoted(append(b, ", cnonce="...), c.Cnonce)
@@ -103,6 +103,14 @@ func formatDigest(c *digest.Credentials) string {
 		b = append(b, ", userhash=true"...)
 	}
 	return string(b)
+}
+
+// appendCount appends a nonce count: eight hexadecimal digits (RFC 7616, section 3.4).
+func appendCount(b []byte, n int) []byte {
+	for shift := 28; shift >= 0; shift -= 4 {
+		b = append(b, "0123456789abcdef"[n>>shift&0xF])
+	}
+	return b
 }
 
 // appendQuoted appends s as a quoted string of RFC 9110.

@@ -369,6 +369,9 @@ func (c *Client) exchange(ctx context.Context, target, authorization string) (pa
 	}
 	in.N = math.MaxInt64 // the next line has the bound
 	// The body is not closed: that would read the rest of it, and the connection is used only once.
+	if resp.ContentLength == 0 {
+		return p, nil
+	}
 	p.body, err = io.ReadAll(io.LimitReader(resp.Body, maxPage(target)))
 	if err != nil {
 		err = fmt.Errorf("%w: HTTP %d, then the page was cut off: %w", ErrOutcomeUnknown, p.status, cause(ctx, err))

@@ -270,17 +270,14 @@ func (w *worker) serve(r request) (result Result) {
 		w.fresh, w.breaker = false, breaker{}
 	}
 	w.mu.Unlock()
-	log := func(level slog.Level, message string, more ...slog.Attr) { // most commands have nothing to log
-		if w.b.cfg.Log.Enabled(w.b.ctx(), level) {
-			w.b.cfg.Log.LogAttrs(w.b.ctx(), level, message,
-				append([]slog.Attr{slog.String("phone", w.name), slog.String("id", r.id), slog.String("command", r.name)}, more...)...)
-		}
+	log := func() *slog.Logger { // most commands have nothing to log
+		return w.b.cfg.Log.With(slog.String("phone", w.name), slog.String("id", r.id), slog.String("command", r.name))
 	}
 	result = r.answer(w.name, OK, r.warning, start)
 	sent := false
 	defer func() {
 		if p := recover(); p != nil {
-			log(slog.LevelError, "a command failed inside the bridge", slog.Any("err", p))
+			log().Error("a command failed inside the bridge", slog.Any("err", p))
 			result.OK, result.Code, result.Message = false, Internal, "a fault of the bridge: see its log"
 		}
 		end := time.Now()
@@ -290,7 +287,9 @@ func (w *worker) serve(r request) (result Result) {
 		if sent {
 			w.b.cfg.Observe.Served(r.command.Verb(), start.Sub(r.received), end.Sub(start))
 		}
-		log(slog.LevelDebug, "command done", slog.Any("code", result.Code), slog.Duration("took", end.Sub(start)))
+		if w.b.cfg.Log.Enabled(w.b.ctx(), slog.LevelDebug) {
+			log().Debug("command done", slog.Any("code", result.Code), slog.Duration("took", end.Sub(start)))
+		}
 	}()
 	fail := func(code Code, message string) Result {
 		result.OK, result.Code, result.Message = false, code, message
@@ -323,7 +322,7 @@ func (w *worker) serve(r request) (result Result) {
 		w.played = now.Add(max(w.b.cfg.Gap, step.Pause))
 		code := codeOf(err)
 		if until, opened := w.noteBreaker(now, code); opened {
-			log(slog.LevelError, leftAlone, slog.Any("code", code), slog.Any("err", err), slog.Time("until", until))
+			log().Error(leftAlone, slog.Any("code", code), slog.Any("err", err), slog.Time("until", until))
 		}
 		if err != nil {
 			message := words(err)

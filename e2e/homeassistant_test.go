@@ -544,6 +544,9 @@ func (x *home) phonesAreRenamedRemovedAndAdded() {
 		x.t.Helper()
 		eventually(x.t, entity+" is gone", func() bool { return !x.has(entity) })
 	}
+	// The phone was reset not long ago, and the broker has lost what it kept of it meanwhile. Only what Home Assistant
+	// was told can be taken back.
+	x.shows("siren.attic_phone_ringer", "off")
 	reload("kitchen", "hall", "attic:shut")
 	gone("button.attic_phone_factory_reset")
 	gone("text.attic_phone_install_firmware")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -80,16 +81,27 @@ func program(t *testing.T) string {
 	return path
 }
 
-// freePort returns a port of loopback that nobody listened on a moment ago.
+// freePort returns a port of loopback that nobody listened on a moment ago, and that no other test has had. It is not
+// one of those that the system gives away, so that nobody takes it from a program that needs seconds to start.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, last = 12_000, 32_000
+	for range last - first {
+		port := first + rand.N(last-first)
+		if _, taken := ports.LoadOrStore(port, true); taken {
+			continue
+		}
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port of this machine is free")
+	return 0
 }
+
+// ports are those that tests have had.
+var ports sync.Map
 
 // A process is a program that runs beside the test and ends with it.
 type process struct {

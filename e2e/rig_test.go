@@ -89,6 +89,11 @@ func newRig(t *testing.T, p plan) *rig {
 		}
 		r.env = append(r.env, phoneEnv(i, r.name(i), url, "USERNAME=admin", "PASSWORD="+phonePassword)...)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("failed logins, the first three: %s", r.failedLogins(3))
+		}
+	})
 	if !p.later {
 		r.start()
 		r.files = handles(t, r.bridge)
@@ -162,6 +167,16 @@ func (r *rig) online() {
 		}
 		return r.state() == "online"
 	})
+}
+
+// failedLogins are requests that phones counted as failed logins, as they told of them, up to so many.
+func (r *rig) failedLogins(most int) (lines []string) {
+	for _, line := range r.phones.stdout() {
+		if strings.Contains(line, "failed login") && len(lines) < most {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // command is a command for phone i with an id of its own, which is the number it dials.

@@ -208,7 +208,8 @@ type phones struct {
 // and so on.
 func startPhones(t *testing.T, count int, flags ...string) *phones {
 	t.Helper()
-	args := append([]string{"simulate", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--count", fmt.Sprint(count)}, flags...)
+	listen := fmt.Sprintf("127.0.0.1:%d", freePorts(t, count))
+	args := append([]string{"simulate", "--listen", listen, "--control", "127.0.0.1:0", "--count", fmt.Sprint(count)}, flags...)
 	p := &phones{process: start(t, "simulate", nil, program(t), args...)}
 	p.until("the addresses of the phones", func(_, log []string) bool {
 		p.urls, p.control = nil, ""

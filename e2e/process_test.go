@@ -81,27 +81,56 @@ func program(t *testing.T) string {
 	return path
 }
 
-// freePort returns a port of loopback that nobody listened on a moment ago, and that no other test has had. It is not
-// one of those that the system gives away, so that nobody takes it from a program that needs seconds to start.
+// freePort returns a port of loopback that nobody listens on, and that no other test has had: see freePorts.
 func freePort(t *testing.T) int {
 	t.Helper()
-	const first, last = 12_000, 32_000
-	for range last - first {
-		port := first + rand.N(last-first)
-		if _, taken := ports.LoadOrStore(port, true); taken {
+	return freePorts(t, 1)
+}
+
+// freePorts returns the first of n ports of loopback that follow one another. They are not of those that the system
+// gives away: nobody takes one from a program that needs seconds to start, and whoever calls at the port of a program
+// that has ended finds nobody, and not the phone of another test.
+func freePorts(t *testing.T, n int) int {
+	t.Helper()
+	const least, most = 12_000, 32_000 // Linux gives away 32768 and more
+	ports().Lock()
+	defer ports().Unlock()
+	for tries := range most - least {
+		if tries == (most-least)/2 {
+			clear(ports().had) // after many repetitions all have been had
+		}
+		first, free := least+rand.N(most-least-n), 0
+		for free < n && !ports().had[first+free] && vacant(first+free) {
+			free++
+		}
+		if free < n {
 			continue
 		}
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			l.Close()
-			return port
+		for port := first; port < first+n; port++ {
+			ports().had[port] = true
 		}
+		return first
 	}
-	t.Fatal("no port of this machine is free")
+	t.Fatalf("this machine has no %d free ports", n)
 	return 0
 }
 
+// vacant reports whether one can listen on a port.
+func vacant(port int) bool {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
+}
+
 // ports are those that tests have had.
-var ports sync.Map
+var ports = sync.OnceValue(func() *portBook { return &portBook{had: map[int]bool{}} })
+
+type portBook struct {
+	sync.Mutex
+	had map[int]bool
+}
 
 // A process is a program that runs beside the test and ends with it.
 type process struct {

@@ -19,7 +19,7 @@ ARG VERSION=
 ARG REVISION=
 # Only 32-bit ARM has a GOARM; amd64 may come with a variant too, which is none of Go's business here.
 RUN if [ "$TARGETARCH" = arm ]; then export GOARM="${TARGETVARIANT#v}"; fi; \
-    CGO_ENABLED=0 GOOS=linux GOARCH="$TARGETARCH" go build -trimpath -buildvcs=false \
+    CGO_ENABLED=0 GOOS=linux GOARCH="$TARGETARCH" go build -tags nethttpomithttp2 -trimpath -buildvcs=false \
     -ldflags "-s -w -X main.version=$VERSION -X main.revision=$REVISION" \
     -o /out/snom2mqtt ./cmd/snom2mqtt
 

@@ -10,8 +10,17 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// statusAtMost is the time between two statuses that differ in their last result only.
-const statusAtMost = time.Second
+// How often a status is published that differs from the one before in its last result only: once a second for a
+// phone, and so often in a second for all of them.
+const (
+	statusAtMost   = time.Second
+	statusesAtMost = 200
+)
+
+// statusEvery is the time between two such statuses of a phone.
+func (b *Bridge) statusEvery() time.Duration {
+	return max(statusAtMost, time.Duration(len(b.roster.Load().names))*time.Second/statusesAtMost)
+}
 
 // A Status is what is known of a phone. What is not known is null.
 type Status struct {
@@ -93,11 +102,11 @@ func (w *worker) change(change func(*news)) {
 	case after != before:
 		w.publishStatus(now)
 		w.rouseWaiting()
-	case last && (w.closed || now.Sub(w.stated) >= statusAtMost):
+	case last && (w.closed || now.Sub(w.stated) >= w.b.statusEvery()):
 		w.publishStatus(now)
 	case last && !w.owed:
 		w.owed = true
-		time.AfterFunc(statusAtMost-now.Sub(w.stated), w.payStatus)
+		time.AfterFunc(w.b.statusEvery()-now.Sub(w.stated), w.payStatus)
 	}
 }
 

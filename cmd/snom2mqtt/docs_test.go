@@ -141,7 +141,8 @@ func topicsDoc(b *bytes.Buffer) {
 		"on any command, until the other has been silent for 15 seconds.\n\n" +
 		"All this guards against mistakes. It is no lock: see [scaling.md](scaling.md).\n\n")
 	b.WriteString("## Status\n\nRetained, and published when it changes. What is not known is `null`; without `PHONE_LISTEN` that is all that only a\n" +
-		"phone can tell. A change of `last_result` alone is published at most once a second.\n\n")
+		"phone can tell. A change of `last_result` alone is published at most once a second, and with more than\n" +
+		"200 phones less often: at most 200 times a second for all of them.\n\n")
 	example(b, bridge.Status{Phone: "kitchen", Reachable: bridge.SwitchOn, Model: "D735", Firmware: "10.1.184.14", MAC: "000413aabbcc",
 		CallStatus: bridge.CallStatus{
 			Call: bridge.Call{State: bridge.CallRinging, Direction: snom.DirectionIn, CallID: "3c26-ab",

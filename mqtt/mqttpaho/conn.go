@@ -4,7 +4,10 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 // A conn is a connection to the broker that cannot hang or surprise Paho, and knows when and why it ended.
@@ -13,7 +16,10 @@ type conn struct {
 	in       trimmer
 	quickAck func() // acknowledges what was read, now
 
+	more    atomic.Bool // packets of the broker were read that Paho has not had yet
 	writing sync.Mutex
+	acks    []byte      // PUBACK packets that wait for the next one; guarded by writing
+	ackTime *time.Timer // that ends the wait; nil: no packet ever waited
 
 	once sync.Once
 	lost chan struct{} // closed when the connection is of no use any more
@@ -69,6 +75,7 @@ func (c *conn) read(p []byte) (int, error) {
 // the next ping.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.in.Read(p)
+	c.more.Store(c.in.r.Buffered() > 0)
 	if err != nil {
 		c.fail(err)
 		err = c.err
@@ -76,20 +83,60 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// How PUBACK packets wait.
+const (
+	pubackLength = 4                // bytes of one
+	acksMost     = 8                // as many are written at once: less than half of what Mosquitto sends without one
+	ackPatience  = time.Millisecond // how long the first of them waits at most
+)
+
 // Write writes p in writeTimeout, or fails. Paho limits the time of PUBLISH only, and a ping that cannot be written
 // would wait for ever. Paho also writes pings beside other packets, which a websocket does not allow.
+//
+// While more messages have been read already, a PUBACK waits for theirs: of a hundred commands that come at once, each
+// would cost a system call here and one at the broker.
 func (c *conn) Write(p []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if len(p) != pubackLength || p[0]>>4 != packets.Puback || !c.more.Load() || len(c.acks) >= acksMost*pubackLength {
+		return c.writeWith(p)
+	}
+	c.acks = append(c.acks, p...)
+	switch {
+	case len(c.acks) > pubackLength:
+	case c.ackTime == nil:
+		c.ackTime = time.AfterFunc(ackPatience, c.writeAcks)
+	default:
+		c.ackTime.Reset(ackPatience)
+	}
+	return len(p), nil
+}
+
+// writeAcks writes what has waited long enough: the messages that were to follow have not been acknowledged.
+func (c *conn) writeAcks() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if len(c.acks) > 0 {
+		_, _ = c.writeWith(nil) // a connection that cannot be written is lost, and says so
+	}
+}
+
+// writeWith writes p behind what waits. The caller holds the lock.
+func (c *conn) writeWith(p []byte) (int, error) {
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		c.fail(err)
 		return 0, err
 	}
-	n, err := c.Conn.Write(p)
-	if err != nil {
-		c.fail(err)
+	out := p
+	if len(c.acks) > 0 {
+		out = append(c.acks, p...)
+		c.acks = c.acks[:0]
 	}
-	return n, err
+	if _, err := c.Conn.Write(out); err != nil {
+		c.fail(err)
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // SetWriteDeadline does nothing: Write has a deadline of its own, which is not to be taken off.

@@ -103,6 +103,7 @@ func (s *Session) options(l *link) *paho.ClientOptions {
 	o.SetBinaryWill(s.cfg.Tree.State(), []byte(offline), 1, true)
 	o.SetProtocolVersion(4) // otherwise each wrong password is sent twice, the second time in MQTT 3.1
 	o.SetCleanSession(true)
+	o.SetStore(forgetful{})
 	o.SetAutoReconnect(false)
 	o.SetConnectRetry(false)
 	o.SetOrderMatters(true)

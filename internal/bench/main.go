@@ -68,7 +68,7 @@ func measure(ctx context.Context) error {
 	install := flag.Bool("install", false, "install them there first, by npm and pip")
 	sizes := flag.String("phones", "1,100,1000,10000", "numbers of phones for throughput and memory")
 	only := flag.String("only", strings.Join(names, ","), "parts to run")
-	earlier := flag.String("add", "", "a file of -json whose parts stand in the report too, where they are not measured now")
+	earlier := flag.String("add", "", "a file of -json whose figures stand in the report too, where a system's part is not measured now")
 	out := flag.String("json", "", "write all figures to this file")
 	docs := flag.String("docs", "", "write the picture, and the tables of performance.md, to this directory")
 	flag.BoolVar(&b.short, "short", false, "run everything once and briefly: shows that it works, measures nothing")
@@ -176,7 +176,7 @@ func (b *bench) prepare(program, other, rivals string, install bool) (err error)
 	return os.Chmod(b.dir, 0o755) // Mosquitto, started as root, becomes another user
 }
 
-// add takes the parts of an earlier report that this one does not have.
+// add takes the parts of systems from an earlier report that this one does not have.
 func (r *report) add(path string) error {
 	if path == "" {
 		return nil
@@ -189,12 +189,12 @@ func (r *report) add(path string) error {
 	if err := json.Unmarshal(data, &earlier); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	has := map[string]bool{}
+	has := map[[2]string]bool{}
 	for _, f := range r.Figures {
-		has[f.Part] = true
+		has[[2]string{f.Part, f.System}] = true
 	}
 	for _, f := range earlier.Figures {
-		if !has[f.Part] {
+		if !has[[2]string{f.Part, f.System}] {
 			r.Figures = append(r.Figures, f)
 		}
 	}

@@ -56,7 +56,7 @@ func (l *lookout) in(w *worker, d time.Duration) {
 		heap.Push(&l.visits, w)
 	}
 	if l.visits[0] == w {
-		l.rouse()
+		leaveNote(l.wake)
 	}
 }
 
@@ -66,13 +66,6 @@ func (l *lookout) drop(w *worker) {
 	defer l.mu.Unlock()
 	if w.visit.place > 0 {
 		heap.Remove(&l.visits, w.visit.place-1)
-	}
-}
-
-func (l *lookout) rouse() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
 	}
 }
 

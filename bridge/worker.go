@@ -137,9 +137,12 @@ func (w *worker) push(r request) (done []answered) {
 }
 
 // rouse ends a wait of the goroutine, if it runs. The caller holds the lock.
-func (w *worker) rouse() {
+func (w *worker) rouse() { leaveNote(w.wake) }
+
+// leaveNote leaves a note in a channel of capacity one, where none is; in nil nowhere.
+func leaveNote(c chan struct{}) {
 	select {
-	case w.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -171,8 +171,9 @@ func (m Model) Remark() string { return m.facts().remark }
 
 // is reports whether m is one of the models and series in list, which are separated by spaces.
 func (m Model) is(list string) bool {
+	f := m.facts()
 	for name := range strings.FieldsSeq(list) {
-		if name == m.facts().name || name == m.facts().series {
+		if name == f.name || name == f.series {
 			return true
 		}
 	}
@@ -208,14 +209,15 @@ func (m Model) Check(c Command) (warning string, err error) {
 // checkKey is Check for one key.
 func (m Model) checkKey(name string) (warning string, err error) {
 	key, n := findKey(name)
+	f := m.facts()
 	switch {
 	case m.IsZero():
 	case key.Only != "" && !m.is(key.Only), m.is(key.Except):
 		return "", fmt.Errorf("%w: %s has no key %s (which is on %s)", ErrUnsupported, m, name, key.Where())
-	case key.Name == "P1" && m.facts().keysMost > 0 && n > m.facts().keysMost:
-		return fmt.Sprintf("%s is beyond the %d keys of %s, so it can only be on an expansion module", name, m.facts().keysMost, m), nil
-	case key.Name == "P1" && m.facts().keysMost > 0 && n > m.facts().keysLeast:
-		return fmt.Sprintf("sources disagree whether %s has %d or %d keys, so %s may not be there", m, m.facts().keysLeast, m.facts().keysMost, name), nil
+	case key.Name == "P1" && f.keysMost > 0 && n > f.keysMost:
+		return fmt.Sprintf("%s is beyond the %d keys of %s, so it can only be on an expansion module", name, f.keysMost, m), nil
+	case key.Name == "P1" && f.keysMost > 0 && n > f.keysLeast:
+		return fmt.Sprintf("sources disagree whether %s has %d or %d keys, so %s may not be there", m, f.keysLeast, f.keysMost, name), nil
 	case key.Usual != "" && !m.is(key.Usual):
 		return fmt.Sprintf("%s is sure on %s only, not on %s", name, join(key.Usual), m), nil
 	}

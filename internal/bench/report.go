@@ -262,18 +262,22 @@ func total(rounds []figure, of func(figure) int) (sum int) {
 }
 
 func (r report) memory() table {
-	t := table{
+	return r.bySize("memory", table{
 		title: "Memory",
 		note:  "MiB in RAM (VmRSS): with nothing to do, and after a command to every phone.",
-		head:  []string{"phones"},
-	}
-	systems := r.systems("memory")
-	t.head = append(t.head, systems...)
-	for _, n := range r.phones("memory") {
+	}, func(rounds []figure) string {
+		return fmt.Sprintf("%.1f, then %.1f", middle(rounds, idleMiB), middle(rounds, touchedMiB))
+	})
+}
+
+// bySize completes the table of a part that has a cell for each number of phones and each system.
+func (r report) bySize(part string, t table, cell func(rounds []figure) string) table {
+	systems := r.systems(part)
+	t.head = append([]string{"phones"}, systems...)
+	for _, n := range r.phones(part) {
 		row := []string{fmt.Sprint(n)}
 		for _, s := range systems {
-			own := r.of("memory", nodelay, s, n, 0)
-			row = append(row, fmt.Sprintf("%.1f, then %.1f", middle(own, idleMiB), middle(own, touchedMiB)))
+			row = append(row, cell(r.of(part, nodelay, s, n, 0)))
 		}
 		t.rows = append(t.rows, row)
 	}
@@ -285,21 +289,10 @@ func touchedMiB(f figure) float64 { return f.TouchedMiB }
 func startMS(f figure) float64    { return f.StartMS }
 
 func (r report) start() table {
-	t := table{
+	return r.bySize("start", table{
 		title: "Start",
 		note:  `Milliseconds from the start of the process to "online" at a subscriber.`,
-		head:  []string{"phones"},
-	}
-	systems := r.systems("start")
-	t.head = append(t.head, systems...)
-	for _, n := range r.phones("start") {
-		row := []string{fmt.Sprint(n)}
-		for _, s := range systems {
-			row = append(row, fmt.Sprintf("%.0f", middle(r.of("start", nodelay, s, n, 0), startMS)))
-		}
-		t.rows = append(t.rows, row)
-	}
-	return t
+	}, func(rounds []figure) string { return fmt.Sprintf("%.0f", middle(rounds, startMS)) })
 }
 
 func (r report) idle() table {

@@ -39,20 +39,20 @@ type login struct {
 	used      int              // of digest: requests it was used for
 }
 
-// authorization returns the value of the Authorization header of the next request, which must be a GET
-// for target; empty when there is none.
+// appendCredentials appends the value of the Authorization header of the next request, which must be a GET for target;
+// nothing when there is none.
 //
 // The nonce count grows with each call, so that a phone that checks its order sees it rise. The client's
 // nonce stays the same as long as the phone's does: for MD5-sess that makes RFC 2617 (the first one
 // counts) and servers that look at the current one agree.
-func (l *login) authorization(username, password, target string) string {
+func (l *login) appendCredentials(b []byte, username, password, target string) []byte {
 	switch l.scheme {
 	case SchemeBasic:
-		return "Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password))
+		return base64.StdEncoding.AppendEncode(append(b, "Basic "...), []byte(username+":"+password))
 	case SchemeDigest:
 		l.used++
 	default:
-		return ""
+		return b
 	}
 	o := digest.Options{
 		Method: http.MethodGet, URI: target, Count: l.used,
@@ -65,7 +65,7 @@ func (l *login) authorization(username, password, target string) string {
 	}
 	cred, err := digest.Digest(&l.challenge, o)
 	if err != nil {
-		return "" // cannot be: challenge.login refuses what Digest does not know
+		return b // cannot be: challenge.login refuses what Digest does not know
 	}
 	switch {
 	case l.session: // the phone needs the client's nonce for it, with a qop or without
@@ -73,14 +73,13 @@ func (l *login) authorization(username, password, target string) string {
 	case cred.QOP == "":
 		cred.Cnonce = ""
 	}
-	return formatDigest(cred)
+	return appendDigest(b, cred)
 }
 
-// formatDigest writes credentials in the order and with the quotes of clients that work with phones
+// appendDigest appends credentials in the order and with the quotes of clients that work with phones
 // (Python requests and urllib, curl). Credentials.String quotes as Go does, which changes bytes that are
 // not UTF-8, and a phone compares bytes.
-func formatDigest(c *digest.Credentials) string {
-	b := make([]byte, 0, 320)
+func appendDigest(b []byte, c *digest.Credentials) []byte {
 	b = appendQuoted(append(b, "Digest username="...), c.Username)
 	b = appendQuoted(append(b, ", realm="...), c.Realm)
 	b = appendQuoted(append(b, ", nonce="...), c.Nonce)
@@ -102,7 +101,7 @@ func formatDigest(c *digest.Credentials) string {
 	if c.Userhash {
 		b = append(b, ", userhash=true"...)
 	}
-	return string(b)
+	return b
 }
 
 // appendCount appends a nonce count: eight hexadecimal digits (RFC 7616, section 3.4).

@@ -190,7 +190,7 @@ func TestAuthorization(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.cnonce = tt.nonce
-			if got := l.authorization(tt.username, tt.password, tt.target); got != tt.want {
+			if got := string(l.appendCredentials(nil, tt.username, tt.password, tt.target)); got != tt.want {
 				t.Errorf("authorization\n got %s\nwant %s", got, tt.want)
 			}
 		})
@@ -199,11 +199,11 @@ func TestAuthorization(t *testing.T) {
 
 func TestAuthorizationOfNoLogin(t *testing.T) {
 	t.Parallel()
-	if got := new(login).authorization("admin", "secret", "/"); got != "" {
+	if got := string(new(login).appendCredentials(nil, "admin", "secret", "/")); got != "" {
 		t.Errorf("authorization = %q, want none", got)
 	}
 	unanswerable := login{scheme: SchemeDigest, challenge: digest.Challenge{Algorithm: "MD4"}}
-	if got := unanswerable.authorization("admin", "secret", "/"); got != "" {
+	if got := string(unanswerable.appendCredentials(nil, "admin", "secret", "/")); got != "" {
 		t.Errorf("authorization = %q, want none", got)
 	}
 }
@@ -216,7 +216,7 @@ func TestNonceCountRises(t *testing.T) {
 	}
 	var cnonce string
 	for want := 1; want <= 3; want++ {
-		cred, err := digest.ParseCredentials(l.authorization("u", "p", "/"))
+		cred, err := digest.ParseCredentials(string(l.appendCredentials(nil, "u", "p", "/")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,7 +299,7 @@ func FuzzChallenges(f *testing.F) {
 			return
 		}
 		// Whatever the phone said, what is sent back is one header line that says what it said.
-		got := l.authorization("admin", "secret", target)
+		got := string(l.appendCredentials(nil, "admin", "secret", target))
 		if strings.ContainsFunc(got, isControl) {
 			t.Fatalf("next(%q): authorization %q", line, got)
 		}

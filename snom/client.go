@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -59,10 +60,10 @@ type Client struct {
 	userAgent          string
 	timeout, gap       time.Duration
 	tls                *tls.Config // nil: plain HTTP
-	dial               func(ctx context.Context, network, addr string) (net.Conn, error)
+	dial               func(ctx context.Context, deadline time.Time, addr string) (net.Conn, error)
 
 	turn  chan struct{} // full while a request is under way
-	login login         // what the phone took last; it and ready belong to whose turn it is
+	login *login        // what the phone took last; nil: none. It and ready belong to whose turn it is
 	ready time.Time     // when the phone may be asked again
 }
 
@@ -75,8 +76,15 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		userAgent: cfg.UserAgent,
 		timeout:   cfg.Timeout,
 		gap:       cfg.Gap,
-		dial:      cfg.Dial,
+		dial:      dialTCP,
 		turn:      make(chan struct{}, 1),
+	}
+	if cfg.Dial != nil {
+		c.dial = func(ctx context.Context, deadline time.Time, addr string) (net.Conn, error) {
+			ctx, cancel := context.WithDeadline(ctx, deadline)
+			defer cancel()
+			return cfg.Dial(ctx, "tcp", addr)
+		}
 	}
 	if c.timeout == 0 {
 		c.timeout = 5 * time.Second
@@ -213,7 +221,9 @@ func (c *Client) Do(ctx context.Context, cmd Command) (Reply, error) {
 // unfinished is the error of a command whose first steps were carried out and whose next one was not sent
 // because of err. It does not wrap err: the command as a whole did reach the phone.
 func unfinished(ctx context.Context, done, steps int, err error) error {
-	err = cause(ctx, errors.New(strings.TrimPrefix(err.Error(), "snom: ")))
+	if err = errors.New(strings.TrimPrefix(err.Error(), "snom: ")); ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	return fmt.Errorf("%w: %d of %d steps done, then: %w", ErrOutcomeUnknown, done, steps, err)
 }
 
@@ -235,9 +245,7 @@ func (c *Client) Reach(ctx context.Context) error {
 		return err
 	}
 	defer c.end()
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, lateError(c.timeout))
-	defer cancel()
-	conn, err := c.reach(ctx)
+	conn, err := c.reach(ctx, time.Now().Add(c.timeout))
 	if err != nil {
 		return err
 	}
@@ -262,7 +270,15 @@ type page struct {
 	header  http.Header
 	body    []byte
 	tls     *tls.ConnectionState // over https
-	verdict verdict
+	verdict *verdict             // nil: there was no reply
+}
+
+// meaning is the verdict; where there was no reply, one that says nothing.
+func (p page) meaning() verdict {
+	if p.verdict == nil {
+		return verdict{}
+	}
+	return *p.verdict
 }
 
 // fetch asks for target and judges the reply, which it returns whatever it means, with the number of
@@ -274,48 +290,46 @@ type page struct {
 // again only where login.next sees that the password was not the reason.
 func (c *Client) fetch(ctx context.Context, target string, allowed bool) (page, int, error) {
 	kept := c.login
-	p, sent, err := c.ask(ctx, target, &kept)
-	if p.status == 0 {
-		c.login = kept // its count has grown
+	p, sent, err := c.ask(ctx, target, kept)
+	if refused(err) {
+		c.login = nil
+	}
+	if p.status != http.StatusUnauthorized || !errors.Is(err, ErrUnauthorized) || kept == nil && !allowed {
 		return p, sent, err
 	}
-	c.login = login{}
-	if p.status != http.StatusUnauthorized || !errors.Is(err, ErrUnauthorized) {
-		c.keep(kept, err)
-		return p, sent, err
-	}
-	if kept.scheme == "" && !allowed {
-		return p, sent, err
-	}
-	if kept.scheme == "" && c.username == "" {
-		return p, sent, fmt.Errorf("%w: HTTP 401: it wants a login, and no user name is set", ErrUnauthorized)
-	}
-	fresh, err := kept.next(p.header)
-	if err != nil {
-		return p, sent, err
-	}
-	p, more, err := c.ask(ctx, target, &fresh)
-	if p.status == http.StatusUnauthorized && errors.Is(err, ErrUnauthorized) {
-		instead, _ := choose(challenges(p.header)) // one that asks for nothing has refused all the same
-		err = fresh.refusal(instead)
-	}
-	if p.status != 0 {
-		c.keep(fresh, err)
-	}
+	p, more, err := c.logIn(ctx, target, kept, p)
 	return p, sent + more, err
 }
 
-// keep remembers l for the next requests, unless the phone's reply to it says that it does not take it.
-func (c *Client) keep(l login, reply error) {
-	if !errors.Is(reply, ErrUnauthorized) && !errors.Is(reply, ErrLockedOut) {
-		c.login = l
+// refused says whether err says that the phone does not take the login that it was sent.
+func refused(err error) bool { return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrLockedOut) }
+
+// logIn asks for target again, with the answer to the challenge of p, the reply to a request with the login kept.
+func (c *Client) logIn(ctx context.Context, target string, kept *login, p page) (page, int, error) {
+	if kept == nil {
+		if kept = new(login); c.username == "" {
+			return p, 0, fmt.Errorf("%w: HTTP 401: it wants a login, and no user name is set", ErrUnauthorized)
+		}
 	}
+	fresh, err := kept.next(p.header)
+	if err != nil {
+		return p, 0, err
+	}
+	p, sent, err := c.ask(ctx, target, &fresh)
+	switch {
+	case p.status == http.StatusUnauthorized && errors.Is(err, ErrUnauthorized):
+		instead, _ := choose(challenges(p.header)) // one that asks for nothing has refused all the same
+		err = fresh.refusal(instead)
+	case p.status != 0 && !refused(err):
+		c.login = &fresh
+	}
+	return p, sent, err
 }
 
-// ask makes one request with the credentials of l and judges the reply. It counts the requests that may
-// have reached the phone.
+// ask makes one request with the credentials of l, which may be nil, and judges the reply. It counts the requests that
+// may have reached the phone.
 func (c *Client) ask(ctx context.Context, target string, l *login) (page, int, error) {
-	p, err := c.exchange(ctx, target, l.authorization(c.username, c.password, target))
+	p, err := c.exchange(ctx, target, l)
 	if errors.Is(err, ErrUnreachable) {
 		return page{}, 0, err
 	}
@@ -328,18 +342,36 @@ func (c *Client) ask(ctx context.Context, target string, l *login) (page, int, e
 	return p, 1, err
 }
 
+// A desk is what an exchange works with.
+type desk struct {
+	request []byte
+	limited io.LimitedReader
+	reply   *bufio.Reader // of limited
+}
+
+// desks are those that nobody works with.
+var desks = sync.Pool{New: func() any {
+	d := &desk{request: make([]byte, 0, 1<<10)}
+	d.reply = bufio.NewReaderSize(&d.limited, 1<<10)
+	return d
+}}
+
+func (d *desk) leave() {
+	d.limited.R = nil // the connection is not to outlive its exchange
+	desks.Put(d)
+}
+
 // exchange makes one request on a connection of its own and reads the reply. The page has a status as
 // soon as the head of the reply has been read; the error then says that the body is not complete.
-func (c *Client) exchange(ctx context.Context, target, authorization string) (page, error) {
+func (c *Client) exchange(ctx context.Context, target string, l *login) (page, error) {
 	if wait := time.Until(c.ready); wait > 0 {
 		if err := pause(ctx, wait); err != nil {
 			return page{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
 	}
 	defer func() { c.ready = time.Now().Add(c.gap) }()
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, lateError(c.timeout))
-	defer cancel()
-	conn, err := c.connect(ctx)
+	deadline := time.Now().Add(c.timeout)
+	conn, err := c.connect(ctx, deadline)
 	if err != nil {
 		return page{}, err
 	}
@@ -348,16 +380,21 @@ func (c *Client) exchange(ctx context.Context, target, authorization string) (pa
 		_ = conn.SetDeadline(time.Unix(1, 0)) // fails on a closed connection only, which nobody reads
 	})()
 
-	if n, err := conn.Write(c.request(target, authorization)); err != nil {
+	d := desks.Get().(*desk)
+	defer d.leave()
+	d.request = c.appendRequest(d.request[:0], target, l)
+	if n, err := conn.Write(d.request); err != nil {
 		if n == 0 && c.tls == nil {
-			return page{}, fmt.Errorf("%w: %w", ErrUnreachable, cause(ctx, err))
+			return page{}, fmt.Errorf("%w: %w", ErrUnreachable, c.cause(ctx, deadline, err))
 		}
-		return page{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, cause(ctx, err))
+		return page{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, c.cause(ctx, deadline, err))
 	}
-	in := &io.LimitedReader{R: conn, N: maxHead}
-	resp, err := readHead(bufio.NewReaderSize(in, 1<<10)) //nolint:bodyclose // its body is the connection, which is closed
+	in := &d.limited
+	*in = io.LimitedReader{R: conn, N: maxHead}
+	d.reply.Reset(in)
+	resp, err := readHead(d.reply) //nolint:bodyclose // its body is the connection, which is closed
 	if err != nil {
-		return page{}, noReply(ctx, err, in.N == 0)
+		return page{}, c.noReply(ctx, deadline, err, in.N == 0)
 	}
 	p := page{status: resp.StatusCode, header: resp.Header}
 	if c.tls != nil {
@@ -374,7 +411,7 @@ func (c *Client) exchange(ctx context.Context, target, authorization string) (pa
 	}
 	p.body, err = io.ReadAll(io.LimitReader(resp.Body, maxPage(target)))
 	if err != nil {
-		err = fmt.Errorf("%w: HTTP %d, then the page was cut off: %w", ErrOutcomeUnknown, p.status, cause(ctx, err))
+		err = fmt.Errorf("%w: HTTP %d, then the page was cut off: %w", ErrOutcomeUnknown, p.status, c.cause(ctx, deadline, err))
 	}
 	return p, err
 }
@@ -394,13 +431,15 @@ func readHead(r *bufio.Reader) (*http.Response, error) {
 }
 
 // noReply is the error when readHead failed with err. It does not repeat what came instead of a reply.
-func noReply(ctx context.Context, err error, tooLong bool) error {
+func (c *Client) noReply(ctx context.Context, deadline time.Time, err error, tooLong bool) error {
 	var network net.Error
+	ended := c.cause(ctx, deadline, nil)
 	switch {
 	case errors.Is(err, ErrPhone):
 		return err
-	case ctx.Err() != nil, errors.As(err, &network):
-		err = cause(ctx, err)
+	case ended != nil:
+		err = ended
+	case errors.As(err, &network):
 	case tooLong:
 		err = fmt.Errorf("the head of its reply is longer than %d bytes", maxHead)
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -411,15 +450,16 @@ func noReply(ctx context.Context, err error, tooLong bool) error {
 	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 }
 
-// request returns the bytes of a request. Its headers are those of the clients that are known to work.
-func (c *Client) request(target, authorization string) []byte {
-	b := make([]byte, 0, 512)
+// appendRequest appends the bytes of a request with the credentials of l, which may be nil. Its headers are those of the
+// clients that are known to work.
+func (c *Client) appendRequest(b []byte, target string, l *login) []byte {
 	b = append(append(b, "GET "...), target...)
 	b = append(append(b, " HTTP/1.1\r\nHost: "...), c.host...)
 	b = append(append(b, "\r\nUser-Agent: "...), c.userAgent...)
 	b = append(b, "\r\nAccept: */*"...)
-	if authorization != "" {
-		b = append(append(b, "\r\nAuthorization: "...), authorization...)
+	if l != nil {
+		b = append(b, "\r\nAuthorization: "...)
+		b = l.appendCredentials(b, c.username, c.password, target)
 	}
 	if wantsKeepAlive(target) {
 		b = append(b, "\r\nConnection: keep-alive"...)
@@ -435,30 +475,37 @@ func wantsKeepAlive(target string) bool {
 	return page != "/minibrowser.htm"
 }
 
-// connect connects to the phone, with TLS if the URL says so. The error wraps ErrUnreachable.
-func (c *Client) connect(ctx context.Context) (net.Conn, error) {
-	conn, err := c.reach(ctx)
-	if err != nil || c.tls == nil {
-		return conn, err
+// connect connects to the phone, with TLS if the URL says so. What is done with the connection fails at the deadline. The
+// error wraps ErrUnreachable.
+func (c *Client) connect(ctx context.Context, deadline time.Time) (net.Conn, error) {
+	conn, err := c.reach(ctx, deadline)
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.SetDeadline(deadline) // fails on a closed connection only
+	if c.tls == nil {
+		return conn, nil
 	}
 	secure := tls.Client(conn, c.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close() // the handshake's error says more
-		return nil, fmt.Errorf("%w: TLS: %w", ErrUnreachable, cause(ctx, c.handshakeError(err)))
+		return nil, fmt.Errorf("%w: TLS: %w", ErrUnreachable, c.cause(ctx, deadline, c.handshakeError(err)))
 	}
 	return secure, nil
 }
 
-func (c *Client) reach(ctx context.Context) (net.Conn, error) {
-	dial := c.dial
-	if dial == nil {
-		dial = (&net.Dialer{KeepAlive: -1}).DialContext // nothing is idle for long
-	}
-	conn, err := dial(ctx, "tcp", c.addr)
+func (c *Client) reach(ctx context.Context, deadline time.Time) (net.Conn, error) {
+	conn, err := c.dial(ctx, deadline, c.addr)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, cause(ctx, err))
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, c.cause(ctx, deadline, err))
 	}
 	return conn, nil
+}
+
+// dialTCP connects to addr.
+func dialTCP(ctx context.Context, deadline time.Time, addr string) (net.Conn, error) {
+	d := net.Dialer{Deadline: deadline, KeepAlive: -1} // nothing is idle for long
+	return d.DialContext(ctx, "tcp", addr)
 }
 
 // A lateError is the cause when a timeout has passed.
@@ -468,10 +515,17 @@ func (e lateError) Error() string {
 	return fmt.Sprintf("no complete answer within %s", time.Duration(e))
 }
 
-// cause is why ctx ended, if it did: that explains err.
-func cause(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+// cause is why ctx ended, or that the time was up, if so: that explains err.
+func (c *Client) cause(ctx context.Context, deadline time.Time, err error) error {
+	now := time.Now()
+	if end, ok := ctx.Deadline(); ok && !now.Before(end) {
+		<-ctx.Done() // at once: a connection may notice before ctx does
+	}
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case !now.Before(deadline):
+		return lateError(c.timeout)
 	}
 	return err
 }

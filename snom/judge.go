@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -105,24 +106,21 @@ func judge(status int, header http.Header, body []byte, https bool) error {
 	return verdictOn(status, header, body, https).on(status)
 }
 
-func verdictOn(status int, header http.Header, body []byte, https bool) verdict {
+func verdictOn(status int, header http.Header, body []byte, https bool) *verdict {
 	lower := bytes.ToLower(body)
 	title := pageTitle(lower)
 	upgrades := !https && status/100 == 3 && wantsHTTPS(header.Get("Location"))
-	var v verdict
-	for _, v = range verdicts() {
-		if (v.status == 0 || v.status == status) &&
+	rows := verdicts()
+	return &rows[slices.IndexFunc(rows, func(v verdict) bool { // one does: the last one fits everything
+		return (v.status == 0 || v.status == status) &&
 			(v.words == "" || bytes.Contains(lower, []byte(v.words))) &&
 			(v.title == "" || bytes.Contains(title, []byte(v.title))) &&
-			(!v.upgrades || upgrades) {
-			break
-		}
-	}
-	return v
+			(!v.upgrades || upgrades)
+	})]
 }
 
 // on is the verdict as an error about a reply with that status.
-func (v verdict) on(status int) error {
+func (v *verdict) on(status int) error {
 	if v.err == nil {
 		return nil
 	}

@@ -39,7 +39,7 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 		return Info{RemoteControl: Unknown, Advice: []string{}}, err
 	}
 	defer c.end()
-	taken := c.login.scheme != ""
+	taken := c.login != nil
 	p, _, err := c.fetch(ctx, "/info.htm", false)
 	found := readInfoPage(p.body)
 	if p.status == http.StatusNotFound || err == nil && found.model == "" {
@@ -59,7 +59,7 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 		Model:         found.model,
 		Firmware:      found.firmware,
 		MAC:           found.mac,
-		RemoteControl: cmp.Or(p.verdict.remote, model.RemoteControl()),
+		RemoteControl: cmp.Or(p.meaning().remote, model.RemoteControl()),
 	}
 	info.Auth, info.Realm = c.wantedLogin(p)
 	leaf := untrusted(err)
@@ -70,7 +70,7 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 		info.Certificate = fingerprint(leaf)
 	}
 	info.Advice = c.advice(info, p, err)
-	if p.verdict.remote == No || !taken && errors.Is(err, ErrUnauthorized) {
+	if p.meaning().remote == No || !taken && errors.Is(err, ErrUnauthorized) {
 		err = nil
 	}
 	return info, err
@@ -78,11 +78,14 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 
 // wantedLogin says how the phone that answered p wants a login, and what for.
 func (c *Client) wantedLogin(p page) (Scheme, string) {
-	l := c.login
+	var l login
+	if c.login != nil {
+		l = *c.login
+	}
 	if p.status == http.StatusUnauthorized {
 		l, _ = choose(challenges(p.header)) // without a challenge that can be answered it is not known
 	}
-	if l.scheme == "" && p.status == http.StatusOK && p.verdict.err == nil {
+	if l.scheme == "" && p.status == http.StatusOK && p.meaning().err == nil {
 		return SchemeNone, ""
 	}
 	return l.scheme, l.realm
@@ -90,12 +93,12 @@ func (c *Client) wantedLogin(p page) (Scheme, string) {
 
 // advice says what to change on the phone or in its settings here, the most important first.
 func (c *Client) advice(info Info, p page, err error) []string {
-	answered := p.status != 0 && p.verdict.err == nil
+	answered := p.status != 0 && p.meaning().err == nil
 	rows := []struct {
 		when bool
 		say  string
 	}{
-		{p.verdict.advice != "", p.verdict.advice},
+		{p.meaning().advice != "", p.meaning().advice},
 		{c.tls == nil && errors.Is(err, syscall.ECONNREFUSED), "Check the address, and whether the phone serves https only (webserver_type): then its URL begins with https://."},
 		{untrusted(err) != nil, "Pin the phone's certificate by its SHA-256, give the CA that signed it, or switch the check off."},
 		{p.tls != nil && p.tls.Version < tls.VersionTLS12, "It speaks old TLS only: legacy TLS must be allowed for it in the settings here."},

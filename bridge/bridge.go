@@ -121,8 +121,8 @@ type roster struct {
 
 // answered is a request with its result, on the way to the topics.
 type answered struct {
-	request request
-	result  Result
+	request *request
+	result  *Result
 }
 
 // New returns a bridge for the phones of r. It is quiet until [Bridge.Run].
@@ -301,7 +301,7 @@ func (b *Bridge) logRetained(topic string) {
 func (b *Bridge) deliver(done []answered) {
 	for _, d := range done {
 		b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(d.result.Phone), Payload: encode(d.result)})
-		b.cfg.Observe.Answered(d.result)
+		b.cfg.Observe.Answered(*d.result)
 		if g := d.request.group; g != nil {
 			if s, complete := g.add(d.result); complete {
 				b.publishSummary(s)

@@ -21,7 +21,7 @@ type gathering struct {
 }
 
 // add notes a member's answer, and returns the summary when it was the last one.
-func (g *gathering) add(r Result) (Summary, bool) {
+func (g *gathering) add(r *Result) (Summary, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.codes[r.Phone] = r.Code

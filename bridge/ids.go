@@ -23,8 +23,8 @@ type ids struct {
 type taken struct {
 	id      string
 	at      time.Time
-	result  *Result   // nil while the command waits or runs
-	waiting []request // repetitions that wait for that result
+	result  *Result    // nil while the command waits or runs
+	waiting []*request // repetitions that wait for that result
 }
 
 // find returns what is remembered of id, or nil.

@@ -181,10 +181,10 @@ func verbList() string {
 	return b.String()
 }
 
-// plan is what becomes of an order for one phone: the request for its worker, or a refusal. It
+// plan is what becomes of an order for one phone: the request for its worker, and why it is refused, or nil. It
 // does no I/O and looks at no clock.
-func (p PhoneConfig) plan(o order, model snom.Model, rules Rules, retained bool, now time.Time) (request, *Result) {
-	r := request{id: o.id, command: o.command, name: o.name, received: now, expires: o.expiry(now, rules.TTL)}
+func (p PhoneConfig) plan(o order, model snom.Model, rules Rules, retained bool, now time.Time) (*request, *Result) {
+	r := &request{id: o.id, command: o.command, name: o.name, received: now, expires: o.expiry(now, rules.TTL)}
 	r.argument = o.raw
 	if o.fault == nil {
 		r.argument = o.command.Argument()
@@ -193,9 +193,8 @@ func (p PhoneConfig) plan(o order, model snom.Model, rules Rules, retained bool,
 	if secret && r.argument != "" {
 		r.argument = mask
 	}
-	refuse := func(code Code, message string) (request, *Result) {
-		refusal := r.answer(p.Name, code, message, now)
-		return request{}, &refusal
+	refuse := func(code Code, message string) (*request, *Result) {
+		return r, r.answer(p.Name, code, message, now)
 	}
 	switch {
 	case retained:

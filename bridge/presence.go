@@ -119,7 +119,7 @@ func (w *worker) look(ctx context.Context, phone Phone, heard, ask bool) {
 }
 
 // learn draws from a command's result what it tells about the phone.
-func (w *worker) learn(c snom.Command, result Result) {
+func (w *worker) learn(c snom.Command, result *Result) {
 	var ask bool
 	w.update(func(n *news) {
 		n.lastResult = &LastResult{Code: result.Code, Command: result.Command, Time: result.Time}

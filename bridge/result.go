@@ -80,8 +80,9 @@ func shown(s string) string {
 
 // encode writes a document for MQTT: JSON with &, < and > left readable.
 func encode(v any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
+	const usual = 512 // bytes that most take
+	b := bytes.NewBuffer(make([]byte, 0, usual))
+	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		panic(err) // our own types of text, numbers and times: there is nothing to fail
@@ -102,8 +103,8 @@ type request struct {
 }
 
 // answer is the start of every result of r.
-func (r request) answer(phone string, code Code, message string, now time.Time) Result {
-	return Result{
+func (r *request) answer(phone string, code Code, message string, now time.Time) *Result {
+	return &Result{
 		ID: r.id, Phone: phone, Command: r.name, Argument: r.argument,
 		OK: code == OK, Code: code, Message: message, Time: Time{now},
 	}

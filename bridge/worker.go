@@ -37,7 +37,7 @@ type worker struct {
 
 	mu       sync.Mutex
 	cfg      PhoneConfig
-	queue    []request
+	queue    []*request
 	ids      ids
 	running  bool               // the goroutine exists
 	due      time.Time          // while it does: it has moved by then, or it is stuck
@@ -65,7 +65,7 @@ type worker struct {
 
 // enqueue takes r, or says why not. It never blocks: it is called from the MQTT client's own
 // goroutine. Every request that is taken gets its one answer later.
-func (w *worker) enqueue(r request) {
+func (w *worker) enqueue(r *request) {
 	w.mu.Lock()
 	var done []answered
 	switch first := w.known(r); {
@@ -81,7 +81,7 @@ func (w *worker) enqueue(r request) {
 }
 
 // known returns what took r's id before, or nil.
-func (w *worker) known(r request) *taken {
+func (w *worker) known(r *request) *taken {
 	if r.id == "" {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (w *worker) known(r request) *taken {
 }
 
 // repeat answers a command whose id is taken: now, or when the first one's result is there.
-func (w *worker) repeat(first *taken, r request) []answered {
+func (w *worker) repeat(first *taken, r *request) []answered {
 	switch {
 	case first.result != nil:
 		return []answered{{r, duplicate(w.name, r, first.result)}}
@@ -101,7 +101,7 @@ func (w *worker) repeat(first *taken, r request) []answered {
 }
 
 // push puts r into the queue. A hangup overtakes what waits, and cancels it.
-func (w *worker) push(r request) (done []answered) {
+func (w *worker) push(r *request) (done []answered) {
 	urgent := r.command.Verb() == snom.VerbHangup
 	place := len(w.queue)
 	if urgent {
@@ -158,7 +158,7 @@ func (w *worker) start() {
 
 // settle notes the result under the request's id and adds the answers of those that waited for
 // it. The caller holds the lock.
-func (w *worker) settle(r request, result Result) []answered {
+func (w *worker) settle(r *request, result *Result) []answered {
 	done := []answered{{r, result}}
 	if r.id == "" {
 		return done
@@ -167,16 +167,16 @@ func (w *worker) settle(r request, result Result) []answered {
 	if t == nil || t.result != nil {
 		return done
 	}
-	t.result = &result
+	t.result = result
 	for _, again := range t.waiting {
-		done = append(done, answered{again, duplicate(w.name, again, &result)})
+		done = append(done, answered{again, duplicate(w.name, again, result)})
 	}
 	t.waiting = nil
 	return done
 }
 
 // duplicate is the answer to a repeated id.
-func duplicate(phone string, r request, first *Result) Result {
+func duplicate(phone string, r *request, first *Result) *Result {
 	d := r.answer(phone, Duplicate, fmt.Sprintf("the id %q was taken; its command ended with %s", r.id, first.Code), r.received)
 	d.OK = first.OK
 	d.First = first
@@ -201,7 +201,7 @@ func (w *worker) run() {
 
 // next waits until the phone may have a request, and takes the first one that is still worth
 // something. Those that are not are answered at their time, not at their turn.
-func (w *worker) next() (request, bool) {
+func (w *worker) next() (*request, bool) {
 	for {
 		w.mu.Lock()
 		now := time.Now()
@@ -211,7 +211,7 @@ func (w *worker) next() (request, bool) {
 			w.tellIdle()
 			w.mu.Unlock()
 			w.b.deliver(done)
-			return request{}, false
+			return nil, false
 		}
 		ready := w.played
 		if w.queue[0].command.Verb() == snom.VerbHangup {
@@ -219,7 +219,7 @@ func (w *worker) next() (request, bool) {
 		}
 		if !now.Before(ready) {
 			r := w.queue[0]
-			w.queue[0] = request{}
+			w.queue[0] = nil
 			w.queue = w.queue[1:]
 			w.expect(0)
 			w.mu.Unlock()
@@ -241,7 +241,7 @@ func (w *worker) next() (request, bool) {
 
 // overdue takes what has expired out of the queue. The caller holds the lock.
 func (w *worker) overdue(now time.Time) (done []answered) {
-	w.queue = slices.DeleteFunc(w.queue, func(q request) bool {
+	w.queue = slices.DeleteFunc(w.queue, func(q *request) bool {
 		if now.Before(q.expires) {
 			return false
 		}
@@ -264,11 +264,10 @@ func (w *worker) rest(d time.Duration) {
 }
 
 // serve carries out one command and makes its result.
-func (w *worker) serve(r request) (result Result) {
+func (w *worker) serve(r *request) (result *Result) {
 	start := time.Now()
 	w.mu.Lock()
-	cfg, hangups := w.cfg, w.hangups
-	cfg.Dialect = cmp.Or(cfg.Dialect, w.model().Dialect())
+	phone, dialect, hangups := w.cfg.Phone, cmp.Or(w.cfg.Dialect, w.model().Dialect()), w.hangups
 	if w.fresh {
 		w.fresh, w.breaker = false, breaker{}
 	}
@@ -294,7 +293,7 @@ func (w *worker) serve(r request) (result Result) {
 			log().Debug("command done", slog.Any("code", result.Code), slog.Duration("took", end.Sub(start)))
 		}
 	}()
-	fail := func(code Code, message string) Result {
+	fail := func(code Code, message string) *Result {
 		result.OK, result.Code, result.Message = false, code, message
 		return result
 	}
@@ -309,7 +308,7 @@ func (w *worker) serve(r request) (result Result) {
 	if err != nil {
 		return fail(Invalid, words(err))
 	}
-	steps := r.command.Steps(cfg.Dialect)
+	steps := r.command.Steps(dialect)
 	for i, step := range steps {
 		if i > 0 {
 			if cut := w.pause(hangups); cut != "" {
@@ -317,7 +316,7 @@ func (w *worker) serve(r request) (result Result) {
 			}
 		}
 		sent = true
-		reply, err := cfg.Phone.Send(w.b.ctx(), step)
+		reply, err := phone.Send(w.b.ctx(), step)
 		now := time.Now()
 		result.HTTPStatus = reply.Status
 		result.Requests += reply.Requests
@@ -472,7 +471,7 @@ func (w *worker) take(o order, g *gathering, retained bool, now time.Time) {
 	r, refusal := cfg.plan(o, model, w.b.cfg.Rules, retained, now)
 	r.group = g
 	if refusal != nil {
-		w.b.deliver([]answered{{r, *refusal}})
+		w.b.deliver([]answered{{r, refusal}})
 		return
 	}
 	w.enqueue(r)

@@ -100,6 +100,7 @@ type request struct {
 	received time.Time
 	expires  time.Time
 	group    *gathering // nil when it did not come through a group
+	taken    *taken     // its id in the queue's memory; nil: it has none, or is not in the queue
 }
 
 // answer is the start of every result of r.

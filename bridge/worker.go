@@ -123,7 +123,7 @@ func (w *worker) push(r *request) (done []answered) {
 	}
 	w.queue = append(w.queue, r)
 	if r.id != "" {
-		w.ids.take(r.id, r.received)
+		r.taken = w.ids.take(r.id, r.received)
 	}
 	if urgent {
 		w.hangups++
@@ -160,11 +160,8 @@ func (w *worker) start() {
 // it. The caller holds the lock.
 func (w *worker) settle(r *request, result *Result) []answered {
 	done := []answered{{r, result}}
-	if r.id == "" {
-		return done
-	}
-	t := w.ids.get(r.id)
-	if t == nil || t.result != nil {
+	t := r.taken
+	if t == nil {
 		return done
 	}
 	t.result = result

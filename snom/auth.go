@@ -36,6 +36,7 @@ type login struct {
 	session   bool             // of digest: the algorithm is MD5-sess
 	stale     string           // of digest: what the challenge said of the nonce before, in lower case
 	cnonce    string           // of digest
+	a1        string           // of digest with MD5, once it was used: what proves the password
 	used      int              // of digest: requests it was used for
 }
 
@@ -54,14 +55,15 @@ func (l *login) appendCredentials(b []byte, username, password, target string) [
 	default:
 		return b
 	}
+	if l.a1 == "" && l.isMD5() {
+		l.a1 = hexMD5(username + ":" + l.realm + ":" + password)
+		if l.session {
+			l.a1 = hexMD5(l.a1 + ":" + l.challenge.Nonce + ":" + l.cnonce)
+		}
+	}
 	o := digest.Options{
 		Method: http.MethodGet, URI: target, Count: l.used,
-		Username: username, Password: password, Cnonce: l.cnonce,
-	}
-	if l.session {
-		secret := md5.Sum([]byte(username + ":" + l.realm + ":" + password))
-		a1 := md5.Sum([]byte(hex.EncodeToString(secret[:]) + ":" + l.challenge.Nonce + ":" + l.cnonce))
-		o.A1 = hex.EncodeToString(a1[:])
+		Username: username, Password: password, A1: l.a1, Cnonce: l.cnonce,
 	}
 	cred, err := digest.Digest(&l.challenge, o)
 	if err != nil {
@@ -74,6 +76,16 @@ func (l *login) appendCredentials(b []byte, username, password, target string) [
 		cred.Cnonce = ""
 	}
 	return appendDigest(b, cred)
+}
+
+// isMD5 reports whether the hash of a digest login is MD5, which is also the one where none is named.
+func (l *login) isMD5() bool {
+	return l.challenge.Algorithm == "" || strings.EqualFold(l.challenge.Algorithm, "MD5")
+}
+
+func hexMD5(s string) string {
+	sum := md5.Sum([]byte(s))
+	return hex.EncodeToString(sum[:])
 }
 
 // appendDigest appends credentials in the order and with the quotes of clients that work with phones
@@ -174,7 +186,7 @@ func (l login) rank() int {
 		return 0
 	case l.scheme == SchemeBasic:
 		return 1
-	case l.session || l.challenge.Algorithm != "" && !strings.EqualFold(l.challenge.Algorithm, "MD5"),
+	case l.session || !l.isMD5(),
 		len(l.challenge.QOP) > 0 && !l.challenge.SupportsQOP("auth"):
 		return 2
 	default:

@@ -17,14 +17,20 @@ const (
 	manyPhones = 2000
 )
 
-// suit has Go use one processor for few phones, and for many collect garbage when it is half as much as what is
-// kept, rather than as much, which saves tens of MiB. Whoever sets GOMAXPROCS or GOGC knows better.
+// suit has Go use one processor for few phones, and collect garbage when it is half as much again as what is kept, rather
+// than as much, or for many phones half as much, which saves tens of MiB. Whoever sets GOMAXPROCS or GOGC knows better.
 func (p *program) suit(phones int) {
-	switch {
-	case phones <= fewPhones && !p.isSet("GOMAXPROCS"):
+	if phones <= fewPhones && !p.isSet("GOMAXPROCS") {
 		runtime.GOMAXPROCS(1)
-	case phones > manyPhones && !p.isSet("GOGC"):
+	}
+	if p.isSet("GOGC") {
+		return
+	}
+	switch {
+	case phones > manyPhones:
 		debug.SetGCPercent(50)
+	case phones > fewPhones:
+		debug.SetGCPercent(150)
 	}
 }
 
@@ -43,7 +49,7 @@ func tidy(ctx context.Context) {
 	select {
 	case <-time.After(startOver):
 		debug.FreeOSMemory()
-		leaveCode()
+		leavePages()
 	case <-ctx.Done():
 	}
 }

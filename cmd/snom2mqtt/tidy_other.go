@@ -2,5 +2,5 @@
 
 package main
 
-// leaveCode does nothing: only Linux is asked.
-func leaveCode() {}
+// leavePages does nothing: only Linux is asked.
+func leavePages() {}

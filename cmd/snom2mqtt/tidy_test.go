@@ -27,10 +27,11 @@ func TestSuit(t *testing.T) {
 	}{
 		{phones: 1, processors: 1, percent: 100},
 		{phones: fewPhones, processors: 1, percent: 100},
-		{phones: fewPhones + 1, processors: 4, percent: 100},
-		{phones: manyPhones, processors: 4, percent: 100},
+		{phones: fewPhones + 1, processors: 4, percent: 150},
+		{phones: manyPhones, processors: 4, percent: 150},
 		{phones: manyPhones + 1, processors: 4, percent: 50},
 		{phones: 1, environ: []string{"GOMAXPROCS=4"}, processors: 4, percent: 100},
+		{phones: manyPhones, environ: []string{"GOGC=100"}, processors: 4, percent: 100},
 		{phones: manyPhones + 1, environ: []string{"GOGC=100"}, processors: 4, percent: 100},
 	} {
 		runtime.GOMAXPROCS(4)
@@ -52,8 +53,10 @@ func TestTidy(t *testing.T) {
 	}
 	before := filePages(t)
 	synctest.Test(t, func(t *testing.T) { tidy(t.Context()) })
-	if after := filePages(t); after >= before {
-		t.Errorf("%d kB of the program are in memory, as before: %d", after, before)
+	after := filePages(t)
+	t.Logf("%d kB of the program in memory, then %d", before, after)
+	if after > before*2/3 {
+		t.Errorf("%d kB of the program are in memory after it, %d before; want at most two thirds", after, before)
 	}
 }
 

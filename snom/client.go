@@ -342,23 +342,23 @@ func (c *Client) ask(ctx context.Context, target string, l *login) (page, int, e
 	return p, 1, err
 }
 
-// A desk is what an exchange works with.
-type desk struct {
+// A scratch is memory that an exchange works in.
+type scratch struct {
 	request []byte
 	limited io.LimitedReader
 	reply   *bufio.Reader // of limited
 }
 
-// desks are those that nobody works with.
-var desks = sync.Pool{New: func() any {
-	d := &desk{request: make([]byte, 0, 1<<10)}
-	d.reply = bufio.NewReaderSize(&d.limited, 1<<10)
-	return d
+// scratches are those that nobody works in.
+var scratches = sync.Pool{New: func() any {
+	m := &scratch{request: make([]byte, 0, 1<<10)}
+	m.reply = bufio.NewReaderSize(&m.limited, 1<<10)
+	return m
 }}
 
-func (d *desk) leave() {
-	d.limited.R = nil // the connection is not to outlive its exchange
-	desks.Put(d)
+func (m *scratch) leave() {
+	m.limited.R = nil // the connection is not to outlive its exchange
+	scratches.Put(m)
 }
 
 // exchange makes one request on a connection of its own and reads the reply. The page has a status as
@@ -380,19 +380,19 @@ func (c *Client) exchange(ctx context.Context, target string, l *login) (page, e
 		_ = conn.SetDeadline(time.Unix(1, 0)) // fails on a closed connection only, which nobody reads
 	})()
 
-	d := desks.Get().(*desk)
-	defer d.leave()
-	d.request = c.appendRequest(d.request[:0], target, l)
-	if n, err := conn.Write(d.request); err != nil {
+	m := scratches.Get().(*scratch)
+	defer m.leave()
+	m.request = c.appendRequest(m.request[:0], target, l)
+	if n, err := conn.Write(m.request); err != nil {
 		if n == 0 && c.tls == nil {
 			return page{}, fmt.Errorf("%w: %w", ErrUnreachable, c.cause(ctx, deadline, err))
 		}
 		return page{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, c.cause(ctx, deadline, err))
 	}
-	in := &d.limited
+	in := &m.limited
 	*in = io.LimitedReader{R: conn, N: maxHead}
-	d.reply.Reset(in)
-	resp, err := readHead(d.reply) //nolint:bodyclose // its body is the connection, which is closed
+	m.reply.Reset(in)
+	resp, err := readHead(m.reply) //nolint:bodyclose // its body is the connection, which is closed
 	if err != nil {
 		return page{}, c.noReply(ctx, deadline, err, in.N == 0)
 	}

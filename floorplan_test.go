@@ -177,7 +177,8 @@ func TestNoHiddenState(t *testing.T) {
 }
 
 // checkVars allows package-level variables that are constants in all but name: errors, checks of
-// interfaces, embedded files, compiled patterns, tables made once, and what the linker sets.
+// interfaces, embedded files, compiled patterns, tables made once, and what the linker sets; and pools of memory, which
+// hold nothing that anybody could tell from fresh memory.
 func checkVars(t *testing.T, name string, d *ast.GenDecl, set *token.FileSet) {
 	t.Helper()
 	for _, s := range d.Specs {
@@ -188,7 +189,7 @@ func checkVars(t *testing.T, name string, d *ast.GenDecl, set *token.FileSet) {
 		for _, n := range v.Names {
 			embedded := d.Doc != nil && strings.Contains(d.Doc.Text()+commentText(d.Doc), "go:embed")
 			linked := path.Base(name) == "version.go"
-			if n.Name == "_" || strings.HasPrefix(n.Name, "Err") || strings.HasPrefix(n.Name, "err") || embedded || linked || onceOrPattern(v) {
+			if n.Name == "_" || strings.HasPrefix(n.Name, "Err") || strings.HasPrefix(n.Name, "err") || embedded || linked || onceOrPattern(v) || isPool(v) {
 				continue
 			}
 			t.Errorf("%s: package-level variable %s", set.Position(n.Pos()), n.Name)
@@ -214,6 +215,18 @@ func onceOrPattern(v *ast.ValueSpec) bool {
 	}
 	sel, ok := call.Fun.(*ast.SelectorExpr)
 	return ok && slices.Contains([]string{"OnceValue", "OnceValues", "OnceFunc", "MustCompile"}, sel.Sel.Name)
+}
+
+func isPool(v *ast.ValueSpec) bool {
+	if len(v.Values) != 1 {
+		return false
+	}
+	made, ok := v.Values[0].(*ast.CompositeLit)
+	if !ok {
+		return false
+	}
+	sel, ok := made.Type.(*ast.SelectorExpr)
+	return ok && sel.Sel.Name == "Pool"
 }
 
 // TestNoSleepOutsideABubble keeps tests from waiting for real time: where a file sleeps, it runs

@@ -82,14 +82,20 @@ func (l *lookout) next(now time.Time) (due *worker, wait time.Duration) {
 	return heap.Pop(&l.visits).(*worker), 0
 }
 
+// lookEarly is how early a phone may be looked at when another one is due: each time a quiet process wakes up costs more
+// than a look.
+const lookEarly = 250 * time.Millisecond
+
 // watch has every phone looked at when that is due, up to lookers of them side by side, until ctx ends.
 func (b *Bridge) watch(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	var early time.Duration // for those that follow one that was due
 	for ctx.Err() == nil {
-		w, wait := b.lookout.next(time.Now())
+		w, wait := b.lookout.next(time.Now().Add(early))
 		if w == nil {
-			timer.Reset(wait)
+			timer.Reset(wait + early)
+			early = 0
 			select {
 			case <-timer.C:
 			case <-b.lookout.wake:
@@ -98,6 +104,7 @@ func (b *Bridge) watch(ctx context.Context) {
 			}
 			continue
 		}
+		early = lookEarly
 		select {
 		case b.lookers <- struct{}{}:
 		case <-ctx.Done():

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
@@ -50,6 +51,7 @@ func TestLooksGoTogether(t *testing.T) {
 			clear(turns)
 			mu.Unlock()
 			time.Sleep(to - from)
+			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()
 			return looks, len(turns)

@@ -55,7 +55,7 @@ type Config struct {
 	Open func(context.Context) (net.Conn, error)
 
 	KeepAlive time.Duration // between two signs of life on a quiet connection, in whole seconds; 0: 20 s
-	Queue     int           // messages that may wait, those retained not counted; 0: 32768
+	Queue     int           // messages that may wait, those retained not counted; 0: 65536
 }
 
 // String hides the password, whatever verb prints the Config.
@@ -81,9 +81,9 @@ const (
 	proofPause    = 10 * time.Second // after a proof that failed; doubled each time
 	proofPauseMax = 15 * time.Minute // a fresh connection is tried instead of a longer one
 
-	queue  = 32 << 10
-	window = 32  // unacknowledged messages
-	atOnce = 100 // filters in one packet, which stays below 26 kB
+	queue  = 64 << 10 // some brokers send on without acknowledgements: answers to a flood of 50,000 have room
+	window = 32       // unacknowledged messages
+	atOnce = 100      // filters in one packet, which stays below 26 kB
 )
 
 // Status is how a session is doing.

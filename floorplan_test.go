@@ -189,7 +189,7 @@ func checkVars(t *testing.T, name string, d *ast.GenDecl, set *token.FileSet) {
 		for _, n := range v.Names {
 			embedded := d.Doc != nil && strings.Contains(d.Doc.Text()+commentText(d.Doc), "go:embed")
 			linked := path.Base(name) == "version.go"
-			if n.Name == "_" || strings.HasPrefix(n.Name, "Err") || strings.HasPrefix(n.Name, "err") || embedded || linked || onceOrPattern(v) || isPool(v) {
+			if n.Name == "_" || strings.HasPrefix(n.Name, "Err") || strings.HasPrefix(n.Name, "err") || embedded || linked || onceOrPool(v) {
 				continue
 			}
 			t.Errorf("%s: package-level variable %s", set.Position(n.Pos()), n.Name)
@@ -204,29 +204,21 @@ func commentText(g *ast.CommentGroup) (all string) {
 	return all
 }
 
-// onceOrPattern reports whether v is made by sync.OnceValue or regexp.MustCompile.
-func onceOrPattern(v *ast.ValueSpec) bool {
+// onceOrPool reports whether v is made by sync.OnceValue or regexp.MustCompile, or is a sync.Pool.
+func onceOrPool(v *ast.ValueSpec) bool {
 	if len(v.Values) != 1 {
 		return false
 	}
-	call, ok := v.Values[0].(*ast.CallExpr)
-	if !ok {
-		return false
+	var made ast.Expr
+	var names []string
+	switch value := v.Values[0].(type) {
+	case *ast.CallExpr:
+		made, names = value.Fun, []string{"OnceValue", "OnceValues", "OnceFunc", "MustCompile"}
+	case *ast.CompositeLit:
+		made, names = value.Type, []string{"Pool"}
 	}
-	sel, ok := call.Fun.(*ast.SelectorExpr)
-	return ok && slices.Contains([]string{"OnceValue", "OnceValues", "OnceFunc", "MustCompile"}, sel.Sel.Name)
-}
-
-func isPool(v *ast.ValueSpec) bool {
-	if len(v.Values) != 1 {
-		return false
-	}
-	made, ok := v.Values[0].(*ast.CompositeLit)
-	if !ok {
-		return false
-	}
-	sel, ok := made.Type.(*ast.SelectorExpr)
-	return ok && sel.Sel.Name == "Pool"
+	sel, ok := made.(*ast.SelectorExpr)
+	return ok && slices.Contains(names, sel.Sel.Name)
 }
 
 // TestNoSleepOutsideABubble keeps tests from waiting for real time: where a file sleeps, it runs

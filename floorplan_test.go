@@ -7,12 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"go/ast"
+	"go/importer"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io"
 	"io/fs"
+	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -155,70 +157,122 @@ func TestNoRoomForOddments(t *testing.T) {
 	})
 }
 
-func TestNoHiddenState(t *testing.T) {
+func TestNoInit(t *testing.T) {
 	t.Parallel()
 	sources(t, func(name string, file *ast.File, set *token.FileSet) {
-		if strings.HasSuffix(name, "_test.go") {
-			return
-		}
 		for _, d := range file.Decls {
-			switch d := d.(type) {
-			case *ast.FuncDecl:
-				if d.Recv == nil && d.Name.Name == "init" {
-					t.Errorf("%s: no init: state that nobody asked for", set.Position(d.Pos()))
-				}
-			case *ast.GenDecl:
-				if d.Tok == token.VAR {
-					checkVars(t, name, d, set)
-				}
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" && !strings.HasSuffix(name, "_test.go") {
+				t.Errorf("%s: no init function: packages have no hidden state", set.Position(d.Pos()))
 			}
 		}
 	})
 }
 
-// checkVars allows package-level variables that are constants in all but name: errors, checks of
-// interfaces, embedded files, compiled patterns, tables made once, and what the linker sets; and pools of memory, which
-// hold nothing that anybody could tell from fresh memory.
-func checkVars(t *testing.T, name string, d *ast.GenDecl, set *token.FileSet) {
-	t.Helper()
-	for _, s := range d.Specs {
-		v, ok := s.(*ast.ValueSpec)
-		if !ok {
-			continue
-		}
-		for _, n := range v.Names {
-			embedded := d.Doc != nil && strings.Contains(d.Doc.Text()+commentText(d.Doc), "go:embed")
-			linked := path.Base(name) == "version.go"
-			if n.Name == "_" || strings.HasPrefix(n.Name, "Err") || strings.HasPrefix(n.Name, "err") || embedded || linked || onceOrPool(v) {
-				continue
+// TestNoPackageVariableIsWrittenTo keeps packages free of hidden state: a package-level variable is a table, an error, a
+// compiled pattern, or a pool of memory, and no code assigns to it, to a part of it, or takes its address.
+func TestNoPackageVariableIsWrittenTo(t *testing.T) {
+	t.Parallel()
+	all, exports := exportData(t)
+	set := token.NewFileSet()
+	imports := importer.ForCompiler(set, "gc", func(importPath string) (io.ReadCloser, error) { return os.Open(exports[importPath]) })
+	for _, p := range all {
+		var files []*ast.File
+		for _, name := range p.GoFiles {
+			f, err := parser.ParseFile(set, filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
 			}
-			t.Errorf("%s: package-level variable %s", set.Position(n.Pos()), n.Name)
+			files = append(files, f)
+		}
+		info := types.Info{Uses: map[*ast.Ident]types.Object{}}
+		if _, err := (&types.Config{Importer: imports}).Check(p.ImportPath, set, files, &info); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			writes(f, func(e ast.Expr) {
+				id := root(e)
+				if id == nil {
+					return
+				}
+				if v, ok := info.Uses[id].(*types.Var); ok && v.Pkg() != nil && v.Parent() == v.Pkg().Scope() {
+					t.Errorf("%s: the package-level variable %s is written to", set.Position(id.Pos()), id.Name)
+				}
+			})
 		}
 	}
 }
 
-func commentText(g *ast.CommentGroup) (all string) {
-	for _, c := range g.List {
-		all += c.Text
+// exportData lists the packages of the project, and where the compiled declarations of each package are that they import.
+func exportData(t *testing.T) (ours []pkg, exports map[string]string) {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Dir,GoFiles,Export", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return all
+	exports = map[string]string{}
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p struct {
+			pkg
+			Export string
+		}
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return ours, exports
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		exports[p.ImportPath] = p.Export
+		if _, isOurs := place(p.ImportPath); isOurs && len(p.GoFiles) > 0 {
+			ours = append(ours, p.pkg)
+		}
+	}
 }
 
-// onceOrPool reports whether v is made by sync.OnceValue or regexp.MustCompile, or is a sync.Pool.
-func onceOrPool(v *ast.ValueSpec) bool {
-	if len(v.Values) != 1 {
-		return false
+// writes calls report with each operand that file assigns to, changes in place, or takes the address of.
+func writes(file *ast.File, report func(ast.Expr)) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.AssignStmt:
+			for _, e := range n.Lhs {
+				report(e)
+			}
+		case *ast.IncDecStmt:
+			report(n.X)
+		case *ast.RangeStmt:
+			report(n.Key)
+			report(n.Value)
+		case *ast.UnaryExpr:
+			if n.Op == token.AND {
+				report(n.X)
+			}
+		case *ast.CallExpr:
+			if f, ok := n.Fun.(*ast.Ident); ok && len(n.Args) > 0 && slices.Contains([]string{"delete", "clear", "copy"}, f.Name) {
+				report(n.Args[0])
+			}
+		}
+		return true
+	})
+}
+
+// root is the variable that an operand is a part of: x for x.f[i]; nil if there is none.
+func root(e ast.Expr) *ast.Ident {
+	for {
+		switch x := e.(type) {
+		case *ast.Ident:
+			return x
+		case *ast.SelectorExpr:
+			e = x.X
+		case *ast.IndexExpr:
+			e = x.X
+		case *ast.SliceExpr:
+			e = x.X
+		case *ast.StarExpr:
+			e = x.X
+		case *ast.ParenExpr:
+			e = x.X
+		default:
+			return nil
+		}
 	}
-	var made ast.Expr
-	var names []string
-	switch value := v.Values[0].(type) {
-	case *ast.CallExpr:
-		made, names = value.Fun, []string{"OnceValue", "OnceValues", "OnceFunc", "MustCompile"}
-	case *ast.CompositeLit:
-		made, names = value.Type, []string{"Pool"}
-	}
-	sel, ok := made.(*ast.SelectorExpr)
-	return ok && slices.Contains(names, sel.Sel.Name)
 }
 
 // TestNoSleepOutsideABubble keeps tests from waiting for real time: where a file sleeps, it runs

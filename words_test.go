@@ -1,0 +1,177 @@
+package snom2mqtt_test
+
+import (
+	"bytes"
+	"go/scanner"
+	"go/token"
+	"os"
+	"os/exec"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// A phrase may not stand in text that people read: comments, messages, log lines and documents.
+type phrase struct {
+	match *regexp.Regexp
+	write string // instead
+	// messages restricts the phrase to string literals of the program.
+	messages bool
+}
+
+// phrases are spoken or figurative English where a technical term exists.
+var phrases = []phrase{
+	{match: regexp.MustCompile(`(?i)\b(nobody|somebody|anybody|everybody|whoever|whomever)\b`), write: "the subject itself: a client, a program, a user, none, any"},
+	{match: regexp.MustCompile(`(?i)\b(somebody|nobody|anybody) else'?s?\b`), write: "another program's"},
+	{match: regexp.MustCompile(`(?i)\bwhat becomes of\b`), write: "the outcome of"},
+	{match: regexp.MustCompile(`(?i)\b(is|are|be|was|were) told\b`), write: "receives, is notified"},
+	{match: regexp.MustCompile(`(?i)\bleft alone\b|\bleaves? (it|them|the phone) alone\b`), write: "is kept, is not contacted, is ignored"},
+	{match: regexp.MustCompile(`(?i)\b(stands?|standing|stood) aside\b`), write: "standby"},
+	{match: regexp.MustCompile(`(?i)\b(is|are) shut\b`), write: "is disabled"},
+	{match: regexp.MustCompile(`(?i)\bwithout a word\b`), write: "silently"},
+	{match: regexp.MustCompile(`(?i)\bworth (something|sending)\b|\blonger than it was worth\b`), write: "expired"},
+	{match: regexp.MustCompile(`(?i)\bfarewell\b|\blast word\b`), write: "shutdown, final message"},
+	{match: regexp.MustCompile(`(?i)\bbelieved\b`), write: "assumed"},
+	{match: regexp.MustCompile(`(?i)\b(mends?|mended|mending)\b`), write: "fixes, repairs"},
+	{match: regexp.MustCompile(`(?i)\bthe heart\b|\bby heart\b|\bof the house\b|\bthe house\b`), write: "the core, the project"},
+	{match: regexp.MustCompile(`(?i)\ba sign of life\b|\bsigns of life\b`), write: "keep-alive, response"},
+	{match: regexp.MustCompile(`(?i)\bcomes? within reach\b|\bout of reach\b|\bphone away\b`), write: "becomes reachable, is unreachable"},
+	{match: regexp.MustCompile(`(?i)\b(lookout|lookouts|shelf|twins?)\b`), write: "poller, retained, standby"},
+	{match: regexp.MustCompile(`(?i)\b(say|says|said) (by hand|so once)\b`), write: "published explicitly, logged once"},
+	{match: regexp.MustCompile(`(?i)\bgoes without saying\b|\bgo without saying\b`), write: "is omitted"},
+	{match: regexp.MustCompile(`(?i)\bhears? (of|that|from|nothing)\b`), write: "receives"},
+	{match: regexp.MustCompile(`\b[Ww]ants?\b`), write: "expected", messages: true},
+	{match: regexp.MustCompile(`\bBe (the|simulated)\b`), write: "Run", messages: true},
+}
+
+// oldNames are parts of identifiers for which a standard term exists.
+var oldNames = map[string]string{
+	"desk": "request", "ear": "action server", "keeper": "publisher", "shelf": "retained", "twin": "standby",
+	"lookout": "poller", "lookers": "pollers", "forgetful": "null store", "trimmer": "packet limiter", "patience": "backoff",
+	"farewell": "stop reason", "enlist": "apply", "gathering": "group result", "suspect": "quarantine", "knock": "probe",
+	"deaf": "draining", "welcome": "proven", "mend": "normalize", "deed": "action", "resident": "phone", "unlook": "cancel poll",
+	"aside": "standby", "fought": "contested", "nobody": "none", "whoever": "caller", "silence": "timeout error",
+}
+
+// pending are the paths whose text still has to be rewritten.
+var pending = []string{
+	"bridge/", "cmd/", "snom/", "mqtt/", "homeassistant/", "e2e/", "config/", "docs/", "phoneweb/", "internal/", "broker/", "console/", "examples/",
+	"metrics/", "scripts/", "README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", ".golangci.yml", "packaging_test.go", "floorplan_test.go",
+	"Makefile", "Dockerfile",
+}
+
+// TestWords keeps the language of the project technical: see CONTRIBUTING.md, "How it is written".
+func TestWords(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
+	if err != nil {
+		t.Skip("git ls-files: not a checkout")
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		if exempt(name) || slices.ContainsFunc(pending, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil || bytes.IndexByte(text, 0) >= 0 {
+			continue // deleted in the work tree, or a picture
+		}
+		if strings.HasSuffix(name, ".go") {
+			checkGo(t, name, text)
+			continue
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			checkText(t, name, i+1, line, false)
+		}
+	}
+}
+
+// exempt reports whether a file is not held to the list: inputs of tests, texts of other authors, and the list itself.
+func exempt(name string) bool {
+	switch path.Base(name) {
+	case "words_test.go", "go.sum", "go.mod", "LICENSE", "NOTICE", "THIRD_PARTY_NOTICES":
+		return true
+	}
+	return strings.Contains(name, "/testdata/fuzz/") || strings.HasPrefix(name, "LICENSES/") || strings.HasSuffix(name, ".svg")
+}
+
+// checkGo checks comments, strings and identifiers of a Go file. Strings of tests are inputs and are not checked.
+func checkGo(t *testing.T, name string, text []byte) {
+	t.Helper()
+	test := strings.HasSuffix(name, "_test.go")
+	set := token.NewFileSet()
+	var s scanner.Scanner
+	s.Init(set.AddFile(name, -1, len(text)), text, nil, scanner.ScanComments)
+	for {
+		pos, tok, lit := s.Scan()
+		line := set.Position(pos).Line
+		switch tok {
+		case token.EOF:
+			return
+		case token.COMMENT:
+			for i, part := range strings.Split(lit, "\n") {
+				checkText(t, name, line+i, part, false)
+			}
+		case token.STRING:
+			if !test {
+				checkText(t, name, line, lit, true)
+			}
+		case token.IDENT:
+			for _, part := range camelParts(lit) {
+				if write, old := oldNames[part]; old {
+					t.Errorf("%s:%d: identifier %s: %q is not a term of the field; use %s", name, line, lit, part, write)
+				}
+			}
+		}
+	}
+}
+
+func checkText(t *testing.T, name string, line int, text string, message bool) {
+	t.Helper()
+	for _, p := range phrases {
+		if p.messages && !message {
+			continue
+		}
+		if found := p.match.FindString(text); found != "" {
+			t.Errorf("%s:%d: %q: write %s", name, line, found, p.write)
+		}
+	}
+}
+
+// camelParts splits an identifier into its words, in small letters.
+func camelParts(id string) (parts []string) {
+	var word []rune
+	flush := func() {
+		if len(word) > 0 {
+			parts = append(parts, strings.ToLower(string(word)))
+			word = nil
+		}
+	}
+	runes := []rune(id)
+	for i, r := range runes {
+		if r == '_' {
+			flush()
+			continue
+		}
+		upper := unicode.IsUpper(r)
+		if upper && i > 0 && (!unicode.IsUpper(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
+			flush()
+		}
+		word = append(word, r)
+	}
+	flush()
+	return parts
+}
+
+func TestCamelParts(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string][]string{
+		"deskClosed": {"desk", "closed"}, "HTTPServer": {"http", "server"}, "ear": {"ear"}, "year_end": {"year", "end"}, "newMQTTURL": {"new", "mqtturl"},
+	} {
+		if got := camelParts(id); !slices.Equal(got, want) {
+			t.Errorf("camelParts(%q) = %q, want %q", id, got, want)
+		}
+	}
+}

@@ -143,32 +143,41 @@ func (b *bench) hang() error {
 	})
 }
 
-// memory measures how much memory a bridge takes.
+// memory measures how much memory a bridge takes: a build of snom2mqtt once a round, each time in a new process, the others
+// once.
 func (b *bench) memory() error {
 	for _, phones := range b.sizes {
-		for _, system := range b.bridges(systemOurs, systemOther, systemPython, systemNodeRED) {
-			err := b.on(staging{broker: nodelay, phones: phones, systems: []string{system}}, func(s *scene) error {
-				p := s.systems[system]
-				if err := b.sleep(b.fullTime(8*time.Second, time.Second)); err != nil { // the start is over
+		for round := range b.count {
+			for _, system := range rotate(b.bridges(systemOurs, systemOther, systemPython, systemNodeRED), round) {
+				if round > 0 && system != systemOurs && system != systemOther {
+					continue
+				}
+				if err := b.memoryOf(system, phones, round); err != nil {
 					return err
 				}
-				idle := p.rss()
-				l := load{phones: phones, outstanding: min(phones, 200), count: phones}
-				f, err := b.measure(s, system, l)
-				if err != nil {
-					return err
-				}
-				p.settle()
-				f.Part, f.Broker, f.MemoryMiB, f.TouchedMiB = "memory", nodelay, idle, p.rss()
-				b.add(f)
-				return nil
-			})
-			if err != nil {
-				return err
 			}
 		}
 	}
 	return nil
+}
+
+// memoryOf measures a new process of a system: when it is idle, and after a command to each phone.
+func (b *bench) memoryOf(system string, phones, round int) error {
+	return b.on(staging{broker: nodelay, phones: phones, systems: []string{system}}, func(s *scene) error {
+		p := s.systems[system]
+		if err := b.sleep(b.fullTime(8*time.Second, time.Second)); err != nil { // the start is over
+			return err
+		}
+		idle := p.rss()
+		f, err := b.measure(s, system, load{phones: phones, outstanding: min(phones, 200), count: phones})
+		if err != nil {
+			return err
+		}
+		p.settle()
+		f.Part, f.Broker, f.Round, f.MemoryMiB, f.TouchedMiB = "memory", nodelay, round, idle, p.rss()
+		b.add(f)
+		return nil
+	})
 }
 
 // start measures how long a bridge takes to be there.

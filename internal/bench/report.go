@@ -42,6 +42,14 @@ func middle(rounds []figure, of func(figure) float64) float64 {
 	return median(all)
 }
 
+// highest is the largest value of all rounds, 0 without rounds.
+func highest(rounds []figure, of func(figure) float64) (most float64) {
+	for _, f := range rounds {
+		most = max(most, of(f))
+	}
+	return most
+}
+
 // ratio is the median of what a system needs, as a multiple of what the floor needs in the same round.
 func ratio(system, floor []figure, of func(figure) float64) float64 {
 	var all []float64

@@ -27,22 +27,27 @@ const module = "github.com/snom2mqtt/snom2mqtt"
 // has no place in the house yet.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"snom":             {},
-		"mqtt":             {},
-		"config":           {},
-		"broker":           {},
-		"internal/pipenet": {},
-		"internal/bench":   {}, // measures the built program, from outside
-		"snom/snomtest":    {"snom", "internal/pipenet"},
-		"mqtt/mqtttest":    {"mqtt"},
-		"e2e":              {}, // tests only
-		"mqtt/mqttpaho":    {"mqtt"},
-		"bridge":           {"snom", "mqtt"},
-		"phoneweb":         {"snom", "mqtt"},
-		"homeassistant":    {"snom", "mqtt"},
-		"console":          {"bridge", "snom"},
-		"metrics":          {"bridge", "snom"},
-		"cmd/snom2mqtt":    {"*"}, // it alone wires
+		"snom":               {"internal/csvtable", "internal/cleantext"},
+		"snom/actionurl":     {"snom", "internal/csvtable", "internal/cleantext", "internal/jsonval"},
+		"callstate":          {"snom/actionurl", "internal/jsonval"},
+		"mqtt":               {},
+		"config":             {},
+		"broker":             {},
+		"internal/pipenet":   {},
+		"internal/csvtable":  {},
+		"internal/cleantext": {},
+		"internal/jsonval":   {},
+		"internal/bench":     {}, // measures the built program, from outside
+		"snom/snomtest":      {"snom", "internal/pipenet"},
+		"mqtt/mqtttest":      {"mqtt"},
+		"e2e":                {}, // tests only
+		"mqtt/mqttpaho":      {"mqtt"},
+		"bridge":             {"snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval"},
+		"phoneweb":           {"snom/actionurl", "mqtt"},
+		"homeassistant":      {"snom", "snom/actionurl", "mqtt"},
+		"console":            {"bridge", "snom"},
+		"metrics":            {"bridge", "snom", "snom/actionurl"},
+		"cmd/snom2mqtt":      {"*"}, // it alone wires
 	}
 }
 

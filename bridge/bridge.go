@@ -14,6 +14,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // All is the name of the built-in group of every phone.
@@ -44,7 +45,7 @@ type Config struct {
 	// Events says that phones can tell what happens at them; see [Bridge.Event].
 	Events bool
 	// ActionURLs returns what a phone is to call when something happens at it; nil: nothing.
-	ActionURLs func(ctx context.Context, phone string) ([]snom.ActionURL, error)
+	ActionURLs func(ctx context.Context, phone string) ([]actionurl.URL, error)
 	// AnyTransfer carries out the completion of a transfer that this bridge did not start.
 	AnyTransfer bool
 	// Reload reads the phones again; nil: there is nothing to reload.
@@ -248,7 +249,7 @@ func (b *Bridge) command(a mqtt.Address, m mqtt.Message, now time.Time) {
 	g := &gathering{group: a.Name, members: members, order: o, received: now, codes: make(map[string]Code, len(members))}
 	g.argument = b.groupArgument(r, members, o)
 	if len(members) == 0 {
-		s := g.summary(Time{now})
+		s := g.summary(Time{Time: now})
 		s.OK, s.Code, s.Message = false, Forbidden, "every phone of this group is claimed by another bridge"
 		b.publishSummary(s)
 		return
@@ -281,7 +282,7 @@ func (b *Bridge) refuse(name, command string, m mqtt.Message, message string, no
 		code, message = Retained, retainedCommand
 	}
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encode(Result{
-		ID: o.id, Phone: shown(name), Command: o.name, Code: code, Message: message, Time: Time{now},
+		ID: o.id, Phone: shown(name), Command: o.name, Code: code, Message: message, Time: Time{Time: now},
 	})})
 	b.cfg.Observe.Answered(Result{Code: code})
 }
@@ -412,7 +413,7 @@ type Info struct {
 func (b *Bridge) publishInfo() {
 	r := b.roster.Load()
 	info := Info{
-		Version: b.cfg.Version, Process: b.cfg.Process, Started: Time{b.started}, BaseTopic: b.cfg.Tree.Base, Instance: b.cfg.Tree.Instance,
+		Version: b.cfg.Version, Process: b.cfg.Process, Started: Time{Time: b.started}, BaseTopic: b.cfg.Tree.Base, Instance: b.cfg.Tree.Instance,
 		Phones: append([]string{}, r.names...), Groups: r.groups, Features: append([]string{}, b.cfg.Features...),
 		Foreign: b.claims.foreign(),
 	}

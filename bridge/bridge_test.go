@@ -16,9 +16,11 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/callstate"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/mqtttest"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
@@ -390,7 +392,7 @@ func TestClearMissed(t *testing.T) {
 	t.Parallel()
 	inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
 		for n, id := range []string{"a", "b"} {
-			h.bridge.Event("desk", snom.Event{Type: snom.EventMissed, CallID: id, Time: time.Now()})
+			h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventMissed, CallID: id, Time: time.Now()})
 			if got := h.bridge.Snapshot()[0].Missed; got != n+1 {
 				t.Fatalf("%d missed, want %d", got, n+1)
 			}
@@ -592,49 +594,49 @@ func TestManyPhonesStillHaveAnInfo(t *testing.T) {
 func TestEventsMoveTheStatus(t *testing.T) {
 	t.Parallel()
 	inHouse(t, bridge.Config{Events: true, RingTimeout: 2 * time.Minute}, one(), func(h *house) {
-		h.bridge.Event("nobody", snom.Event{Type: snom.EventIncoming, Time: time.Now()})
+		h.bridge.Event("nobody", actionurl.Event{Type: actionurl.EventIncoming, Time: time.Now()})
 		if got := h.out.Take(); len(got) != 0 {
 			t.Errorf("an event of nobody: %v", got)
 		}
 		waited := make(chan bridge.Status, 1)
 		go func() {
-			s, err := h.bridge.Await(h.t.Context(), "desk", func(s bridge.Status) bool { return s.Call.State == bridge.CallConnected })
+			s, err := h.bridge.Await(h.t.Context(), "desk", func(s bridge.Status) bool { return s.Call.State == callstate.Connected })
 			if err != nil {
 				t.Error(err)
 			}
 			waited <- s
 		}()
-		party := snom.Party{Number: "+4930123", Name: "Front <door> & co"}
-		call := snom.Event{Type: snom.EventIncoming, CallID: "a", Direction: snom.DirectionIn, Remote: party, Time: time.Now()}
+		party := actionurl.Party{Number: "+4930123", Name: "Front <door> & co"}
+		call := actionurl.Event{Type: actionurl.EventIncoming, CallID: "a", Direction: actionurl.DirectionIn, Remote: party, Time: time.Now()}
 		h.bridge.Event("desk", call)
 		events := h.out.On("snom/desk/event")
 		if len(events) != 1 || events[0].Retained || !strings.Contains(string(events[0].Payload), `"name":"Front <door> & co"`) ||
 			!strings.Contains(string(events[0].Payload), `"phone":"desk"`) {
 			t.Errorf("events: %+v", events)
 		}
-		if s := h.bridge.Snapshot()[0]; s.Call.State != bridge.CallRinging || s.Call.Remote.Number != "+4930123" {
+		if s := h.bridge.Snapshot()[0]; s.Call.State != callstate.Ringing || s.Call.Remote.Number != "+4930123" {
 			t.Errorf("ringing: %+v", s)
 		}
 		time.Sleep(5 * time.Second)
-		call.Type, call.Time = snom.EventConnected, time.Now()
+		call.Type, call.Time = actionurl.EventConnected, time.Now()
 		h.bridge.Event("desk", call)
-		if s := <-waited; s.Call.State != bridge.CallConnected {
+		if s := <-waited; s.Call.State != callstate.Connected {
 			t.Errorf("waited for connected: %+v", s)
 		}
-		call.Type, call.Time = snom.EventDisconnected, time.Now()
+		call.Type, call.Time = actionurl.EventDisconnected, time.Now()
 		h.bridge.Event("desk", call)
 		time.Sleep(10 * time.Second)
-		call = snom.Event{Type: snom.EventIncoming, CallID: "b", Time: time.Now()}
+		call = actionurl.Event{Type: actionurl.EventIncoming, CallID: "b", Time: time.Now()}
 		h.bridge.Event("desk", call)
 		h.out.Take()
 		time.Sleep(3 * time.Minute) // it was rejected, and nothing told of that
-		if s := h.bridge.Snapshot()[0]; s.Call.State != bridge.CallIdle {
+		if s := h.bridge.Snapshot()[0]; s.Call.State != callstate.Idle {
 			t.Errorf("after the time-out: %+v, want idle", s)
 		}
 		if n := len(h.out.On("snom/desk/status")); n != 2 {
 			t.Errorf("%d statuses, want ended and idle", n)
 		}
-		h.bridge.Event("desk", snom.Event{Type: snom.EventStarted, Time: time.Now()})
+		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventStarted, Time: time.Now()})
 		ctx, cancel := context.WithTimeout(h.t.Context(), time.Second)
 		defer cancel()
 		if _, err := h.bridge.Await(ctx, "desk", func(bridge.Status) bool { return false }); !errors.Is(err, context.DeadlineExceeded) {

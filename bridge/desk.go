@@ -75,7 +75,7 @@ type Response struct {
 
 // response is the start of every answer to ask.
 func (ask deskRequest) response(code Code, message string) Response {
-	return Response{ID: ask.id, Action: ask.action.name, OK: code == OK, Code: code, Message: message, Time: Time{time.Now()}}
+	return Response{ID: ask.id, Action: ask.action.name, OK: code == OK, Code: code, Message: message, Time: Time{Time: time.Now()}}
 }
 
 // ask reads a request to the bridge and hands it to the desk. It never blocks.
@@ -89,7 +89,7 @@ func (b *Bridge) ask(name string, m mqtt.Message, now time.Time) {
 		}
 		// Not on a response topic: that would be made from the input.
 		b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encode(Result{Command: shown(name), Code: Invalid,
-			Message: fmt.Sprintf("no such request %q: want one of %s", shown(name), strings.Join(names, ", ")), Time: Time{now}})})
+			Message: fmt.Sprintf("no such request %q: want one of %s", shown(name), strings.Join(names, ", ")), Time: Time{Time: now}})})
 		return
 	}
 	ask := deskRequest{action: known[i], received: now}

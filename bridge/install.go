@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // install writes a phone's action URLs into it.
@@ -24,7 +25,7 @@ func (b *Bridge) install(ctx context.Context, ask deskRequest) Response {
 	if err != nil {
 		return ask.response(Forbidden, err.Error())
 	}
-	done, err := snom.Install(ctx, turns{w}, urls, ask.force)
+	done, err := actionurl.Install(ctx, turns{w}, urls, ask.force)
 	if err == nil {
 		err = done.Err()
 	}
@@ -37,7 +38,7 @@ func (b *Bridge) install(ctx context.Context, ask deskRequest) Response {
 		}
 	case ctx.Err() != nil:
 		r = ask.response(Cancelled, fmt.Sprintf("the bridge is stopping; %d were written", len(done.Written)))
-	case errors.Is(err, snom.ErrForeign):
+	case errors.Is(err, actionurl.ErrForeign):
 		r = ask.response(Forbidden, words(err))
 	default:
 		r = ask.response(codeOf(err), words(err))
@@ -48,7 +49,7 @@ func (b *Bridge) install(ctx context.Context, ask deskRequest) Response {
 }
 
 // hostOf is where urls point.
-func hostOf(urls []snom.ActionURL) string {
+func hostOf(urls []actionurl.URL) string {
 	for _, a := range urls {
 		if u, err := url.Parse(a.URL); err == nil {
 			return u.Host

@@ -11,15 +11,16 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
 // urlsOf are the action URLs of a phone in these tests.
-func urlsOf(_ context.Context, phone string) ([]snom.ActionURL, error) {
+func urlsOf(_ context.Context, phone string) ([]actionurl.URL, error) {
 	if phone == "lost" {
 		return nil, errors.New("no way to the phone")
 	}
-	return snom.ActionURLs("http://192.0.2.5:8090", phone, "t0kent0kent0ken1"), nil
+	return actionurl.URLs("http://192.0.2.5:8090", phone, "t0kent0kent0ken1"), nil
 }
 
 func TestInstall(t *testing.T) {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"time"
 
+	"github.com/snom2mqtt/snom2mqtt/callstate"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
@@ -12,9 +13,9 @@ type news struct {
 	heardAt   time.Time
 	away      time.Duration // until the next look while the phone is away
 	info      snom.Info
-	probed    bool        // info is as good as can be had for now
-	proven    bool        // the phone has accepted a command, so a probe may log in
-	calls     *PhoneState // nil: it has told nothing
+	probed    bool             // info is as good as can be had for now
+	proven    bool             // the phone has accepted a command, so a probe may log in
+	calls     *callstate.State // nil: it has told nothing
 
 	lastResult *LastResult
 }
@@ -27,9 +28,9 @@ type LastResult struct {
 }
 
 // state is what the phone told of itself.
-func (n *news) state() PhoneState {
+func (n *news) state() callstate.State {
 	if n.calls == nil {
-		return PhoneState{}
+		return callstate.State{}
 	}
 	return *n.calls
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // An Observer is told what the bridge does, to count it. It is called by many goroutines, and must
@@ -17,7 +18,7 @@ type Observer interface {
 	// it then took.
 	Served(v snom.Verb, waited, took time.Duration)
 	// Told is told every event of a phone.
-	Told(e snom.Event)
+	Told(e actionurl.Event)
 }
 
 // nobody is the Observer of a bridge that nobody observes.
@@ -25,7 +26,7 @@ type nobody struct{}
 
 func (nobody) Answered(Result)                                {}
 func (nobody) Served(snom.Verb, time.Duration, time.Duration) {}
-func (nobody) Told(snom.Event)                                {}
+func (nobody) Told(actionurl.Event)                           {}
 
 // A Load is how the bridge stands with one phone.
 type Load struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
@@ -29,7 +30,7 @@ func (n *notebook) note(format string, args ...any) {
 }
 
 func (n *notebook) Answered(r bridge.Result) { n.note("%s %s %s", r.Phone, r.Command, r.Code) }
-func (n *notebook) Told(e snom.Event)        { n.note("%s %s", e.Phone, e.Type) }
+func (n *notebook) Told(e actionurl.Event)   { n.note("%s %s", e.Phone, e.Type) }
 func (n *notebook) Served(v snom.Verb, waited, took time.Duration) {
 	n.note("%s waited %v, took %v", v, waited, took)
 }
@@ -52,8 +53,8 @@ func TestObserved(t *testing.T) {
 		h.say("snom/all/key", "P3")
 		time.Sleep(3 * time.Second)
 		h.results()
-		h.bridge.Event("desk", snom.Event{Type: snom.EventIncoming})
-		h.bridge.Event("nobody", snom.Event{Type: snom.EventIncoming})
+		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventIncoming})
+		h.bridge.Event("nobody", actionurl.Event{Type: actionurl.EventIncoming})
 		h.phones["desk"].SetPassword("another")
 		h.result("snom/desk/key", "P1", time.Second)
 		h.result("snom/desk/key", "P1", time.Second)

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
-	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/callstate"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // TestReboots looks at a phone that restarts: told to or not, noticed by whatever comes first. It goes
@@ -37,19 +38,19 @@ func TestReboots(t *testing.T) {
 			residents := one()
 			residents[0].phone.RebootTime = tt.down
 			inHouse(t, bridge.Config{Events: true, LookEvery: time.Minute}, residents, func(h *house) {
-				event := func(e snom.Event) {
+				event := func(e actionurl.Event) {
 					e.Time = time.Now()
 					h.bridge.Event("desk", e)
 				}
 				h.result("snom/desk/key", "P1", 5*time.Second) // it knows us, and we know what it is
-				event(snom.Event{Type: snom.EventConnected, CallID: "a", Calls: 1, CallsKnown: true})
+				event(actionurl.Event{Type: actionurl.EventConnected, CallID: "a", Calls: 1, CallsKnown: true})
 				h.out.Take()
 				back := time.Now().Add(tt.down + 200*time.Millisecond)
 				tt.do(h, tt.down)
 				time.Sleep(time.Until(back))
 				if !tt.silent {
-					event(snom.Event{Type: snom.EventStarted})
-					event(snom.Event{Type: snom.EventRegistered, Line: "27@pbx.example"})
+					event(actionurl.Event{Type: actionurl.EventStarted})
+					event(actionurl.Event{Type: actionurl.EventRegistered, Line: "27@pbx.example"})
 				}
 				time.Sleep(tt.within)
 				synctest.Wait()
@@ -73,7 +74,7 @@ func TestReboots(t *testing.T) {
 				if all := len(statuses); all > 5 {
 					t.Errorf("%d statuses, want a few:\n%s", all, strings.Join(statuses, "\n"))
 				}
-				if s := h.bridge.Snapshot()[0]; !tt.silent && (s.Call.State != bridge.CallIdle || s.Registered != bridge.SwitchOn) {
+				if s := h.bridge.Snapshot()[0]; !tt.silent && (s.Call.State != callstate.Idle || s.Registered != bridge.SwitchOn) {
 					t.Errorf("after all that: %+v", s)
 				}
 				if n := h.phones["desk"].FailedLogins(); n != 0 {
@@ -96,14 +97,14 @@ func TestEventsAreSignsOfLife(t *testing.T) {
 			t.Errorf("a refused connection: %q, want away", s.Reachable)
 		}
 		h.out.Take()
-		h.bridge.Event("desk", snom.Event{Type: snom.EventOffhook, Time: time.Now()})
+		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventOffhook, Time: time.Now()})
 		synctest.Wait()
 		if got := h.out.On("snom/desk/availability"); len(got) != 1 || string(got[0].Payload) != "online" {
 			t.Errorf("an event: %v, want online", got)
 		}
 		h.out.Take()
 		for range 600 { // its web server is still not there
-			h.bridge.Event("desk", snom.Event{Type: snom.EventOffhook, Time: time.Now()})
+			h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventOffhook, Time: time.Now()})
 			time.Sleep(time.Second)
 		}
 		for _, m := range h.out.Take() {

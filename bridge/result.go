@@ -1,12 +1,11 @@
 package bridge
 
 import (
-	"bytes"
-	"encoding/json"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/jsonval"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
@@ -49,21 +48,22 @@ type Summary struct {
 	Time       Time            `json:"time"`
 }
 
-// Time is a moment as the topics show it: RFC 3339 in UTC with milliseconds.
-type Time struct{ time.Time }
+// Values of the documents that may be unknown.
+type (
+	// Text is text that may be unknown.
+	Text = jsonval.Text
+	// Switch is on, off or unknown.
+	Switch = jsonval.Switch
+	// Time is a moment that may be unknown.
+	Time = jsonval.Time
+)
 
-// MarshalText writes the moment.
-func (t Time) MarshalText() ([]byte, error) {
-	return []byte(t.UTC().Format("2006-01-02T15:04:05.000Z07:00")), nil
-}
-
-// MarshalJSON writes the moment, or null when there is none.
-func (t Time) MarshalJSON() ([]byte, error) {
-	if t.IsZero() {
-		return []byte("null"), nil
-	}
-	return []byte(t.UTC().Format(`"2006-01-02T15:04:05.000Z07:00"`)), nil
-}
+// The positions of a Switch.
+const (
+	SwitchUnknown = jsonval.Unknown
+	SwitchOff     = jsonval.Off
+	SwitchOn      = jsonval.On
+)
 
 // shown is as much of a text from outside as a result or a log line repeats: valid UTF-8, bounded.
 func shown(s string) string {
@@ -80,14 +80,11 @@ func shown(s string) string {
 
 // encode writes a document for MQTT: JSON with &, < and > left readable.
 func encode(v any) []byte {
-	const usual = 512 // bytes that most take
-	b := bytes.NewBuffer(make([]byte, 0, usual))
-	e := json.NewEncoder(b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	b, err := jsonval.Marshal(v)
+	if err != nil {
 		panic(err) // our own types of text, numbers and times: there is nothing to fail
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return b
 }
 
 // A request is one command for one phone, checked and dated, on its way to the worker.
@@ -107,6 +104,6 @@ type request struct {
 func (r *request) answer(phone string, code Code, message string, now time.Time) *Result {
 	return &Result{
 		ID: r.id, Phone: phone, Command: r.name, Argument: r.argument,
-		OK: code == OK, Code: code, Message: message, Time: Time{now},
+		OK: code == OK, Code: code, Message: message, Time: Time{Time: now},
 	}
 }

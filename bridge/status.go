@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/snom2mqtt/snom2mqtt/callstate"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
-	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // How often a status is published that differs from the one before in its last result only: once a second for a
@@ -29,10 +30,10 @@ type Status struct {
 	Model     Text   `json:"model"`
 	Firmware  Text   `json:"firmware"`
 	MAC       Text   `json:"mac"`
-	CallStatus
+	callstate.Status
 	LastResult *LastResult `json:"last_result"`
 	Time       Time        `json:"time"`
-	// Silent is set where phones have no way to tell us of their calls: all of CallStatus is not
+	// Silent is set where phones have no way to tell us of their calls: all of callstate.Status is not
 	// known then.
 	Silent bool `json:"-"`
 }
@@ -46,9 +47,9 @@ func (s Status) MarshalJSON() ([]byte, error) {
 	// Fields of the outer struct stand before those of the same name inside.
 	return json.Marshal(struct {
 		plain
-		Call   *Call `json:"call"`
-		Calls  *int  `json:"calls"`
-		Missed *int  `json:"missed"`
+		Call   *callstate.Call `json:"call"`
+		Calls  *int            `json:"calls"`
+		Missed *int            `json:"missed"`
 	}{plain: plain(s)})
 }
 
@@ -67,7 +68,7 @@ func (w *worker) status(now time.Time) Status {
 	return Status{
 		Phone: w.name, Reachable: w.news.reachable, Model: Text(model),
 		Firmware: Text(w.news.info.Firmware), MAC: Text(w.news.info.MAC),
-		CallStatus: w.news.state().Status(), LastResult: w.news.lastResult, Time: Time{now},
+		Status: w.news.state().Status(), LastResult: w.news.lastResult, Time: Time{Time: now},
 		Silent: !w.b.cfg.Events,
 	}
 }
@@ -153,7 +154,7 @@ func (w *worker) tell() {
 
 // Event takes what a phone told: it is published, and moves the phone's state one step. It never
 // blocks. An event of a phone that is not ours is dropped.
-func (b *Bridge) Event(phone string, e snom.Event) {
+func (b *Bridge) Event(phone string, e actionurl.Event) {
 	w := b.roster.Load().phones[phone]
 	if w == nil {
 		return
@@ -171,7 +172,7 @@ func (b *Bridge) Event(phone string, e snom.Event) {
 		n.heard(time.Now())
 		told := n.state().Step(e)
 		n.calls = &told
-		if e.Type == snom.EventStarted {
+		if e.Type == actionurl.EventStarted {
 			n.probed = false // it may have come back as another one
 			w.b.lookout.in(w, settleDown)
 		}

@@ -282,7 +282,7 @@ func (w *worker) serve(r *request) (result *Result) {
 		end := time.Now()
 		result.QueuedMS = start.Sub(r.received).Milliseconds()
 		result.DurationMS = end.Sub(start).Milliseconds()
-		result.Time = Time{end}
+		result.Time = Time{Time: end}
 		if sent {
 			w.b.cfg.Observe.Served(r.command.Verb(), start.Sub(r.received), end.Sub(start))
 		}

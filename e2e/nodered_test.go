@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // nodeREDRelease is what scripts/node-red.sh installs.
@@ -170,7 +170,7 @@ func (p *phones) did(phone string, want ...string) {
 // tellTo makes a simulated phone tell the bridge called phone there all that happens at it.
 func (p *phones) tellTo(simulated, base, phone, token string) {
 	p.t.Helper()
-	for _, u := range snom.ActionURLs(base, phone, token) {
+	for _, u := range actionurl.URLs(base, phone, token) {
 		p.play(simulated + "/set?" + url.Values{"name": {u.Setting}, "value": {u.URL}}.Encode())
 	}
 }

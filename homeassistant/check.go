@@ -17,6 +17,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // A KeyRow is one key that Home Assistant takes, from 2024.12 to 2026.9, as its own source says.
@@ -442,7 +443,7 @@ func (c *checker) topics(o map[string]any, platform string) {
 func (c *checker) events(types []any) {
 	for _, v := range types {
 		word, _ := v.(string)
-		if word != "ring" && !slices.Contains(snom.EventTypes(), snom.EventType(word)) {
+		if word != "ring" && !slices.Contains(actionurl.EventTypes(), actionurl.EventType(word)) {
 			c.fault("event_types: no phone tells of %q", word)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // A Phone is what discovery has to know of one phone. It is comparable.
@@ -148,7 +149,7 @@ func (e phoneEntities) calls() {
 		AttributesTopic: status, AttributesTemplate: "{{ (value_json.call or {}) | tojson }}",
 	}))
 	var types []string
-	for _, t := range snom.EventTypes() {
+	for _, t := range actionurl.EventTypes() {
 		types = append(types, string(t))
 	}
 	e.add("event", Component{

@@ -22,6 +22,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // fewPhones is up to how many phones each has all its metrics. A counter that begins at zero shows its
@@ -144,7 +145,7 @@ func (m *Metrics) Served(v snom.Verb, waited, took time.Duration) {
 }
 
 // Told counts an event.
-func (m *Metrics) Told(e snom.Event) { m.events.WithLabelValues(string(e.Type)).Inc() }
+func (m *Metrics) Told(e actionurl.Event) { m.events.WithLabelValues(string(e.Type)).Inc() }
 
 // Handler answers requests of Prometheus.
 func (m *Metrics) Handler() http.Handler {

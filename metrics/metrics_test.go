@@ -23,6 +23,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/metrics"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // newMetrics returns metrics of a bridge with these phones, a session and callers.
@@ -76,7 +77,7 @@ func TestWhatIsTold(t *testing.T) {
 	m.Answered(bridge.Result{Code: bridge.UnknownPhone})
 	m.Served(snom.VerbDial, 30*time.Millisecond, 40*time.Millisecond)
 	m.Served(snom.VerbKey, 0, 2*time.Second)
-	m.Told(snom.Event{Type: snom.EventIncoming})
+	m.Told(actionurl.Event{Type: actionurl.EventIncoming})
 	text := scrape(t, m)
 	for _, want := range []string{
 		`snom2mqtt_commands_total{code="ok",phone="desk"} 2`,
@@ -135,7 +136,7 @@ func TestTheTable(t *testing.T) {
 	loads := []bridge.Load{{Phone: "desk", Reachable: bridge.SwitchOn}}
 	m := newMetrics(&loads)
 	m.Served(snom.VerbDial, 0, 0)
-	m.Told(snom.Event{Type: snom.EventIncoming})
+	m.Told(actionurl.Event{Type: actionurl.EventIncoming})
 	text := scrape(t, m)
 	all := families(t, text)
 	for _, d := range metrics.Docs() {
@@ -223,7 +224,7 @@ func TestManyAtOnce(t *testing.T) {
 			for range each {
 				m.Answered(bridge.Result{Phone: phone, Code: bridge.OK})
 				m.Served(snom.VerbKey, 0, 0)
-				m.Told(snom.Event{Type: snom.EventOffhook})
+				m.Told(actionurl.Event{Type: actionurl.EventOffhook})
 			}
 		})
 	}

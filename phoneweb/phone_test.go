@@ -11,21 +11,21 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/callstate"
 	"github.com/snom2mqtt/snom2mqtt/internal/pipenet"
 	"github.com/snom2mqtt/snom2mqtt/phoneweb"
-	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
 // newPhone returns a simulated phone with every action URL set to a Server that hands its events to
 // take. Call it in a bubble.
-func newPhone(t *testing.T, c snomtest.Config, take func(snom.Event)) (*snomtest.Phone, *phoneweb.Server) {
+func newPhone(t *testing.T, c snomtest.Config, take func(actionurl.Event)) (*snomtest.Phone, *phoneweb.Server) {
 	t.Helper()
 	l := pipenet.Listen()
 	s := phoneweb.New(phoneweb.Config{
 		Phone: func(name string) (phoneweb.Phone, bool) { return phoneweb.Phone{Token: "t0ken"}, name == "kitchen" },
-		Event: func(_ string, e snom.Event) { take(e) },
+		Event: func(_ string, e actionurl.Event) { take(e) },
 		Log:   slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -33,7 +33,7 @@ func newPhone(t *testing.T, c snomtest.Config, take func(snom.Event)) (*snomtest
 	go func() { served <- s.Serve(ctx, l) }()
 
 	c.Name, c.Settings = "kitchen", map[string]string{}
-	for _, u := range snom.ActionURLs("http://bridge.example:8090", "kitchen", "t0ken") {
+	for _, u := range actionurl.URLs("http://bridge.example:8090", "kitchen", "t0ken") {
 		c.Settings[u.Setting] = u.URL
 	}
 	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -85,8 +85,8 @@ func TestNamesArrive(t *testing.T) {
 	for _, encoding := range snomtest.Encodings() {
 		t.Run(string(encoding), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var got []snom.Event
-				p, s := newPhone(t, snomtest.Config{Encoding: encoding}, func(e snom.Event) { got = append(got, e) })
+				var got []actionurl.Event
+				p, s := newPhone(t, snomtest.Config{Encoding: encoding}, func(e actionurl.Event) { got = append(got, e) })
 				for _, n := range names {
 					got = nil
 					id, _ := p.Incoming(snomtest.Call{Number: "+4930123", Name: n.name})
@@ -105,10 +105,10 @@ func TestNamesArrive(t *testing.T) {
 						t.Errorf("name %q arrived as %q, want %q", n.name, e.Remote.Name, want)
 					}
 					e.Remote.Name, e.Time, e.Extra = "", time.Time{}, nil
-					if got, want := fmt.Sprintf("%+v", e), fmt.Sprintf("%+v", snom.Event{
-						Type: snom.EventIncoming, Phone: "kitchen", Direction: snom.DirectionIn, CallID: id, Line: "27@pbx.example",
-						Remote: snom.Party{Number: "+4930123", URI: "sip:+4930123@pbx.example"},
-						Local:  snom.Party{Number: "27", Name: e.Local.Name, URI: "sip:27@pbx.example"},
+					if got, want := fmt.Sprintf("%+v", e), fmt.Sprintf("%+v", actionurl.Event{
+						Type: actionurl.EventIncoming, Phone: "kitchen", Direction: actionurl.DirectionIn, CallID: id, Line: "27@pbx.example",
+						Remote: actionurl.Party{Number: "+4930123", URI: "sip:+4930123@pbx.example"},
+						Local:  actionurl.Party{Number: "27", Name: e.Local.Name, URI: "sip:27@pbx.example"},
 						Calls:  1, CallsKnown: true,
 					}); got != want {
 						t.Errorf("name %q:\n%s, want\n%s", n.name, got, want)
@@ -127,13 +127,13 @@ func TestNamesArrive(t *testing.T) {
 // Everything the phone can say arrives as the event it is.
 func TestEveryEventArrives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var got []snom.EventType
-		p, _ := newPhone(t, snomtest.Config{}, func(e snom.Event) { got = append(got, e.Type) })
-		for _, row := range snom.ActionURLRows() {
+		var got []actionurl.EventType
+		p, _ := newPhone(t, snomtest.Config{}, func(e actionurl.Event) { got = append(got, e.Type) })
+		for _, row := range actionurl.Rows() {
 			p.Fire(row.Setting)
 		}
 		settle(t, p)
-		if want := snom.EventTypes(); !slices.Equal(got, want) {
+		if want := actionurl.EventTypes(); !slices.Equal(got, want) {
 			t.Errorf("events %q, want %q", got, want)
 		}
 	})
@@ -145,13 +145,13 @@ func TestThousandCalls(t *testing.T) {
 	for _, like := range []bool{false, true} {
 		t.Run(fmt.Sprintf("like a D765: %v", like), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var state bridge.PhoneState
+				var state callstate.State
 				seen := map[string]int{}
-				p, s := newPhone(t, snomtest.Config{LikeD765: like}, func(e snom.Event) {
+				p, s := newPhone(t, snomtest.Config{LikeD765: like}, func(e actionurl.Event) {
 					seen[string(e.Type)+" "+e.CallID]++
 					state = state.Step(e)
 				})
-				check := func(want bridge.CallPhase) {
+				check := func(want callstate.Phase) {
 					t.Helper()
 					settle(t, p)
 					state = state.Expire(time.Now(), ring, call)
@@ -165,17 +165,17 @@ func TestThousandCalls(t *testing.T) {
 					incoming := rng.IntN(3) > 0
 					if incoming {
 						p.Incoming(snomtest.Call{Number: fmt.Sprint(rng.IntN(5)), Name: "Tom & <Jerry>"})
-						check(bridge.CallRinging)
+						check(callstate.Ringing)
 					} else {
 						p.Dial("100")
-						check(bridge.CallDialing)
+						check(callstate.Dialing)
 					}
 					time.Sleep(time.Duration(rng.IntN(60)) * time.Second)
-					ended := bridge.CallEnded
+					ended := callstate.Ended
 					switch end := rng.IntN(4); {
 					case end == 0 && incoming:
 						if p.Reject(); !like {
-							ended = bridge.CallRinging
+							ended = callstate.Ringing
 						}
 					case end == 0:
 						p.HangUp()
@@ -192,14 +192,14 @@ func TestThousandCalls(t *testing.T) {
 						} else {
 							p.RemoteAnswer("")
 						}
-						check(bridge.CallConnected)
+						check(callstate.Connected)
 						time.Sleep(time.Duration(rng.IntN(3600)) * time.Second)
 						if rng.IntN(4) == 0 {
 							p.HoldCall()
-							check(bridge.CallHeld)
+							check(callstate.Held)
 							time.Sleep(time.Minute)
 							p.Unhold()
-							check(bridge.CallConnected)
+							check(callstate.Connected)
 						}
 						switch rng.IntN(3) {
 						case 0:
@@ -214,11 +214,11 @@ func TestThousandCalls(t *testing.T) {
 					}
 					check(ended)
 					p.OnHook()
-					if ended == bridge.CallRinging { // it was rejected, and says nothing
+					if ended == callstate.Ringing { // it was rejected, and says nothing
 						time.Sleep(ring)
 					}
 					time.Sleep(2 * time.Second)
-					check(bridge.CallIdle)
+					check(callstate.Idle)
 				}
 				settle(t, p)
 				fired := 0

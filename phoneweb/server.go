@@ -27,7 +27,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // A Phone is one that may call.
@@ -48,7 +48,7 @@ type Config struct {
 	// Event takes what happened, in the order in which it was told. It is called by one goroutine,
 	// after the phone was answered or while it is. Should it block, up to QueueLength events wait;
 	// further ones are refused.
-	Event func(phone string, e snom.Event)
+	Event func(phone string, e actionurl.Event)
 
 	// Rate is how many events a second one phone may tell for long; zero is 100. Ten times as many
 	// may come at once. Beyond that the answer waits for up to a second, then the event is refused.
@@ -89,7 +89,7 @@ type Server struct {
 // told is an event on its way.
 type told struct {
 	phone string
-	event snom.Event
+	event actionurl.Event
 }
 
 // caller is what is kept of a phone that called.
@@ -211,7 +211,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	e, err := snom.ParseEvent(event, r.URL.RawQuery, at)
+	e, err := actionurl.ParseEvent(event, r.URL.RawQuery, at)
 	if err != nil {
 		s.malformed.Add(1)
 		if c.faults.due(at) {

@@ -19,33 +19,33 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/internal/pipenet"
-	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // events remembers what a Server handed on.
 type events struct {
 	mu   sync.Mutex
-	all  []snom.Event
+	all  []actionurl.Event
 	more chan struct{} // one element for each event
 }
 
 func newEvents() *events { return &events{more: make(chan struct{}, 1<<16)} }
 
-func (e *events) take(_ string, event snom.Event) {
+func (e *events) take(_ string, event actionurl.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.all = append(e.all, event)
 	e.more <- struct{}{}
 }
 
-func (e *events) list() []snom.Event {
+func (e *events) list() []actionurl.Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return append([]snom.Event(nil), e.all...)
+	return append([]actionurl.Event(nil), e.all...)
 }
 
 // wait waits until there were n events.
-func (e *events) wait(t *testing.T, n int) []snom.Event {
+func (e *events) wait(t *testing.T, n int) []actionurl.Event {
 	t.Helper()
 	for len(e.list()) < n {
 		select {
@@ -175,8 +175,8 @@ func TestRequests(t *testing.T) {
 				return
 			}
 			e := got.wait(t, 1)[0]
-			if e.Type != snom.EventIncoming || e.Phone != "kitchen" || e.Remote.Name != tt.wantName || time.Since(e.Time) > time.Minute {
-				t.Errorf("event %+v, want %s by %q", e, snom.EventIncoming, tt.wantName)
+			if e.Type != actionurl.EventIncoming || e.Phone != "kitchen" || e.Remote.Name != tt.wantName || time.Since(e.Time) > time.Minute {
+				t.Errorf("event %+v, want %s by %q", e, actionurl.EventIncoming, tt.wantName)
 			}
 		})
 	}
@@ -376,7 +376,7 @@ func TestNobodyTakesEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		n := 0
-		s := New(Config{Phone: kitchen, QueueLength: 3, Log: slog.New(slog.DiscardHandler), Event: func(string, snom.Event) {
+		s := New(Config{Phone: kitchen, QueueLength: 3, Log: slog.New(slog.DiscardHandler), Event: func(string, actionurl.Event) {
 			<-release
 			n++
 		}})

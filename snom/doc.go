@@ -6,8 +6,7 @@
 // requests that carry it out, and [Client] sends them to one phone. A [Model] knows what a phone of its
 // kind can do, and [Keys] and [Models] list what is known at all, each row with its source.
 //
-// An [Event] is one thing a phone says. It says them by calling the action URLs that [ActionURLs] makes,
-// and [ParseEvent] reads what it calls.
+// What a phone reports arrives by its action URLs: see package actionurl.
 //
 // # Grammar
 //

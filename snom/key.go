@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/csvtable"
 )
 
 // A Key is one row of the table of key names.
@@ -53,7 +55,7 @@ var keyTable = sync.OnceValue(func() (table struct {
 	byName, byPrefix map[string]int
 }) {
 	table.byName, table.byPrefix = map[string]int{}, map[string]int{}
-	for i, r := range readTable(keysCSV) {
+	for i, r := range csvtable.Rows(keysCSV) {
 		k := Key{
 			Name: r[0], Last: r[1], Does: r[2], Only: r[3], Except: r[4], Usual: r[5],
 			Mark: Mark(r[6]), Source: r[7], Remark: r[8],

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/csvtable"
 )
 
 // ErrUnsupported says that a phone certainly cannot do what it was asked: its kind has no such key or
@@ -66,7 +68,7 @@ var modelTable = sync.OnceValue(func() (table struct {
 	byName map[string]Model
 }) {
 	table.byName = map[string]Model{}
-	for _, r := range readTable(modelsCSV) {
+	for _, r := range csvtable.Rows(modelsCSV) {
 		m := Model{&modelRow{
 			name: r[0], series: r[2], remote: Answer(r[3]), mark: Mark(r[4]), source: r[5],
 			keysLeast: number(r[6]), keysMost: number(r[7]), identities: number(r[8]),

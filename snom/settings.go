@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/cleantext"
 )
 
 // A Setting is one setting of a phone, as the phone shows it.
@@ -72,7 +74,7 @@ func maxPage(target string) int64 {
 func readSettingsXML(body []byte) map[string]Setting {
 	text := string(body)
 	if !utf8.Valid(body) {
-		text = fromLatin1(text)
+		text = cleantext.FromLatin1(text)
 	}
 	d := xml.NewDecoder(strings.NewReader(text))
 	d.Strict = false
@@ -148,8 +150,8 @@ const maxSetting = 1 << 10
 // read-only accepts it and keeps what it has, so read it back.
 func SaveSetting(name, value string) (Step, error) {
 	switch {
-	case !isName(name) || strings.ToLower(name) != name || strings.Contains(name, "-"):
-		return Step{}, fmt.Errorf("snom: setting %q: want a name of at most 64 small letters, digits and _", cutText(name, 64))
+	case !isSettingName(name):
+		return Step{}, fmt.Errorf("snom: setting %q: want a name of at most 64 small letters, digits and _", cleantext.Cut(name, 64))
 	case len(value) > maxSetting || !utf8.ValidString(value) || strings.ContainsFunc(value, isControl):
 		return Step{}, fmt.Errorf("snom: setting %s: want at most %d bytes of UTF-8 without control characters", name, maxSetting)
 	case name == "action_blacklist_url" && value != "":
@@ -157,4 +159,13 @@ func SaveSetting(name, value string) (Step, error) {
 	}
 	target := []byte("/dummy.htm?settings=save&store_settings=save&" + name + "=")
 	return Step{Target: string(appendEscaped(target, value, ""))}, nil
+}
+
+func isSettingName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 func (p *program) actionURLsCommand() *cobra.Command {
@@ -69,7 +70,7 @@ func (p *program) actionURLs(c *cobra.Command, f urlFlags, name string) error {
 	case err != nil:
 		return usageError{err}
 	case f.xml:
-		_, err = fmt.Fprint(p.stdout, snom.ProvisioningXML(urls))
+		_, err = fmt.Fprint(p.stdout, actionurl.ProvisioningXML(urls))
 		return err
 	case !f.install:
 		return p.printActionURLs(urls)
@@ -90,9 +91,9 @@ func (p *program) completePhone(c *cobra.Command, args []string, typed string) (
 }
 
 // printActionURLs prints what to paste into the web interface.
-func (p *program) printActionURLs(urls []snom.ActionURL) error {
+func (p *program) printActionURLs(urls []actionurl.URL) error {
 	captions := map[string]string{}
-	for _, r := range snom.ActionURLRows() {
+	for _, r := range actionurl.Rows() {
 		captions[r.Setting] = r.Caption
 	}
 	for _, u := range urls {
@@ -104,8 +105,8 @@ func (p *program) printActionURLs(urls []snom.ActionURL) error {
 }
 
 // install writes urls into a phone, and says what became of them.
-func (p *program) install(ctx context.Context, phone snom.Configurable, urls []snom.ActionURL, force bool) error {
-	done, err := snom.Install(ctx, phone, urls, force)
+func (p *program) install(ctx context.Context, phone actionurl.Configurable, urls []actionurl.URL, force bool) error {
+	done, err := actionurl.Install(ctx, phone, urls, force)
 	if err == nil {
 		err = done.Err()
 	}
@@ -119,7 +120,7 @@ func (p *program) install(ctx context.Context, phone snom.Configurable, urls []s
 }
 
 // hostOf is where urls point.
-func hostOf(urls []snom.ActionURL) string {
+func hostOf(urls []actionurl.URL) string {
 	u, err := url.Parse(urls[0].URL)
 	if err != nil {
 		return ""
@@ -129,7 +130,7 @@ func hostOf(urls []snom.ActionURL) string {
 
 // paced leaves a pause between two requests to a phone.
 type paced struct {
-	snom.Configurable
+	actionurl.Configurable
 	gap   time.Duration
 	until time.Time
 }

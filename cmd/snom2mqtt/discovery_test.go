@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/callstate"
 	"github.com/snom2mqtt/snom2mqtt/homeassistant"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
@@ -17,7 +17,7 @@ import (
 func TestHomeAssistantKnowsTheStatesOfCalls(t *testing.T) {
 	t.Parallel()
 	var want []string
-	for _, p := range bridge.CallPhases() {
+	for _, p := range callstate.Phases() {
 		want = append(want, string(p))
 	}
 	if got := homeassistant.CallStates(); !slices.Equal(got, want) {

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/callstate"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // update writes the documents instead of comparing them: `make docs`.
@@ -144,15 +146,15 @@ func topicsDoc(b *bytes.Buffer) {
 		"phone can tell. A change of `last_result` alone is published at most once a second, and with more than\n" +
 		"200 phones less often: at most 200 times a second for all of them.\n\n")
 	example(b, bridge.Status{Phone: "kitchen", Reachable: bridge.SwitchOn, Model: "D735", Firmware: "10.1.184.14", MAC: "000413aabbcc",
-		CallStatus: bridge.CallStatus{
-			Call: bridge.Call{State: bridge.CallRinging, Direction: snom.DirectionIn, CallID: "3c26-ab",
-				Remote: snom.Party{Number: "+4930123", Name: "Front door", URI: "sip:+4930123@pbx.example"}, Since: moment()},
-			Calls: 1, Hook: bridge.HookOn, DND: bridge.SwitchOff, Registered: bridge.SwitchOn,
-			LastCaller: bridge.Caller{Number: "+4930123", Name: "Front door", Time: moment()},
+		Status: callstate.Status{
+			Call: callstate.Call{State: callstate.Ringing, Direction: actionurl.DirectionIn, CallID: "3c26-ab",
+				Remote: actionurl.Party{Number: "+4930123", Name: "Front door", URI: "sip:+4930123@pbx.example"}, Since: moment()},
+			Calls: 1, Hook: callstate.HookOn, DND: bridge.SwitchOff, Registered: bridge.SwitchOn,
+			LastCaller: callstate.Caller{Number: "+4930123", Name: "Front door", Time: moment()},
 		},
 		LastResult: &bridge.LastResult{Code: bridge.OK, Command: "dial", Time: moment()}, Time: moment()})
 	b.WriteString("`call.state` is one of ")
-	for i, p := range bridge.CallPhases() {
+	for i, p := range callstate.Phases() {
 		if i > 0 {
 			b.WriteString(", ")
 		}
@@ -163,24 +165,24 @@ func topicsDoc(b *bytes.Buffer) {
 		"connected, and a `reason`:\n\n")
 	table(b, "reason", "the call")
 	for _, r := range [][2]string{
-		{string(bridge.EndHungUp), "was connected, and one side hung up"},
-		{string(bridge.EndUnanswered), "was never connected"},
-		{string(bridge.EndMissed), "the same, and the phone says that it missed it"},
-		{string(bridge.EndElsewhere), "was taken by another phone"},
-		{string(bridge.EndTransferred), "was transferred"},
-		{string(bridge.EndRestarted), "was there when the phone restarted"},
-		{string(bridge.EndTimeout), "was not heard of for `RING_TIMEOUT` or `CALL_TIMEOUT`: a call that is rejected says nothing"},
+		{string(callstate.EndHungUp), "was connected, and one side hung up"},
+		{string(callstate.EndUnanswered), "was never connected"},
+		{string(callstate.EndMissed), "the same, and the phone says that it missed it"},
+		{string(callstate.EndElsewhere), "was taken by another phone"},
+		{string(callstate.EndTransferred), "was transferred"},
+		{string(callstate.EndRestarted), "was there when the phone restarted"},
+		{string(callstate.EndTimeout), "was not heard of for `RING_TIMEOUT` or `CALL_TIMEOUT`: a call that is rejected says nothing"},
 	} {
 		row(b, code(r[0]), r[1])
 	}
 	b.WriteString("\n`missed` counts from the start of the bridge, or from the last `clear` with `missed`. Nobody can ask a phone for all this:\n" +
 		"after a restart of the bridge it is not known until the phone tells it again, and no call is under way.\n\n## Events\n\n")
-	example(b, snom.Event{Type: snom.EventIncoming, Phone: "kitchen", Direction: snom.DirectionIn, CallID: "3c26-ab", Line: "27@pbx.example",
-		Remote: snom.Party{Number: "+4930123", Name: "Front door", URI: "sip:+4930123@pbx.example"},
-		Local:  snom.Party{Number: "27", URI: "sip:27@pbx.example"}, Calls: 1, CallsKnown: true, Time: moment().Time})
+	example(b, actionurl.Event{Type: actionurl.EventIncoming, Phone: "kitchen", Direction: actionurl.DirectionIn, CallID: "3c26-ab", Line: "27@pbx.example",
+		Remote: actionurl.Party{Number: "+4930123", Name: "Front door", URI: "sip:+4930123@pbx.example"},
+		Local:  actionurl.Party{Number: "27", URI: "sip:27@pbx.example"}, Calls: 1, CallsKnown: true, Time: moment().Time})
 	b.WriteString("Events are never retained. `extra` holds what else the phone said, by the name of its variable.\n\n")
 	table(b, "event_type", "action URL", "when")
-	for _, r := range snom.ActionURLRows() {
+	for _, r := range actionurl.Rows() {
 		if !r.Never {
 			row(b, code(string(r.Type)), code(r.Setting), r.Caption)
 		}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/phoneweb"
-	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // An ear is where phones call the bridge: their action URLs.
@@ -26,7 +26,7 @@ type ear struct {
 }
 
 // listenToPhones binds PHONE_LISTEN; nil where that is off.
-func listenToPhones(c config.Config, event func(phone string, e snom.Event), log *slog.Logger) (*ear, error) {
+func listenToPhones(c config.Config, event func(phone string, e actionurl.Event), log *slog.Logger) (*ear, error) {
 	if c.PhoneListen == "" {
 		return nil, nil
 	}
@@ -58,7 +58,7 @@ func (e *ear) caller(name string) (phoneweb.Phone, bool) {
 }
 
 // actionURLs are what a phone is to call.
-func (e *ear) actionURLs(ctx context.Context, phone string) ([]snom.ActionURL, error) {
+func (e *ear) actionURLs(ctx context.Context, phone string) ([]actionurl.URL, error) {
 	p, ok := (*e.phones.Load())[phone]
 	if !ok {
 		return nil, fmt.Errorf("no phone is called %q", phone)
@@ -77,7 +77,7 @@ func (e *ear) serve(ctx context.Context) error {
 }
 
 // actionURLs are what a phone is to call. at is the address that is listened on, as far as it is known.
-func actionURLs(ctx context.Context, c config.Config, p config.Phone, at string) ([]snom.ActionURL, error) {
+func actionURLs(ctx context.Context, c config.Config, p config.Phone, at string) ([]actionurl.URL, error) {
 	if at == "" {
 		return nil, errors.New("SNOM2MQTT_PHONE_LISTEN is off: nobody would answer the phone")
 	}
@@ -85,7 +85,7 @@ func actionURLs(ctx context.Context, c config.Config, p config.Phone, at string)
 	if err != nil {
 		return nil, err
 	}
-	return snom.ActionURLs(base, p.Name, p.Token.Reveal()), nil
+	return actionurl.URLs(base, p.Name, p.Token.Reveal()), nil
 }
 
 // baseURL is where a phone reaches what listens at an address: as set, at that address where it is one

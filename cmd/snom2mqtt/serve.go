@@ -24,7 +24,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/metrics"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/mqttpaho"
-	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 func (p *program) runCommand() *cobra.Command {
@@ -103,7 +103,7 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	if s.console, err = listenConsole(settings.Console, log); err != nil {
 		return s, err
 	}
-	s.ear, err = listenToPhones(settings, func(phone string, e snom.Event) { s.bridge.Event(phone, e) }, log)
+	s.ear, err = listenToPhones(settings, func(phone string, e actionurl.Event) { s.bridge.Event(phone, e) }, log)
 	if err != nil {
 		return s, err
 	}

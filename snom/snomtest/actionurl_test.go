@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/snom2mqtt/snom2mqtt/internal/pipenet"
-	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
@@ -23,7 +23,7 @@ import (
 func TestActionSettings(t *testing.T) {
 	t.Parallel()
 	var want []string
-	for _, r := range snom.ActionURLRows() {
+	for _, r := range actionurl.Rows() {
 		if !r.Never {
 			want = append(want, r.Setting)
 		}

@@ -1,4 +1,4 @@
-package snom
+package actionurl
 
 import (
 	"context"
@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/cleantext"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// A Configurable is what [Install] needs of a phone. *Client is one.
+// A Configurable is what [Install] needs of a phone. *snom.Client is one.
 type Configurable interface {
-	Send(ctx context.Context, s Step) (Reply, error)
-	ReadSettings(ctx context.Context) (map[string]Setting, error)
+	Send(ctx context.Context, s snom.Step) (snom.Reply, error)
+	ReadSettings(ctx context.Context) (map[string]snom.Setting, error)
 }
 
 // An Installation says what became of action URLs, each by the name of its setting.
@@ -31,11 +34,11 @@ type Foreign struct {
 }
 
 // Err says in one sentence what is left to do, nil when every URL is where it should be. The error wraps
-// [ErrForeign] or [ErrRefused].
+// [ErrForeign] or [snom.ErrRefused].
 func (i Installation) Err() error {
 	if len(i.Kept) > 0 {
 		return fmt.Errorf("%w: it keeps what it has in %s: these settings are read-only there (perm=\"R\" in provisioning), "+
-			"or it is in user mode; let provisioning write them, or set admin_mode to on", ErrRefused, list(i.Kept))
+			"or it is in user mode; let provisioning write them, or set admin_mode to on", snom.ErrRefused, list(i.Kept))
 	}
 	if len(i.Foreign) > 0 {
 		var names []string
@@ -59,14 +62,14 @@ func list(names []string) string {
 // ErrForeign says that settings of a phone hold somebody else's action URLs, which were left alone.
 var ErrForeign = errors.New("snom: somebody else's action URLs were left alone")
 
-// Install writes urls, which [ActionURLs] made, into the phone: it reads what is there, writes what differs,
+// Install writes urls, which [URLs] made, into the phone: it reads what is there, writes what differs,
 // one setting a request, and reads again, because a phone keeps a read-only setting without a word. What
 // holds a URL that does not begin with the same base and phone as ours is left alone unless force is set.
 //
 // A phone that does not show its settings is left alone too, unless force is set. The first error ends it;
-// the Installation tells how far it came. The errors are those of [Client.Send]. An Installation without an
+// the Installation tells how far it came. The errors are those of [snom.Client.Send]. An Installation without an
 // error may still have left something: see [Installation.Err].
-func Install(ctx context.Context, phone Configurable, urls []ActionURL, force bool) (Installation, error) {
+func Install(ctx context.Context, phone Configurable, urls []URL, force bool) (Installation, error) {
 	done := Installation{Written: []string{}, Unchanged: []string{}, Foreign: []Foreign{}, Kept: []string{}}
 	have, err := phone.ReadSettings(ctx)
 	seen := err == nil
@@ -87,11 +90,11 @@ func Install(ctx context.Context, phone Configurable, urls []ActionURL, force bo
 			done.Foreign = append(done.Foreign, Foreign{u.Setting, hostOf(now)})
 			continue
 		}
-		step, err := SaveSetting(u.Setting, u.URL)
+		step, err := snom.SaveSetting(u.Setting, u.URL)
 		if err == nil {
 			_, err = phone.Send(ctx, step)
 		}
-		if errors.Is(err, ErrRefused) {
+		if errors.Is(err, snom.ErrRefused) {
 			err = fmt.Errorf("%w; to change settings it must not be in user mode (set admin_mode to on), or let provisioning write them", err)
 		}
 		if err != nil {
@@ -107,7 +110,7 @@ func Install(ctx context.Context, phone Configurable, urls []ActionURL, force bo
 }
 
 // check reads the settings again, and tells those that were written from those that were kept.
-func (i Installation) check(ctx context.Context, phone Configurable, urls []ActionURL) (Installation, error) {
+func (i Installation) check(ctx context.Context, phone Configurable, urls []URL) (Installation, error) {
 	have, err := phone.ReadSettings(ctx)
 	if err != nil {
 		return i, fmt.Errorf("%w; the settings were written and could not be read back", err)
@@ -130,7 +133,7 @@ func (i Installation) check(ctx context.Context, phone Configurable, urls []Acti
 
 // hidesSettings says whether err is a phone that answers, lets us in, and does not show its settings.
 func hidesSettings(err error) bool {
-	return errors.Is(err, ErrRefused) || errors.Is(err, ErrUnsupported) || errors.Is(err, ErrPhone)
+	return errors.Is(err, snom.ErrRefused) || errors.Is(err, snom.ErrUnsupported) || errors.Is(err, snom.ErrPhone)
 }
 
 // sameURL compares URLs as they may be shown: escaped or not.
@@ -139,7 +142,7 @@ func sameURL(a, b string) bool {
 }
 
 // start is what all action URLs of this base and phone begin with.
-func (u ActionURL) start() string {
+func (u URL) start() string {
 	path, _, _ := strings.Cut(u.URL, "?")
 	for range 2 { // the event and the token
 		path = path[:strings.LastIndexByte(path, '/')]
@@ -153,5 +156,5 @@ func hostOf(text string) string {
 	if err != nil {
 		return ""
 	}
-	return cutText(readable(u.Host), 255)
+	return cleantext.Cut(readable(u.Host), 255)
 }

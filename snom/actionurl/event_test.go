@@ -1,4 +1,4 @@
-package snom
+package actionurl
 
 import (
 	"encoding/json"
@@ -12,11 +12,14 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/jsonval"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 func TestActionURLTable(t *testing.T) {
 	t.Parallel()
-	rows := ActionURLRows()
+	rows := Rows()
 	if got, want := len(rows), 25; got != want {
 		t.Errorf("%d action URLs, want %d", got, want)
 	}
@@ -31,7 +34,7 @@ func TestActionURLTable(t *testing.T) {
 			t.Errorf("%s: event type %q: malformed, or there twice", r.Setting, r.Type)
 		}
 		seen[r.Setting], seen[string(r.Type)] = true, true
-		if r.Caption == "" || r.Source == "" || !slices.Contains([]Mark{MarkDocumented, MarkSeen, MarkReported}, r.Mark) {
+		if r.Caption == "" || r.Source == "" || !slices.Contains([]snom.Mark{snom.MarkDocumented, snom.MarkSeen, snom.MarkReported}, r.Mark) {
 			t.Errorf("%s: caption %q, source %q, mark %q: want all three", r.Setting, r.Caption, r.Source, r.Mark)
 		}
 		if got, want := r.Never, r.Setting == "action_blacklist_url"; got != want {
@@ -60,7 +63,7 @@ func TestVariableTable(t *testing.T) {
 	var got []string
 	for _, r := range VariableRows() {
 		got = append(got, r.Name)
-		if r.Means == "" || r.Source == "" || r.Mark != MarkDocumented {
+		if r.Means == "" || r.Source == "" || r.Mark != snom.MarkDocumented {
 			t.Errorf("%s: means %q, source %q, mark %q: want all three", r.Name, r.Means, r.Source, r.Mark)
 		}
 		if !slices.Contains([]string{"uri", "text", "number", "free", "setting"}, r.Kind) {
@@ -74,7 +77,7 @@ func TestVariableTable(t *testing.T) {
 
 func TestActionURLs(t *testing.T) {
 	t.Parallel()
-	urls := ActionURLs("http://192.0.2.5:8090/", "kitchen", "s3cret/?")
+	urls := URLs("http://192.0.2.5:8090/", "kitchen", "s3cret/?")
 	if got, want := len(urls), 24; got != want {
 		t.Errorf("%d URLs, want %d", got, want)
 	}
@@ -86,19 +89,19 @@ func TestActionURLs(t *testing.T) {
 			t.Errorf("%s: URL of %d bytes", u.Setting, len(u.URL))
 		}
 	}
-	want := ActionURL{"action_hold", "http://192.0.2.5:8090/a/kitchen/s3cret%2F%3F/hold?mac=$mac&phone_ip=$phone_ip&" +
+	want := URL{"action_hold", "http://192.0.2.5:8090/a/kitchen/s3cret%2F%3F/hold?mac=$mac&phone_ip=$phone_ip&" +
 		"nr_ongoing_calls=$nr_ongoing_calls&active_key=$active_key&longpress_key=$longpress_key&" +
 		"expansion_module=$expansion_module&active_url=$active_url&context_url=$context_url&csta_id=$csta_id&" +
 		"local=$local&display_local=$display_local&redirect_number=$redirect_number&call-id=$call-id&" +
 		"remote=$remote&cancel_reason=$cancel_reason&display_remote=$display_remote"}
-	if i := slices.IndexFunc(urls, func(u ActionURL) bool { return u.Setting == "action_hold" }); i < 0 || urls[i] != want {
-		t.Errorf("ActionURLs = %q, want among them %q", urls, want)
+	if i := slices.IndexFunc(urls, func(u URL) bool { return u.Setting == "action_hold" }); i < 0 || urls[i] != want {
+		t.Errorf("URLs = %q, want among them %q", urls, want)
 	}
 }
 
 func TestProvisioningXML(t *testing.T) {
 	t.Parallel()
-	urls := ActionURLs("http://192.0.2.5:8090", "kitchen", "t0ken")
+	urls := URLs("http://192.0.2.5:8090", "kitchen", "t0ken")
 	var got struct {
 		XMLName xml.Name `xml:"settings"`
 		Phone   struct {
@@ -341,7 +344,7 @@ func TestEventJSON(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := readableJSON(tt.in)
+			got, err := jsonval.Marshal(tt.in)
 			if err != nil || string(got) != tt.want {
 				t.Errorf("got  %s, %v\nwant %s", got, err, tt.want)
 			}
@@ -386,7 +389,7 @@ func FuzzParseEvent(f *testing.F) {
 			t.Errorf("%q, %q: JSON %q, %v", event, query, document, err)
 		}
 
-		// The URL as ActionURLs asks for it, and a phone that escapes only what the caller did not choose.
+		// The URL as URLs asks for it, and a phone that escapes only what the caller did not choose.
 		start := "nr_ongoing_calls=2&active_key=P1&call-id=" + url.QueryEscape(event) + "&local=sip:27@pbx&display_local=&remote=sip:5@pbx" +
 			"&mac=&phone_ip=&longpress_key=&expansion_module=&active_url=&context_url=&csta_id=&redirect_number=&cancel_reason=&display_remote="
 		if len(start)+len(name) > maxEventQuery {

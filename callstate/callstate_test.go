@@ -1,4 +1,4 @@
-package bridge
+package callstate
 
 import (
 	"bytes"
@@ -11,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/internal/jsonval"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 	callTimeout = 4 * time.Hour
 )
 
-func TestPhoneStateStep(t *testing.T) {
+func TestStep(t *testing.T) {
 	t.Parallel()
 	// Each line is a second after the start, an event (or "time": the time-outs are looked at), what the
 	// event says (call id, number, and calls when it starts with n), and what the status is then: state,
@@ -199,7 +200,7 @@ func TestPhoneStateStep(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			start := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-			var s PhoneState
+			var s State
 			for line := range strings.Lines(strings.TrimSpace(tt.script)) {
 				does, want, _ := strings.Cut(strings.TrimSpace(line), "|")
 				fields := strings.Fields(does)
@@ -223,13 +224,13 @@ func TestPhoneStateStep(t *testing.T) {
 }
 
 // event reads the rest of a line of a script: call id, number, n and the count of calls.
-func event(name string, now time.Time, said []string) snom.Event {
-	e := snom.Event{Type: snom.EventType(name), Time: now}
+func event(name string, now time.Time, said []string) actionurl.Event {
+	e := actionurl.Event{Type: actionurl.EventType(name), Time: now}
 	switch e.Type {
-	case snom.EventIncoming, snom.EventMissed:
-		e.Direction = snom.DirectionIn
-	case snom.EventOutgoing:
-		e.Direction = snom.DirectionOut
+	case actionurl.EventIncoming, actionurl.EventMissed:
+		e.Direction = actionurl.DirectionIn
+	case actionurl.EventOutgoing:
+		e.Direction = actionurl.DirectionOut
 	}
 	for i, f := range said {
 		switch {
@@ -241,65 +242,65 @@ func event(name string, now time.Time, said []string) snom.Event {
 		case i == 0:
 			e.CallID = f
 		case i == 1:
-			e.Remote = snom.Party{Number: f}
+			e.Remote = actionurl.Party{Number: f}
 		}
 	}
 	return e
 }
 
 // brief is a status as the scripts write it.
-func brief(s CallStatus) string {
+func brief(s Status) string {
 	number := s.Call.Remote.Number
 	if number == "" {
 		number = "-"
 	}
 	text := fmt.Sprintf("%s %s %d", s.Call.State, number, s.Calls)
-	if s.Call.State == CallEnded {
+	if s.Call.State == Ended {
 		text += fmt.Sprintf(" %s %d", s.Call.Reason, s.Call.DurationMS/1000)
 	}
 	return text
 }
 
-func TestPhoneStateRest(t *testing.T) {
+func TestRest(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	var s PhoneState
-	if got, want := s.Status(), (CallStatus{Call: Call{State: CallIdle}}); got != want {
+	var s State
+	if got, want := s.Status(), (Status{Call: Call{State: Idle}}); got != want {
 		t.Errorf("at first %+v, want %+v", got, want)
 	}
 	steps := []struct {
 		event, line string
-		want        CallStatus
+		want        Status
 	}{
-		{"offhook", "", CallStatus{Hook: HookOff}},
-		{"onhook", "", CallStatus{Hook: HookOn}},
-		{"dnd_on", "", CallStatus{Hook: HookOn, DND: SwitchOn}},
-		{"dnd_off", "", CallStatus{Hook: HookOn, DND: SwitchOff}},
-		{"forwarding_on", "", CallStatus{Hook: HookOn, DND: SwitchOff, Forwarding: SwitchOn}},
-		{"forwarding_off", "", CallStatus{Hook: HookOn, DND: SwitchOff, Forwarding: SwitchOff}},
-		{"registration_failed", "", CallStatus{Hook: HookOn, DND: SwitchOff, Forwarding: SwitchOff, Registered: SwitchOff}},
-		{"registered", "27@pbx", CallStatus{Hook: HookOn, DND: SwitchOff, Forwarding: SwitchOff, Registered: SwitchOn}},
-		{"registered", "28@pbx", CallStatus{Hook: HookOn, DND: SwitchOff, Forwarding: SwitchOff, Registered: SwitchOn}},
-		{"unregistered", "27@pbx", CallStatus{Hook: HookOn, DND: SwitchOff, Forwarding: SwitchOff, Registered: SwitchOn}},
-		{"registration_failed", "28@pbx", CallStatus{Hook: HookOn, DND: SwitchOff, Forwarding: SwitchOff, Registered: SwitchOff}},
-		{"registered", "", CallStatus{Hook: HookOn, DND: SwitchOff, Forwarding: SwitchOff, Registered: SwitchOn}},
-		{"registration_failed", "", CallStatus{Hook: HookOn, DND: SwitchOff, Forwarding: SwitchOff, Registered: SwitchOff}},
-		{"key_long_press", "", CallStatus{Hook: HookOn, DND: SwitchOff, Forwarding: SwitchOff, Registered: SwitchOff}},
-		{"started", "", CallStatus{DND: SwitchOff, Forwarding: SwitchOff, Registered: SwitchOff}},
+		{"offhook", "", Status{Hook: HookOff}},
+		{"onhook", "", Status{Hook: HookOn}},
+		{"dnd_on", "", Status{Hook: HookOn, DND: jsonval.On}},
+		{"dnd_off", "", Status{Hook: HookOn, DND: jsonval.Off}},
+		{"forwarding_on", "", Status{Hook: HookOn, DND: jsonval.Off, Forwarding: jsonval.On}},
+		{"forwarding_off", "", Status{Hook: HookOn, DND: jsonval.Off, Forwarding: jsonval.Off}},
+		{"registration_failed", "", Status{Hook: HookOn, DND: jsonval.Off, Forwarding: jsonval.Off, Registered: jsonval.Off}},
+		{"registered", "27@pbx", Status{Hook: HookOn, DND: jsonval.Off, Forwarding: jsonval.Off, Registered: jsonval.On}},
+		{"registered", "28@pbx", Status{Hook: HookOn, DND: jsonval.Off, Forwarding: jsonval.Off, Registered: jsonval.On}},
+		{"unregistered", "27@pbx", Status{Hook: HookOn, DND: jsonval.Off, Forwarding: jsonval.Off, Registered: jsonval.On}},
+		{"registration_failed", "28@pbx", Status{Hook: HookOn, DND: jsonval.Off, Forwarding: jsonval.Off, Registered: jsonval.Off}},
+		{"registered", "", Status{Hook: HookOn, DND: jsonval.Off, Forwarding: jsonval.Off, Registered: jsonval.On}},
+		{"registration_failed", "", Status{Hook: HookOn, DND: jsonval.Off, Forwarding: jsonval.Off, Registered: jsonval.Off}},
+		{"key_long_press", "", Status{Hook: HookOn, DND: jsonval.Off, Forwarding: jsonval.Off, Registered: jsonval.Off}},
+		{"started", "", Status{DND: jsonval.Off, Forwarding: jsonval.Off, Registered: jsonval.Off}},
 	}
 	for _, step := range steps {
-		s = s.Step(snom.Event{Type: snom.EventType(step.event), Line: step.line, Time: now})
-		step.want.Call.State = CallIdle
+		s = s.Step(actionurl.Event{Type: actionurl.EventType(step.event), Line: step.line, Time: now})
+		step.want.Call.State = Idle
 		if got := s.Status(); got != step.want {
 			t.Errorf("after %s %s: %+v, want %+v", step.event, step.line, got, step.want)
 		}
 	}
 }
 
-func TestPhoneStateCallers(t *testing.T) {
+func TestCallers(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.FixedZone("", 3600))
-	at := func(s int) Time { return Time{now.Add(time.Duration(s) * time.Second).UTC()} }
+	at := func(s int) jsonval.Time { return jsonval.Time{Time: now.Add(time.Duration(s) * time.Second).UTC()} }
 	steps := []struct {
 		second     int
 		event      string
@@ -319,7 +320,7 @@ func TestPhoneStateCallers(t *testing.T) {
 		{11, "disconnected", "a", Caller{Number: "7", Time: at(6)}, 3},
 		{20, "missed", "d", Caller{Number: "7", Time: at(6)}, 4},
 	}
-	var s PhoneState
+	var s State
 	for _, step := range steps {
 		s = s.Step(event(step.event, now.Add(time.Duration(step.second)*time.Second), strings.Fields(step.said)))
 		if got := s.Status(); got.LastCaller != step.wantCaller || got.Missed != step.wantMissed {
@@ -330,33 +331,33 @@ func TestPhoneStateCallers(t *testing.T) {
 	if got, want := s.ClearMissed().Status().Missed, 0; got != want {
 		t.Errorf("%d missed, want %d", got, want)
 	}
-	if got, want := (PhoneState{}).Step(event("missed", now, nil)).Status().LastCaller, (Caller{Time: at(0)}); got != want {
+	if got, want := (State{}).Step(event("missed", now, nil)).Status().LastCaller, (Caller{Time: at(0)}); got != want {
 		t.Errorf("last caller %+v, want %+v", got, want)
 	}
 }
 
-func TestPhoneStateComplete(t *testing.T) {
+func TestComplete(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	s := PhoneState{}.Step(event("incoming", now, []string{"a", "5"}))
+	s := State{}.Step(event("incoming", now, []string{"a", "5"}))
 	ended := s.Step(event("disconnected", now, []string{"a"}))
 	tests := []struct {
 		name          string
-		state         PhoneState
+		state         State
 		event, said   string
-		wantDirection snom.Direction
+		wantDirection actionurl.Direction
 		wantNumber    string
 	}{
-		{"the end of a call", s, "disconnected", "a", snom.DirectionIn, "5"},
-		{"it says so itself", s, "disconnected", "a 6", snom.DirectionIn, "6"},
+		{"the end of a call", s, "disconnected", "a", actionurl.DirectionIn, "5"},
+		{"it says so itself", s, "disconnected", "a 6", actionurl.DirectionIn, "6"},
 		{"another call", s, "disconnected", "b", "", ""},
-		{"late", ended, "connected", "a", snom.DirectionIn, "5"},
+		{"late", ended, "connected", "a", actionurl.DirectionIn, "5"},
 		{"no call", s, "dnd_on", "", "", ""},
 		{"no call, after one", ended, "started", "", "", ""},
 		{"the handset, after a call", ended, "onhook", "", "", ""},
-		{"the handset, and which call", s, "onhook", "a", snom.DirectionIn, "5"},
-		{"late, and which call is not said", ended, "disconnected", "", snom.DirectionIn, "5"},
-		{"a new call", ended, "outgoing", "", snom.DirectionOut, ""},
+		{"the handset, and which call", s, "onhook", "a", actionurl.DirectionIn, "5"},
+		{"late, and which call is not said", ended, "disconnected", "", actionurl.DirectionIn, "5"},
+		{"a new call", ended, "outgoing", "", actionurl.DirectionOut, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -369,7 +370,7 @@ func TestPhoneStateComplete(t *testing.T) {
 	}
 }
 
-func TestPhoneStateNextExpiry(t *testing.T) {
+func TestNextExpiry(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	steps := []struct {
@@ -384,7 +385,7 @@ func TestPhoneStateNextExpiry(t *testing.T) {
 		{"disconnected", "a", callTimeout},
 		{"disconnected", "b", endedShown},
 	}
-	var s PhoneState
+	var s State
 	for _, step := range steps {
 		s = s.Step(event(step.event, now, strings.Fields(step.said)))
 		got, ok := s.NextExpiry(ringTimeout, callTimeout)
@@ -398,16 +399,16 @@ func TestSameParty(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
-		a, b snom.Party
+		a, b actionurl.Party
 		want bool
 	}{
-		{"nobody known", snom.Party{}, snom.Party{}, true},
-		{"one not known", snom.Party{Number: "5"}, snom.Party{}, true},
-		{"numbers", snom.Party{Number: "5", URI: "sip:5@a"}, snom.Party{Number: "5", URI: "sip:5@b"}, true},
-		{"other number", snom.Party{Number: "5", Name: "Tom"}, snom.Party{Number: "6", Name: "Tom"}, false},
-		{"other address", snom.Party{URI: "sip:a", Name: "Tom"}, snom.Party{URI: "sip:b", Name: "Tom"}, false},
-		{"other name", snom.Party{Name: "Tom", Number: "5"}, snom.Party{Name: "Jerry", URI: "sip:a"}, false},
-		{"nothing to compare", snom.Party{Name: "Tom"}, snom.Party{Number: "5"}, true},
+		{"nobody known", actionurl.Party{}, actionurl.Party{}, true},
+		{"one not known", actionurl.Party{Number: "5"}, actionurl.Party{}, true},
+		{"numbers", actionurl.Party{Number: "5", URI: "sip:5@a"}, actionurl.Party{Number: "5", URI: "sip:5@b"}, true},
+		{"other number", actionurl.Party{Number: "5", Name: "Tom"}, actionurl.Party{Number: "6", Name: "Tom"}, false},
+		{"other address", actionurl.Party{URI: "sip:a", Name: "Tom"}, actionurl.Party{URI: "sip:b", Name: "Tom"}, false},
+		{"other name", actionurl.Party{Name: "Tom", Number: "5"}, actionurl.Party{Name: "Jerry", URI: "sip:a"}, false},
+		{"nothing to compare", actionurl.Party{Name: "Tom"}, actionurl.Party{Number: "5"}, true},
 	}
 	for _, tt := range tests {
 		if got := sameParty(tt.a, tt.b); got != tt.want {
@@ -421,17 +422,17 @@ func TestCallStatusJSON(t *testing.T) {
 	now := time.Date(2026, 11, 22, 11, 0, 0, 123456789, time.FixedZone("", 3600))
 	tests := []struct {
 		name string
-		in   CallStatus
+		in   Status
 		want string
 	}{
-		{"at first", PhoneState{}.Status(), `{"call":{"state":"idle","direction":null,"call_id":null,"remote":{"number":null,` +
+		{"at first", State{}.Status(), `{"call":{"state":"idle","direction":null,"call_id":null,"remote":{"number":null,` +
 			`"name":null,"uri":null},"since":null,"reason":null,"duration_ms":0},"calls":0,"hook":null,"dnd":null,` +
 			`"forwarding":null,"registered":null,"last_caller":null,"missed":0}`},
-		{"after a call", PhoneState{}.Step(snom.Event{Type: snom.EventIncoming, Direction: snom.DirectionIn, CallID: "a", Time: now,
-			Remote: snom.Party{Number: "5", Name: "Tom", URI: "sip:5@pbx"}}).Step(snom.Event{Type: snom.EventConnected, CallID: "a", Time: now}).
-			Step(snom.Event{Type: snom.EventDisconnected, CallID: "a", Time: now.Add(time.Second)}).
-			Step(snom.Event{Type: snom.EventOnhook, Time: now}).Step(snom.Event{Type: snom.EventDNDOn, Time: now}).
-			Step(snom.Event{Type: snom.EventForwardingOff, Time: now}).Step(snom.Event{Type: snom.EventRegistered, Time: now}).Status(),
+		{"after a call", State{}.Step(actionurl.Event{Type: actionurl.EventIncoming, Direction: actionurl.DirectionIn, CallID: "a", Time: now,
+			Remote: actionurl.Party{Number: "5", Name: "Tom", URI: "sip:5@pbx"}}).Step(actionurl.Event{Type: actionurl.EventConnected, CallID: "a", Time: now}).
+			Step(actionurl.Event{Type: actionurl.EventDisconnected, CallID: "a", Time: now.Add(time.Second)}).
+			Step(actionurl.Event{Type: actionurl.EventOnhook, Time: now}).Step(actionurl.Event{Type: actionurl.EventDNDOn, Time: now}).
+			Step(actionurl.Event{Type: actionurl.EventForwardingOff, Time: now}).Step(actionurl.Event{Type: actionurl.EventRegistered, Time: now}).Status(),
 			`{"call":{"state":"ended","direction":"in","call_id":"a","remote":{"number":"5","name":"Tom","uri":"sip:5@pbx"},` +
 				`"since":"2026-11-22T10:00:01.123Z","reason":"hung_up","duration_ms":1000},"calls":0,"hook":"on","dnd":true,` +
 				`"forwarding":false,"registered":true,"last_caller":{"number":"5","name":"Tom","time":"2026-11-22T10:00:00.123Z"},` +
@@ -448,15 +449,15 @@ func TestCallStatusJSON(t *testing.T) {
 	}
 }
 
-func TestPhoneStateIsBounded(t *testing.T) {
+func TestIsBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	var s PhoneState
+	var s State
 	for i := range 100 {
 		id := fmt.Sprint(i)
 		s = s.Step(event("incoming", now, []string{id, id}))
 		s = s.Step(event("disconnected", now, []string{"x" + id}))
-		s = s.Step(snom.Event{Type: snom.EventRegistered, Line: id, Time: now})
+		s = s.Step(actionurl.Event{Type: actionurl.EventRegistered, Line: id, Time: now})
 	}
 	if len(s.calls) != mostCalls || len(s.gone) != mostGone || len(s.lines) != mostLines {
 		t.Errorf("%d calls, %d gone, %d lines, want %d, %d, %d",
@@ -472,12 +473,12 @@ func TestPhoneStateIsBounded(t *testing.T) {
 
 // Calls that say which they are end when their end was heard, whatever else came twice, late or
 // never: nothing has to time out.
-func TestPhoneStateAnyOrder(t *testing.T) {
+func TestAnyOrder(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	start := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	for round := range 2000 {
-		var events []snom.Event
+		var events []actionurl.Event
 		for c := range 1 + rng.IntN(4) {
 			id, number := fmt.Sprint("call", c), fmt.Sprint(c)
 			say := func(name string, chance float64) {
@@ -495,19 +496,19 @@ func TestPhoneStateAnyOrder(t *testing.T) {
 			events = append(events, event("disconnected", start, []string{id, number}))
 		}
 		rng.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
-		var s PhoneState
+		var s State
 		for i := range events {
 			events[i].Time = start.Add(time.Duration(i) * 100 * time.Millisecond)
 			s = s.Step(events[i])
 		}
-		if got := s.Status(); got.Calls != 0 || got.Call.State != CallIdle && got.Call.State != CallEnded {
+		if got := s.Status(); got.Calls != 0 || got.Call.State != Idle && got.Call.State != Ended {
 			t.Fatalf("round %d: %s after %+v", round, brief(got), events)
 		}
 	}
 }
 
 // A hundred thousand calls as phones were seen to make them, one after the other.
-func TestPhoneStateManyCalls(t *testing.T) {
+func TestManyCalls(t *testing.T) {
 	t.Parallel()
 	scripts := [][]string{
 		{"incoming", "disconnected", "missed"},
@@ -523,7 +524,7 @@ func TestPhoneStateManyCalls(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	var s PhoneState
+	var s State
 	missed := 0
 	for i := range 100_000 {
 		script := scripts[rng.IntN(len(scripts))]
@@ -543,28 +544,28 @@ func TestPhoneStateManyCalls(t *testing.T) {
 			now = now.Add(ringTimeout)
 		}
 		s = s.Expire(now, ringTimeout, callTimeout)
-		if got := s.Status(); got.Call.State != CallIdle || got.Calls != 0 || got.Missed != missed {
+		if got := s.Status(); got.Call.State != Idle || got.Calls != 0 || got.Missed != missed {
 			t.Fatalf("call %d %q: %s, %d missed, want idle, %d", i, script, brief(got), got.Missed, missed)
 		}
 	}
 }
 
-// FuzzPhoneState: after any events in any order, from any state, the phone is idle when the
+// FuzzState: after any events in any order, from any state, the phone is idle when the
 // time-outs are over, looked at one by one or all at once; no step changes the state it began from, and
 // a status is another one exactly when it reads so.
-func FuzzPhoneState(f *testing.F) {
+func FuzzState(f *testing.F) {
 	f.Add([]byte{0, 1, 5, 2, 1, 5, 3, 1, 5})
 	f.Add([]byte{0, 0, 0, 0, 16, 1, 4, 0, 250, 20, 3, 9})
 	f.Add([]byte{0, 0x44, 0, 24, 0x44, 0})
 	f.Fuzz(func(t *testing.T, script []byte) {
-		types := snom.EventTypes()
+		types := actionurl.EventTypes()
 		now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-		var s PhoneState
+		var s State
 		for len(script) >= 3 {
 			kind, who, wait := script[0], script[1], script[2]
 			script = script[3:]
 			now = now.Add(time.Duration(wait)*time.Duration(wait)*20*time.Millisecond + time.Duration(kind)*time.Microsecond)
-			e := snom.Event{Type: types[int(kind)%len(types)], Time: now}
+			e := actionurl.Event{Type: types[int(kind)%len(types)], Time: now}
 			if who&3 != 0 {
 				e.CallID = string('a' + rune(who&3))
 			}
@@ -587,8 +588,8 @@ func FuzzPhoneState(f *testing.F) {
 				t.Fatalf("Step(%+v) changed what it began from: %+v, want %+v", e, s, before)
 			}
 			status := next.Status()
-			if !slices.Contains(CallPhases(), status.Call.State) || status.Calls != len(next.calls) ||
-				(status.Calls > 0) == (status.Call.State == CallIdle || status.Call.State == CallEnded) {
+			if !slices.Contains(Phases(), status.Call.State) || status.Calls != len(next.calls) ||
+				(status.Calls > 0) == (status.Call.State == Idle || status.Call.State == Ended) {
 				t.Fatalf("after %+v: %+v", e, status)
 			}
 			document, err := json.Marshal(status)
@@ -614,20 +615,20 @@ func FuzzPhoneState(f *testing.F) {
 			}
 			s = s.Expire(next, ringTimeout, callTimeout)
 		}
-		if got := s.Status(); got.Call.State != CallIdle || got.Calls != 0 || got != atOnce {
+		if got := s.Status(); got.Call.State != Idle || got.Calls != 0 || got != atOnce {
 			t.Fatalf("at the end %+v, all at once %+v, want idle", got, atOnce)
 		}
 	})
 }
 
-func BenchmarkPhoneStateStep(b *testing.B) {
+func BenchmarkStep(b *testing.B) {
 	b.ReportAllocs()
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	script := []snom.Event{
+	script := []actionurl.Event{
 		event("incoming", now, []string{"a", "5"}), event("connected", now, []string{"a", "5"}),
 		event("disconnected", now, []string{"a", "5"}),
 	}
-	var s PhoneState
+	var s State
 	for i := 0; b.Loop(); i++ {
 		e := script[i%len(script)]
 		e.CallID = fmt.Sprint(i / len(script))

@@ -1,4 +1,6 @@
-package bridge
+// Package callstate follows what a phone is doing - its calls, handset, do not disturb, forwarding, registration -
+// by the events that it reports. It is pure: it has no clock, does no I/O, and its values are comparable.
+package callstate
 
 import (
 	"cmp"
@@ -7,86 +9,61 @@ import (
 	"strings"
 	"time"
 
-	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/internal/jsonval"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
-// A CallPhase is what a phone, or one of its calls, is doing.
-type CallPhase string
+// A Phase is what a phone, or one of its calls, is doing.
+type Phase string
 
 // The phases. A call that ended shows as such for two seconds.
 const (
-	CallIdle      CallPhase = "idle"
-	CallRinging   CallPhase = "ringing"
-	CallDialing   CallPhase = "dialing"
-	CallConnected CallPhase = "connected"
-	CallHeld      CallPhase = "held"
-	CallEnded     CallPhase = "ended"
+	Idle      Phase = "idle"
+	Ringing   Phase = "ringing"
+	Dialing   Phase = "dialing"
+	Connected Phase = "connected"
+	Held      Phase = "held"
+	Ended     Phase = "ended"
 )
 
-// CallPhases returns every phase.
-func CallPhases() []CallPhase {
-	return []CallPhase{CallIdle, CallRinging, CallDialing, CallConnected, CallHeld, CallEnded}
+// Phases returns every phase.
+func Phases() []Phase {
+	return []Phase{Idle, Ringing, Dialing, Connected, Held, Ended}
 }
 
 // Why a call ended.
 const (
-	EndHungUp      Text = "hung_up"            // after it was connected, by either side
-	EndUnanswered  Text = "unanswered"         // it never was connected
-	EndMissed      Text = "missed"             // the same, and the phone says that it missed it
-	EndElsewhere   Text = "answered_elsewhere" // another phone took it
-	EndTransferred Text = "transferred"
-	EndRestarted   Text = "restarted" // the phone did
-	EndTimeout     Text = "timeout"   // nothing more was heard of it; a rejected call says nothing
+	EndHungUp      jsonval.Text = "hung_up"            // after it was connected, by either side
+	EndUnanswered  jsonval.Text = "unanswered"         // it never was connected
+	EndMissed      jsonval.Text = "missed"             // the same, and the phone says that it missed it
+	EndElsewhere   jsonval.Text = "answered_elsewhere" // another phone took it
+	EndTransferred jsonval.Text = "transferred"
+	EndRestarted   jsonval.Text = "restarted" // the phone did
+	EndTimeout     jsonval.Text = "timeout"   // nothing more was heard of it; a rejected call says nothing
 )
 
 // The positions of the handset.
 const (
-	HookOn  Text = "on"
-	HookOff Text = "off"
+	HookOn  jsonval.Text = "on"
+	HookOff jsonval.Text = "off"
 )
-
-// Text is text that may not be known: empty, and null in JSON.
-type Text string
-
-// MarshalJSON writes the text, or null.
-func (t Text) MarshalJSON() ([]byte, error) {
-	if t == "" {
-		return []byte("null"), nil
-	}
-	return json.Marshal(string(t))
-}
-
-// A Switch is on, off, or not known: true, false, null in JSON. The zero Switch is not known.
-type Switch uint8
-
-// The positions of a Switch.
-const (
-	SwitchUnknown Switch = iota
-	SwitchOff
-	SwitchOn
-)
-
-// MarshalJSON writes true, false or null.
-func (s Switch) MarshalJSON() ([]byte, error) {
-	return []byte([]string{"null", "false", "true"}[min(s, SwitchOn)]), nil
-}
 
 // A Call is what a phone is doing, as its status shows it.
 type Call struct {
-	State      CallPhase      `json:"state"`
-	Direction  snom.Direction `json:"direction"`
-	CallID     Text           `json:"call_id"`
-	Remote     snom.Party     `json:"remote"`
-	Since      Time           `json:"since"`       // it is in this state; null: always was
-	Reason     Text           `json:"reason"`      // of the end, while the state is ended
-	DurationMS int64          `json:"duration_ms"` // it was connected, while the state is ended
+	State      Phase               `json:"state"`
+	Direction  actionurl.Direction `json:"direction"`
+	CallID     jsonval.Text        `json:"call_id"`
+	Remote     actionurl.Party     `json:"remote"`
+	Since      jsonval.Time        `json:"since"`       // it is in this state; null: always was
+	Reason     jsonval.Text        `json:"reason"`      // of the end, while the state is ended
+	DurationMS int64               `json:"duration_ms"` // it was connected, while the state is ended
 }
 
 // A Caller is who called last. The zero Caller, nobody yet, is null in JSON.
 type Caller struct {
-	Number Text `json:"number"`
-	Name   Text `json:"name"`
-	Time   Time `json:"time"`
+	Number jsonval.Text `json:"number"`
+	Name   jsonval.Text `json:"name"`
+	Time   jsonval.Time `json:"time"`
 }
 
 // MarshalJSON writes the caller, or null.
@@ -98,27 +75,27 @@ func (c Caller) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(c))
 }
 
-// CallStatus is what the events of a phone tell of it, as its status shows it. Values are
+// Status is what the events of a phone tell of it, as its status shows it. Values are
 // comparable with ==.
-type CallStatus struct {
-	Call       Call   `json:"call"`  // the one that matters most: connected, dialing, ringing, held, in this order
-	Calls      int    `json:"calls"` // how many there are
-	Hook       Text   `json:"hook"`
-	DND        Switch `json:"dnd"`
-	Forwarding Switch `json:"forwarding"`
-	Registered Switch `json:"registered"` // at least one identity is; false: all that are known are not
-	LastCaller Caller `json:"last_caller"`
-	Missed     int    `json:"missed"` // calls since the bridge started, or since [PhoneState.ClearMissed]
+type Status struct {
+	Call       Call           `json:"call"`  // the one that matters most: connected, dialing, ringing, held, in this order
+	Calls      int            `json:"calls"` // how many there are
+	Hook       jsonval.Text   `json:"hook"`
+	DND        jsonval.Switch `json:"dnd"`
+	Forwarding jsonval.Switch `json:"forwarding"`
+	Registered jsonval.Switch `json:"registered"` // at least one identity is; false: all that are known are not
+	LastCaller Caller         `json:"last_caller"`
+	Missed     int            `json:"missed"` // calls since the bridge started, or since [State.ClearMissed]
 }
 
-// PhoneState follows the calls of one phone by its events. It is a value: no method changes the one
-// it is called on. The zero PhoneState is a phone of which nothing was heard.
+// State follows the calls of one phone by its events. It is a value: no method changes the one
+// it is called on. The zero State is a phone of which nothing was heard.
 //
 // Events come over connections of their own, so they may come twice, late or never, and some
 // firmware does not say which call it means. No order of events leaves the state stuck: a call of
 // which nothing more is heard ends by time-out, see Expire.
-type PhoneState struct {
-	status CallStatus
+type State struct {
+	status Status
 	calls  []trackedCall // in the order in which they began
 	gone   []goneCall    // that ended lately, the oldest first
 	lines  []trackedLine // identities of which something was heard
@@ -129,9 +106,9 @@ type PhoneState struct {
 // trackedCall is a call that is under way.
 type trackedCall struct {
 	id          string // empty: the phone did not say
-	phase       CallPhase
-	direction   snom.Direction
-	remote      snom.Party
+	phase       Phase
+	direction   actionurl.Direction
+	remote      actionurl.Party
 	began       time.Time
 	since       time.Time // of phase
 	seen        time.Time // last heard of
@@ -142,8 +119,8 @@ type trackedCall struct {
 // goneCall is a call that ended, so that what comes late or twice is known as such.
 type goneCall struct {
 	id        string
-	direction snom.Direction
-	remote    snom.Party
+	direction actionurl.Direction
+	remote    actionurl.Party
 	at        time.Time
 	missed    bool // counted as such
 }
@@ -166,15 +143,15 @@ const (
 )
 
 // Status is what the phone is doing.
-func (s PhoneState) Status() CallStatus {
+func (s State) Status() Status {
 	if s.status.Call.State == "" {
-		s.status.Call.State = CallIdle
+		s.status.Call.State = Idle
 	}
 	return s.status
 }
 
 // ClearMissed returns s with no missed calls.
-func (s PhoneState) ClearMissed() PhoneState {
+func (s State) ClearMissed() State {
 	s.status.Missed = 0
 	return s
 }
@@ -182,25 +159,25 @@ func (s PhoneState) ClearMissed() PhoneState {
 // Complete returns e with what it does not say of its call but earlier events did. It is to be
 // called on the state before Step. An event that need not be about a call is completed only when it
 // names one.
-func (s PhoneState) Complete(e snom.Event) snom.Event {
+func (s State) Complete(e actionurl.Event) actionurl.Event {
 	if e.CallID == "" && len(likely(e.Type)) == 0 {
 		return e
 	}
-	direction, remote := snom.Direction(""), snom.Party{}
+	direction, remote := actionurl.Direction(""), actionurl.Party{}
 	if i := s.find(e); i >= 0 {
 		direction, remote = s.calls[i].direction, s.calls[i].remote
 	} else if g := s.late(e); g >= 0 && !begins(e) {
 		direction, remote = s.gone[g].direction, s.gone[g].remote
 	}
 	e.Direction = cmp.Or(e.Direction, direction)
-	if e.Remote == (snom.Party{}) {
+	if e.Remote == (actionurl.Party{}) {
 		e.Remote = remote
 	}
 	return e
 }
 
 // Step returns the state after e.
-func (s PhoneState) Step(e snom.Event) PhoneState {
+func (s State) Step(e actionurl.Event) State {
 	now := e.Time
 	s.calls = slices.Clone(s.calls)
 	s.gone = slices.DeleteFunc(slices.Clone(s.gone), func(g goneCall) bool { return now.Sub(g.at) > goneRemember })
@@ -208,25 +185,25 @@ func (s PhoneState) Step(e snom.Event) PhoneState {
 
 	named := -1 // the call that e is about, when it goes on
 	switch e.Type {
-	case snom.EventIncoming:
+	case actionurl.EventIncoming:
 		s.heardCaller(e)
-		named = s.begin(e, CallRinging)
-	case snom.EventOutgoing:
-		named = s.begin(e, CallDialing)
-	case snom.EventConnected, snom.EventUnhold:
-		named = s.move(e, CallConnected)
-	case snom.EventHold:
-		named = s.move(e, CallHeld)
-	case snom.EventTransferred, snom.EventBlindTransferred, snom.EventAttendedTransferred:
+		named = s.begin(e, Ringing)
+	case actionurl.EventOutgoing:
+		named = s.begin(e, Dialing)
+	case actionurl.EventConnected, actionurl.EventUnhold:
+		named = s.move(e, Connected)
+	case actionurl.EventHold:
+		named = s.move(e, Held)
+	case actionurl.EventTransferred, actionurl.EventBlindTransferred, actionurl.EventAttendedTransferred:
 		if named = s.find(e); named >= 0 {
 			s.calls[named].hear(e)
 			s.calls[named].transferred = true
 		}
-	case snom.EventTransferReceived:
+	case actionurl.EventTransferReceived:
 		if named = s.find(e); named >= 0 {
 			s.calls[named].hear(e)
 		}
-	case snom.EventDisconnected:
+	case actionurl.EventDisconnected:
 		if i := s.find(e); i >= 0 {
 			s.calls[i].hear(e)
 			s.end(i, endReason(s.calls[i], e), now)
@@ -235,25 +212,25 @@ func (s PhoneState) Step(e snom.Event) PhoneState {
 		} else if e.CallID != "" && s.late(e) < 0 {
 			s.remember(trackedCall{id: e.CallID, remote: e.Remote}, now)
 		}
-	case snom.EventMissed:
+	case actionurl.EventMissed:
 		s.miss(e)
-	case snom.EventOffhook:
+	case actionurl.EventOffhook:
 		s.status.Hook = HookOff
-	case snom.EventOnhook:
+	case actionurl.EventOnhook:
 		s.status.Hook = HookOn
-	case snom.EventDNDOn:
-		s.status.DND = SwitchOn
-	case snom.EventDNDOff:
-		s.status.DND = SwitchOff
-	case snom.EventForwardingOn:
-		s.status.Forwarding = SwitchOn
-	case snom.EventForwardingOff:
-		s.status.Forwarding = SwitchOff
-	case snom.EventRegistered:
+	case actionurl.EventDNDOn:
+		s.status.DND = jsonval.On
+	case actionurl.EventDNDOff:
+		s.status.DND = jsonval.Off
+	case actionurl.EventForwardingOn:
+		s.status.Forwarding = jsonval.On
+	case actionurl.EventForwardingOff:
+		s.status.Forwarding = jsonval.Off
+	case actionurl.EventRegistered:
 		s.register(e.Line, true)
-	case snom.EventUnregistered, snom.EventRegistrationFailed:
+	case actionurl.EventUnregistered, actionurl.EventRegistrationFailed:
 		s.register(e.Line, false)
-	case snom.EventStarted:
+	case actionurl.EventStarted:
 		if i := s.foremost(); i >= 0 {
 			s.end(i, EndRestarted, now)
 		}
@@ -268,7 +245,7 @@ func (s PhoneState) Step(e snom.Event) PhoneState {
 
 // Expire returns the state at now, when a call is over of which nothing was heard for the time
 // ring, while it is ringing or dialing, or call, while it is connected or held.
-func (s PhoneState) Expire(now time.Time, ring, call time.Duration) PhoneState {
+func (s State) Expire(now time.Time, ring, call time.Duration) State {
 	s.calls = slices.Clone(s.calls)
 	for {
 		next := -1
@@ -289,9 +266,9 @@ func (s PhoneState) Expire(now time.Time, ring, call time.Duration) PhoneState {
 }
 
 // NextExpiry is when Expire, given the same times, changes something; false: never.
-func (s PhoneState) NextExpiry(ring, call time.Duration) (time.Time, bool) {
+func (s State) NextExpiry(ring, call time.Duration) (time.Time, bool) {
 	if len(s.calls) == 0 {
-		return s.over, s.status.Call.State == CallEnded
+		return s.over, s.status.Call.State == Ended
 	}
 	next := s.calls[0].due(ring, call)
 	for _, c := range s.calls[1:] {
@@ -303,14 +280,14 @@ func (s PhoneState) NextExpiry(ring, call time.Duration) (time.Time, bool) {
 }
 
 func (c trackedCall) due(ring, call time.Duration) time.Time {
-	if c.phase == CallRinging || c.phase == CallDialing {
+	if c.phase == Ringing || c.phase == Dialing {
 		return c.seen.Add(ring)
 	}
 	return c.seen.Add(call)
 }
 
 // hear notes what e tells of the call and was not known.
-func (c *trackedCall) hear(e snom.Event) {
+func (c *trackedCall) hear(e actionurl.Event) {
 	c.id = cmp.Or(c.id, e.CallID)
 	c.direction = cmp.Or(c.direction, e.Direction)
 	c.remote.Number = cmp.Or(c.remote.Number, e.Remote.Number)
@@ -321,10 +298,12 @@ func (c *trackedCall) hear(e snom.Event) {
 	}
 }
 
-func begins(e snom.Event) bool { return e.Type == snom.EventIncoming || e.Type == snom.EventOutgoing }
+func begins(e actionurl.Event) bool {
+	return e.Type == actionurl.EventIncoming || e.Type == actionurl.EventOutgoing
+}
 
 // sameParty says whether a and b may be the same; who is not known may be anybody.
-func sameParty(a, b snom.Party) bool {
+func sameParty(a, b actionurl.Party) bool {
 	switch {
 	case a.Number != "" && b.Number != "":
 		return a.Number == b.Number
@@ -338,25 +317,25 @@ func sameParty(a, b snom.Party) bool {
 
 // likely are the phases of the calls that an event without the id of a call may be about: the one that
 // will most likely do next what it says comes first. None: it is about the phone.
-func likely(t snom.EventType) []CallPhase {
+func likely(t actionurl.EventType) []Phase {
 	switch t {
-	case snom.EventIncoming, snom.EventMissed:
-		return []CallPhase{CallRinging}
-	case snom.EventOutgoing:
-		return []CallPhase{CallDialing}
-	case snom.EventConnected:
-		return []CallPhase{CallRinging, CallDialing, CallHeld, CallConnected}
-	case snom.EventUnhold:
-		return []CallPhase{CallHeld, CallConnected}
-	case snom.EventHold, snom.EventDisconnected, snom.EventTransferred, snom.EventBlindTransferred,
-		snom.EventAttendedTransferred, snom.EventTransferReceived:
-		return []CallPhase{CallConnected, CallDialing, CallRinging, CallHeld}
+	case actionurl.EventIncoming, actionurl.EventMissed:
+		return []Phase{Ringing}
+	case actionurl.EventOutgoing:
+		return []Phase{Dialing}
+	case actionurl.EventConnected:
+		return []Phase{Ringing, Dialing, Held, Connected}
+	case actionurl.EventUnhold:
+		return []Phase{Held, Connected}
+	case actionurl.EventHold, actionurl.EventDisconnected, actionurl.EventTransferred, actionurl.EventBlindTransferred,
+		actionurl.EventAttendedTransferred, actionurl.EventTransferReceived:
+		return []Phase{Connected, Dialing, Ringing, Held}
 	}
 	return nil
 }
 
 // find returns the index of the call that e is about, -1 when it is none of those under way.
-func (s PhoneState) find(e snom.Event) int {
+func (s State) find(e actionurl.Event) int {
 	if e.CallID != "" {
 		if i := slices.IndexFunc(s.calls, func(c trackedCall) bool { return c.id == e.CallID }); i >= 0 {
 			return i
@@ -380,7 +359,7 @@ func (s PhoneState) find(e snom.Event) int {
 }
 
 // late returns the index of the call among those gone that e is about, -1 when it is none of them.
-func (s PhoneState) late(e snom.Event) int {
+func (s State) late(e actionurl.Event) int {
 	for i, g := range slices.Backward(s.gone) {
 		if e.CallID != "" && g.id != "" {
 			if g.id == e.CallID {
@@ -394,7 +373,7 @@ func (s PhoneState) late(e snom.Event) int {
 }
 
 // add follows a new call.
-func (s *PhoneState) add(e snom.Event, phase CallPhase) int {
+func (s *State) add(e actionurl.Event, phase Phase) int {
 	if len(s.calls) == mostCalls {
 		s.calls = slices.Delete(s.calls, 0, 1)
 	}
@@ -405,7 +384,7 @@ func (s *PhoneState) add(e snom.Event, phase CallPhase) int {
 }
 
 // begin notes the beginning of a call, unless it came twice or late.
-func (s *PhoneState) begin(e snom.Event, phase CallPhase) int {
+func (s *State) begin(e actionurl.Event, phase Phase) int {
 	if i := s.find(e); i >= 0 {
 		c := &s.calls[i]
 		if c.id == "" && e.CallID == "" && c.phase == phase && e.Time.Sub(c.began) >= sameCall {
@@ -422,10 +401,10 @@ func (s *PhoneState) begin(e snom.Event, phase CallPhase) int {
 }
 
 // move notes that a call was connected or held. One that nobody spoke of before began unheard.
-func (s *PhoneState) move(e snom.Event, phase CallPhase) int {
+func (s *State) move(e actionurl.Event, phase Phase) int {
 	i := s.find(e)
 	if i < 0 {
-		if s.late(e) >= 0 || phase == CallHeld && e.CallID == "" && e.Remote == (snom.Party{}) {
+		if s.late(e) >= 0 || phase == Held && e.CallID == "" && e.Remote == (actionurl.Party{}) {
 			return -1
 		}
 		i = s.add(e, phase)
@@ -442,16 +421,16 @@ func (s *PhoneState) move(e snom.Event, phase CallPhase) int {
 }
 
 // miss notes a missed call, once.
-func (s *PhoneState) miss(e snom.Event) {
+func (s *State) miss(e actionurl.Event) {
 	var g int // its place among those that are gone
-	if i := s.find(e); i >= 0 && s.calls[i].phase == CallRinging {
+	if i := s.find(e); i >= 0 && s.calls[i].phase == Ringing {
 		s.calls[i].hear(e)
 		s.end(i, EndMissed, e.Time)
 		g = s.remember(s.calls[i], e.Time)
 		s.calls = slices.Delete(s.calls, i, i+1)
 	} else if g = s.late(e); g < 0 {
 		g = s.remember(trackedCall{id: e.CallID, direction: e.Direction, remote: e.Remote}, e.Time)
-	} else if last := s.status.Call; last.State == CallEnded && string(last.CallID) == s.gone[g].id &&
+	} else if last := s.status.Call; last.State == Ended && string(last.CallID) == s.gone[g].id &&
 		sameParty(last.Remote, s.gone[g].remote) && last.Reason == EndUnanswered {
 		s.status.Call.Reason = EndMissed // it comes after disconnected
 	}
@@ -460,20 +439,20 @@ func (s *PhoneState) miss(e snom.Event) {
 	}
 	s.gone[g].missed = true
 	s.status.Missed++
-	if !sameParty(e.Remote, snom.Party{Number: string(s.status.LastCaller.Number), Name: string(s.status.LastCaller.Name)}) ||
+	if !sameParty(e.Remote, actionurl.Party{Number: string(s.status.LastCaller.Number), Name: string(s.status.LastCaller.Name)}) ||
 		s.status.LastCaller == (Caller{}) {
 		s.heardCaller(e)
 	}
 }
 
-func (s *PhoneState) heardCaller(e snom.Event) {
+func (s *State) heardCaller(e actionurl.Event) {
 	if e.CallID != "" && slices.ContainsFunc(s.calls, func(c trackedCall) bool { return c.id == e.CallID }) {
 		return // twice
 	}
-	s.status.LastCaller = Caller{Text(e.Remote.Number), Text(e.Remote.Name), moment(e.Time)}
+	s.status.LastCaller = Caller{jsonval.Text(e.Remote.Number), jsonval.Text(e.Remote.Name), jsonval.Moment(e.Time)}
 }
 
-func endReason(c trackedCall, e snom.Event) Text {
+func endReason(c trackedCall, e actionurl.Event) jsonval.Text {
 	reason := strings.ToLower(e.Reason)
 	switch {
 	case c.transferred:
@@ -487,10 +466,10 @@ func endReason(c trackedCall, e snom.Event) Text {
 }
 
 // end shows call i as ended. It does not remove it.
-func (s *PhoneState) end(i int, reason Text, at time.Time) {
+func (s *State) end(i int, reason jsonval.Text, at time.Time) {
 	c := s.calls[i]
 	s.status.Call = Call{
-		State: CallEnded, Direction: c.direction, CallID: Text(c.id), Remote: c.remote, Since: moment(at), Reason: reason,
+		State: Ended, Direction: c.direction, CallID: jsonval.Text(c.id), Remote: c.remote, Since: jsonval.Moment(at), Reason: reason,
 	}
 	if !c.answered.IsZero() {
 		s.status.Call.DurationMS = max(0, at.Sub(c.answered).Milliseconds())
@@ -499,7 +478,7 @@ func (s *PhoneState) end(i int, reason Text, at time.Time) {
 }
 
 // remember notes that c is gone, and returns its index.
-func (s *PhoneState) remember(c trackedCall, at time.Time) int {
+func (s *State) remember(c trackedCall, at time.Time) int {
 	if len(s.gone) == mostGone {
 		s.gone = slices.Delete(s.gone, 0, 1)
 	}
@@ -513,9 +492,9 @@ func (s *PhoneState) remember(c trackedCall, at time.Time) int {
 // What the phone counts is documented nowhere. Calls that are connected or held it must. That it
 // counts those that ring is seen when the first one does, and whether it counts the one that is
 // just beginning or connected does not matter.
-func (s *PhoneState) recount(e snom.Event, named int) {
+func (s *State) recount(e actionurl.Event, named int) {
 	most := e.Calls
-	if begins(e) || e.Type == snom.EventConnected {
+	if begins(e) || e.Type == actionurl.EventConnected {
 		most++
 	}
 	if begins(e) && len(s.calls) == 1 && e.Calls > 0 {
@@ -524,7 +503,7 @@ func (s *PhoneState) recount(e snom.Event, named int) {
 	for {
 		counted, oldest := 0, -1
 		for i, c := range s.calls {
-			if !s.counts && (c.phase == CallRinging || c.phase == CallDialing) {
+			if !s.counts && (c.phase == Ringing || c.phase == Dialing) {
 				continue
 			}
 			counted++
@@ -544,21 +523,21 @@ func (s *PhoneState) recount(e snom.Event, named int) {
 }
 
 // register notes whether an identity is registered. An event that names none speaks of all.
-func (s *PhoneState) register(line string, registered bool) {
+func (s *State) register(line string, registered bool) {
 	s.lines = slices.DeleteFunc(s.lines, func(l trackedLine) bool { return line == "" || l.name == "" || l.name == line })
 	if len(s.lines) == mostLines {
 		s.lines = slices.Delete(s.lines, 0, 1)
 	}
 	s.lines = append(s.lines, trackedLine{line, registered})
-	s.status.Registered = SwitchOff
+	s.status.Registered = jsonval.Off
 	if slices.ContainsFunc(s.lines, func(l trackedLine) bool { return l.registered }) {
-		s.status.Registered = SwitchOn
+		s.status.Registered = jsonval.On
 	}
 }
 
 // foremost returns the index of the call that matters most, -1 when there is none.
-func (s PhoneState) foremost() int {
-	rank := []CallPhase{CallHeld, CallRinging, CallDialing, CallConnected}
+func (s State) foremost() int {
+	rank := []Phase{Held, Ringing, Dialing, Connected}
 	best := -1
 	for i, c := range s.calls {
 		if best < 0 || cmp.Or(
@@ -571,17 +550,14 @@ func (s PhoneState) foremost() int {
 }
 
 // show brings the status up to date with the calls.
-func (s *PhoneState) show(now time.Time) {
+func (s *State) show(now time.Time) {
 	s.status.Calls = len(s.calls)
 	if i := s.foremost(); i >= 0 {
 		c := s.calls[i]
-		s.status.Call = Call{State: c.phase, Direction: c.direction, CallID: Text(c.id), Remote: c.remote, Since: moment(c.since)}
+		s.status.Call = Call{State: c.phase, Direction: c.direction, CallID: jsonval.Text(c.id), Remote: c.remote, Since: jsonval.Moment(c.since)}
 		return
 	}
-	if s.status.Call.State == CallEnded && !now.Before(s.over) {
-		s.status.Call = Call{State: CallIdle, Since: moment(s.over)}
+	if s.status.Call.State == Ended && !now.Before(s.over) {
+		s.status.Call = Call{State: Idle, Since: jsonval.Moment(s.over)}
 	}
 }
-
-// moment is t as the status keeps it: comparable with ==, and different only where its JSON is.
-func moment(t time.Time) Time { return Time{t.Round(0).UTC().Truncate(time.Millisecond)} }

@@ -1,10 +1,13 @@
-package snom
+// Package actionurl makes the action URLs of Snom desk phones, writes them into phones, and reads what phones
+// report by calling them.
+//
+// A phone requests one of its action URLs when something happens at it: a call comes in, the handset is
+// lifted, do not disturb is switched on. [URLs] returns the settings that make it report everything it can,
+// [Install] writes them into it, and [ParseEvent] reads a request as an [Event].
+package actionurl
 
 import (
-	"bytes"
 	_ "embed"
-	"encoding/csv"
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"net/url"
@@ -13,7 +16,11 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/cleantext"
+	"github.com/snom2mqtt/snom2mqtt/internal/csvtable"
+	"github.com/snom2mqtt/snom2mqtt/internal/jsonval"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // An EventType says in plain words what happened at a phone. Each stands for one action URL; the
@@ -58,7 +65,7 @@ const (
 )
 
 // MarshalJSON writes null for a direction that is not known.
-func (d Direction) MarshalJSON() ([]byte, error) { return readableJSON(known(string(d))) }
+func (d Direction) MarshalJSON() ([]byte, error) { return jsonval.Marshal(known(string(d))) }
 
 // A Party is one side of a call. Every field may be empty: not known, null in JSON.
 type Party struct {
@@ -69,7 +76,7 @@ type Party struct {
 
 // MarshalJSON writes number, name and uri, null for what is not known.
 func (p Party) MarshalJSON() ([]byte, error) {
-	return readableJSON(struct {
+	return jsonval.Marshal(struct {
 		Number *string `json:"number"`
 		Name   *string `json:"name"`
 		URI    *string `json:"uri"`
@@ -118,7 +125,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	if e.CallsKnown {
 		calls = &e.Calls
 	}
-	return readableJSON(struct {
+	return jsonval.Marshal(struct {
 		Type      EventType         `json:"event_type"`
 		Phone     *string           `json:"phone"`
 		Direction Direction         `json:"direction"`
@@ -144,22 +151,13 @@ func known(s string) *string {
 	return &s
 }
 
-// readableJSON is json.Marshal that leaves &, < and > as they are: display names hold them.
-func readableJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
-}
-
-// ActionURLRow is one row of the table of action URLs.
-type ActionURLRow struct {
+// Row is one row of the table of action URLs.
+type Row struct {
 	Setting string    // name of the phone's setting: "action_incoming_url"
 	Type    EventType // in plain words: "incoming"
 	Caption string    // in the phone's web interface
 	Never   bool      // must not point here; see Remark
-	Mark    Mark
+	Mark    snom.Mark
 	Source  string
 	Remark  string
 }
@@ -168,9 +166,9 @@ type ActionURLRow struct {
 type VariableRow struct {
 	Name   string // without the $
 	Kind   string // "uri", "text", "number", "free" (text that somebody else chose), "setting"
-	Sent   bool   // ActionURLs asks for it
+	Sent   bool   // URLs asks for it
 	Means  string
-	Mark   Mark
+	Mark   snom.Mark
 	Source string
 	Remark string
 }
@@ -181,12 +179,12 @@ var eventsCSV string
 //go:embed variables.csv
 var variablesCSV string
 
-var actionURLRows = sync.OnceValue(func() []ActionURLRow {
-	var rows []ActionURLRow
-	for _, r := range readTable(eventsCSV) {
-		rows = append(rows, ActionURLRow{
+var rows = sync.OnceValue(func() []Row {
+	var rows []Row
+	for _, r := range csvtable.Rows(eventsCSV) {
+		rows = append(rows, Row{
 			Setting: r[0], Type: EventType(r[1]), Caption: r[2], Never: r[3] == "never",
-			Mark: Mark(r[4]), Source: r[5], Remark: r[6],
+			Mark: snom.Mark(r[4]), Source: r[5], Remark: r[6],
 		})
 	}
 	return rows
@@ -194,34 +192,25 @@ var actionURLRows = sync.OnceValue(func() []ActionURLRow {
 
 var variableRows = sync.OnceValue(func() []VariableRow {
 	var rows []VariableRow
-	for _, r := range readTable(variablesCSV) {
+	for _, r := range csvtable.Rows(variablesCSV) {
 		rows = append(rows, VariableRow{
 			Name: r[0], Kind: r[1], Sent: r[2] == "yes", Means: r[3],
-			Mark: Mark(r[4]), Source: r[5], Remark: r[6],
+			Mark: snom.Mark(r[4]), Source: r[5], Remark: r[6],
 		})
 	}
 	return rows
 })
 
-// readTable reads one of the tables that are part of the program, without its head.
-func readTable(table string) [][]string {
-	rows, err := csv.NewReader(strings.NewReader(table)).ReadAll()
-	if err != nil {
-		panic("snom: embedded table: " + err.Error()) // the tests read every table
-	}
-	return rows[1:]
-}
+// Rows returns the table of all action URLs, those included that are never set.
+func Rows() []Row { return slices.Clone(rows()) }
 
-// ActionURLRows returns the table of all action URLs, those included that are never set.
-func ActionURLRows() []ActionURLRow { return slices.Clone(actionURLRows()) }
-
-// VariableRows returns the table of variables, in the order in which ActionURLs asks for them.
+// VariableRows returns the table of variables, in the order in which URLs asks for them.
 func VariableRows() []VariableRow { return slices.Clone(variableRows()) }
 
 // EventTypes returns every type of event that ParseEvent gives, in the order of the table.
 func EventTypes() []EventType {
 	var types []EventType
-	for _, r := range actionURLRows() {
+	for _, r := range rows() {
 		if !r.Never {
 			types = append(types, r.Type)
 		}
@@ -229,16 +218,16 @@ func EventTypes() []EventType {
 	return types
 }
 
-// An ActionURL is one setting of a phone, with its value.
-type ActionURL struct{ Setting, URL string }
+// An URL is one setting of a phone, with its value.
+type URL struct{ Setting, URL string }
 
-// ActionURLs returns the settings that make a phone tell everything it can: for each event the
+// URLs returns the settings that make a phone tell everything it can: for each event the
 // URL <base>/a/<phone>/<token>/<event type>?<variables>. The phone replaces the $variables.
 // base is where phones reach the receiver, "http://192.0.2.5:8090".
 //
 // What the far end of a call chooses comes last, so that a display name which the phone does not
 // escape cannot pass for something else. action_blacklist_url is left out: see events.csv.
-func ActionURLs(base, phone, token string) []ActionURL {
+func URLs(base, phone, token string) []URL {
 	var names []string
 	for _, v := range variableRows() {
 		if v.Sent {
@@ -246,10 +235,10 @@ func ActionURLs(base, phone, token string) []ActionURL {
 		}
 	}
 	start := strings.TrimRight(base, "/") + "/a/" + url.PathEscape(phone) + "/" + url.PathEscape(token) + "/"
-	var urls []ActionURL
-	for _, r := range actionURLRows() {
+	var urls []URL
+	for _, r := range rows() {
 		if !r.Never {
-			urls = append(urls, ActionURL{r.Setting, start + string(r.Type) + "?" + strings.Join(names, "&")})
+			urls = append(urls, URL{r.Setting, start + string(r.Type) + "?" + strings.Join(names, "&")})
 		}
 	}
 	return urls
@@ -257,7 +246,7 @@ func ActionURLs(base, phone, token string) []ActionURL {
 
 // ProvisioningXML returns the document that sets urls when a phone is provisioned with it. The
 // settings stay writable (perm=""), but provisioning overwrites them (Snom wiki, PERMISSIONFLAG).
-func ProvisioningXML(urls []ActionURL) string {
+func ProvisioningXML(urls []URL) string {
 	var b strings.Builder
 	b.WriteString(xml.Header + "<settings>\n  <phone-settings>\n")
 	for _, u := range urls {
@@ -269,7 +258,7 @@ func ProvisioningXML(urls []ActionURL) string {
 	return b.String()
 }
 
-// Bounds of what ParseEvent reads, in bytes; ours. The query that ActionURLs makes has about 400.
+// Bounds of what ParseEvent reads, in bytes; ours. The query that URLs makes has about 400.
 const (
 	maxEventQuery = 16 << 10
 	maxEventValue = 512
@@ -288,7 +277,7 @@ const (
 func ParseEvent(event, query string, at time.Time) (Event, error) {
 	row, ok := findEvent(event)
 	if !ok {
-		return Event{}, fmt.Errorf("snom: event %q: want one of %s", cutText(event, 64), joinTypes())
+		return Event{}, fmt.Errorf("snom: event %q: want one of %s", cleantext.Cut(event, 64), joinTypes())
 	}
 	if row.Never {
 		return Event{}, fmt.Errorf("snom: event %q: %s must not be set: %s", row.Type, row.Setting, row.Remark)
@@ -343,14 +332,14 @@ func ParseEvent(event, query string, at time.Time) (Event, error) {
 	return e, nil
 }
 
-func findEvent(name string) (ActionURLRow, bool) {
-	for _, r := range actionURLRows() {
+func findEvent(name string) (Row, bool) {
+	for _, r := range rows() {
 		short := strings.TrimSuffix(strings.TrimPrefix(r.Setting, "action_"), "_url")
 		if name == string(r.Type) || name == r.Setting || name == short {
 			return r, true
 		}
 	}
-	return ActionURLRow{}, false
+	return Row{}, false
 }
 
 func joinTypes() string {
@@ -490,50 +479,8 @@ func unescape(s string) string {
 	return string(b)
 }
 
-// readable makes valid UTF-8 without control characters of what a phone sent: UTF-8 with its
-// unreadable bytes replaced when there is any sign of UTF-8, Latin-1 otherwise.
-func readable(s string) string {
-	if !utf8.ValidString(s) && !hasUTF8(s) {
-		s = fromLatin1(s)
-	}
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || 0x7f <= r && r < 0xa0 {
-			return utf8.RuneError
-		}
-		return r
-	}, s)
-	return cutText(s, maxEventValue)
-}
-
-// fromLatin1 is s, Latin-1, in UTF-8.
-func fromLatin1(s string) string {
-	runes := make([]rune, 0, len(s))
-	for i := range len(s) {
-		runes = append(runes, rune(s[i]))
-	}
-	return string(runes)
-}
-
-// hasUTF8 says whether s holds at least one character of several bytes.
-func hasUTF8(s string) bool {
-	for i, r := range s {
-		if r >= utf8.RuneSelf && (r != utf8.RuneError || strings.HasPrefix(s[i:], "\uFFFD")) {
-			return true
-		}
-	}
-	return false
-}
-
-// cutText cuts s to at most n bytes, between two characters.
-func cutText(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
-}
+// readable returns what a phone sent as valid UTF-8 without control characters, bounded.
+func readable(s string) string { return cleantext.Clean(s, maxEventValue) }
 
 // readParty reads one side of a call: a SIP URI in any of the forms in which phones write it, and a
 // display name that came apart from it.
@@ -560,7 +507,7 @@ func readParty(address, name string) Party {
 	if rest == "" {
 		return p
 	}
-	p.URI = cutText(scheme+":"+rest, maxEventValue)
+	p.URI = cleantext.Cut(scheme+":"+rest, maxEventValue)
 	user, host, ok := splitAddress(rest)
 	if !ok && scheme != "tel" {
 		return p // a host only

@@ -59,7 +59,7 @@ type Call struct {
 	DurationMS int64               `json:"duration_ms"` // it was connected, while the state is ended
 }
 
-// A Caller is who called last. The zero Caller, nobody yet, is null in JSON.
+// A Caller is the last caller. The zero Caller, none yet, is null in JSON.
 type Caller struct {
 	Number jsonval.Text `json:"number"`
 	Name   jsonval.Text `json:"name"`
@@ -302,7 +302,7 @@ func begins(e actionurl.Event) bool {
 	return e.Type == actionurl.EventIncoming || e.Type == actionurl.EventOutgoing
 }
 
-// sameParty says whether a and b may be the same; who is not known may be anybody.
+// sameParty reports whether a and b may be the same. An unknown party may be any.
 func sameParty(a, b actionurl.Party) bool {
 	switch {
 	case a.Number != "" && b.Number != "":
@@ -393,14 +393,14 @@ func (s *State) begin(e actionurl.Event, phase Phase) int {
 		c.hear(e)
 		return i
 	}
-	// Whoever rings again at once is not late; only an id tells that it is the same call.
+	// A second call from the same party right after the first is no late event; only an id shows that it is the same call.
 	if g := s.late(e); g >= 0 && e.CallID != "" && s.gone[g].id == e.CallID {
 		return -1
 	}
 	return s.add(e, phase)
 }
 
-// move notes that a call was connected or held. One that nobody spoke of before began unheard.
+// move notes that a call was connected or held. A call that is not tracked yet is added: its beginning was lost.
 func (s *State) move(e actionurl.Event, phase Phase) int {
 	i := s.find(e)
 	if i < 0 {

@@ -32,7 +32,9 @@ func mayImport() map[string][]string {
 		"callstate":          {"snom/actionurl", "internal/jsonval"},
 		"mqtt":               {},
 		"config":             {},
-		"broker":             {},
+		"broker":             {"internal/netlimit", "internal/lograte"},
+		"internal/netlimit":  {},
+		"internal/lograte":   {},
 		"internal/pipenet":   {},
 		"internal/csvtable":  {},
 		"internal/cleantext": {},
@@ -41,11 +43,11 @@ func mayImport() map[string][]string {
 		"snom/snomtest":      {"snom", "internal/pipenet"},
 		"mqtt/mqtttest":      {"mqtt"},
 		"e2e":                {}, // tests only
-		"mqtt/mqttpaho":      {"mqtt"},
-		"bridge":             {"snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval"},
-		"phoneweb":           {"snom/actionurl", "mqtt"},
-		"homeassistant":      {"snom", "snom/actionurl", "mqtt"},
-		"console":            {"bridge", "snom"},
+		"mqtt/mqttpaho":      {"mqtt", "internal/lograte"},
+		"bridge":             {"snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
+		"phoneweb":           {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte"},
+		"homeassistant":      {"snom", "snom/actionurl", "mqtt", "internal/lograte"},
+		"console":            {"bridge", "snom", "internal/netlimit", "internal/lograte"},
 		"metrics":            {"bridge", "snom", "snom/actionurl"},
 		"cmd/snom2mqtt":      {"*"}, // it alone wires
 	}
@@ -63,6 +65,7 @@ func onlyIn() map[string][]string {
 		"github.com/spf13/cobra":           {"cmd/snom2mqtt"},
 		"github.com/prometheus":            {"metrics"},
 		"github.com/coreos/go-systemd/v22": {"cmd/snom2mqtt"},
+		"golang.org/x/time":                {"internal/netlimit", "phoneweb"}, // rates of clients that are not trusted
 	}
 }
 

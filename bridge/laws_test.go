@@ -273,7 +273,7 @@ func TestLaw5APhoneThatIsLockedIsLeftAloneForAWhile(t *testing.T) {
 			h.t.Fatal(err)
 		}
 		for range 4 {
-			if _, err := stranger.Send(h.t.Context(), snom.Step{Target: "/command.htm?key=1"}); err == nil {
+			if _, err := stranger.Send(h.t.Context(), snom.Step{Request: "/command.htm?key=1"}); err == nil {
 				h.t.Fatal("a guessed password was right")
 			}
 		}

@@ -82,3 +82,26 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAccessors is what a program asks of a command between reading it and sending it.
+func BenchmarkAccessors(b *testing.B) {
+	for _, text := range []string{"dial +4930123", "hangup", "key OFFHOOK;1;2;3;P12,2000,100;ENTER", `ring {"ringer":3,"count":20}`} {
+		b.Run(text, func(b *testing.B) {
+			c, err := snom.ParseCommand(text)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Argument()
+				c.Number()
+				c.Confirmation()
+				c.FirmwareURL()
+				c.Transfer()
+				for range c.KeyEvents() {
+				}
+				c.Steps("")
+			}
+		})
+	}
+}

@@ -70,7 +70,7 @@ func TestChallengesInEverySpelling(t *testing.T) {
 			const commands = 5 // of which the nonce has to be renewed for two
 			requests := 0
 			for i := range commands {
-				got, err := right.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"})
+				got, err := right.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 				requests += got.Requests
 				if tt.refused != errors.Is(err, snom.ErrUnauthorized) || !tt.refused && err != nil {
 					t.Fatalf("command %d: %+v, %v, want refused: %t", i+1, got, err, tt.refused)
@@ -87,7 +87,7 @@ func TestChallengesInEverySpelling(t *testing.T) {
 				t.Errorf("%d failed logins with the right password, want none", n)
 			}
 			wrong := newClient(t, snom.ClientConfig{URL: url, Username: "admin", Password: "not " + canary})
-			if got, err := wrong.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"}); !errors.Is(err, snom.ErrUnauthorized) {
+			if got, err := wrong.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); !errors.Is(err, snom.ErrUnauthorized) {
 				t.Errorf("a wrong password: %+v, %v, want ErrUnauthorized", got, err)
 			}
 			most := 1
@@ -118,7 +118,7 @@ func TestRefusalSaysWhy(t *testing.T) {
 			t.Parallel()
 			phone := listen(t, canned(wants(tt.asked), wants(tt.asks)))
 			c := newClient(t, snom.ClientConfig{URL: phone.url, Username: "admin", Password: canary})
-			_, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"})
+			_, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 			if !errors.Is(err, snom.ErrUnauthorized) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Send: %v, want ErrUnauthorized that says %q", err, tt.want)
 			}

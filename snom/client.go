@@ -164,14 +164,14 @@ type Reply struct {
 // [ErrOutcomeUnknown], [ErrUnauthorized], [ErrLockedOut], [ErrRefused], [ErrUnsupported] or [ErrPhone];
 // the first two also wrap the cause of ctx's end, if it was that.
 func (c *Client) Send(ctx context.Context, s Step) (Reply, error) {
-	if err := checkTarget(s.Target); err != nil {
+	if err := checkTarget(s.Request); err != nil {
 		return Reply{}, err
 	}
 	if err := c.begin(ctx); err != nil {
 		return Reply{}, err
 	}
 	defer c.end()
-	p, requests, err := c.fetch(ctx, s.Target, true)
+	p, requests, err := c.fetch(ctx, s.Request, true)
 	return Reply{Status: p.status, Requests: requests}, err
 }
 

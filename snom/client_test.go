@@ -131,7 +131,7 @@ func TestRequestBytes(t *testing.T) {
 			t.Parallel()
 			w := listen(t, canned(reply(200, "", "ok")))
 			c := newClient(t, snom.ClientConfig{URL: w.url})
-			got, err := c.Send(t.Context(), snom.Step{Target: target})
+			got, err := c.Send(t.Context(), snom.Step{Request: target})
 			if want := (snom.Reply{Status: 200, Requests: 1}); err != nil || got != want {
 				t.Fatalf("Send = %+v, %v, want %+v", got, err, want)
 			}
@@ -169,7 +169,7 @@ func TestHostAndAddress(t *testing.T) {
 			if got := c.URL(); got != tt.base {
 				t.Errorf("URL = %q, want %q", got, tt.base)
 			}
-			if _, err := c.Send(t.Context(), snom.Step{Target: "/"}); err != nil {
+			if _, err := c.Send(t.Context(), snom.Step{Request: "/"}); err != nil {
 				t.Fatal(err)
 			}
 			if want := "tcp " + tt.addr; dialed != want {
@@ -239,7 +239,7 @@ func TestTargetErrors(t *testing.T) {
 	for _, target := range []string{
 		"", "command.htm", "http://192.0.2.10/", "/a b", "/a\r\nX: y", "/\x00", "/ü", "/#", `/"`, `/\`, "/" + strings.Repeat("a", 8<<10), "*",
 	} {
-		got, err := c.Send(t.Context(), snom.Step{Target: target})
+		got, err := c.Send(t.Context(), snom.Step{Request: target})
 		if err == nil || got != (snom.Reply{}) {
 			t.Errorf("Send(%.20q) = %+v, %v, want an error", target, got, err)
 		}
@@ -404,7 +404,7 @@ func TestLogin(t *testing.T) {
 			}
 			c := newClient(t, cfg)
 			for i, want := range tt.want {
-				got, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=" + strconv.Itoa(i)})
+				got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=" + strconv.Itoa(i)})
 				if got.Requests != want.requests || !errors.Is(err, want.err) || want.err == nil && err != nil {
 					t.Errorf("Send %d = %+v, %v, want %d requests, %v", i, got, err, want.requests, want.err)
 				}
@@ -466,7 +466,7 @@ func TestReplies(t *testing.T) {
 			t.Parallel()
 			w := listen(t, canned(tt.reply))
 			c := newClient(t, snom.ClientConfig{URL: w.url, Username: "admin", Password: canary})
-			got, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"})
+			got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 			if want := (snom.Reply{Status: tt.status, Requests: 1}); got != want || !errors.Is(err, tt.want) || tt.want == nil && err != nil {
 				t.Errorf("Send = %+v, %v, want %+v, %v", got, err, want, tt.want)
 			}
@@ -504,7 +504,7 @@ func TestReset(t *testing.T) {
 		}
 	}()
 	c := newClient(t, snom.ClientConfig{URL: "http://" + l.Addr().String()})
-	if got, err := c.Send(t.Context(), snom.Step{Target: "/"}); !errors.Is(err, snom.ErrOutcomeUnknown) || got.Requests != 1 {
+	if got, err := c.Send(t.Context(), snom.Step{Request: "/"}); !errors.Is(err, snom.ErrOutcomeUnknown) || got.Requests != 1 {
 		t.Errorf("Send = %+v, %v, want ErrOutcomeUnknown", got, err)
 	}
 	_ = l.Close()
@@ -611,7 +611,7 @@ func TestTimeouts(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newClient(t, snom.ClientConfig{URL: "http://phone.example", Dial: tt.dial})
 				start := time.Now()
-				_, err := c.Send(t.Context(), snom.Step{Target: "/"})
+				_, err := c.Send(t.Context(), snom.Step{Request: "/"})
 				if !errors.Is(err, tt.want) || tt.want == nil && err != nil {
 					t.Errorf("Send: %v, want %v", err, tt.want)
 				}
@@ -636,7 +636,7 @@ func TestCancel(t *testing.T) {
 		c := newClient(t, snom.ClientConfig{URL: w.url})
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(stop)
-		got, err := c.Send(ctx, snom.Step{Target: "/"})
+		got, err := c.Send(ctx, snom.Step{Request: "/"})
 		if !errors.Is(err, snom.ErrUnreachable) || !errors.Is(err, stop) || got != (snom.Reply{}) || len(w.seen()) != 0 {
 			t.Errorf("Send = %+v, %v, want ErrUnreachable and the cause, and no request", got, err)
 		}
@@ -652,7 +652,7 @@ func TestCancel(t *testing.T) {
 			})})
 			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(time.Second, func() { cancel(stop) })
-			got, err := c.Send(ctx, snom.Step{Target: "/"})
+			got, err := c.Send(ctx, snom.Step{Request: "/"})
 			if !errors.Is(err, snom.ErrOutcomeUnknown) || !errors.Is(err, stop) || got.Requests != 1 {
 				t.Errorf("Send = %+v, %v, want ErrOutcomeUnknown and the cause", got, err)
 			}
@@ -669,13 +669,13 @@ func TestCancel(t *testing.T) {
 			})})
 			first := make(chan error)
 			go func() {
-				_, err := c.Send(t.Context(), snom.Step{Target: "/"})
+				_, err := c.Send(t.Context(), snom.Step{Request: "/"})
 				first <- err
 			}()
 			synctest.Wait()
 			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(time.Second, func() { cancel(stop) })
-			_, err := c.Send(ctx, snom.Step{Target: "/"})
+			_, err := c.Send(ctx, snom.Step{Request: "/"})
 			_, perr := c.Probe(ctx)
 			for _, err := range []error{err, perr, c.Reach(ctx)} {
 				if !errors.Is(err, snom.ErrUnreachable) || !errors.Is(err, stop) {
@@ -714,7 +714,7 @@ func TestReach(t *testing.T) {
 	if err := c.Reach(t.Context()); !errors.Is(err, snom.ErrUnreachable) || !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("Reach: %v, want ErrUnreachable and connection refused", err)
 	}
-	if got, err := c.Send(t.Context(), snom.Step{Target: "/"}); !errors.Is(err, snom.ErrUnreachable) || got != (snom.Reply{}) {
+	if got, err := c.Send(t.Context(), snom.Step{Request: "/"}); !errors.Is(err, snom.ErrUnreachable) || got != (snom.Reply{}) {
 		t.Errorf("Send = %+v, %v, want ErrUnreachable and no request", got, err)
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// A Command is one thing a phone can be told to do: a [Verb] and its argument, checked. Commands are made
-// by [ParseCommand], [ParsePayload] and [Verb.Command], so every Command but the zero one is valid. They
-// are comparable with ==: the plain and the JSON form of a command are equal. What a phone takes in two
-// spellings, such as the touches "1 2" and "1 2 pr", stays two commands.
+// A Command is one thing a phone can be told to do: a [Verb] and its argument, parsed. Commands are made by
+// constructors such as [Dial] and [Hangup], by [ParseCommand], [ParsePayload] and [Verb.Command], so every
+// Command but the zero one is valid. They are comparable with ==: the plain and the JSON form of a command
+// are equal. What a phone takes in two spellings, such as the touches "1 2" and "1 2 pr", stays two commands.
 type Command struct {
-	verb Verb
-	arg  string // in canonical form
+	row *verbRow // nil: the zero Command
+	arg argument
 }
 
 // ParseCommand reads the text form of a command: the verb and, after one space, its argument, as in
@@ -21,66 +21,156 @@ type Command struct {
 // error is a [*SyntaxError].
 func ParseCommand(text string) (Command, error) {
 	if len(text) > MaxPayload {
-		return newCommand("", nil, tooLong(text))
+		return Command{}, tooLong(text)
 	}
 	name, arg, spaced := strings.Cut(text, " ")
 	verb := Verb(name)
 	if spaced && arg == "" && verb.Valid() {
-		return newCommand(verb, nil, fault(0, "an argument after the space, or no space"))
+		err := fault(0, "an argument after the space, or no space")
+		err.Verb = verb
+		return Command{}, err
 	}
-	a, err := parse(verb, arg)
-	return newCommand(verb, a, err)
+	return newCommand(verb, arg)
 }
 
 // ParsePayload reads the argument of verb from payload: plain text, or a JSON object (see [IsObject])
 // with the members that [VerbHelp] names. Every error is a [*SyntaxError].
 func ParsePayload(verb Verb, payload []byte) (Command, error) {
 	if len(payload) > MaxPayload {
-		return newCommand(verb, nil, tooLong(string(payload[:maxQuoted+1])))
+		err := tooLong(string(payload[:maxQuoted+1]))
+		if verb.Valid() {
+			err.Verb = verb
+		}
+		return Command{}, err
 	}
-	a, err := parse(verb, string(payload))
-	return newCommand(verb, a, err)
+	return newCommand(verb, string(payload))
 }
 
 // Command makes the command of v from the members of a JSON object, which it leaves as they are. A
 // member that v does not know is an error. Every error is a [*SyntaxError].
 func (v Verb) Command(args Object) (Command, error) {
-	a, err := parseMembers(v, args)
-	return newCommand(v, a, err)
+	row := v.row()
+	if row == nil {
+		return Command{}, unknownVerb(v)
+	}
+	return row.command(row.fromObject(args))
 }
 
-func newCommand(v Verb, a argument, err *SyntaxError) (Command, error) {
-	if err == nil {
-		return Command{v, a.text()}, nil
+// newCommand reads the argument of v in either form.
+func newCommand(v Verb, text string) (Command, error) {
+	row := v.row()
+	if row == nil {
+		return Command{}, unknownVerb(v)
 	}
-	if v.Valid() {
-		err.Verb = v
+	return row.command(row.fromText(text))
+}
+
+// fromText reads the argument in either form.
+func (r *verbRow) fromText(text string) (argument, *SyntaxError) {
+	if strings.HasPrefix(strings.TrimLeft(text, jsonSpace), "{") {
+		object, err := parseObject([]byte(text))
+		if err != nil {
+			return nil, err
+		}
+		return r.fromObject(object)
 	}
-	return Command{}, err
+	if r.parse == nil {
+		if text != "" {
+			return nil, fault(0, "nothing: "+string(r.verb)+" has no argument").in(text)
+		}
+		return r.only, nil
+	}
+	a, err := r.parse(text)
+	if err != nil {
+		return nil, err.in(text)
+	}
+	return a, nil
+}
+
+// fromObject reads the argument from the members of a JSON object.
+func (r *verbRow) fromObject(object Object) (argument, *SyntaxError) {
+	m := members{object: object}
+	if r.read == nil {
+		m.only()
+		return r.only, m.err
+	}
+	return r.read(&m), m.err
+}
+
+// command makes the command of an argument, or adds the verb to the error.
+func (r *verbRow) command(a argument, err *SyntaxError) (Command, error) {
+	if err != nil {
+		err.Verb = r.verb
+		return Command{}, err
+	}
+	return Command{r, a}, nil
+}
+
+// made returns the command of v with an argument that is known to be valid.
+func made(v Verb, a argument) Command { return Command{v.row(), a} }
+
+// fromPlain returns the command of v with the argument that text is, which is never read as JSON.
+func fromPlain(v Verb, text string) (Command, error) {
+	row := v.row()
+	a, err := row.parse(text)
+	if err != nil {
+		err.in(text)
+	}
+	return row.command(a, err)
 }
 
 // Verb returns what the command does; empty for the zero Command.
-func (c Command) Verb() Verb { return c.verb }
+func (c Command) Verb() Verb {
+	if c.row == nil {
+		return ""
+	}
+	return c.row.verb
+}
 
 // Argument returns the argument in canonical form: plain text where that can say it, otherwise a compact
 // JSON object with its members in documented order and without those at their default.
-func (c Command) Argument() string { return c.arg }
+func (c Command) Argument() string {
+	if c.row == nil {
+		return ""
+	}
+	return c.arg.text()
+}
 
 // String returns the verb and, after a space, the argument when there is one. [ParseCommand] reads it
 // back to the same Command.
 func (c Command) String() string {
-	if c.arg == "" {
-		return string(c.verb)
+	if arg := c.Argument(); arg != "" {
+		return string(c.row.verb) + " " + arg
 	}
-	return string(c.verb) + " " + c.arg
+	return string(c.Verb())
 }
 
 // IsZero reports whether c is the zero Command, the only invalid one.
-func (c Command) IsZero() bool { return c == Command{} }
+func (c Command) IsZero() bool { return c.row == nil }
 
-// Number returns the number or SIP URI that c would call: of a dial, and of a transfer to a number.
+// Effects says what c does beside its requests. They are zero for the zero Command.
+func (c Command) Effects() Effects {
+	if c.row == nil || c.row.effects == nil {
+		return Effects{}
+	}
+	return c.row.effects(c.arg)
+}
+
+// WhenIdle says what speaks against c on a phone that is known to have no call: an objection in words, and
+// whether the phone should not be asked at all. The objection is empty where nothing does.
+func (c Command) WhenIdle() (objection string, refused bool) {
+	switch {
+	case c.row == nil:
+		return "", false
+	case c.row.idleRefusal != "":
+		return c.row.idleRefusal, true
+	}
+	return c.row.idleWarning, false
+}
+
+// Number returns the number or SIP URI that c calls: of a dial, and of a transfer to a number.
 func (c Command) Number() (string, bool) {
-	switch a := c.parsed().(type) {
+	switch a := c.arg.(type) {
 	case call:
 		return a.number, true
 	case TransferStep:
@@ -91,76 +181,57 @@ func (c Command) Number() (string, bool) {
 
 // FirmwareURL returns where a firmware command sends the phone.
 func (c Command) FirmwareURL() (*url.URL, bool) {
-	if c.verb != VerbFirmware {
+	a, ok := c.arg.(firmware)
+	if !ok {
 		return nil, false
 	}
-	u, err := url.Parse(c.arg)
+	u, err := url.Parse(string(a))
 	return u, err == nil
 }
 
 // Confirmation returns the phone's name with which a reset is confirmed. Whether it is the name of the
 // phone that the command goes to is for the caller to check.
 func (c Command) Confirmation() (string, bool) {
-	if c.verb != VerbReset {
-		return "", false
-	}
-	return c.arg, true
+	a, ok := c.arg.(confirmation)
+	return string(a), ok
 }
 
 // Transfer returns the step of a transfer that c takes.
 func (c Command) Transfer() (TransferStep, bool) {
-	step, ok := c.parsed().(TransferStep)
+	step, ok := c.arg.(TransferStep)
 	return step, ok
 }
 
 // KeyEvents returns the keys that c presses, in order: those of key, answer, hangup current, transfer,
 // and dtmf by keys. It is empty for all others.
 func (c Command) KeyEvents() iter.Seq[KeyEvent] {
-	switch a := c.parsed().(type) {
-	case keySequence:
-		return a.events()
-	case tones:
-		if a.byKeys {
-			return a.keys().events()
-		}
-	case TransferStep:
-		return a.keys().events()
-	case request:
-		if a.key != "" {
-			return keySequence(a.key).events()
-		}
+	var keys keySequence
+	if a, ok := c.arg.(presser); ok {
+		keys = a.keys()
 	}
-	return func(func(KeyEvent) bool) {}
+	return keys.events()
 }
 
 // Steps returns the requests that carry out c, in order. There is exactly one, but for a ring with a
 // count and for a transfer. It is nil for the zero Command.
 func (c Command) Steps(d Dialect) []Step {
-	if c.IsZero() {
+	if c.row == nil {
 		return nil
 	}
-	return c.parsed().steps(d)
-}
-
-// parsed takes the argument apart again, which cannot fail: it was made from what was taken apart. It is
-// nil for the zero Command.
-func (c Command) parsed() argument {
-	if c.IsZero() {
-		return nil
-	}
-	a, _ := parse(c.verb, c.arg)
-	return a
+	return c.arg.steps(d)
 }
 
 // A Step is one HTTP GET request to a phone, and the time the phone needs for it.
 type Step struct {
-	// Target is the path and query of the request exactly as it goes on the wire:
+	// Request is the path and query of the request exactly as it goes on the wire:
 	// "/command.htm?key=P1". It needs no further encoding, and must get none.
-	Target string
+	Request string
 	// Pause is how long to wait after the phone has accepted the request before it is asked for anything
 	// else: what a key sequence holds and pauses in all, what a ring pauses before it rings again, what a
 	// call needs to settle before it can be transferred.
 	Pause time.Duration
+	// NotAfter is the time after which the first byte of no request of the step is written; zero: no limit.
+	NotAfter time.Time
 }
 
 // A Dialect is how one generation of firmware spells what changed between them. The zero Dialect is for
@@ -177,53 +248,28 @@ const (
 // Valid reports whether d is a dialect or zero.
 func (d Dialect) Valid() bool { return d == "" || d == DialectNew || d == DialectOld }
 
-// An argument is the argument of a command, taken apart. Each kind has its own type.
+// An argument is the argument of a command, parsed. Each kind is a type of its own, and comparable.
 type argument interface {
 	text() string         // in canonical form
-	steps(Dialect) []Step // the requests
+	steps(Dialect) []Step // the requests that carry out the command
 }
 
-// parse reads the argument of v in either form.
-func parse(v Verb, text string) (argument, *SyntaxError) {
-	if !v.Valid() {
-		return nil, unknownVerb(v)
-	}
-	if strings.HasPrefix(strings.TrimLeft(text, jsonSpace), "{") {
-		object, err := parseObject([]byte(text))
-		if err != nil {
-			return nil, err
-		}
-		return parseMembers(v, object)
-	}
-	a, err := v.parse(text)
-	if err != nil {
-		return nil, err.in(text)
-	}
-	return a, nil
+// A presser is an argument whose requests may press keys.
+type presser interface {
+	keys() keySequence // the keys; empty: none
 }
 
-func parseMembers(v Verb, object Object) (argument, *SyntaxError) {
-	if !v.Valid() {
-		return nil, unknownVerb(v)
-	}
-	m := members{object: object}
-	a := v.read(&m)
-	return a, m.err
-}
-
-// A request is the argument of a command that needs no grammar: one of a few words, or none.
-type request struct {
-	word   string
+// A fixed is the argument of a command that has none and makes one request.
+type fixed struct {
 	key    string // pressed by the request, if it presses one
 	target string
-	old    string // the target in DialectOld, if another
 }
 
-func (r request) text() string { return r.word }
+// press returns the argument of a command that presses one key.
+func press(key string) fixed { return fixed{key: key, target: "/command.htm?key=" + key} }
 
-func (r request) steps(d Dialect) []Step {
-	if d == DialectOld && r.old != "" {
-		return []Step{{Target: r.old}}
-	}
-	return []Step{{Target: r.target}}
-}
+func (fixed) text() string { return "" }
+
+func (f fixed) keys() keySequence { return keySequence(f.key) }
+
+func (f fixed) steps(Dialect) []Step { return []Step{{Request: f.target}} }

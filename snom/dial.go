@@ -13,6 +13,35 @@ const (
 
 const wantNumber = "a number of digits, * and #, with + only in front, or a SIP URI such as 27@pbx.example"
 
+// dialRow is the row of the command dial.
+func dialRow() *verbRow {
+	return &verbRow{
+		verb: VerbDial,
+		help: VerbHelp{
+			Summary:     "calls a number",
+			Plain:       "a number of up to 64 digits, * and #, with + only in front; or a SIP URI, user@host",
+			JSON:        "number; outgoing_uri: the identity to call from, user@host",
+			Request:     "/command.htm?number=…[&outgoing_uri=…]",
+			Source:      sourceBoth,
+			Example:     "dial +4930123",
+			ExampleJSON: `{"number":"+4930123"}`,
+		},
+		parse:   parsed(parseCall),
+		read:    readCall,
+		members: []string{"number", "outgoing_uri"},
+	}
+}
+
+// Dial returns the command that calls a number or a SIP URI.
+func Dial(number string) (Command, error) { return fromPlain(VerbDial, number) }
+
+// DialFrom returns the command that calls a number or a SIP URI from one identity of the phone, user@host.
+func DialFrom(number, identity string) (Command, error) {
+	row := VerbDial.row()
+	m := members{object: Object{"number": quoted(number), "outgoing_uri": quoted(identity)}}
+	return row.command(readCall(&m), m.err)
+}
+
 // A call is the argument of a dial command.
 type call struct {
 	number      string
@@ -47,7 +76,7 @@ func (c call) steps(Dialect) []Step {
 	if c.outgoingURI != "" {
 		target = appendEscaped(append(target, "&outgoing_uri="...), c.outgoingURI, ":@/")
 	}
-	return []Step{{Target: string(target)}}
+	return []Step{{Request: string(target)}}
 }
 
 // checkCalled checks what a dial command may call: a number or a SIP URI.

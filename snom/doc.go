@@ -4,7 +4,7 @@
 // A [Command] is one thing a phone can be told to do. It is a plain value: parse it with [ParseCommand]
 // or [ParsePayload], compare it with ==, print it with [Command.String]. [Command.Steps] gives the HTTP
 // requests that carry it out, and [Client] sends them to one phone. A [Model] knows what a phone of its
-// kind can do, and [Keys] and [Models] list what is known at all, each row with its source.
+// kind can do, and [KeyTable] and [Models] list what is known at all, each row with its source.
 //
 // What a phone reports arrives by its action URLs: see package actionurl.
 //

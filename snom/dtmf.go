@@ -10,6 +10,29 @@ import (
 // and nothing else is said: 100 ms each. Source: p4irin/remote_phone_control, which sends "d,100,100".
 const defaultTone = 100 * time.Millisecond
 
+// dtmfRow is the row of the command dtmf.
+func dtmfRow() *verbRow {
+	return &verbRow{
+		verb: VerbDTMF,
+		help: VerbHelp{
+			Summary: "sends tones into the call",
+			Plain:   "1 to 64 digits 0-9, A-D, * and #",
+			JSON: "digits; method: dtmf (default), or keys to press them on the keypad, which has no A to D; " +
+				"hold_ms, pause_ms: with method keys, 0 to 60000, default 100",
+			Request:     "/command.htm?key_dtmf=…; by keys /command.htm?key=…",
+			Source:      sourceNew + "; p4irin/remote_phone_control",
+			Example:     "dtmf 12#",
+			ExampleJSON: `{"digits":"12#"}`,
+		},
+		parse:   parsed(parseTones),
+		read:    readTones,
+		members: []string{"digits", "method", "hold_ms", "pause_ms"},
+	}
+}
+
+// DTMF returns the command that sends tones into the call.
+func DTMF(digits string) (Command, error) { return fromPlain(VerbDTMF, digits) }
+
 // A tones is the argument of a dtmf command.
 type tones struct {
 	digits      string
@@ -78,8 +101,11 @@ func (t tones) text() string {
 	return text + "}"
 }
 
-// keys returns the tones as a key sequence.
+// keys returns the keys of the tones, none where they are not sent by keys.
 func (t tones) keys() keySequence {
+	if !t.byKeys {
+		return ""
+	}
 	events := make([]string, len(t.digits))
 	for i := range t.digits {
 		events[i] = KeyEvent{t.digits[i : i+1], t.hold, t.pause, true, true}.String()
@@ -91,5 +117,5 @@ func (t tones) steps(d Dialect) []Step {
 	if t.byKeys {
 		return t.keys().steps(d)
 	}
-	return []Step{{Target: string(appendEscaped([]byte("/command.htm?key_dtmf="), t.digits, ""))}}
+	return []Step{{Request: string(appendEscaped([]byte("/command.htm?key_dtmf="), t.digits, ""))}}
 }

@@ -19,7 +19,7 @@ func ExampleParseCommand() {
 	}
 	fmt.Println(c.Verb(), c.Argument())
 	for _, step := range c.Steps("") {
-		fmt.Println(step.Target)
+		fmt.Println(step.Request)
 	}
 	// Output:
 	// dial +4930123
@@ -63,7 +63,7 @@ func ExampleVerb_Command() {
 func ExampleCommand_Steps() {
 	c, _ := snom.ParseCommand("transfer 28")
 	for _, step := range c.Steps(snom.DialectOld) {
-		fmt.Println(step.Target, step.Pause)
+		fmt.Println(step.Request, step.Pause)
 	}
 	// Output:
 	// /command.htm?key=F_R 500ms
@@ -123,7 +123,7 @@ func ExampleClient_Send() {
 		fmt.Println(err)
 		return
 	}
-	_, err = client.Send(context.Background(), snom.Step{Target: "/command.htm?key=P1"})
+	_, err = client.Send(context.Background(), snom.Step{Request: "/command.htm?key=P1"})
 	fmt.Println(err)
 	fmt.Println("leave it alone:", errors.Is(err, snom.ErrUnauthorized))
 	fmt.Println("failed logins:", phone.FailedLogins())

@@ -9,14 +9,6 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// members are the names of the JSON members that each command knows.
-var members = map[snom.Verb][]string{
-	snom.VerbKey: {"keys"}, snom.VerbDial: {"number", "outgoing_uri"}, snom.VerbDTMF: {"digits", "method", "hold_ms", "pause_ms"},
-	snom.VerbHangup: {"calls"}, snom.VerbTransfer: {"number", "mode", "step"}, snom.VerbRing: {"ringer", "count", "pause_ms"},
-	snom.VerbTouch: {"touches"}, snom.VerbLogoff: {"identity"}, snom.VerbReregister: {"identity"}, snom.VerbClear: {"list"},
-	snom.VerbReset: {"confirm"}, snom.VerbFirmware: {"url"},
-}
-
 // hostileTexts are what people send who mean harm, by family.
 func hostileTexts() map[string][]string {
 	return map[string][]string{
@@ -56,7 +48,7 @@ func smuggled(v snom.Verb, text string) []string {
 		panic(err)
 	}
 	payloads := []string{`{"id":` + string(quoted) + `}`, `{` + string(quoted) + `:1}`}
-	for _, name := range members[v] {
+	for _, name := range snom.Members(v) {
 		payloads = append(payloads,
 			`{"`+name+`":`+string(quoted)+`}`, `{"`+name+`":`+text+`}`, `{"`+name+`":[`+text+`]}`,
 			`{"`+name+`":1,"`+name+`":`+string(quoted)+`}`,

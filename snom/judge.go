@@ -20,9 +20,9 @@ type verdict struct {
 	title    string // in the page's title, in lower case
 	upgrades bool   // the phone sends a request over plain HTTP to an https address
 
-	err    error  // nil: the phone did as told
-	remote Answer // whether a phone that answers so can be controlled remotely; empty: it does not say
-	advice string // what to change; empty: nothing, or nothing that is known
+	err    error   // nil: the phone did as told
+	remote Support // whether a phone that answers so can be controlled remotely; empty: it does not say
+	advice string  // what to change; empty: nothing, or nothing that is known
 }
 
 // verdicts are the facts that are known of replies. The first one that fits counts, so what a page says

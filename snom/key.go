@@ -72,8 +72,8 @@ var keyTable = sync.OnceValue(func() (table struct {
 	return table
 })
 
-// Keys returns all key names that a key sequence may hold, in the order of keys.csv.
-func Keys() []Key { return slices.Clone(keyTable().rows) }
+// KeyTable returns all key names that a key sequence may hold, in the order of keys.csv.
+func KeyTable() []Key { return slices.Clone(keyTable().rows) }
 
 // findKey returns the row of a key name, and which of a numbered row it is. The row is nil when there is
 // no such key.

@@ -14,10 +14,33 @@ const (
 	maxKeySequence = 300_000 // milliseconds of all holds and pauses
 )
 
+// keyRow is the row of the command key.
+func keyRow() *verbRow {
+	return &verbRow{
+		verb: VerbKey,
+		help: VerbHelp{
+			Summary:     "presses keys, one after the other",
+			Plain:       "KEY[,TIME[,PAUSE]], joined by semicolons: 1 to 128 keys, times of 0 to 60000 ms, at most 300000 ms in all",
+			JSON:        `keys: that text, or a list of {"key", "hold_ms", "pause_ms"}`,
+			Request:     "/command.htm?key=…",
+			Source:      sourceBoth,
+			Example:     "key OFFHOOK;1;2;3;ENTER",
+			ExampleJSON: `{"keys":[{"key":"OFFHOOK"},{"key":"1"},{"key":"2"},{"key":"3"},{"key":"ENTER"}]}`,
+		},
+		parse:   parsed(parseKeys),
+		read:    readKeys,
+		members: []string{"keys"},
+	}
+}
+
+// Keys returns the command that presses keys, one after the other. Each event has the form of
+// [KeyEvent.String]: "P1" or "P1,2000,100".
+func Keys(events ...string) (Command, error) { return fromPlain(VerbKey, strings.Join(events, ";")) }
+
 // A KeyEvent is one press of one key. Its text form is Snom's KEYEVENT, Key[,Time[,Pause]], with times in
 // milliseconds. Source: Snom wiki FAQ/Can_I_control_my_snom_phone_remotely.
 type KeyEvent struct {
-	Key      string        // one of [Keys], such as "CANCEL" or "P1"
+	Key      string        // one of [KeyTable], such as "CANCEL" or "P1"
 	Hold     time.Duration // how long the key is held: whole milliseconds, up to a minute
 	Pause    time.Duration // how long the phone waits before the next key: whole milliseconds, up to a minute
 	HasHold  bool          // the hold time is given; otherwise the phone decides
@@ -40,6 +63,8 @@ func (e KeyEvent) String() string {
 type keySequence string
 
 func (k keySequence) text() string { return string(k) }
+
+func (k keySequence) keys() keySequence { return k }
 
 func parseKeys(text string) (keySequence, *SyntaxError) {
 	total := 0
@@ -106,7 +131,7 @@ func readKeys(m *members) argument {
 		if m.has("keys") && !list.at('"') {
 			m.check("keys", string(list.data), fault(0, "text in double quotes, or a list in [ and ]"))
 		}
-		return readOne(m, "keys", (*members).text, parseKeys)
+		return oneMember("keys", (*members).text, parseKeys)(m)
 	}
 	m.only("keys")
 	var events []string
@@ -142,9 +167,12 @@ func (m *members) milliseconds(name string) (time.Duration, bool) {
 	return time.Duration(n) * time.Millisecond, ok
 }
 
-// events takes the sequence apart.
+// events returns the events of the sequence; none of the empty one.
 func (k keySequence) events() iter.Seq[KeyEvent] {
 	return func(yield func(KeyEvent) bool) {
+		if k == "" {
+			return
+		}
 		for text := range strings.SplitSeq(string(k), ";") {
 			var e KeyEvent
 			var hold, pause string
@@ -177,7 +205,7 @@ func (k keySequence) steps(d Dialect) []Step {
 		}
 		spelled = appendEscaped(spelled, e.String(), ",")
 	}
-	return []Step{{Target: string(spelled), Pause: pause}}
+	return []Step{{Request: string(spelled), Pause: pause}}
 }
 
 // key spells the name of a key as the dialect does.

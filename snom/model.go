@@ -16,14 +16,14 @@ import (
 // command, or cannot be controlled over HTTP at all.
 var ErrUnsupported = errors.New("snom: phone does not know this")
 
-// An Answer is yes, no or unknown: what nobody documents is not guessed.
-type Answer string
+// A Support says whether a phone can do something. What is not documented is not guessed.
+type Support string
 
-// The answers.
+// The values of a Support.
 const (
-	Yes     Answer = "yes"
-	No      Answer = "no"
-	Unknown Answer = "unknown"
+	Yes     Support = "yes"
+	No      Support = "no"
+	Unknown Support = "unknown"
 )
 
 // A Mark says how well a fact is known.
@@ -47,7 +47,7 @@ type Model struct {
 type modelRow struct {
 	name, series string
 
-	remote Answer
+	remote Support
 	mark   Mark
 	source string
 
@@ -70,7 +70,7 @@ var modelTable = sync.OnceValue(func() (table struct {
 	table.byName = map[string]Model{}
 	for _, r := range csvtable.Rows(modelsCSV) {
 		m := Model{&modelRow{
-			name: r[0], series: r[2], remote: Answer(r[3]), mark: Mark(r[4]), source: r[5],
+			name: r[0], series: r[2], remote: Support(r[3]), mark: Mark(r[4]), source: r[5],
 			keysLeast: number(r[6]), keysMost: number(r[7]), identities: number(r[8]),
 			countsMark: Mark(r[9]), countsSource: r[10], remark: r[11],
 		}}
@@ -132,7 +132,7 @@ func (m Model) Series() string { return m.facts().series }
 
 // RemoteControl says whether the model has the pages that commands are sent to. [Model.Mark] and
 // [Model.Source] say how that is known.
-func (m Model) RemoteControl() Answer {
+func (m Model) RemoteControl() Support {
 	if m.IsZero() {
 		return Unknown
 	}
@@ -185,12 +185,16 @@ func (m Model) is(list string) bool {
 // Check says whether the model can carry out c. The error wraps [ErrUnsupported] for what it certainly
 // cannot. Where sources are silent or disagree there is no error but a warning, one short sentence.
 func (m Model) Check(c Command) (warning string, err error) {
-	switch {
-	case m.RemoteControl() == No:
+	if m.RemoteControl() == No {
 		return "", fmt.Errorf("%w: %s cannot be controlled over HTTP: %s", ErrUnsupported, m, m.facts().remark)
-	case !m.IsZero() && c.verb == VerbTouch && !m.is("870"):
-		return "", fmt.Errorf("%w: only the snom 870 can be touched, not %s", ErrUnsupported, m)
-	case !m.IsZero() && m.facts().remote == Unknown:
+	}
+	var doubt string
+	if c.row != nil && c.row.check != nil {
+		if doubt, err = c.row.check(m, c.arg); err != nil {
+			return "", err
+		}
+	}
+	if !m.IsZero() && m.facts().remote == Unknown {
 		warning = "nobody documents whether " + m.String() + " can be controlled over HTTP"
 	}
 	for event := range c.KeyEvents() {
@@ -203,7 +207,7 @@ func (m Model) Check(c Command) (warning string, err error) {
 		}
 	}
 	if warning == "" {
-		warning = m.doubt(c)
+		warning = doubt
 	}
 	return warning, nil
 }
@@ -227,21 +231,6 @@ func (m Model) checkKey(name string) (warning string, err error) {
 		return name + " is a key of the phone, but nobody documents that it can be pressed from afar", nil
 	}
 	return "", nil
-}
-
-// doubt is Check for what is no key.
-func (m Model) doubt(c Command) (warning string) {
-	switch c.verb {
-	case VerbFixLIL:
-		if !m.IsZero() && !m.is("820 821") {
-			return "fix_lil is documented for 820 and 821 only, not for " + m.String()
-		}
-	case VerbLogoff, VerbReregister:
-		if n, bad := decimal(c.arg, 1, maxIdentity); bad < 0 && m.facts().identities > 0 && n > m.facts().identities {
-			return fmt.Sprintf("%s has %d identities only", m, m.facts().identities)
-		}
-	}
-	return ""
 }
 
 // join lists the words of a table's cell for people.

@@ -49,7 +49,7 @@ var marks = []snom.Mark{snom.MarkDocumented, snom.MarkSeen, snom.MarkReported, s
 
 func TestKeysAgainstTable(t *testing.T) {
 	t.Parallel()
-	keys := snom.Keys()
+	keys := snom.KeyTable()
 	rows := table(t, "keys.csv")
 	if len(keys) != len(rows) {
 		t.Fatalf("%d keys, %d rows", len(keys), len(rows))
@@ -206,7 +206,7 @@ func TestModelsOfTheSources(t *testing.T) {
 			}
 		}
 	}
-	for answer, names := range map[snom.Answer]string{
+	for answer, names := range map[snom.Support]string{
 		snom.Yes:     "100 190 220 300 370 710 760 820 870 D305 D385 D712 D785",
 		snom.No:      "D810 D862 D895M M300 M900",
 		snom.Unknown: "D120 D140 D150 MP PA1 ET605 ET635 ET685 IP830C",
@@ -289,7 +289,7 @@ func TestKeyWhere(t *testing.T) {
 		"CANCEL": "all", "F1": "all but 870", "CLEAR": "1xx, 2xx", "EK0": "3xx, 220, perhaps D3xx",
 		"DISCONNECT": "1xx, 2xx, perhaps others",
 	}
-	for _, k := range snom.Keys() {
+	for _, k := range snom.KeyTable() {
 		if w, ok := want[k.Name]; ok && k.Where() != w {
 			t.Errorf("%s: got %q, want %q", k.Name, k.Where(), w)
 		}
@@ -299,9 +299,9 @@ func TestKeyWhere(t *testing.T) {
 // TestTablesAreCopies: what a caller does to its copy changes nothing.
 func TestTablesAreCopies(t *testing.T) {
 	t.Parallel()
-	snom.Keys()[0].Name = "X"
+	snom.KeyTable()[0].Name = "X"
 	snom.Models()[0] = snom.Model{}
-	if k, m := snom.Keys()[0].Name, snom.Models()[0].Name(); k != "CANCEL" || m != "100" {
+	if k, m := snom.KeyTable()[0].Name, snom.Models()[0].Name(); k != "CANCEL" || m != "100" {
 		t.Errorf("got %q and %q, want CANCEL and 100", k, m)
 	}
 }

@@ -463,3 +463,15 @@ func (m *members) each(name string, read func(item *members)) {
 func wholeFrom(least, most int) string {
 	return "a whole number from " + strconv.Itoa(least) + " to " + strconv.Itoa(most)
 }
+
+// quoted returns text as a JSON value.
+func quoted(text string) json.RawMessage {
+	raw, err := json.Marshal(text)
+	if err != nil {
+		panic("snom: " + err.Error()) // a string always marshals
+	}
+	return raw
+}
+
+// whole returns n as a JSON value.
+func whole(n int) json.RawMessage { return strconv.AppendInt(nil, int64(n), 10) }

@@ -74,7 +74,7 @@ func TestPhone(t *testing.T) {
 			if err != nil || after.Model == "" || after.MAC == "" || after.Auth != before.Auth || after.Realm != before.Realm || after.RemoteControl != snom.Yes {
 				t.Errorf("Probe = %+v, %v, want all of a phone that asked for %s", after, err, before.Auth)
 			}
-			if got, err := c.Send(t.Context(), snom.Step{Target: "/no-such-page.htm"}); !errors.Is(err, snom.ErrUnsupported) {
+			if got, err := c.Send(t.Context(), snom.Step{Request: "/no-such-page.htm"}); !errors.Is(err, snom.ErrUnsupported) {
 				t.Errorf("a page that is not there: %+v, %v, want ErrUnsupported", got, err)
 			}
 		})
@@ -113,7 +113,7 @@ func TestEveryCommand(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := c.Send(t.Context(), snom.Step{Target: "/info.htm"}); err != nil {
+				if _, err := c.Send(t.Context(), snom.Step{Request: "/info.htm"}); err != nil {
 					t.Fatal(err)
 				}
 				got, err := c.Do(t.Context(), cmd)
@@ -122,7 +122,7 @@ func TestEveryCommand(t *testing.T) {
 				}
 				var want []string
 				for _, s := range cmd.Steps("") {
-					want = append(want, s.Target)
+					want = append(want, s.Request)
 				}
 				var sent []string
 				for _, r := range phone.Requests()[2:] {
@@ -230,7 +230,7 @@ func TestGap(t *testing.T) {
 			c := newClient(t, snom.ClientConfig{URL: "http://phone.example", Username: "admin", Password: canary, Dial: dial, Gap: tt.gap})
 			for i := range 3 {
 				start := time.Now()
-				got, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"})
+				got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 				if !errors.Is(err, tt.want) || tt.want == nil && err != nil {
 					t.Fatalf("gap %v: Send %d = %+v, %v, want %v", tt.gap, i+1, got, err, tt.want)
 				}
@@ -244,7 +244,7 @@ func TestGap(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), tt.gap/2)
 			defer cancel()
 			before := len(phone.Requests())
-			got, err := c.Send(ctx, snom.Step{Target: "/command.htm?key=P2"})
+			got, err := c.Send(ctx, snom.Step{Request: "/command.htm?key=P2"})
 			if !errors.Is(err, snom.ErrUnreachable) || !errors.Is(err, context.DeadlineExceeded) || got.Requests != 0 || len(phone.Requests()) != before {
 				t.Errorf("Send that ended in the gap = %+v, %v, want ErrUnreachable and nothing sent", got, err)
 			}
@@ -283,12 +283,12 @@ func TestFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				phone, c := bubble(t, snomtest.Config{Auth: snomtest.AuthDigest})
-				if _, err := c.Send(t.Context(), snom.Step{Target: "/info.htm"}); err != nil {
+				if _, err := c.Send(t.Context(), snom.Step{Request: "/info.htm"}); err != nil {
 					t.Fatal(err)
 				}
 				before := len(phone.Requests())
 				phone.SetFault(snomtest.Fault(name))
-				got, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"})
+				got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 				wanted, known := want[snomtest.Fault(name)]
 				if !known || !errors.Is(err, wanted) || wanted == nil && err != nil {
 					t.Errorf("Send = %+v, %v, want %v", got, err, wanted)
@@ -301,7 +301,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("Send = %+v, the phone saw %d requests, want %d", got, seen, requests)
 				}
 				phone.SetFault("")
-				if _, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P2"}); err != nil {
+				if _, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P2"}); err != nil {
 					t.Errorf("Send after the fault: %v, want no error", err)
 				}
 				if n := phone.FailedLogins(); n != 0 {
@@ -318,7 +318,7 @@ func TestRefusingPhones(t *testing.T) {
 		name   string
 		config snomtest.Config
 		want   error
-		probe  snom.Answer
+		probe  snom.Support
 	}{
 		{name: "hidden tags", config: snomtest.Config{HiddenTags: true}, want: snom.ErrRefused, probe: snom.Yes},
 		{name: "restricted queries", config: snomtest.Config{RestrictURIQueries: true}, want: snom.ErrRefused, probe: snom.Yes},
@@ -330,7 +330,7 @@ func TestRefusingPhones(t *testing.T) {
 			t.Parallel()
 			phone, url := snomtest.NewServer(t, tt.config)
 			c := newClient(t, snom.ClientConfig{URL: url})
-			if _, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"}); !errors.Is(err, tt.want) {
+			if _, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); !errors.Is(err, tt.want) {
 				t.Errorf("Send: %v, want %v", err, tt.want)
 			}
 			if info, err := c.Probe(t.Context()); err != nil || info.RemoteControl != tt.probe {
@@ -358,24 +358,24 @@ func TestWrongPasswordCostsOneLogin(t *testing.T) {
 				if n := phone.FailedLogins(); n != 0 {
 					t.Errorf("probing cost %d failed logins, want 0", n)
 				}
-				if _, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"}); !errors.Is(err, snom.ErrUnauthorized) {
+				if _, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); !errors.Is(err, snom.ErrUnauthorized) {
 					t.Errorf("Send: %v, want ErrUnauthorized", err)
 				}
 				if n := phone.FailedLogins(); n != 1 {
 					t.Errorf("sending cost %d failed logins, want 1", n)
 				}
 				for !phone.Locked() {
-					if _, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"}); err == nil {
+					if _, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); err == nil {
 						t.Fatal("Send: no error, want one")
 					}
 				}
-				_, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"})
+				_, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 				if info, perr := c.Probe(t.Context()); !errors.Is(err, snom.ErrLockedOut) || !errors.Is(perr, snom.ErrLockedOut) {
 					t.Errorf("Send: %v, Probe = %+v, %v, want ErrLockedOut", err, info, perr)
 				}
 				phone.SetPassword(canary)
 				time.Sleep(time.Minute)
-				if got, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"}); err != nil || got.Requests != 2 {
+				if got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); err != nil || got.Requests != 2 {
 					t.Errorf("Send after the lock = %+v, %v, want no error", got, err)
 				}
 			})
@@ -389,7 +389,7 @@ func TestReboot(t *testing.T) {
 	for _, noStale := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			phone, c := bubble(t, snomtest.Config{Auth: snomtest.AuthDigest, NoStale: noStale})
-			step := snom.Step{Target: "/command.htm?key=P1"}
+			step := snom.Step{Request: "/command.htm?key=P1"}
 			if _, err := c.Send(t.Context(), step); err != nil {
 				t.Fatal(err)
 			}

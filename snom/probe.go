@@ -18,7 +18,7 @@ type Info struct {
 	Realm    string `json:"realm"`    // what the phone calls what the login is for
 	// RemoteControl says whether commands can work: No when the phone or its model certainly takes none.
 	// Yes is said of the model; settings that block commands cannot be seen without sending one.
-	RemoteControl Answer `json:"remote_control"`
+	RemoteControl Support `json:"remote_control"`
 	// Advice says what to change, in whole sentences, the most important first. It is not nil after a
 	// probe, so that in JSON it is a list.
 	Advice []string `json:"advice"`

@@ -179,7 +179,7 @@ func TestProbeAndLogin(t *testing.T) {
 			w := listen(t, canned(tt.replies...))
 			c := newClient(t, snom.ClientConfig{URL: w.url, Username: "admin", Password: canary})
 			if len(tt.replies) > 1 {
-				if _, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"}); err != nil {
+				if _, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); err != nil {
 					t.Fatal(err)
 				}
 			}

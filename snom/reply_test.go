@@ -88,7 +88,7 @@ func FuzzReply(f *testing.F) {
 			}
 		}
 		began := time.Now()
-		reply, err := c.Send(t.Context(), snom.Step{Target: "/command.htm?key=P1"})
+		reply, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 		checkOutcome("Send", err)
 		if reply.Requests < 1 || reply.Requests > 2 || phone.asked != reply.Requests || phone.logins > 1 {
 			t.Fatalf("%d requests, %d of them counted, %d with a login; want two at most, and one login", phone.asked, reply.Requests, phone.logins)

@@ -12,6 +12,39 @@ const (
 	defaultPause = 2 * time.Second
 )
 
+// ringRow is the row of the command ring.
+func ringRow() *verbRow {
+	return &verbRow{
+		verb: VerbRing,
+		help: VerbHelp{
+			Summary:     "plays a ringer",
+			Plain:       "a ringer from 1 to 9",
+			JSON:        "ringer; count: 1 (default) to 20; pause_ms: with a count, between two rings, 0 to 60000, default 2000",
+			Request:     "/line_login.htm?PLAY_RINGER:…=+Ringer; older firmware =Play+Ringer",
+			Source:      sourceBoth,
+			Example:     "ring 3",
+			ExampleJSON: `{"ringer":3}`,
+		},
+		parse:   parsed(parseRing),
+		read:    readRing,
+		members: []string{"ringer", "count", "pause_ms"},
+		effects: func(a argument) Effects { return Effects{Yields: a.(ring).count > 1} },
+	}
+}
+
+// Ring returns the command that plays a ringer, 1 to 9, once.
+func Ring(ringer int) (Command, error) { return fromPlain(VerbRing, strconv.Itoa(ringer)) }
+
+// RingRepeatedly returns the command that plays a ringer count times, up to 20, with a pause of up to a minute
+// between two rings.
+func RingRepeatedly(ringer, count int, pause time.Duration) (Command, error) {
+	object := Object{"ringer": whole(ringer), "count": whole(count)}
+	if count > 1 {
+		object["pause_ms"] = whole(int(pause.Milliseconds()))
+	}
+	return VerbRing.Command(object)
+}
+
 // A ring is the argument of a ring command.
 type ring struct {
 	ringer string // one digit, 1 to 9
@@ -69,7 +102,7 @@ func (r ring) steps(d Dialect) []Step {
 	}
 	steps := make([]Step, r.count)
 	for i := range steps {
-		steps[i] = Step{target, r.pause}
+		steps[i] = Step{Request: target, Pause: r.pause}
 	}
 	steps[r.count-1].Pause = 0
 	return steps

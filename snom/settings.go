@@ -158,7 +158,7 @@ func SaveSetting(name, value string) (Step, error) {
 		return Step{}, fmt.Errorf("snom: setting %s: it makes the phone reject calls in silence, and is never set", name)
 	}
 	target := []byte("/dummy.htm?settings=save&store_settings=save&" + name + "=")
-	return Step{Target: string(appendEscaped(target, value, ""))}, nil
+	return Step{Request: string(appendEscaped(target, value, ""))}, nil
 }
 
 func isSettingName(s string) bool {

@@ -93,7 +93,7 @@ func TestSaveSetting(t *testing.T) {
 	t.Parallel()
 	step, err := snom.SaveSetting("action_hold", `http://a:1/b?c=$d&e="f g" #%ü`)
 	want := "/dummy.htm?settings=save&store_settings=save&action_hold=http%3A%2F%2Fa%3A1%2Fb%3Fc%3D%24d%26e%3D%22f%20g%22%20%23%25%C3%BC"
-	if err != nil || step.Target != want || step.Pause != 0 {
+	if err != nil || step.Request != want || step.Pause != 0 {
 		t.Errorf("SaveSetting = %+v, %v, want %q", step, err, want)
 	}
 	for _, tt := range []struct{ name, value string }{
@@ -119,12 +119,12 @@ func FuzzSaveSetting(f *testing.F) {
 			}
 			return
 		}
-		path, query, _ := strings.Cut(step.Target, "?")
+		path, query, _ := strings.Cut(step.Request, "?")
 		got, err := url.ParseQuery(query)
 		want := url.Values{"settings": {"save"}, "store_settings": {"save"}}
 		want.Add(name, value)
 		if err != nil || path != "/dummy.htm" || !maps.EqualFunc(got, want, slices.Equal[[]string]) {
-			t.Fatalf("SaveSetting(%q, %q) = %q, read as %q, %v", name, value, step.Target, got, err)
+			t.Fatalf("SaveSetting(%q, %q) = %q, read as %q, %v", name, value, step.Request, got, err)
 		}
 	})
 }

@@ -110,7 +110,7 @@ func TestTLS(t *testing.T) {
 			t.Parallel()
 			c := newClient(t, snom.ClientConfig{URL: tt.url, TLS: tt.tls})
 			for range 2 { // the second time TLS may resume
-				got, err := c.Send(t.Context(), snom.Step{Target: "/"})
+				got, err := c.Send(t.Context(), snom.Step{Request: "/"})
 				if tt.want == "" {
 					if err != nil || got.Status != 200 {
 						t.Fatalf("Send = %+v, %v, want no error", got, err)
@@ -131,7 +131,7 @@ func TestTLS(t *testing.T) {
 		t.Parallel()
 		c := newClient(t, snom.ClientConfig{URL: strings.Replace(server.URL, "https", "http", 1)})
 		// Go's server answers in plain text; one that answers in TLS is a row of TestReplies.
-		if _, err := c.Send(t.Context(), snom.Step{Target: "/"}); !errors.Is(err, snom.ErrPhone) {
+		if _, err := c.Send(t.Context(), snom.Step{Request: "/"}); !errors.Is(err, snom.ErrPhone) {
 			t.Errorf("Send: %v, want ErrPhone", err)
 		}
 	})
@@ -145,7 +145,7 @@ func TestTLSResumes(t *testing.T) {
 			server, resumed := secureServer(t, &tls.Config{MaxVersion: version})
 			c := newClient(t, snom.ClientConfig{URL: server.URL, TLS: snom.TLSConfig{Insecure: true}})
 			for range 3 {
-				if _, err := c.Send(t.Context(), snom.Step{Target: "/"}); err != nil {
+				if _, err := c.Send(t.Context(), snom.Step{Request: "/"}); err != nil {
 					t.Fatal(err)
 				}
 			}

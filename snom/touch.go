@@ -1,9 +1,15 @@
 package snom
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
+
+// Touch returns the command that touches the screen of a snom 870 at one point.
+func Touch(x, y int) (Command, error) {
+	return fromPlain(VerbTouch, strconv.Itoa(x)+" "+strconv.Itoa(y))
+}
 
 // The touch screen of the snom 870, and what is done on it, since firmware 8.4.34 and 8.7.2. Source: Snom
 // wiki FAQ/Can_I_control_my_snom_phone_remotely.
@@ -17,13 +23,39 @@ const maxTouches = 64
 
 const wantAction = "press, p, release, r or pr"
 
+// touchRow is the row of the command touch.
+func touchRow() *verbRow {
+	return &verbRow{
+		verb: VerbTouch,
+		help: VerbHelp{
+			Summary: "touches the screen of a snom 870",
+			Plain: "X Y [press|p|release|r|pr], chained by spaces: 1 to 64 touches, X from 0 to 479, " +
+				"Y from 0 to 271; without a word press and release",
+			JSON:        `touches: a list of {"x", "y", "action"}`,
+			Request:     "/command.htm?touch=…",
+			Source:      sourceNew,
+			Example:     "touch 240 136 pr",
+			ExampleJSON: `{"touches":[{"x":240,"y":136,"action":"pr"}]}`,
+		},
+		parse:   parsed(parseTouches),
+		read:    readTouches,
+		members: []string{"touches"},
+		check: func(m Model, _ argument) (warning string, err error) {
+			if !m.IsZero() && !m.is("870") {
+				return "", fmt.Errorf("%w: only the snom 870 can be touched, not %s", ErrUnsupported, m)
+			}
+			return "", nil
+		},
+	}
+}
+
 // A touches is the argument of a touch command: "X Y [action]", chained by spaces, checked.
 type touches string
 
 func (t touches) text() string { return string(t) }
 
 func (t touches) steps(Dialect) []Step {
-	return []Step{{Target: string(appendEscaped([]byte("/command.htm?touch="), string(t), ""))}}
+	return []Step{{Request: string(appendEscaped([]byte("/command.htm?touch="), string(t), ""))}}
 }
 
 func parseTouches(text string) (touches, *SyntaxError) {

@@ -35,11 +35,54 @@ const (
 	TransferCancel   TransferKind = "cancel"   // press CANCEL: give up the call to the number
 )
 
+// transferRow is the row of the command transfer.
+func transferRow() *verbRow {
+	return &verbRow{
+		verb: VerbTransfer,
+		help: VerbHelp{
+			Summary: "hands the call to a number",
+			Plain:   "a number of 1 to 64 digits, * and # to announce the call to; then complete or cancel",
+			JSON: "number; mode: attended (default), or blind to hand over unannounced, which was never seen " +
+				"on a phone; or instead of both step: complete or cancel",
+			Request: "/command.htm?key=F_HOLD, a request for each digit, /command.htm?key=ENTER; " +
+				"complete /command.htm?key=TRANSFER; cancel /command.htm?key=CANCEL; blind TRANSFER, digits, ENTER",
+			Source:      sourceBoth,
+			Example:     "transfer 28",
+			ExampleJSON: `{"number":"28","mode":"attended"}`,
+		},
+		parse:   parsed(parseTransfer),
+		read:    readTransfer,
+		members: []string{"number", "mode", "step"},
+	}
+}
+
 // A TransferStep is the argument of a transfer command, one step of a [Transfer].
 type TransferStep struct {
 	Kind   TransferKind
 	Number string // who is called, of a start or a blind transfer: digits, * and #
 }
+
+// TransferTo returns the command that holds the call and calls the number, to announce the call to it.
+func TransferTo(number string) (Command, error) { return transferTo(TransferStart, number) }
+
+// BlindTransferTo returns the command that transfers the call to the number unannounced.
+func BlindTransferTo(number string) (Command, error) { return transferTo(TransferBlind, number) }
+
+func transferTo(kind TransferKind, number string) (Command, error) {
+	err := checkTyped(number, wantTyped)
+	if err != nil {
+		err.in(number)
+	}
+	return VerbTransfer.row().command(TransferStep{kind, number}, err)
+}
+
+// CompleteTransfer returns the command that connects the two calls of a transfer.
+func CompleteTransfer() Command { return made(VerbTransfer, TransferStep{Kind: TransferComplete}) }
+
+// CancelTransfer returns the command that ends the call to the number of a transfer.
+func CancelTransfer() Command { return made(VerbTransfer, TransferStep{Kind: TransferCancel}) }
+
+const wantTyped = "a number of digits, * and #"
 
 const wantTransfer = "a number of digits, * and #, or complete, or cancel"
 
@@ -73,10 +116,9 @@ func readTransfer(m *members) argument {
 		}
 		return step
 	}
-	const want = "a number of digits, * and #"
-	m.need("number", want+", or step")
+	m.need("number", wantTyped+", or step")
 	number, _ := m.text("number")
-	m.check("number", number, checkTyped(number, want))
+	m.check("number", number, checkTyped(number, wantTyped))
 	step := TransferStep{TransferStart, number}
 	switch mode, given := m.text("mode"); {
 	case mode == "blind":

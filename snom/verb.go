@@ -2,7 +2,7 @@ package snom
 
 import "strings"
 
-// A Verb names what a [Command] does.
+// A Verb is the name of a command.
 type Verb string
 
 // The verbs, in the order in which they are documented.
@@ -24,172 +24,121 @@ const (
 	VerbFirmware   Verb = "firmware"
 )
 
+// verbRows lists the commands, in the order in which they are documented. Every [Command] points
+// to its row. The row of a command stands in the file of its grammar.
+var verbRows = []*verbRow{
+	keyRow(), dialRow(), dtmfRow(), answerRow(), hangupRow(), transferRow(), ringRow(), touchRow(),
+	logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(),
+}
+
+// A verbRow is everything that the package knows of one command. A command without an argument needs
+// verb, help and only.
+type verbRow struct {
+	verb Verb
+	help VerbHelp
+
+	// only is the argument of a command that takes none. Other commands have parse and read instead.
+	only argument
+	// parse reads the argument as plain text. The argument counts only where the error is nil.
+	parse func(text string) (argument, *SyntaxError)
+	// read reads the argument from the members of a JSON object. The argument counts only where m.err is nil.
+	read func(m *members) argument
+	// members are the names of the JSON members that read knows, for documents and tests.
+	members []string
+
+	// gated says that the command is disabled until the settings enable it.
+	gated bool
+	// effects says what the command does to the phone and its queue; nil: nothing that matters there.
+	effects func(argument) Effects
+	// check says what a model cannot do (an error that wraps ErrUnsupported) or may not be able to do (a
+	// warning); nil: nothing but what [Model.Check] says of every command and of its keys.
+	check func(Model, argument) (warning string, err error)
+	// idleWarning and idleRefusal say why the command is doubtful or pointless on a phone that is known to
+	// have no call; at most one of them is set.
+	idleWarning, idleRefusal string
+}
+
+// row returns the row of v, nil if v is not valid.
+func (v Verb) row() *verbRow {
+	for _, row := range verbRows {
+		if row.verb == v {
+			return row
+		}
+	}
+	return nil
+}
+
+// parsed turns a parser of one kind of argument into the parser of a row.
+func parsed[A argument](parse func(string) (A, *SyntaxError)) func(string) (argument, *SyntaxError) {
+	return func(text string) (argument, *SyntaxError) {
+		a, err := parse(text)
+		if err != nil {
+			return nil, err
+		}
+		return a, nil
+	}
+}
+
+// oneMember returns the reader of an argument whose only JSON member, called name, says what the plain text
+// says. value takes the member's text.
+func oneMember[A argument](name string, value func(*members, string) (string, bool),
+	parse func(string) (A, *SyntaxError)) func(*members) argument {
+	return func(m *members) argument {
+		m.only(name)
+		text, _ := value(m, name)
+		a, err := parse(text)
+		if err != nil {
+			m.need(name, err.Want)
+			m.check(name, text, err)
+		}
+		return a
+	}
+}
+
+// Effects says what a command does beside its requests, for a program that keeps a queue for a phone and
+// knows what the phone is doing. Effects are comparable.
+type Effects struct {
+	Urgent       bool // it goes before all commands that wait, and cancels them
+	EndsCalls    bool // all calls of the phone end
+	EndsCall     bool // the current call ends
+	Restarts     bool // the phone restarts, and may come back with other firmware
+	ClearsMissed bool // the phone forgets its missed calls
+	Yields       bool // between two of its requests other commands of the phone go first
+	StopsRings   bool // requests that are left of a command that yields are dropped
+}
+
 // Verbs returns all verbs, in the order in which they are documented.
 func Verbs() []Verb {
-	return []Verb{
-		VerbKey, VerbDial, VerbDTMF, VerbAnswer, VerbHangup, VerbTransfer, VerbRing, VerbTouch,
-		VerbLogoff, VerbReregister, VerbClear, VerbFixLIL, VerbReboot, VerbReset, VerbFirmware,
+	verbs := make([]Verb, len(verbRows))
+	for i, row := range verbRows {
+		verbs[i] = row.verb
 	}
+	return verbs
+}
+
+// GatedVerbs returns the verbs that are [Verb.Gated], in the order in which they are documented.
+func GatedVerbs() []Verb {
+	var verbs []Verb
+	for _, row := range verbRows {
+		if row.gated {
+			verbs = append(verbs, row.verb)
+		}
+	}
+	return verbs
 }
 
 // Valid reports whether v is one of [Verbs].
-func (v Verb) Valid() bool {
-	switch v {
-	case VerbKey, VerbDial, VerbDTMF, VerbAnswer, VerbHangup, VerbTransfer, VerbRing, VerbTouch,
-		VerbLogoff, VerbReregister, VerbClear, VerbFixLIL, VerbReboot, VerbReset, VerbFirmware:
-		return true
-	}
-	return false
-}
+func (v Verb) Valid() bool { return v.row() != nil }
 
-// parse reads the plain form of the argument. v is valid.
-func (v Verb) parse(text string) (argument, *SyntaxError) {
-	switch v {
-	case VerbKey:
-		return parseKeys(text)
-	case VerbDial:
-		return parseCall(text)
-	case VerbDTMF:
-		return parseTones(text)
-	case VerbHangup:
-		return parseHangup(text)
-	case VerbTransfer:
-		return parseTransfer(text)
-	case VerbRing:
-		return parseRing(text)
-	case VerbTouch:
-		return parseTouches(text)
-	case VerbLogoff:
-		return parseLogoff(text)
-	case VerbReregister:
-		return parseReregister(text)
-	case VerbClear:
-		return parseClear(text)
-	case VerbReset:
-		return parseConfirmation(text)
-	case VerbFirmware:
-		return parseFirmware(text)
-	}
-	if text != "" {
-		return nil, fault(0, "nothing: "+string(v)+" has no argument")
-	}
-	return v.fixed(), nil
-}
-
-// read makes the argument from the members of a JSON object; it is of no use when m.err is set. v is
-// valid.
-func (v Verb) read(m *members) argument {
-	switch v {
-	case VerbKey:
-		return readKeys(m)
-	case VerbDial:
-		return readCall(m)
-	case VerbDTMF:
-		return readTones(m)
-	case VerbHangup:
-		return readOne(m, "calls", (*members).text, parseHangup)
-	case VerbTransfer:
-		return readTransfer(m)
-	case VerbRing:
-		return readRing(m)
-	case VerbTouch:
-		return readTouches(m)
-	case VerbLogoff:
-		return readOne(m, "identity", (*members).word, parseLogoff)
-	case VerbReregister:
-		return readOne(m, "identity", (*members).word, parseReregister)
-	case VerbClear:
-		return readOne(m, "list", (*members).text, parseClear)
-	case VerbReset:
-		return readOne(m, "confirm", (*members).text, parseConfirmation)
-	case VerbFirmware:
-		return readOne(m, "url", (*members).text, parseFirmware)
-	}
-	m.only()
-	return v.fixed()
-}
-
-// readOne reads the argument from its only member, called name, which says what the plain form says.
-func readOne[A argument](m *members, name string, value func(*members, string) (string, bool),
-	parse func(string) (A, *SyntaxError)) A {
-	m.only(name)
-	text, _ := value(m, name)
-	a, err := parse(text)
-	if err != nil {
-		m.need(name, err.Want)
-		m.check(name, text, err)
-	}
-	return a
-}
-
-// fixed returns the argument of a verb that takes none.
-func (v Verb) fixed() request {
-	switch v {
-	case VerbAnswer:
-		return request{key: "ENTER", target: "/command.htm?key=ENTER"}
-	case VerbFixLIL:
-		return request{target: "/command.htm?FIX_LIL=true"}
-	}
-	return request{target: "/advanced_update.htm?reboot=Reboot"}
-}
-
-func parseHangup(text string) (request, *SyntaxError) {
-	switch text {
-	case "", "all":
-		return request{word: "all", target: "/command.htm?RELEASE_ALL_CALLS"}, nil
-	case "current":
-		return request{word: "current", key: "CANCEL", target: "/command.htm?key=CANCEL"}, nil
-	}
-	return request{}, fault(0, "all, current, or nothing")
-}
-
-func parseLogoff(text string) (request, *SyntaxError) {
-	if text == "all" {
-		return request{word: text, target: "/command.htm?LOGOFFALL"}, nil
-	}
-	if _, bad := decimal(text, 1, maxIdentity); bad >= 0 {
-		return request{}, fault(bad, "all, or an identity from 1 to 12")
-	}
-	return request{word: text, target: "/command.htm?LOGOFFLINE=" + text}, nil
-}
-
-func parseReregister(text string) (request, *SyntaxError) {
-	if _, bad := decimal(text, 1, maxIdentity); bad >= 0 {
-		return request{}, fault(bad, "an identity from 1 to 12")
-	}
-	return request{word: text, target: "/command.htm?REREGISTER=" + text}, nil
-}
-
-// maxIdentity is the highest identity that LOGOFFLINE and REREGISTER take. Source: Snom wiki
-// FAQ/Can_I_control_my_snom_phone_remotely.
-const maxIdentity = 12
-
-func parseClear(text string) (request, *SyntaxError) {
-	switch text {
-	case "dialed", "missed", "received":
-		list := "/index.htm?" + text + "del="
-		return request{word: text, target: list + "clear", old: list + "0"}, nil
-	}
-	return request{}, fault(0, "dialed, missed or received")
-}
-
-func parseConfirmation(text string) (request, *SyntaxError) {
-	const want = "the phone's own name: up to 64 lower-case letters, digits, _ and -, a letter or digit first"
-	for i := range len(text) {
-		c := text[i]
-		if isDigit(c) || 'a' <= c && c <= 'z' || i > 0 && (c == '_' || c == '-') {
-			continue
-		}
-		return request{}, fault(i, want)
-	}
-	if text == "" || len(text) > 64 {
-		return request{}, fault(len(text), want)
-	}
-	return request{word: text, target: "/advanced_update.htm?reset=Reset"}, nil
+// Gated reports whether v is destructive, so that a program must not carry it out unless its settings enable
+// it.
+func (v Verb) Gated() bool {
+	row := v.row()
+	return row != nil && row.gated
 }
 
 func unknownVerb(v Verb) *SyntaxError {
-	names := make([]string, 0, 16)
+	names := make([]string, 0, len(verbRows))
 	for _, known := range Verbs() {
 		names = append(names, string(known))
 	}
@@ -203,164 +152,11 @@ func unknownVerb(v Verb) *SyntaxError {
 // Help describes v for documents, the command line and error texts. It is the zero VerbHelp when v is
 // not valid.
 func (v Verb) Help() VerbHelp {
-	const (
-		newer = "Snom wiki FAQ/Can_I_control_my_snom_phone_remotely"
-		both  = newer + "; Snom KB entry 40"
-	)
-	switch v {
-	case VerbKey:
-		return VerbHelp{
-			Summary:     "presses keys, one after the other",
-			Plain:       "KEY[,TIME[,PAUSE]], joined by semicolons: 1 to 128 keys, times of 0 to 60000 ms, at most 300000 ms in all",
-			JSON:        `keys: that text, or a list of {"key", "hold_ms", "pause_ms"}`,
-			Request:     "/command.htm?key=…",
-			Source:      both,
-			Example:     "key OFFHOOK;1;2;3;ENTER",
-			ExampleJSON: `{"keys":[{"key":"OFFHOOK"},{"key":"1"},{"key":"2"},{"key":"3"},{"key":"ENTER"}]}`,
-		}
-	case VerbDial:
-		return VerbHelp{
-			Summary:     "calls a number",
-			Plain:       "a number of up to 64 digits, * and #, with + only in front; or a SIP URI, user@host",
-			JSON:        "number; outgoing_uri: the identity to call from, user@host",
-			Request:     "/command.htm?number=…[&outgoing_uri=…]",
-			Source:      both,
-			Example:     "dial +4930123",
-			ExampleJSON: `{"number":"+4930123"}`,
-		}
-	case VerbDTMF:
-		return VerbHelp{
-			Summary: "sends tones into the call",
-			Plain:   "1 to 64 digits 0-9, A-D, * and #",
-			JSON: "digits; method: dtmf (default), or keys to press them on the keypad, which has no A to D; " +
-				"hold_ms, pause_ms: with method keys, 0 to 60000, default 100",
-			Request:     "/command.htm?key_dtmf=…; by keys /command.htm?key=…",
-			Source:      newer + "; p4irin/remote_phone_control",
-			Example:     "dtmf 12#",
-			ExampleJSON: `{"digits":"12#"}`,
-		}
-	case VerbAnswer:
-		return VerbHelp{
-			Summary:     "answers the call that rings",
-			Plain:       "nothing",
-			Request:     "/command.htm?key=ENTER",
-			Source:      both + "; ENTER answers: p4irin/remote_phone_control",
-			Example:     "answer",
-			ExampleJSON: "{}",
-		}
-	case VerbHangup:
-		return VerbHelp{
-			Summary:     "ends all calls, or the current one",
-			Plain:       "nothing or all; or current",
-			JSON:        "calls: all (default) or current",
-			Request:     "/command.htm?RELEASE_ALL_CALLS; current /command.htm?key=CANCEL",
-			Source:      newer,
-			Example:     "hangup current",
-			ExampleJSON: `{"calls":"current"}`,
-		}
-	case VerbTransfer:
-		return VerbHelp{
-			Summary: "hands the call to a number",
-			Plain:   "a number of 1 to 64 digits, * and # to announce the call to; then complete or cancel",
-			JSON: "number; mode: attended (default), or blind to hand over unannounced, which was never seen " +
-				"on a phone; or instead of both step: complete or cancel",
-			Request: "/command.htm?key=F_HOLD, a request for each digit, /command.htm?key=ENTER; " +
-				"complete /command.htm?key=TRANSFER; cancel /command.htm?key=CANCEL; blind TRANSFER, digits, ENTER",
-			Source:      both,
-			Example:     "transfer 28",
-			ExampleJSON: `{"number":"28","mode":"attended"}`,
-		}
-	case VerbRing:
-		return VerbHelp{
-			Summary:     "plays a ringer",
-			Plain:       "a ringer from 1 to 9",
-			JSON:        "ringer; count: 1 (default) to 20; pause_ms: with a count, between two rings, 0 to 60000, default 2000",
-			Request:     "/line_login.htm?PLAY_RINGER:…=+Ringer; older firmware =Play+Ringer",
-			Source:      both,
-			Example:     "ring 3",
-			ExampleJSON: `{"ringer":3}`,
-		}
-	case VerbTouch:
-		return VerbHelp{
-			Summary: "touches the screen of a snom 870",
-			Plain: "X Y [press|p|release|r|pr], chained by spaces: 1 to 64 touches, X from 0 to 479, " +
-				"Y from 0 to 271; without a word press and release",
-			JSON:        `touches: a list of {"x", "y", "action"}`,
-			Request:     "/command.htm?touch=…",
-			Source:      newer,
-			Example:     "touch 240 136 pr",
-			ExampleJSON: `{"touches":[{"x":240,"y":136,"action":"pr"}]}`,
-		}
-	case VerbLogoff:
-		return VerbHelp{
-			Summary:     "logs off one SIP identity, or all",
-			Plain:       "all, or an identity from 1 to 12",
-			JSON:        "identity: all, or 1 to 12",
-			Request:     "/command.htm?LOGOFFALL; one /command.htm?LOGOFFLINE=…",
-			Source:      newer,
-			Example:     "logoff 3",
-			ExampleJSON: `{"identity":3}`,
-		}
-	case VerbReregister:
-		return VerbHelp{
-			Summary:     "registers one SIP identity anew",
-			Plain:       "an identity from 1 to 12",
-			JSON:        "identity: 1 to 12",
-			Request:     "/command.htm?REREGISTER=…",
-			Source:      newer,
-			Example:     "reregister 1",
-			ExampleJSON: `{"identity":1}`,
-		}
-	case VerbClear:
-		return VerbHelp{
-			Summary:     "empties a call list",
-			Plain:       "dialed, missed or received",
-			JSON:        "list: dialed, missed or received",
-			Request:     "/index.htm?dialeddel=clear, misseddel, receiveddel; older firmware =0",
-			Source:      newer + "; the value 0: snom.codeplex.com/workitem/390",
-			Example:     "clear missed",
-			ExampleJSON: `{"list":"missed"}`,
-		}
-	case VerbFixLIL:
-		return VerbHelp{
-			Summary:     "fixes the line info layer for pictures of the screen (820, 821)",
-			Plain:       "nothing",
-			Request:     "/command.htm?FIX_LIL=true",
-			Source:      newer,
-			Example:     "fix_lil",
-			ExampleJSON: "{}",
-		}
-	case VerbReboot:
-		return VerbHelp{
-			Summary:     "restarts the phone",
-			Plain:       "nothing",
-			Request:     "/advanced_update.htm?reboot=Reboot",
-			Source:      both,
-			Example:     "reboot",
-			ExampleJSON: "{}",
-		}
-	case VerbReset:
-		return VerbHelp{
-			Summary:     "sets the phone back to how it left the factory; all its settings are lost",
-			Plain:       "the phone's own name, as a confirmation",
-			JSON:        "confirm: the phone's own name",
-			Request:     "/advanced_update.htm?reset=Reset",
-			Source:      both,
-			Example:     "reset kitchen",
-			ExampleJSON: `{"confirm":"kitchen"}`,
-		}
-	case VerbFirmware:
-		return VerbHelp{
-			Summary:     "loads and installs firmware",
-			Plain:       "an http or https URL without user, query and fragment, at most 255 bytes",
-			JSON:        "url",
-			Request:     "/dummy.htm?swload=load&firmware=…",
-			Source:      newer,
-			Example:     "firmware https://firmware.example/snomD735.bin",
-			ExampleJSON: `{"url":"https://firmware.example/snomD735.bin"}`,
-		}
+	row := v.row()
+	if row == nil {
+		return VerbHelp{}
 	}
-	return VerbHelp{}
+	return row.help
 }
 
 // VerbHelp describes one verb to people.
@@ -368,8 +164,14 @@ type VerbHelp struct {
 	Summary     string // what the phone does
 	Plain       string // the argument as plain text
 	JSON        string // the members of the argument as a JSON object; empty when there are none
-	Request     string // what the phone is asked
-	Source      string // who documents the request
+	Request     string // the request to the phone
+	Source      string // the document or code that the request is known from
 	Example     string // a whole command; [ParseCommand] reads it
 	ExampleJSON string // the argument of Example as a JSON object; [ParsePayload] reads it to the same Command
 }
+
+// The sources of most requests.
+const (
+	sourceNew  = "Snom wiki FAQ/Can_I_control_my_snom_phone_remotely"
+	sourceBoth = sourceNew + "; Snom KB entry 40"
+)

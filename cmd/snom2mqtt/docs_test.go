@@ -224,7 +224,7 @@ func keysDoc(b *bytes.Buffer) {
 		"Marks: **S** a document of Snom says so; **S\\*** seen in code of a Snom employee; **3** seen in code or documents of\n" +
 		"others; **I** inferred, never seen on a phone.\n\n")
 	table(b, "key", "what it does", "phones", "mark", "source", "remark")
-	for _, k := range snom.Keys() {
+	for _, k := range snom.KeyTable() {
 		name := code(k.Name)
 		if k.Last != "" {
 			name += " … " + code(k.Last)

@@ -89,7 +89,7 @@ func (f probe) client(url string) (*snom.Client, error) {
 // with a user name a page is fetched first.
 func (f probe) ask(ctx context.Context, client *snom.Client) (snom.Info, error) {
 	if f.username != "" {
-		_, err := client.Send(ctx, snom.Step{Target: "/info.htm"})
+		_, err := client.Send(ctx, snom.Step{Request: "/info.htm"})
 		switch {
 		case errors.Is(err, snom.ErrUnsupported), errors.Is(err, snom.ErrRefused): // it answered: ask on
 		case err != nil:

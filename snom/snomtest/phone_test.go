@@ -228,8 +228,8 @@ func TestUnderstandsEveryCommand(t *testing.T) {
 				b = newBrowser(t, url, nil)
 			}
 			for _, step := range c.Steps(dialect) {
-				b.mustDo(step.Target)
-				if got := last(t, p); !got.Executed || noteOf(got) != "" || got.Target != step.Target {
+				b.mustDo(step.Request)
+				if got := last(t, p); !got.Executed || noteOf(got) != "" || got.Target != step.Request {
 					t.Errorf("%s, dialect %s: %+v, want it executed without a note", text, dialect, got)
 				}
 			}

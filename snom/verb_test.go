@@ -1,0 +1,193 @@
+package snom_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// TestEffects has the effects of every example, so that a new command states its own.
+func TestEffects(t *testing.T) {
+	t.Parallel()
+	expected := map[string]snom.Effects{
+		"hangup":                              {Urgent: true, EndsCalls: true, StopsRings: true},
+		"hangup all":                          {Urgent: true, EndsCalls: true, StopsRings: true},
+		"hangup current":                      {Urgent: true, EndsCall: true, StopsRings: true},
+		"reboot":                              {EndsCalls: true, Restarts: true},
+		"reset kitchen":                       {EndsCalls: true, Restarts: true},
+		"firmware https://h/p":                {EndsCalls: true, Restarts: true},
+		"clear missed":                        {ClearsMissed: true},
+		"clear dialed":                        {},
+		"ring 3":                              {},
+		`ring {"ringer":3,"count":2}`:         {Yields: true},
+		"transfer complete":                   {},
+		`dtmf {"digits":"1","method":"keys"}`: {},
+	}
+	for text, want := range expected {
+		if got := commandOf(t, text).Effects(); got != want {
+			t.Errorf("%s: Effects() = %+v, expected %+v", text, got, want)
+		}
+	}
+	if got := (snom.Command{}).Effects(); got != (snom.Effects{}) {
+		t.Errorf("the zero Command has the effects %+v", got)
+	}
+}
+
+func TestGatedVerbs(t *testing.T) {
+	t.Parallel()
+	if got, want := snom.GatedVerbs(), []snom.Verb{"reset", "firmware"}; !slices.Equal(got, want) {
+		t.Errorf("GatedVerbs() = %q, expected %q", got, want)
+	}
+	for _, v := range append(snom.Verbs(), "", "dail") {
+		if v.Gated() != slices.Contains(snom.GatedVerbs(), v) {
+			t.Errorf("%q.Gated() = %v", v, v.Gated())
+		}
+	}
+}
+
+func TestWhenIdle(t *testing.T) {
+	t.Parallel()
+	if said, refused := snom.Answer().WhenIdle(); !refused || !strings.Contains(said, "idle") {
+		t.Errorf("answer: %q, %v", said, refused)
+	}
+	for _, c := range []snom.Command{{}, snom.Hangup(), commandOf(t, "dial 1")} {
+		if said, refused := c.WhenIdle(); said != "" || refused {
+			t.Errorf("%q: %q, %v", c, said, refused)
+		}
+	}
+}
+
+// TestConstructors: each constructor makes the command that its text is, or refuses what that refuses.
+func TestConstructors(t *testing.T) {
+	t.Parallel()
+	for text, c := range map[string]snom.Command{
+		"answer": snom.Answer(), "hangup all": snom.Hangup(), "hangup current": snom.HangupCurrent(), "logoff all": snom.LogoffAll(),
+		"transfer complete": snom.CompleteTransfer(), "transfer cancel": snom.CancelTransfer(), "fix_lil": snom.FixLIL(), "reboot": snom.Reboot(),
+	} {
+		if c != commandOf(t, text) {
+			t.Errorf("the constructor makes %q, expected %q", c, text)
+		}
+	}
+	type made struct {
+		text string // expected; empty: an error
+		make func() (snom.Command, error)
+	}
+	for _, m := range []made{
+		{"dial +4930123", func() (snom.Command, error) { return snom.Dial("+4930123") }},
+		{"", func() (snom.Command, error) { return snom.Dial(`{"number":"1"}`) }},
+		{`dial {"number":"1","outgoing_uri":"27@h"}`, func() (snom.Command, error) { return snom.DialFrom("1", "27@h") }},
+		{"", func() (snom.Command, error) { return snom.DialFrom("1\"", "27@h") }},
+		{"", func() (snom.Command, error) { return snom.DialFrom("1", "") }},
+		{"key OFFHOOK;1;ENTER,100,200", func() (snom.Command, error) { return snom.Keys("OFFHOOK", "1", "ENTER,100,200") }},
+		{"key P1,2000", func() (snom.Command, error) {
+			return snom.Keys(snom.KeyEvent{Key: "P1", Hold: 2 * time.Second, HasHold: true}.String())
+		}},
+		{"", func() (snom.Command, error) { return snom.Keys() }},
+		{"dtmf 12#", func() (snom.Command, error) { return snom.DTMF("12#") }},
+		{"", func() (snom.Command, error) { return snom.DTMF("") }},
+		{"transfer 28", func() (snom.Command, error) { return snom.TransferTo("28") }},
+		{"", func() (snom.Command, error) { return snom.TransferTo("complete") }},
+		{`transfer {"number":"28","mode":"blind"}`, func() (snom.Command, error) { return snom.BlindTransferTo("28") }},
+		{"", func() (snom.Command, error) { return snom.BlindTransferTo("+49") }},
+		{"ring 3", func() (snom.Command, error) { return snom.Ring(3) }},
+		{"", func() (snom.Command, error) { return snom.Ring(-3) }},
+		{`ring {"ringer":3,"count":2,"pause_ms":0}`, func() (snom.Command, error) { return snom.RingRepeatedly(3, 2, 0) }},
+		{"ring 3", func() (snom.Command, error) { return snom.RingRepeatedly(3, 1, time.Hour) }},
+		{"", func() (snom.Command, error) { return snom.RingRepeatedly(3, 2, -time.Second) }},
+		{"touch 240 136", func() (snom.Command, error) { return snom.Touch(240, 136) }},
+		{"", func() (snom.Command, error) { return snom.Touch(480, 1) }},
+		{"logoff 3", func() (snom.Command, error) { return snom.Logoff(3) }},
+		{"", func() (snom.Command, error) { return snom.Logoff(0) }},
+		{"reregister 12", func() (snom.Command, error) { return snom.Reregister(12) }},
+		{"clear missed", func() (snom.Command, error) { return snom.Clear("missed") }},
+		{"", func() (snom.Command, error) { return snom.Clear("all") }},
+		{"reset hall", func() (snom.Command, error) { return snom.Reset("hall") }},
+		{"firmware https://h/p", func() (snom.Command, error) { return snom.Firmware("https://h/p") }},
+		{"", func() (snom.Command, error) { return snom.Firmware("https://h") }},
+	} {
+		c, err := m.make()
+		if m.text == "" {
+			checkError(t, err)
+		} else if err != nil || c != commandOf(t, m.text) {
+			t.Errorf("the constructor makes %q, %v, expected %q", c, err, m.text)
+		}
+	}
+}
+
+// TestCommandsWithoutArgument: a command without an argument needs no test of its own. What its row says is
+// checked here, and its request by [TestHostilePayloads] and the simulated phone.
+func TestCommandsWithoutArgument(t *testing.T) {
+	t.Parallel()
+	for _, v := range snom.Verbs() {
+		if snom.HasArgument(v) {
+			continue
+		}
+		c := commandOf(t, string(v))
+		if h := v.Help(); h.Plain != "nothing" || h.JSON != "" || h.ExampleJSON != "{}" || h.Example != string(v) ||
+			len(snom.Members(v)) != 0 || c.Argument() != "" {
+			t.Errorf("%s: help %+v, members %q, argument %q", v, h, snom.Members(v), c.Argument())
+		}
+		for _, d := range []snom.Dialect{"", snom.DialectOld, snom.DialectNew} {
+			if steps := c.Steps(d); len(steps) != 1 || steps[0] != (snom.Step{Request: v.Help().Request}) {
+				t.Errorf("%s: Steps(%q) = %v, expected the request of its help, %q", v, d, steps, v.Help().Request)
+			}
+		}
+		for _, payload := range []string{" ", "1", `""`, "null", `{"x":1}`, "{}x", "\n"} {
+			if _, err := snom.ParsePayload(v, []byte(payload)); err == nil {
+				t.Errorf("%s: takes %q", v, payload)
+			}
+		}
+	}
+}
+
+// TestMembersOfRows: the members that a row lists are those that its command takes and those that its help
+// describes.
+func TestMembersOfRows(t *testing.T) {
+	t.Parallel()
+	for _, v := range snom.Verbs() {
+		var example map[string]any
+		if err := json.Unmarshal([]byte(v.Help().ExampleJSON), &example); err != nil {
+			t.Fatal(err)
+		}
+		for name := range example {
+			if !slices.Contains(snom.Members(v), name) {
+				t.Errorf("%s: its example has the member %q, which its row does not list", v, name)
+			}
+		}
+		for _, name := range snom.Members(v) {
+			if !strings.Contains(v.Help().JSON, name) {
+				t.Errorf("%s: its help does not describe the member %q", v, name)
+			}
+		}
+		_, err := v.Command(snom.Object{"no such member": nil})
+		want := "no members"
+		if names := snom.Members(v); len(names) > 0 {
+			want += " but " + strings.Join(names, ", ")
+		}
+		if got := syntaxError(t, err).Want; got != want {
+			t.Errorf("%s takes %q, its row lists %q", v, got, want)
+		}
+	}
+}
+
+// TestChange: no command that this table does not name is a wish for the value of a setting.
+func TestChange(t *testing.T) {
+	t.Parallel()
+	expected := map[string]snom.Change{}
+	for _, v := range snom.Verbs() {
+		c := commandOf(t, v.Help().Example)
+		got, ok := c.Change()
+		if want, listed := expected[c.String()]; ok != listed || got != want {
+			t.Errorf("%s: Change() = %+v, %v, expected %+v", c, got, ok, want)
+		}
+	}
+	for want, c := range map[string]snom.Change{"dnd_mode": {Setting: "dnd_mode"}, "dnd_mode2": {Setting: "dnd_mode", Identity: 2}} {
+		if got := c.Name(); got != want {
+			t.Errorf("%+v.Name() = %q, expected %q", c, got, want)
+		}
+	}
+}

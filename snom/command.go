@@ -203,7 +203,7 @@ func (c Command) Transfer() (TransferStep, bool) {
 }
 
 // KeyEvents returns the keys that c presses, in order: those of key, answer, hangup current, transfer,
-// and dtmf by keys. It is empty for all others.
+// dnd toggle, and dtmf by keys. It is empty for all others.
 func (c Command) KeyEvents() iter.Seq[KeyEvent] {
 	var keys keySequence
 	if a, ok := c.arg.(presser); ok {
@@ -212,8 +212,8 @@ func (c Command) KeyEvents() iter.Seq[KeyEvent] {
 	return keys.events()
 }
 
-// Steps returns the requests that carry out c, in order. There is exactly one, but for a ring with a
-// count and for a transfer. It is nil for the zero Command.
+// Steps returns the requests that carry out c, in order. There is exactly one, except for a ring with a
+// count and for a transfer. It is nil for "ring stop", which the phone is not asked, and for the zero Command.
 func (c Command) Steps(d Dialect) []Step {
 	if c.row == nil {
 		return nil

@@ -3,6 +3,7 @@ package snom_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -280,6 +281,33 @@ func TestCommands(t *testing.T) {
 			steps: step("/command.htm?touch=" + strings.Repeat("1%202%20", 63) + "1%202"),
 		},
 		{
+			name: "stop ringing", verb: snom.VerbRing,
+			plain: []string{"stop"},
+			json:  []string{`{"ringer":"stop"}`},
+			want:  "stop",
+		},
+		{
+			name: "do not disturb", verb: snom.VerbDND,
+			plain: []string{"on"},
+			json:  []string{`{"dnd":"on"}`, `{"dnd":true}`},
+			want:  "on",
+			steps: step("/dummy.htm?settings=save&store_settings=save&dnd_mode=on"),
+		},
+		{
+			name: "do disturb, at one identity", verb: snom.VerbDND,
+			plain: []string{`{"dnd":"off","identity":12}`},
+			json:  []string{`{"identity":12,"dnd":false}`},
+			want:  `{"dnd":"off","identity":12}`,
+			steps: step("/dummy.htm?settings=save&store_settings=save&dnd_mode12=off"),
+		},
+		{
+			name: "toggle do not disturb", verb: snom.VerbDND,
+			plain: []string{"toggle"},
+			json:  []string{`{"dnd":"toggle"}`},
+			want:  "toggle",
+			steps: step("/command.htm?key=DND"),
+		},
+		{
 			name: "log off all", verb: snom.VerbLogoff,
 			plain: []string{"all"}, json: []string{`{"identity":"all"}`}, want: "all",
 			steps: step("/command.htm?LOGOFFALL"),
@@ -405,8 +433,20 @@ func wantTargets(c snom.Command, d snom.Dialect) (path string, queries [][][2]st
 		}
 	case snom.VerbTouch:
 		queries = one([2]string{"touch", arg})
+	case snom.VerbDND:
+		value, name := arg, "dnd_mode"
+		if object != nil {
+			value, name = text("dnd"), fmt.Sprint("dnd_mode", object["identity"])
+		}
+		if queries = one([2]string{"key", "DND"}); value != "toggle" {
+			path = "/dummy.htm"
+			queries = one([2]string{"settings", "save"}, [2]string{"store_settings", "save"}, [2]string{name, value})
+		}
 	case snom.VerbRing:
 		path = "/line_login.htm"
+		if arg == "stop" {
+			break
+		}
 		ringer, value, count := arg, "+Ringer", 1
 		if object != nil {
 			ringer, count = string('0'+rune(object["ringer"].(float64))), int(object["count"].(float64))
@@ -533,6 +573,9 @@ func TestCommandAccessors(t *testing.T) {
 			transfer: snom.TransferStep{Kind: snom.TransferBlind, Number: "28"}},
 		{in: "transfer complete", keys: "TRANSFER", transfer: snom.TransferStep{Kind: snom.TransferComplete}},
 		{in: "transfer cancel", keys: "CANCEL", transfer: snom.TransferStep{Kind: snom.TransferCancel}},
+		{in: "dnd on"},
+		{in: "dnd toggle", keys: "DND"},
+		{in: "ring stop"},
 		{in: "reset hall", confirmation: "hall"},
 		{in: "firmware https://h/p", firmware: "https://h/p"},
 		{in: "reboot"},

@@ -5,3 +5,18 @@ func Members(v Verb) []string { return v.row().members }
 
 // HasArgument reports whether v takes an argument.
 func HasArgument(v Verb) bool { return v.row().only == nil }
+
+// Incomplete returns what the row of v lacks, empty if nothing.
+func Incomplete(v Verb) string {
+	switch row := v.row(); {
+	case (row.parse == nil) != (row.read == nil):
+		return "one of parse and read"
+	case (row.only == nil) == (row.parse == nil):
+		return "neither only nor parse, or both"
+	case row.only != nil && row.members != nil:
+		return "members without an argument"
+	case row.idleWarning != "" && row.idleRefusal != "":
+		return "a warning and a refusal"
+	}
+	return ""
+}

@@ -397,6 +397,17 @@ func (m *members) text(name string) (string, bool) {
 	return text, true
 }
 
+// boolean reads a member that is true or false. It reports whether it is one of them.
+func (m *members) boolean(name string) (value, ok bool) {
+	switch string(m.object[name]) {
+	case "true":
+		return true, m.err == nil
+	case "false":
+		return false, m.err == nil
+	}
+	return false, false
+}
+
 // word reads a member that is text, or a whole number for its digits. It reports whether there was one.
 func (m *members) word(name string) (string, bool) {
 	raw, ok := m.object[name]

@@ -18,9 +18,9 @@ func ringRow() *verbRow {
 		verb: VerbRing,
 		help: VerbHelp{
 			Summary:     "plays a ringer",
-			Plain:       "a ringer from 1 to 9",
-			JSON:        "ringer; count: 1 (default) to 20; pause_ms: with a count, between two rings, 0 to 60000, default 2000",
-			Request:     "/line_login.htm?PLAY_RINGER:…=+Ringer; older firmware =Play+Ringer",
+			Plain:       "a ringer from 1 to 9; or stop",
+			JSON:        "ringer: 1 to 9, or stop; count: 1 (default) to 20; pause_ms: with a count, between two rings, 0 to 60000, default 2000",
+			Request:     "/line_login.htm?PLAY_RINGER:…=+Ringer; older firmware =Play+Ringer; stop: nothing, the rings that are left are dropped",
 			Source:      sourceBoth,
 			Example:     "ring 3",
 			ExampleJSON: `{"ringer":3}`,
@@ -28,7 +28,10 @@ func ringRow() *verbRow {
 		parse:   parsed(parseRing),
 		read:    readRing,
 		members: []string{"ringer", "count", "pause_ms"},
-		effects: func(a argument) Effects { return Effects{Yields: a.(ring).count > 1} },
+		effects: func(a argument) Effects {
+			r := a.(ring)
+			return Effects{Yields: r.count > 1, StopsRings: r.ringer == ringStop}
+		},
 	}
 }
 
@@ -45,16 +48,25 @@ func RingRepeatedly(ringer, count int, pause time.Duration) (Command, error) {
 	return VerbRing.Command(object)
 }
 
+// StopRinging returns the command that drops the rings that are left of a ring with a count.
+func StopRinging() Command { return made(VerbRing, ring{ringer: ringStop}) }
+
 // A ring is the argument of a ring command.
 type ring struct {
-	ringer string // one digit, 1 to 9
+	ringer string // one digit, 1 to 9, or ringStop
 	count  int
 	pause  time.Duration // between two rings
 }
 
-const wantRinger = "a ringer from 1 to 9"
+// ringStop stands for no ringer: what is left of a ring with a count is dropped.
+const ringStop = "stop"
+
+const wantRinger = "a ringer from 1 to 9, or stop"
 
 func parseRing(text string) (ring, *SyntaxError) {
+	if text == ringStop {
+		return ring{ringer: ringStop}, nil
+	}
 	_, bad := decimal(text, 1, 9)
 	if bad >= 0 {
 		return ring{}, fault(bad, wantRinger)
@@ -68,6 +80,14 @@ func readRing(m *members) argument {
 	text, _ := m.word("ringer")
 	r, err := parseRing(text)
 	m.check("ringer", text, err)
+	if r.ringer == ringStop {
+		for _, name := range []string{"count", "pause_ms"} {
+			if m.has(name) {
+				m.refuse(name, "no "+name+" with stop")
+			}
+		}
+		return r
+	}
 	if count, given := m.whole("count", 1, maxRings); given {
 		r.count = count
 	}
@@ -84,7 +104,7 @@ func readRing(m *members) argument {
 }
 
 func (r ring) text() string {
-	if r.count == 1 {
+	if r.count <= 1 {
 		return r.ringer
 	}
 	text := `{"ringer":` + r.ringer + `,"count":` + strconv.Itoa(r.count)
@@ -96,6 +116,9 @@ func (r ring) text() string {
 
 // steps presses a button of the phone's page, whose caption is the value and differs between firmwares.
 func (r ring) steps(d Dialect) []Step {
+	if r.ringer == ringStop {
+		return nil
+	}
 	target := "/line_login.htm?PLAY_RINGER:" + r.ringer + "=+Ringer"
 	if d == DialectOld {
 		target = "/line_login.htm?PLAY_RINGER:" + r.ringer + "=Play+Ringer"

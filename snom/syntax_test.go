@@ -197,6 +197,23 @@ func TestBadPayloads(t *testing.T) {
 		{verb: "touch", payload: `{"touches":[{"x":1,"y":2,"z":3}]}`, field: "touches[0]", offset: missing, want: `"z" is not known`},
 		{verb: "touch", payload: `{"touches":[` + strings.Repeat(`{"x":1,"y":2},`, 64) + `{"x":1,"y":2}]}`, field: "touches", offset: missing, want: "1 to 64 touches"},
 
+		{verb: "ring", payload: "Stop", offset: 0, want: "a ringer from 1 to 9, or stop"},
+		{verb: "ring", payload: `{"ringer":"stop","count":2}`, field: "count", offset: missing, want: "no count with stop"},
+		{verb: "ring", payload: `{"ringer":"stop","pause_ms":2}`, field: "pause_ms", offset: missing, want: "no pause_ms with stop"},
+
+		{verb: "dnd", payload: "", offset: 0, want: "on, off or toggle"},
+		{verb: "dnd", payload: "ON", offset: 0, want: "on, off or toggle"},
+		{verb: "dnd", payload: "true", offset: 0, want: "on, off or toggle"},
+		{verb: "dnd", payload: "on 1", offset: 0, want: "on, off or toggle"},
+		{verb: "dnd", payload: `{}`, field: "dnd", offset: missing, want: "it is missing"},
+		{verb: "dnd", payload: `{"dnd":null}`, field: "dnd", offset: 0, want: "in double quotes"},
+		{verb: "dnd", payload: `{"dnd":1}`, field: "dnd", offset: 0, want: "in double quotes"},
+		{verb: "dnd", payload: `{"dnd":"On"}`, field: "dnd", offset: 0, want: "on, off or toggle"},
+		{verb: "dnd", payload: `{"dnd":"on","identity":0}`, field: "identity", offset: 0, want: "from 1 to 12"},
+		{verb: "dnd", payload: `{"dnd":"on","identity":13}`, field: "identity", offset: 1, want: "from 1 to 12"},
+		{verb: "dnd", payload: `{"dnd":"toggle","identity":1}`, field: "identity", offset: missing, want: "no identity with toggle"},
+		{verb: "dnd", payload: `{"identity":1}`, field: "dnd", offset: missing, want: "it is missing"},
+
 		{verb: "logoff", payload: "", offset: 0, want: "all, or an identity from 1 to 12"},
 		{verb: "logoff", payload: "13", offset: 1, want: "all, or an identity from 1 to 12"},
 		{verb: "logoff", payload: "0", offset: 0, want: "all, or an identity from 1 to 12"},
@@ -284,7 +301,7 @@ func TestBadCommands(t *testing.T) {
 	tests := []struct {
 		in, want string
 	}{
-		{"", `snom: "": offset 0: want a command: key, dial, dtmf, answer, hangup, transfer, ring, touch, logoff, reregister, clear, fix_lil, reboot, reset, firmware`},
+		{"", `snom: "": offset 0: want a command: key, dial, dtmf, answer, hangup, transfer, ring, touch, dnd, logoff, reregister, clear, fix_lil, reboot, reset, firmware`},
 		{"dail 1", `snom: "dail": offset 0: want a command: key, dial, `},
 		{"Dial 1", `firmware; commands are written in lower case: dial`},
 		{`dail {"`, `snom: "dail": offset 0: want a command: key, dial, `},

@@ -15,6 +15,7 @@ const (
 	VerbTransfer   Verb = "transfer"
 	VerbRing       Verb = "ring"
 	VerbTouch      Verb = "touch"
+	VerbDND        Verb = "dnd"
 	VerbLogoff     Verb = "logoff"
 	VerbReregister Verb = "reregister"
 	VerbClear      Verb = "clear"
@@ -28,7 +29,7 @@ const (
 // to its row. The row of a command stands in the file of its grammar.
 var verbRows = []*verbRow{
 	keyRow(), dialRow(), dtmfRow(), answerRow(), hangupRow(), transferRow(), ringRow(), touchRow(),
-	logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(),
+	dndRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(),
 }
 
 // A verbRow is everything that the package knows of one command. A command without an argument needs
@@ -167,6 +168,7 @@ type VerbHelp struct {
 	Request     string // the request to the phone
 	Source      string // the document or code that the request is known from
 	Example     string // a whole command; [ParseCommand] reads it
+	Maintenance bool   // it serves the care of phones; what uses them has no need of it
 	ExampleJSON string // the argument of Example as a JSON object; [ParsePayload] reads it to the same Command
 }
 

@@ -2,6 +2,7 @@ package snom_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,8 @@ func TestEffects(t *testing.T) {
 		"clear missed":                        {ClearsMissed: true},
 		"clear dialed":                        {},
 		"ring 3":                              {},
+		"ring stop":                           {StopsRings: true},
+		"dnd on":                              {},
 		`ring {"ringer":3,"count":2}`:         {Yields: true},
 		"transfer complete":                   {},
 		`dtmf {"digits":"1","method":"keys"}`: {},
@@ -66,7 +69,8 @@ func TestConstructors(t *testing.T) {
 	t.Parallel()
 	for text, c := range map[string]snom.Command{
 		"answer": snom.Answer(), "hangup all": snom.Hangup(), "hangup current": snom.HangupCurrent(), "logoff all": snom.LogoffAll(),
-		"transfer complete": snom.CompleteTransfer(), "transfer cancel": snom.CancelTransfer(), "fix_lil": snom.FixLIL(), "reboot": snom.Reboot(),
+		"transfer complete": snom.CompleteTransfer(), "transfer cancel": snom.CancelTransfer(), "dnd on": snom.DND(true), "dnd off": snom.DND(false), "dnd toggle": snom.ToggleDND(), "ring stop": snom.StopRinging(),
+		"fix_lil": snom.FixLIL(), "reboot": snom.Reboot(),
 	} {
 		if c != commandOf(t, text) {
 			t.Errorf("the constructor makes %q, expected %q", c, text)
@@ -177,9 +181,17 @@ func TestMembersOfRows(t *testing.T) {
 // TestChange: no command that this table does not name is a wish for the value of a setting.
 func TestChange(t *testing.T) {
 	t.Parallel()
-	expected := map[string]snom.Change{}
+	expected := map[string]snom.Change{
+		"dnd on":                        {Setting: "dnd_mode", Value: "on", Key: "DND"},
+		"dnd off":                       {Setting: "dnd_mode", Value: "off", Key: "DND"},
+		`dnd {"dnd":"on","identity":2}`: {Setting: "dnd_mode", Identity: 2, Value: "on", Key: "DND"},
+	}
+	texts := append(slices.Sorted(maps.Keys(expected)), "dnd toggle", "key DND")
 	for _, v := range snom.Verbs() {
-		c := commandOf(t, v.Help().Example)
+		texts = append(texts, v.Help().Example)
+	}
+	for _, text := range texts {
+		c := commandOf(t, text)
 		got, ok := c.Change()
 		if want, listed := expected[c.String()]; ok != listed || got != want {
 			t.Errorf("%s: Change() = %+v, %v, expected %+v", c, got, ok, want)
@@ -188,6 +200,23 @@ func TestChange(t *testing.T) {
 	for want, c := range map[string]snom.Change{"dnd_mode": {Setting: "dnd_mode"}, "dnd_mode2": {Setting: "dnd_mode", Identity: 2}} {
 		if got := c.Name(); got != want {
 			t.Errorf("%+v.Name() = %q, expected %q", c, got, want)
+		}
+	}
+}
+
+// TestRowsAreComplete: a command that was added by half is not carried out as another one.
+func TestRowsAreComplete(t *testing.T) {
+	t.Parallel()
+	requests := map[string]string{} // of the examples, and whose they are
+	for _, v := range snom.Verbs() {
+		if err := snom.Incomplete(v); err != "" {
+			t.Errorf("%s: its row has %s", v, err)
+		}
+		for _, step := range commandOf(t, v.Help().Example).Steps("")[:1] {
+			if other, taken := requests[step.Request]; taken {
+				t.Errorf("%s and %s make the same request, %s", v, other, step.Request)
+			}
+			requests[step.Request] = string(v)
 		}
 	}
 }

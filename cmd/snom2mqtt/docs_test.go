@@ -51,6 +51,90 @@ func TestDocumentsSayWhatTheCodeDoes(t *testing.T) {
 	}
 }
 
+// TestDocumentsListCommands: lists of commands within other documents are made from the code, too.
+func TestDocumentsListCommands(t *testing.T) {
+	t.Parallel()
+	for name, parts := range map[string][]docPart{
+		"README.md": {{"<!-- commands: made from the code by `make docs` -->", "<!-- end of commands -->", readmeCommands}},
+		"examples/mosquitto/acl": {
+			{"# Commands (made from the code by `make docs`)", "# End of commands", aclCommands(false)},
+			{"# Commands for maintenance (made from the code by `make docs`)", "# End of commands", aclCommands(true)},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join("..", "..", filepath.FromSlash(name))
+			have, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := string(have)
+			for _, p := range parts {
+				if !strings.Contains(text, p.begin+"\n") {
+					t.Errorf("%s has no line %q", name, p.begin)
+				}
+				text = p.replace(text)
+			}
+			switch {
+			case text == string(have):
+			case update():
+				if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				t.Errorf("%s differs from the code: run `make docs`", name)
+			}
+		})
+	}
+}
+
+// A docPart is the lines of a document between begin and end, which may come more than once.
+type docPart struct {
+	begin, end string
+	write      func(*bytes.Buffer)
+}
+
+// replace writes the lines anew.
+func (p docPart) replace(text string) string {
+	var b bytes.Buffer
+	for {
+		before, rest, found := strings.Cut(text, p.begin+"\n")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		b.WriteString(p.begin + "\n")
+		p.write(&b)
+		i := strings.Index(rest, p.end)
+		text = rest[max(0, i):]
+	}
+}
+
+// readmeCommands is the table of commands of the README.
+func readmeCommands(b *bytes.Buffer) {
+	table(b, "command", "payload", "as JSON", "what it does")
+	for _, v := range snom.Verbs() {
+		h := v.Help()
+		_, plain, _ := strings.Cut(h.Example, " ")
+		what := h.Summary
+		if v.Gated() {
+			what += "; disabled until `SNOM2MQTT_ALLOW` enables it"
+		}
+		row(b, code(string(v)), code(plain), code(h.ExampleJSON), what)
+	}
+}
+
+// aclCommands returns what writes the lines of Mosquitto's access list for the commands of one kind.
+func aclCommands(maintenance bool) func(*bytes.Buffer) {
+	return func(b *bytes.Buffer) {
+		for _, v := range snom.Verbs() {
+			if v.Help().Maintenance == maintenance {
+				b.WriteString("topic write snom/+/" + string(v) + "\n")
+			}
+		}
+	}
+}
+
 // row writes one row of a table. A bar would end its cell.
 func row(b *bytes.Buffer, cells ...string) {
 	for _, c := range cells {

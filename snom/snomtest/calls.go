@@ -340,6 +340,7 @@ func (p *Phone) setDND(on bool) bool {
 		return false
 	}
 	p.desk.dnd = on
+	p.showDND()
 	if on {
 		p.fire("action_dnd_on_url", nil, nil)
 	} else {

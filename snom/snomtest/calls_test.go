@@ -196,6 +196,18 @@ func TestCommandsActOnCalls(t *testing.T) {
 		if !p.State().DND {
 			t.Error("dnd_mode=on did not switch do-not-disturb on")
 		}
+		for _, s := range []struct{ target, setting, shown string }{
+			{"/command.htm?key=DND", "dnd_mode", "off"}, // the key is seen in the setting
+			{"/dummy.htm?settings=save&dnd_mode2=on", "dnd_mode2", "on"},
+			{"/command.htm?key=DND", "dnd_mode2", "off"},
+			{"/dummy.htm?settings=save&dnd_mode=on", "dnd_mode2", "on"},
+			{"/dummy.htm?settings=save&dnd_mode13=off", "dnd_mode", "on"}, // there is no such identity
+		} {
+			b.mustDo(s.target)
+			if got := p.Settings()[s.setting]; got != s.shown || p.State().DND != (s.shown == "on") {
+				t.Errorf("after %s: %s = %q, do not disturb %v, expected %q", s.target, s.setting, got, p.State().DND, s.shown)
+			}
+		}
 		b.mustDo("/command.htm?LOGOFFLINE=2")
 		if got, want := p.State().Registered, []bool{true, false}; !slices.Equal(got, want) {
 			t.Errorf("registered = %v, want %v", got, want)

@@ -232,3 +232,26 @@ func (p *Phone) clearLists(in request, line *Request) {
 		}
 	}
 }
+
+// isDNDMode reports whether name is the setting of do not disturb, with or without the number of an identity.
+// Whether the one without a number is that of the first identity or of all is not documented; this phone has one
+// state for all.
+func isDNDMode(name string) bool {
+	number, ok := strings.CutPrefix(name, "dnd_mode")
+	return ok && (number == "" || within(number, 12))
+}
+
+// showDND writes the state of do not disturb into its settings, so that it can be read back after the key was
+// pressed.
+func (p *Phone) showDND() {
+	value := "off"
+	if p.desk.dnd {
+		value = "on"
+	}
+	p.settings["dnd_mode"] = value
+	for name := range p.settings {
+		if isDNDMode(name) {
+			p.settings[name] = value
+		}
+	}
+}

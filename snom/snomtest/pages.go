@@ -188,7 +188,7 @@ func (p *Phone) saveSettings(in request, line *Request) {
 		if store == "save" {
 			p.flash[s.name] = s.value
 		}
-		if s.name == "dnd_mode" {
+		if isDNDMode(s.name) {
 			p.setDND(s.value == "on")
 		}
 	}

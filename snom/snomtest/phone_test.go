@@ -209,10 +209,12 @@ func TestUnderstandsEveryCommand(t *testing.T) {
 		`dial {"number":"12","outgoing_uri":"27@pbx.example"}`, "dtmf 12#*A", `dtmf {"digits":"1#","method":"keys"}`, "answer",
 		"hangup all", "hangup current", "transfer 12#", "transfer complete", "transfer cancel",
 		`transfer {"number":"12","mode":"blind"}`, "ring 3", `ring {"ringer":9,"count":3}`, "touch 479 271 pr 0 0",
-		"logoff all", "logoff 12", "reregister 1", "clear dialed", "clear missed", "clear received", "fix_lil", "reboot", "reset kitchen",
-		"firmware http://fw.example/snom/a-1.0_r.bin",
+		"logoff all", "logoff 12", "reregister 1", "clear dialed", "clear missed", "clear received", "dnd on", "dnd toggle", "dnd off",
+		`dnd {"dnd":"on","identity":2}`, "fix_lil", "reboot", "reset kitchen", "firmware http://fw.example/snom/a-1.0_r.bin",
 	}
-	seen := map[snom.Verb]bool{}
+	for _, v := range snom.Verbs() {
+		commands = append(commands, v.Help().Example)
+	}
 	for _, dialect := range []snom.Dialect{snom.DialectNew, snom.DialectOld} {
 		p, url := snomtest.NewServer(t, snomtest.Config{Model: "870", Dialect: string(dialect)})
 		b := newBrowser(t, url, nil)
@@ -222,9 +224,8 @@ func TestUnderstandsEveryCommand(t *testing.T) {
 				t.Errorf("%s: %v", text, err)
 				continue
 			}
-			seen[c.Verb()] = true
-			if c.Verb() == snom.VerbReboot || c.Verb() == snom.VerbReset || c.Verb() == snom.VerbFirmware {
-				p, url = snomtest.NewServer(t, snomtest.Config{Dialect: string(dialect)})
+			if c.Effects().Restarts {
+				p, url = snomtest.NewServer(t, snomtest.Config{Model: "870", Dialect: string(dialect)})
 				b = newBrowser(t, url, nil)
 			}
 			for _, step := range c.Steps(dialect) {
@@ -233,11 +234,6 @@ func TestUnderstandsEveryCommand(t *testing.T) {
 					t.Errorf("%s, dialect %s: %+v, want it executed without a note", text, dialect, got)
 				}
 			}
-		}
-	}
-	for _, v := range snom.Verbs() {
-		if !seen[v] {
-			t.Errorf("no command for verb %s", v)
 		}
 	}
 }

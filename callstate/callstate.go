@@ -85,7 +85,10 @@ type Status struct {
 	Forwarding jsonval.Switch `json:"forwarding"`
 	Registered jsonval.Switch `json:"registered"` // at least one identity is; false: all that are known are not
 	LastCaller Caller         `json:"last_caller"`
-	Missed     int            `json:"missed"` // calls since the bridge started, or since [State.ClearMissed]
+	Missed     int            `json:"missed"` // calls since the first event, or since [State.ClearMissed]
+	// AsOf is set while Call, Hook, DND, Forwarding or Registered come from [State.Restore] and no event has
+	// confirmed them since: the time to which they go back.
+	AsOf jsonval.Time `json:"as_of,omitzero"`
 }
 
 // State follows the calls of one phone by its events. It is a value: no method changes the one
@@ -101,6 +104,9 @@ type State struct {
 	lines  []trackedLine // identities of which something was heard
 	over   time.Time     // until then the last call shows as ended
 	counts bool          // nr_ongoing_calls of this phone counts a call that rings
+	idle   bool          // the phone is certainly idle while no call is tracked
+	old    restored      // what Restore set and no event has confirmed
+	asOf   time.Time     // of what Restore set; zero: it was not called
 }
 
 // trackedCall is a call that is under way.
@@ -114,6 +120,8 @@ type trackedCall struct {
 	seen        time.Time // last heard of
 	answered    time.Time // zero: not yet
 	transferred bool
+	assumed     bool // answered by the bridge, and the phone has not confirmed it
+	old         bool // from Restore, and no event has confirmed it
 }
 
 // goneCall is a call that ended, so that what comes late or twice is known as such.
@@ -123,6 +131,7 @@ type goneCall struct {
 	remote    actionurl.Party
 	at        time.Time
 	missed    bool // counted as such
+	awaited   bool // ended by the bridge, and the phone has not confirmed it
 }
 
 // trackedLine is one identity of the phone; an empty name is all of them.
@@ -146,6 +155,9 @@ const (
 func (s State) Status() Status {
 	if s.status.Call.State == "" {
 		s.status.Call.State = Idle
+	}
+	if s.old != (restored{}) || slices.ContainsFunc(s.calls, func(c trackedCall) bool { return c.old }) {
+		s.status.AsOf = jsonval.Moment(s.asOf)
 	}
 	return s.status
 }
@@ -182,65 +194,116 @@ func (s State) Step(e actionurl.Event) State {
 	s.calls = slices.Clone(s.calls)
 	s.gone = slices.DeleteFunc(slices.Clone(s.gone), func(g goneCall) bool { return now.Sub(g.at) > goneRemember })
 	s.lines = slices.Clone(s.lines)
-
 	named := -1 // the call that e is about, when it goes on
-	switch e.Type {
-	case actionurl.EventIncoming:
-		s.heardCaller(e)
-		named = s.begin(e, Ringing)
-	case actionurl.EventOutgoing:
-		named = s.begin(e, Dialing)
-	case actionurl.EventConnected, actionurl.EventUnhold:
-		named = s.move(e, Connected)
-	case actionurl.EventHold:
-		named = s.move(e, Held)
-	case actionurl.EventTransferred, actionurl.EventBlindTransferred, actionurl.EventAttendedTransferred:
-		if named = s.find(e); named >= 0 {
-			s.calls[named].hear(e)
-			s.calls[named].transferred = true
-		}
-	case actionurl.EventTransferReceived:
-		if named = s.find(e); named >= 0 {
-			s.calls[named].hear(e)
-		}
-	case actionurl.EventDisconnected:
-		if i := s.find(e); i >= 0 {
-			s.calls[i].hear(e)
-			s.end(i, endReason(s.calls[i], e), now)
-			s.remember(s.calls[i], now)
-			s.calls = slices.Delete(s.calls, i, i+1)
-		} else if e.CallID != "" && s.late(e) < 0 {
-			s.remember(trackedCall{id: e.CallID, remote: e.Remote}, now)
-		}
-	case actionurl.EventMissed:
-		s.miss(e)
-	case actionurl.EventOffhook:
-		s.status.Hook = HookOff
-	case actionurl.EventOnhook:
-		s.status.Hook = HookOn
-	case actionurl.EventDNDOn:
-		s.status.DND = jsonval.On
-	case actionurl.EventDNDOff:
-		s.status.DND = jsonval.Off
-	case actionurl.EventForwardingOn:
-		s.status.Forwarding = jsonval.On
-	case actionurl.EventForwardingOff:
-		s.status.Forwarding = jsonval.Off
-	case actionurl.EventRegistered:
-		s.register(e.Line, true)
-	case actionurl.EventUnregistered, actionurl.EventRegistrationFailed:
-		s.register(e.Line, false)
-	case actionurl.EventStarted:
-		if i := s.foremost(); i >= 0 {
-			s.end(i, EndRestarted, now)
-		}
-		s.calls, s.gone, s.counts, s.status.Hook = nil, nil, false, ""
+	if isOfPhone(e.Type) {
+		s.stepPhone(e)
+	} else {
+		named = s.stepCall(e)
 	}
 	if e.CallsKnown {
 		s.recount(e, named)
 	}
 	s.show(now)
 	return s
+}
+
+// stepCall changes the state by an event of a call. It returns the index of the call, -1 when it is over or
+// unknown.
+func (s *State) stepCall(e actionurl.Event) int {
+	switch e.Type {
+	case actionurl.EventIncoming:
+		s.heardCaller(e)
+		return s.begin(e, Ringing)
+	case actionurl.EventOutgoing:
+		return s.begin(e, Dialing)
+	case actionurl.EventConnected, actionurl.EventUnhold:
+		return s.move(e, Connected)
+	case actionurl.EventHold:
+		return s.move(e, Held)
+	case actionurl.EventTransferred, actionurl.EventBlindTransferred, actionurl.EventAttendedTransferred,
+		actionurl.EventTransferReceived:
+		i := s.find(e)
+		if i >= 0 {
+			s.calls[i].hear(e)
+			s.calls[i].transferred = s.calls[i].transferred || e.Type != actionurl.EventTransferReceived
+		}
+		return i
+	case actionurl.EventDisconnected:
+		s.disconnect(e)
+	case actionurl.EventMissed:
+		s.miss(e)
+	}
+	return -1
+}
+
+// disconnect ends the call that e is about. The end of a call that the bridge ended, and of which e does not
+// say which call it is, ends no other call.
+func (s *State) disconnect(e actionurl.Event) {
+	tracked := e.CallID != "" && slices.ContainsFunc(s.calls, func(c trackedCall) bool { return c.id == e.CallID })
+	if g := s.awaitedEnd(e); g >= 0 && !tracked {
+		s.gone[g].awaited = false
+		return
+	}
+	if i := s.find(e); i >= 0 {
+		s.calls[i].hear(e)
+		s.finish(i, endReason(s.calls[i], e), e.Time)
+	} else if e.CallID != "" && s.late(e) < 0 {
+		s.remember(trackedCall{id: e.CallID, remote: e.Remote}, e.Time)
+	}
+}
+
+// finish ends call i: it is shown as ended, remembered as gone and no longer tracked. It returns its index
+// among those gone.
+func (s *State) finish(i int, reason jsonval.Text, at time.Time) int {
+	s.end(i, reason, at)
+	g := s.remember(s.calls[i], at)
+	s.calls = slices.Delete(s.calls, i, i+1)
+	s.idle = len(s.calls) == 0
+	return g
+}
+
+// isOfPhone reports whether events of type t are about the phone and not about one of its calls.
+func isOfPhone(t actionurl.EventType) bool {
+	switch t {
+	case actionurl.EventOffhook, actionurl.EventOnhook, actionurl.EventDNDOn, actionurl.EventDNDOff,
+		actionurl.EventForwardingOn, actionurl.EventForwardingOff, actionurl.EventRegistered, actionurl.EventUnregistered,
+		actionurl.EventRegistrationFailed, actionurl.EventStarted:
+		return true
+	}
+	return false
+}
+
+// stepPhone changes the state by an event of the phone.
+func (s *State) stepPhone(e actionurl.Event) {
+	switch e.Type {
+	case actionurl.EventOffhook:
+		s.status.Hook, s.old.hook = HookOff, false
+	case actionurl.EventOnhook:
+		s.status.Hook, s.old.hook = HookOn, false
+	case actionurl.EventDNDOn:
+		s.status.DND, s.old.dnd = jsonval.On, false
+	case actionurl.EventDNDOff:
+		s.status.DND, s.old.dnd = jsonval.Off, false
+	case actionurl.EventForwardingOn:
+		s.status.Forwarding, s.old.forwarding = jsonval.On, false
+	case actionurl.EventForwardingOff:
+		s.status.Forwarding, s.old.forwarding = jsonval.Off, false
+	case actionurl.EventRegistered:
+		s.register(e.Line, true)
+	case actionurl.EventUnregistered, actionurl.EventRegistrationFailed:
+		s.register(e.Line, false)
+	case actionurl.EventStarted:
+		s.restart(e.Time)
+	}
+}
+
+// restart ends everything that a phone loses when it restarts.
+func (s *State) restart(now time.Time) {
+	if i := s.foremost(); i >= 0 {
+		s.end(i, EndRestarted, now)
+	}
+	s.calls, s.gone, s.counts, s.status.Hook = nil, nil, false, ""
+	s.old.hook, s.idle = false, true
 }
 
 // Expire returns the state at now, when a call is over of which nothing was heard for the time
@@ -260,6 +323,7 @@ func (s State) Expire(now time.Time, ring, call time.Duration) State {
 		// Not remembered as gone: should it still be there, its next event says so.
 		s.end(next, EndTimeout, s.calls[next].due(ring, call))
 		s.calls = slices.Delete(s.calls, next, next+1)
+		s.idle = false
 	}
 	s.show(now)
 	return s
@@ -296,6 +360,7 @@ func (c *trackedCall) hear(e actionurl.Event) {
 	if e.Time.After(c.seen) {
 		c.seen = e.Time
 	}
+	c.old = false
 }
 
 func begins(e actionurl.Event) bool {
@@ -343,7 +408,7 @@ func (s State) find(e actionurl.Event) int {
 	}
 	for _, phase := range likely(e.Type) {
 		for i, c := range slices.Backward(s.calls) {
-			if c.phase == phase && (c.id == "" || e.CallID == "") && sameParty(c.remote, e.Remote) {
+			if (c.phase == phase || c.assumed && phase == Ringing) && (c.id == "" || e.CallID == "") && sameParty(c.remote, e.Remote) {
 				return i
 			}
 		}
@@ -411,6 +476,7 @@ func (s *State) move(e actionurl.Event, phase Phase) int {
 	}
 	c := &s.calls[i]
 	c.hear(e)
+	c.assumed = false
 	if c.phase != phase {
 		c.phase, c.since = phase, e.Time
 	}
@@ -423,11 +489,11 @@ func (s *State) move(e actionurl.Event, phase Phase) int {
 // miss notes a missed call, once.
 func (s *State) miss(e actionurl.Event) {
 	var g int // its place among those that are gone
-	if i := s.find(e); i >= 0 && s.calls[i].phase == Ringing {
-		s.calls[i].hear(e)
-		s.end(i, EndMissed, e.Time)
-		g = s.remember(s.calls[i], e.Time)
-		s.calls = slices.Delete(s.calls, i, i+1)
+	if i := s.find(e); i >= 0 && (s.calls[i].phase == Ringing || s.calls[i].assumed) {
+		if s.calls[i].hear(e); s.calls[i].assumed {
+			s.calls[i].answered = time.Time{} // it was not answered after all
+		}
+		g = s.finish(i, EndMissed, e.Time)
 	} else if g = s.late(e); g < 0 {
 		g = s.remember(trackedCall{id: e.CallID, direction: e.Direction, remote: e.Remote}, e.Time)
 	} else if last := s.status.Call; last.State == Ended && string(last.CallID) == s.gone[g].id &&
@@ -493,6 +559,11 @@ func (s *State) remember(c trackedCall, at time.Time) int {
 // counts those that ring is seen when the first one does, and whether it counts the one that is
 // just beginning or connected does not matter.
 func (s *State) recount(e actionurl.Event, named int) {
+	// The event of an end may still count the call that ended.
+	if s.idle && e.Calls > 1 || e.Calls == 1 && e.Type != actionurl.EventDisconnected && e.Type != actionurl.EventMissed {
+		s.idle = false
+	}
+	s.idle = s.idle || e.Calls == 0
 	most := e.Calls
 	if begins(e) || e.Type == actionurl.EventConnected {
 		most++
@@ -533,20 +604,36 @@ func (s *State) register(line string, registered bool) {
 	if slices.ContainsFunc(s.lines, func(l trackedLine) bool { return l.registered }) {
 		s.status.Registered = jsonval.On
 	}
+	s.old.registered = false
 }
 
 // foremost returns the index of the call that matters most, -1 when there is none.
 func (s State) foremost() int {
-	rank := []Phase{Held, Ringing, Dialing, Connected}
 	best := -1
 	for i, c := range s.calls {
-		if best < 0 || cmp.Or(
-			cmp.Compare(slices.Index(rank, c.phase), slices.Index(rank, s.calls[best].phase)),
-			c.since.Compare(s.calls[best].since)) >= 0 {
+		if best < 0 || compareCalls(c, s.calls[best]) >= 0 {
 			best = i
 		}
 	}
 	return best
+}
+
+// compareCalls is less than 0 when a matters less than b, more than 0 when it matters more: by phase, then by
+// which one came into its phase later.
+func compareCalls(a, b trackedCall) int {
+	return cmp.Or(cmp.Compare(a.phase.rank(), b.phase.rank()), a.since.Compare(b.since))
+}
+
+func (p Phase) rank() int {
+	switch p {
+	case Connected:
+		return 3
+	case Dialing:
+		return 2
+	case Ringing:
+		return 1
+	}
+	return 0
 }
 
 // show brings the status up to date with the calls.

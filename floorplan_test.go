@@ -29,7 +29,7 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"snom":               {"internal/csvtable", "internal/cleantext"},
 		"snom/actionurl":     {"snom", "internal/csvtable", "internal/cleantext", "internal/jsonval"},
-		"callstate":          {"snom/actionurl", "internal/jsonval"},
+		"callstate":          {"snom/actionurl", "internal/jsonval", "internal/cleantext"},
 		"mqtt":               {},
 		"config":             {},
 		"broker":             {"internal/netlimit", "internal/lograte"},

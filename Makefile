@@ -7,13 +7,20 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 60s
 
-.PHONY: help test bench faults test-brokers lint fuzz cover docs pictures build test-image clean
+.PHONY: help test-go test bench faults test-brokers lint fuzz cover docs pictures build test-image clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-test: ## gofmt, go vet and every test with the race detector; installs Mosquitto and Node-RED where it may
-	@scripts/test.sh
+test-go: ## gofmt, go vet and the tests that Go alone can run, with the race detector; installs nothing
+	@CI=$(STRICT) scripts/test-go.sh
+
+test: ## everything: installs what is missing, runs test-go, then the tests with real programs; with CI=true no skips
+	@scripts/tools.sh
+	@scripts/homeassistant.sh
+	@scripts/node-red.sh
+	@$(MAKE) --no-print-directory test-go STRICT=$(CI)
+	@scripts/test-e2e.sh
 
 faults: ## the fault suite at full length, with the race detector in the bridge: half an hour
 	@scripts/tools.sh

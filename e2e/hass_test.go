@@ -22,12 +22,29 @@ import (
 	"time"
 )
 
-// homeAssistantReleases are what scripts/homeassistant.sh may have installed: the one that must be there,
-// and those of which the newest that runs here is there.
+// What scripts/homeassistant.sh installs: the oldest and the newest release, and where the newest one cannot run, one
+// of those between.
 const (
-	homeAssistantRelease = "2025.1.4"
-	newerHomeAssistants  = "2026.9.4 2026.2.3 2025.4.4"
+	oldestHomeAssistant = "2025.1.4"
+	newestHomeAssistant = "2026.11.0"
+	otherHomeAssistants = "2026.2.3 2025.4.4"
 )
+
+// homeAssistants returns the releases to test with: the oldest and the newest, and in place of a missing newest
+// the newest that is installed. The missing ones are among them, for their tests to say so.
+func homeAssistants(t *testing.T) []string {
+	t.Helper()
+	releases := []string{oldestHomeAssistant, newestHomeAssistant}
+	if homeAssistantPython(t, newestHomeAssistant) != "" {
+		return releases
+	}
+	for other := range strings.FieldsSeq(otherHomeAssistants) {
+		if homeAssistantPython(t, other) != "" {
+			return append(releases, other)
+		}
+	}
+	return releases
+}
 
 // homeAssistantPython returns the Python that has a release of Home Assistant, "" when there is none.
 func homeAssistantPython(t *testing.T, release string) string {
@@ -47,19 +64,20 @@ func homeAssistantPython(t *testing.T, release string) string {
 // token are in its files from the start, and its MQTT integration is set up over its API.
 type homeAssistant struct {
 	*process
-	t      *testing.T
-	python string
-	dir    string // of its configuration
-	port   int
-	token  string
-	past   []*process // that ended
+	t       *testing.T
+	release string
+	python  string
+	dir     string // of its configuration
+	port    int
+	token   string
+	past    []*process // that ended
 }
 
 // startHomeAssistant runs a release with these lines of configuration beside what it needs, connected to m.
 // blueprints is a folder of automations that it gets.
 func startHomeAssistant(t *testing.T, release string, m *mosquitto, configuration, blueprints string) *homeAssistant {
 	t.Helper()
-	h := &homeAssistant{t: t, python: homeAssistantPython(t, release), dir: t.TempDir(), port: freePort(t)}
+	h := &homeAssistant{t: t, release: release, python: homeAssistantPython(t, release), dir: t.TempDir(), port: freePort(t)}
 	if h.python == "" {
 		missing(t, "Home Assistant "+release)
 	}
@@ -147,6 +165,14 @@ func (h *homeAssistant) start() {
 	})
 }
 
+// says waits until Home Assistant has logged text.
+func (h *homeAssistant) says(text string) {
+	h.t.Helper()
+	h.until("it logs "+text, func(out, log []string) bool {
+		return slices.ContainsFunc(append(out, log...), func(l string) bool { return strings.Contains(l, text) })
+	})
+}
+
 // send makes one request to its API.
 func (h *homeAssistant) send(method, path string, body, into any) error {
 	var payload io.Reader
@@ -192,13 +218,19 @@ func (h *homeAssistant) post(path string, body, into any) {
 // connect sets up the MQTT integration, as a person would in the dialogue.
 func (h *homeAssistant) connect(m *mosquitto) {
 	h.t.Helper()
+	type field struct{ Name string }
 	var flow struct {
-		ID     string `json:"flow_id"`
+		ID     string  `json:"flow_id"`
+		Schema []field `json:"data_schema"`
 		Type   string
 		Errors map[string]string
 	}
 	h.post("/api/config/config_entries/flow", map[string]any{"handler": "mqtt"}, &flow)
-	h.post("/api/config/config_entries/flow/"+flow.ID, map[string]any{"broker": "127.0.0.1", "port": m.port}, &flow)
+	answers := map[string]any{"broker": "127.0.0.1", "port": m.port}
+	if slices.ContainsFunc(flow.Schema, func(f field) bool { return f.Name == "other_settings" }) { // newer releases
+		answers["other_settings"] = map[string]any{"set_client_cert": false, "set_ca_cert": "off", "transport": "tcp"}
+	}
+	h.post("/api/config/config_entries/flow/"+flow.ID, answers, &flow)
 	if flow.Type != "create_entry" {
 		h.t.Fatalf("the MQTT integration was not set up: %+v", flow)
 	}
@@ -272,7 +304,7 @@ func (h *homeAssistant) call(service, entity string, data ...string) {
 // complaints are the warnings and errors that Home Assistant has logged so far, in all its runs. Those that
 // contain one of these words are no matter, nor is what it says of how it was installed.
 func (h *homeAssistant) complaints(but ...string) (all []string) {
-	but = append(but, "[homeassistant.bootstrap]", "[aiohttp_fast_zlib]")
+	but = append(but, "[homeassistant.bootstrap]", "[aiohttp_fast_zlib]", "Error loading libturbojpeg", "[haffmpeg.")
 	for _, p := range append(slices.Clone(h.past), h.process) {
 		for _, line := range append(p.stdout(), p.stderr()...) {
 			if (strings.Contains(line, " WARNING ") || strings.Contains(line, " ERROR ")) &&

@@ -14,23 +14,11 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/homeassistant"
 )
 
-// TestHomeAssistant looks at the bridge from inside a real Home Assistant: of the oldest release that is
-// installed here, and of the newest one that runs here.
+// TestHomeAssistant looks at the bridge from inside a real Home Assistant, of the oldest and of the newest release
+// that is installed.
 func TestHomeAssistant(t *testing.T) {
 	t.Parallel()
-	releases := []string{homeAssistantRelease}
-	for newer := range strings.FieldsSeq(newerHomeAssistants) {
-		if homeAssistantPython(t, newer) != "" {
-			releases = append(releases, newer)
-		}
-	}
-	if homeAssistantPython(t, homeAssistantRelease) == "" {
-		if len(releases) == 1 {
-			missing(t, "Home Assistant")
-		}
-		releases = releases[1:]
-	}
-	for _, release := range releases {
+	for _, release := range homeAssistants(t) {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
 			x := newHome(t, release)
@@ -44,7 +32,8 @@ func TestHomeAssistant(t *testing.T) {
 			x.phonesAreRenamedRemovedAndAdded()
 			x.nothingToComplainOf(
 				"Disconnected from MQTT server", "Failed to connect to MQTT server", "The connection was lost", "Task exception was never retrieved", // the broker was killed
-				"No device components to cleanup") // it clears the topic of a device that goes once for each disabled entity
+				"No device components to cleanup", // it clears the topic of a device that goes once for each disabled entity
+				"Although entity button.attic_phone_ok was removed")
 		})
 	}
 }
@@ -558,7 +547,9 @@ func (x *home) phonesAreRenamedRemovedAndAdded() {
 		return x.states()["siren.kitchen_phone_ringer"].Attributes["friendly_name"] == "Office phone Ringer"
 	})
 	eventually(x.t, "the renamed phone rings", func() bool {
-		x.call("siren.turn_on", "siren.kitchen_phone_ringer", "tone", "Ringer 9") // not while it is unavailable
+		if x.states()["siren.kitchen_phone_ringer"].State == "off" { // newer releases complain of a call while it is unavailable
+			x.call("siren.turn_on", "siren.kitchen_phone_ringer", "tone", "Ringer 9")
+		}
 		return slices.Contains(x.phones["kitchen"].targets("kitchen"), "/line_login.htm?PLAY_RINGER:9=+Ringer")
 	})
 	now := x.registry()
@@ -570,9 +561,13 @@ func (x *home) phonesAreRenamedRemovedAndAdded() {
 	reload("office:kitchen", "hall", "attic")
 	x.shows("siren.attic_phone_ringer", "off")
 
-	// Whoever deletes a disabled entity has Home Assistant lose the whole device. It comes back.
+	// When a disabled entity is deleted, older releases lose the whole device. It comes back.
 	x.ask(nil, map[string]any{"type": "config/entity_registry/remove", "entity_id": "button.attic_phone_ok"})
-	gone("siren.attic_phone_ringer")
+	if x.release == newestHomeAssistant {
+		x.says("Although entity button.attic_phone_ok was removed")
+	} else {
+		gone("siren.attic_phone_ringer")
+	}
 	x.shows("siren.attic_phone_ringer", "off")
 
 	x.bridge.stop() // and what goes between two runs
@@ -613,7 +608,7 @@ print(json.dumps({"keys": found, "classes": classes}))
 func TestTheTableIsHomeAssistants(t *testing.T) {
 	t.Parallel()
 	tried := 0
-	for release := range strings.FieldsSeq(homeAssistantRelease + " " + newerHomeAssistants) {
+	for _, release := range homeAssistants(t) {
 		python := homeAssistantPython(t, release)
 		if python == "" {
 			continue

@@ -17,8 +17,8 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
-// nodeREDRelease is what scripts/node-red.sh installs.
-const nodeREDRelease = "4.1.15"
+// nodeREDReleases are what scripts/node-red.sh installs: one for the Node.js of most systems, and the newest.
+func nodeREDReleases() []string { return []string{"4.1.15", "5.0.7"} }
 
 // A flowNode is a node of a Node-RED flow.
 type flowNode map[string]any
@@ -66,16 +66,17 @@ type nodeRED struct {
 	nodes []flowNode
 }
 
-// startNodeRED runs a Node-RED with these flows, imported through its admin API, on the broker m.
-func startNodeRED(t *testing.T, m *mosquitto, files ...string) *nodeRED {
+// startNodeRED runs a release of Node-RED with these flows, imported through its admin API, on the broker m.
+func startNodeRED(t *testing.T, release string, m *mosquitto, files ...string) *nodeRED {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	installed := filepath.Join(cache, "snom2mqtt-test", "node-red-"+nodeREDRelease)
-	if _, err := os.Stat(filepath.Join(installed, "complete")); err != nil {
-		missing(t, "Node-RED "+nodeREDRelease)
+	installed := filepath.Join(cache, "snom2mqtt-test", "node-red-"+release)
+	node := filepath.Join(installed, "node")
+	if _, err := os.Stat(node); err != nil {
+		missing(t, "Node-RED "+release)
 	}
 	dir, port := t.TempDir(), freePort(t)
 	settings := fmt.Sprintf(`module.exports = {
@@ -87,7 +88,7 @@ func startNodeRED(t *testing.T, m *mosquitto, files ...string) *nodeRED {
 		t.Fatal(err)
 	}
 	n := &nodeRED{
-		process: start(t, "node-red", nil, tool(t, "node"), filepath.Join(installed, "node_modules", "node-red", "red.js"), "-u", dir),
+		process: start(t, "node-red", nil, node, filepath.Join(installed, "node_modules", "node-red", "red.js"), "-u", dir),
 		url:     fmt.Sprintf("http://127.0.0.1:%d", port),
 		nodes:   readFlows(t, files...),
 	}
@@ -179,6 +180,14 @@ func (p *phones) tellTo(simulated, base, phone, token string) {
 // the phones on one side, what reaches phones and the broker on the other.
 func TestNodeRED(t *testing.T) {
 	t.Parallel()
+	for _, release := range nodeREDReleases() {
+		t.Run(release, func(t *testing.T) { playFlows(t, release) })
+	}
+}
+
+func playFlows(t *testing.T, release string) {
+	t.Helper()
+	t.Parallel()
 	const token = "no-secret-in-a-test"
 	m := startMosquitto(t)
 	login := []string{"USERNAME=admin", "PASSWORD=secret", "TOKEN=" + token}
@@ -187,7 +196,7 @@ func TestNodeRED(t *testing.T) {
 	b := m.startBridge(t, slices.Concat(phoneEnv(0, "kitchen", p.urls[0], login...), phoneEnv(1, "hall", p.urls[1], login...),
 		[]string{"SNOM2MQTT_PHONE_LISTEN=" + listen, "SNOM2MQTT_AVAILABILITY_INTERVAL=1s", "SNOM2MQTT_COMMAND_GAP=1ms"})...)
 	p.tellTo("phone-1", "http://"+listen, "kitchen", token)
-	n := startNodeRED(t, m, flowFiles(t)...)
+	n := startNodeRED(t, release, m, flowFiles(t)...)
 
 	n.hasOnlyStockNodes()
 	playDoorbell(t, m, p, n)

@@ -1,12 +1,14 @@
-# Reads the output of `go test -v` and prints what a person wants of it: a line for each package, all that a
-# package said which failed, and which tests were skipped, with the reason.
+# Reads the output of `go test -v` and prints the part that matters: a line for each package, the whole output of a
+# package that failed, and which tests were skipped, with the reason. With each=1 also a line for each test as it ends.
 
 /^=== (RUN|NAME|CONT|PAUSE)/ { test = $3; next }
+each && /^--- / { print $2, $3, $4; fflush() }
 /^ *--- PASS/ { next }
 /^ *--- SKIP/ { skipped[++skips] = $3 ": " reason[$3] }
 /^(ok|FAIL|\?) *\t/ {
 	if ($1 == "FAIL") printf "%s", said
 	print
+	fflush()
 	said = ""
 	delete reason
 	next

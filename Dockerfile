@@ -21,11 +21,14 @@ ARG REVISION=
 RUN if [ "$TARGETARCH" = arm ]; then export GOARM="${TARGETVARIANT#v}"; fi; \
     CGO_ENABLED=0 GOOS=linux GOARCH="$TARGETARCH" go build -tags nethttpomithttp2 -trimpath -buildvcs=false \
     -ldflags "-s -w -X main.version=$VERSION -X main.revision=$REVISION" \
-    -o /out/snom2mqtt ./cmd/snom2mqtt
+    -o /out/snom2mqtt ./cmd/snom2mqtt && mkdir -p /out/state
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/snom2mqtt /snom2mqtt
+# Where it keeps what phones have told of themselves. A volume there outlives the container.
+COPY --from=build --chown=65532:65532 /out/state /var/lib/snom2mqtt
+ENV SNOM2MQTT_STATE_DIRECTORY=/var/lib/snom2mqtt
 # Nobody in particular; a number, because there is no /etc/passwd to look a name up in.
 USER 65532:65532
 ENTRYPOINT ["/snom2mqtt"]

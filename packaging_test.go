@@ -59,6 +59,7 @@ func TestSettingsNamed(t *testing.T) {
 }
 
 type compose struct {
+	Volumes  map[string]any
 	Services map[string]struct {
 		Image    string
 		Build    struct{ Context string }
@@ -97,6 +98,12 @@ func TestCompose(t *testing.T) {
 		}
 		for _, v := range s.Volumes {
 			source, rest, _ := strings.Cut(unsetDefault(v), ":")
+			if _, named := c.Volumes[source]; named {
+				if !strings.Contains(read(t, "Dockerfile"), "--chown=65532:65532 /out/state "+rest+"\nENV SNOM2MQTT_STATE_DIRECTORY="+rest+"\n") {
+					t.Errorf("%s: the image does not make %s for its user, or does not use it", name, rest)
+				}
+				continue
+			}
 			if _, err := os.Stat(source); err != nil {
 				t.Errorf("%s mounts %s: %v", name, v, err)
 			}

@@ -7,6 +7,7 @@
 package config
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -46,6 +47,8 @@ type Config struct {
 	RingTimeout      time.Duration // after which ringing nobody spoke of any more is over, 1 s to 1 h
 	CallTimeout      time.Duration // after which such a call is over, 1 s to 168 h
 
+	StateDirectory string // absolute path where the program keeps what phones told; empty: nowhere
+
 	Console Console
 
 	LogLevel  slog.Level // debug, info, warn or error
@@ -53,7 +56,7 @@ type Config struct {
 
 	checks      Checks
 	numbered    []Phone // the phones of the environment, which a reload keeps
-	state       string  // folder where the program may keep something; empty: nowhere
+	secrets     string  // directory where a secret that the program makes is kept; empty: nowhere
 	tokenSecret Secret  // what tokens are made of
 }
 
@@ -108,6 +111,8 @@ func Load(environ []string, checks Checks) (Config, error) {
 		RingTimeout:      k.duration(at("RING_TIMEOUT", v.RingTimeout), time.Second, time.Hour),
 		CallTimeout:      k.duration(at("CALL_TIMEOUT", v.CallTimeout), time.Second, 7*24*time.Hour),
 
+		StateDirectory: k.stateDirectory(at("STATE_DIRECTORY", v.StateDirectory), environ),
+
 		Console: Console{
 			Listen:   k.listen(at("CONSOLE_LISTEN", v.ConsoleListen)),
 			Password: k.secret(at("CONSOLE_PASSWORD", v.ConsolePassword), at("CONSOLE_PASSWORD_FILE", v.ConsolePasswordFile)),
@@ -117,10 +122,10 @@ func Load(environ []string, checks Checks) (Config, error) {
 		LogLevel:  k.level(at("LOG_LEVEL", v.LogLevel)),
 		LogFormat: k.word(at("LOG_FORMAT", v.LogFormat), "text", "json"),
 		checks:    checks,
-		state:     stateFolder(environ),
 
 		tokenSecret: k.tokenSecret(at("PHONE_TOKEN_SECRET", v.TokenSecret), at("PHONE_TOKEN_SECRET_FILE", v.TokenSecretFile)),
 	}
+	c.secrets = cmp.Or(c.StateDirectory, userFolder(environ))
 	k.topics(&c, at)
 	k.listeners(&c, at, v)
 

@@ -66,9 +66,11 @@ func Settings() []Setting {
 		{Name: "PHONE_LISTEN", What: "`host:port` where phones call the bridge (action URLs)."},
 		{Name: "PHONE_BASE_URL", What: "The URL by which phones reach it. Unless set, `PHONE_LISTEN` where that names one IP address, otherwise the address of this machine that a phone sees; in a container that is the wrong one."},
 		{Name: "PHONE_CHECK_SOURCE", What: "`false`: let events of a phone come from an address other than the phone's, as they do behind NAT."},
-		{Name: "PHONE_TOKEN_SECRET", What: "What the tokens of phones without one of their own are made from: 16 to 128 characters that nobody guesses, such as `openssl rand -hex 16` prints. Where it is not set, the program makes one and keeps it in `phone-token-secret`, in the folder that `STATE_DIRECTORY` names (systemd), or in `snom2mqtt` below `XDG_STATE_HOME` or `~/.local/state`; in a container that keeps nothing, set it. Whoever changes it has to install the action URLs again."},
+		{Name: "PHONE_TOKEN_SECRET", What: "What the tokens of phones without one of their own are made from: 16 to 128 characters that nobody guesses, such as `openssl rand -hex 16` prints. Where it is not set, the program makes one and keeps it in `phone-token-secret`, in `STATE_DIRECTORY`, or else in `snom2mqtt` below `XDG_STATE_HOME` or `~/.local/state`; in a container that keeps nothing, set it. Whoever changes it has to install the action URLs again."},
 		{Name: "RING_TIMEOUT", What: "After this time ringing that nobody spoke of any more is over, `1s` to `1h`."},
 		{Name: "CALL_TIMEOUT", What: "After this time a call that nobody spoke of any more is over, `1s` to `168h`."},
+
+		{Name: "STATE_DIRECTORY", What: "The absolute path of a directory that outlives the program, where it keeps what it has learned: by phone, Home Assistant's identifier, model, firmware, MAC address and authentication scheme, nothing secret; and `phone-token-secret`, below. Unless set, the one that systemd gives a service; without one, identities of phones are lost with a restart."},
 
 		{Name: "CONSOLE_LISTEN", What: "`host:port` of the console, `/healthz`, `/readyz` and `/metrics`, or `off`. Other than a loopback address it wants the password."},
 		{Name: "CONSOLE_PASSWORD", What: "The password of the console."},

@@ -32,7 +32,7 @@ func (c *checker) tokens(settings *Config, phones []Phone) {
 			continue
 		}
 		if settings.tokenSecret.IsZero() {
-			kept, err := keptSecret(settings.state)
+			kept, err := keptSecret(settings.secrets)
 			if err != nil {
 				c.fault(field{environment(prefix), "PHONE_TOKEN_SECRET", ""}, "not set, but PHONE_LISTEN is, not every phone has a "+
 					"token of its own, and a secret cannot be made and kept (%v): want 16 to 128 characters that nobody guesses, "+
@@ -45,25 +45,35 @@ func (c *checker) tokens(settings *Config, phones []Phone) {
 	}
 }
 
-// stateFolder is where the program may keep something, by the environment: what systemd gives it, or
-// else where the XDG Base Directory Specification wants the state of a user's programs. Empty: nowhere.
-func stateFolder(environ []string) string {
-	value := func(name string) string {
-		for _, e := range environ {
-			if v, ok := strings.CutPrefix(e, name+"="); ok && filepath.IsAbs(v) {
-				return v
-			}
-		}
-		return ""
+// stateDirectory returns the directory that the setting names, or else the one that systemd gives a service.
+func (c *checker) stateDirectory(f field, environ []string) string {
+	switch {
+	case f.text == "":
+		first, _, _ := strings.Cut(absolute(environ, "STATE_DIRECTORY"), ":")
+		return first
+	case !filepath.IsAbs(f.text):
+		c.fault(f, "expected an absolute path, such as /var/lib/snom2mqtt")
 	}
-	if dir, _, _ := strings.Cut(value("STATE_DIRECTORY"), ":"); dir != "" {
-		return dir
-	}
-	if dir := value("XDG_STATE_HOME"); dir != "" {
+	return f.text
+}
+
+// userFolder returns where the XDG Base Directory Specification has the state of a user's programs. Empty: nowhere.
+func userFolder(environ []string) string {
+	if dir := absolute(environ, "XDG_STATE_HOME"); dir != "" {
 		return filepath.Join(dir, "snom2mqtt")
 	}
-	if home := value("HOME"); home != "" {
+	if home := absolute(environ, "HOME"); home != "" {
 		return filepath.Join(home, ".local", "state", "snom2mqtt")
+	}
+	return ""
+}
+
+// absolute returns the value of a variable that is an absolute path.
+func absolute(environ []string, name string) string {
+	for _, e := range environ {
+		if v, ok := strings.CutPrefix(e, name+"="); ok && filepath.IsAbs(v) {
+			return v
+		}
 	}
 	return ""
 }

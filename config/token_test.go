@@ -123,3 +123,27 @@ func TestASecretIsMadeAndKept(t *testing.T) {
 		t.Error("a folder that cannot be made is no fault")
 	}
 }
+
+// The setting comes before what systemd gives; without both nothing is kept.
+func TestStateDirectory(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		environ []string
+		want    string
+	}{
+		{nil, ""},
+		{[]string{"HOME=/home/a", "XDG_STATE_HOME=/home/a/state"}, ""},
+		{[]string{"STATE_DIRECTORY=/var/lib/a:/var/lib/b"}, "/var/lib/a"},
+		{[]string{"STATE_DIRECTORY=relative"}, ""},
+		{[]string{"STATE_DIRECTORY=/var/lib/a", "SNOM2MQTT_STATE_DIRECTORY=/data"}, "/data"},
+		{[]string{"STATE_DIRECTORY=/var/lib/a", "SNOM2MQTT_STATE_DIRECTORY="}, "/var/lib/a"},
+	} {
+		c, err := config.Load(append(environ(kitchen), tt.environ...), checks())
+		if err != nil || c.StateDirectory != tt.want {
+			t.Errorf("%q: %q, %v, expected %q", tt.environ, c.StateDirectory, err, tt.want)
+		}
+	}
+	if _, err := config.Load(append(environ(kitchen), "SNOM2MQTT_STATE_DIRECTORY=state"), checks()); err == nil {
+		t.Error("a relative path is no fault")
+	}
+}

@@ -55,6 +55,8 @@ type variables struct {
 	RingTimeout      string `env:"RING_TIMEOUT" envDefault:"120s"`
 	CallTimeout      string `env:"CALL_TIMEOUT" envDefault:"4h"`
 
+	StateDirectory string `env:"STATE_DIRECTORY"`
+
 	ConsoleListen       string `env:"CONSOLE_LISTEN" envDefault:"127.0.0.1:8080"`
 	ConsolePassword     string `env:"CONSOLE_PASSWORD"`
 	ConsolePasswordFile string `env:"CONSOLE_PASSWORD_FILE"`

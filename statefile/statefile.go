@@ -145,7 +145,7 @@ func (s *Store) read(data []byte) {
 	}
 	if bad > 0 {
 		s.damaged = true
-		s.log.Warn("state file damaged", slog.Int("lines", bad), slog.Int("phones", len(s.records)))
+		s.log.Warn("state file damaged", slog.Int("damaged", bad), slog.Int("phones", len(s.records)))
 	}
 }
 
@@ -241,7 +241,7 @@ func (s *Store) Run(ctx context.Context) error {
 		err := s.write(ctx)
 		switch {
 		case err == nil && failing:
-			s.log.Info("state file written again", slog.String("path", s.path))
+			s.log.Info("state file written again")
 		case err != nil && !failing:
 			s.log.Warn("state file not written", slog.Any("err", err))
 		}

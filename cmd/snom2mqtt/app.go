@@ -100,6 +100,7 @@ func (a app) environ(ctx context.Context, environ []string) ([]string, error) {
 			environ = append(environ, "SNOM2MQTT_"+name+"="+value) // of two, the last one counts
 		}
 	}
+	set("STATE_DIRECTORY", a.data)
 	for i, phone := range o.Phones {
 		at := "PHONE_" + strconv.Itoa(i) + "_"
 		set(at+"NAME", phone.Name)

@@ -91,6 +91,7 @@ func TestAppOptionsBecomeSettings(t *testing.T) {
 					got[name] = value
 				}
 			}
+			tt.want["STATE_DIRECTORY"] = a.data
 			if tt.want["PHONE_TOKEN_SECRET_FILE"] != "" {
 				first := secretOf(t, got["PHONE_TOKEN_SECRET_FILE"])
 				if _, err := a.environ(t.Context(), nil); err != nil {
@@ -104,7 +105,7 @@ func TestAppOptionsBecomeSettings(t *testing.T) {
 			if !maps.Equal(got, tt.want) {
 				t.Errorf("settings %v, want %v", got, tt.want)
 			}
-			if _, err := config.Load(environ, checks()); err != nil && len(tt.want) > 3 {
+			if _, err := config.Load(environ, checks()); err != nil && len(tt.want) > 4 {
 				t.Errorf("the settings are wrong: %v", err)
 			}
 		})

@@ -25,6 +25,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/mqttpaho"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
+	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
 
 func (p *program) runCommand() *cobra.Command {
@@ -76,13 +77,14 @@ type service struct {
 	console  net.Listener          // nil: none
 	ear      *ear                  // where phones call; nil: nowhere
 	keeper   *homeassistant.Keeper // of what Home Assistant is told; nil: it is told nothing
+	state    *statefile.Store      // what phones told, across restarts
 	metrics  *metrics.Metrics
 	watchdog *watchdog
 }
 
 // newService binds what has to be bound, so that a port that is taken is known at once.
 func newService(settings config.Config, phones bridge.Roster, level *slog.LevelVar, log *slog.Logger) (s *service, err error) {
-	s = &service{settings: settings, log: log, process: processName()}
+	s = &service{settings: settings, log: log, process: processName(), state: openState(settings, log)}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -258,6 +260,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	parts.Go(func() { s.watchdog.run(stop) })
 	start(&parts, "discovery", func() error { return s.keeper.Run(stop) })
 	parts.Go(func() { tidy(stop) })
+	start(&parts, "state", func() error { return s.state.Run(stop) })
 	start(&parts, "bridge", func() error { return s.bridge.Run(bridgeCtx) })
 	parts.Go(func() {
 		for {

@@ -1,6 +1,12 @@
 package bridge
 
-import "time"
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
 
 // How long a phone is left alone. A Snom phone counts failed logins and locks its web page after
 // more than three of them, for a minute that doubles (Snom blog, 2009-08-14). So the first refused
@@ -42,4 +48,32 @@ func (b breaker) after(now time.Time, code Code) breaker {
 		return breaker{}
 	}
 	return b
+}
+
+// lockedOut is the error of a request with a login that is not made, because the breaker is open; nil: it may be made.
+// Only the job that runs calls it.
+func (l *lane) lockedOut(now time.Time) error {
+	if !l.breaker.open(now) {
+		return nil
+	}
+	return fmt.Errorf("%w: it refused the login and is not contacted until %s, because failed logins lock it; correct the password and reload",
+		snom.ErrLockedOut, l.breaker.until.UTC().Format(time.RFC3339))
+}
+
+// noteLogin opens the breaker when the phone refused the login: a person must act then, and the phone's own lock counts
+// every try. Only the job that runs calls it.
+func (p pacedPhone) noteLogin(now time.Time, err error) {
+	l, code := p.lane, codeOf(err)
+	was := l.breaker
+	is := was.after(now, code)
+	if is == was {
+		return
+	}
+	l.mu.Lock()
+	l.breaker = is
+	l.mu.Unlock()
+	if is.failures > was.failures {
+		p.phone.b.cfg.Log.Error("phone refuses the login and is not contacted for a while", slog.String("phone", p.phone.name),
+			slog.Any("code", code), slog.Any("err", err), slog.Time("until", is.until))
+	}
 }

@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
-	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
@@ -37,25 +35,23 @@ type Config struct {
 	QueueLength int
 	// Gap is left between two requests to one phone; none when zero.
 	Gap time.Duration
-	// LookEvery is the time between two looks at a phone that says nothing; 60 s.
-	LookEvery time.Duration
-	// RingTimeout and CallTimeout are how long a call is believed to ring, and to last, when the
-	// phone says nothing of it any more; 120 s and 4 h.
+	// PollEvery is the time between two polls of a phone from which nothing else comes; 60 s.
+	PollEvery time.Duration
+	// RingTimeout and CallTimeout are how long a call is assumed to ring, and to last, when no event of it comes any
+	// more; 120 s and 4 h.
 	RingTimeout, CallTimeout time.Duration
-	// Events says that phones can tell what happens at them; see [Bridge.Event].
+	// Events says that phones can send events; see [Bridge.Event].
 	Events bool
-	// ActionURLs returns what a phone is to call when something happens at it; nil: nothing.
+	// ActionURLs returns the URLs that a phone requests when something happens at it; nil: none.
 	ActionURLs func(ctx context.Context, phone string) ([]actionurl.URL, error)
 	// AnyTransfer carries out the completion of a transfer that this bridge did not start.
 	AnyTransfer bool
-	// Reload reads the phones again; nil: there is nothing to reload.
-	Reload func() (Roster, error)
-	// Enlisted is called after a reload took effect, and may wait; nil: nobody wants to know.
-	Enlisted func(context.Context)
-	// Learned is called when a phone came within reach, went, told what it is, or became another bridge's
-	// or ours again. It must not block nor ask the bridge anything; nil: nobody wants to know.
-	Learned func()
-	// Observe is told what happens, to count it; nil: nobody is.
+	// Reload, if set, reads the phones again and puts them into effect: see [Bridge.Apply].
+	Reload func(context.Context) error
+	// OnChange, if set, is called when a phone's reachability, identity or owner changes. It must not block nor call
+	// the bridge.
+	OnChange func()
+	// Observe, if set, is called with what happens, to count it.
 	Observe Observer
 }
 
@@ -65,45 +61,29 @@ type Roster struct {
 	Groups map[string][]string // name to members; All is built in
 }
 
-// PhoneConfig is one phone of a [Roster].
-type PhoneConfig struct {
-	Name    string // [a-z0-9][a-z0-9_-]{0,63}
-	Phone   Phone
-	Model   snom.Model         // the zero Model: not set, learned from the phone
-	Dialect snom.Dialect       // zero: that of the model
-	HTTPS   bool               // the phone is spoken to by https
-	Allow   map[snom.Verb]bool // gated commands that are open
-	Mask    map[snom.Verb]bool // commands whose argument is not shown
-	// Same and Login tell on a reload whether this is the phone it was: equal texts are equal
-	// settings, of everything and of what decides whether a login succeeds. A phone that refused
-	// our login is tried again when Login has changed.
-	Same, Login string
-}
-
 // A Bridge takes commands to phones and answers each of them once.
 type Bridge struct {
-	cfg     Config
-	started time.Time
-	roster  atomic.Pointer[roster]
-	lookout lookout
-	lookers chan struct{} // one element for each look under way
-	workers sync.WaitGroup
-	desk    chan deskRequest
-	slow    chan struct{} // one element for each slow request to the bridge
+	cfg      Config
+	started  time.Time
+	roster   atomic.Pointer[roster]
+	poller   poller
+	requests requests
+	handling liveness // of Handle
 
-	deskMu     sync.RWMutex
-	deskClosed bool
+	workers sync.WaitGroup // what Run waits for
+	// spawn runs f in a goroutine that Run waits for. The context ends only when that takes too long: requests that
+	// are under way outlive the signal to stop.
+	spawn  func(f func(context.Context))
+	giveUp context.CancelFunc // ends that context
 
-	ctx    func() context.Context // of requests that are under way; ends only when the stop takes too long
-	giveUp context.CancelFunc
+	applying sync.Mutex
+	lanes    map[string]*lane // by address, those of phones that are not configured any more too; guarded by applying
+	retired  []string         // addresses of those, the oldest first; guarded by applying
+	stopped  bool             // no roster is applied any more; guarded by applying
 
-	reloading sync.Mutex
-	stopped   bool     // guarded by reloading
-	logged    sync.Map // topics whose retained command was logged; bounded by retainedLogged
-	retained  atomic.Int64
-
-	handling spell // of Handle
-	asked    spell // of the desk
+	idBytes  atomic.Int64 // that all phones remember ids in
+	logged   sync.Map     // topics whose retained command was logged; bounded by retainedLogged
+	retained atomic.Int64 // of them
 
 	claims claims
 	mixed  sync.Once // the base topic is shared with bridges that have an instance
@@ -115,24 +95,18 @@ const retainedLogged = 1000
 
 // roster is what [Bridge.Handle] looks names up in. It is replaced, never changed.
 type roster struct {
-	phones map[string]*worker
+	phones map[string]*phone
 	groups map[string][]string
 	names  []string // of phones, sorted
 }
 
-// answered is a request with its result, on the way to the topics.
-type answered struct {
-	request *request
-	result  *Result
-}
-
-// New returns a bridge for the phones of r. It is quiet until [Bridge.Run].
+// New returns a bridge for the phones of r. It does nothing by itself until [Bridge.Run].
 func New(cfg Config, r Roster) *Bridge {
 	if cfg.QueueLength == 0 {
 		cfg.QueueLength = 32
 	}
-	if cfg.LookEvery == 0 {
-		cfg.LookEvery = time.Minute
+	if cfg.PollEvery == 0 {
+		cfg.PollEvery = time.Minute
 	}
 	if cfg.RingTimeout == 0 {
 		cfg.RingTimeout = 120 * time.Second
@@ -144,58 +118,29 @@ func New(cfg Config, r Roster) *Bridge {
 		cfg.Process = rand.Text()
 	}
 	if cfg.Observe == nil {
-		cfg.Observe = nobody{}
+		cfg.Observe = noObserver{}
 	}
 	b := &Bridge{
-		cfg:     cfg,
-		started: time.Now(),
-		lookout: lookout{wake: make(chan struct{}, 1)},
-		lookers: make(chan struct{}, lookers),
-		desk:    make(chan deskRequest, deskWaiting),
-		slow:    make(chan struct{}, deskSlow),
-		claims:  claims{us: cfg.Tree.Instance},
+		cfg:      cfg,
+		started:  time.Now(),
+		poller:   poller{wake: make(chan struct{}, 1), slots: make(chan struct{}, pollsAtOnce)},
+		requests: requests{queue: make(chan request, requestsWaiting), slow: make(chan struct{}, requestsSlow)},
+		claims:   claims{us: cfg.Tree.Instance},
 	}
 	b.twin.b = b
-	// Requests under way outlive the signal to stop; see Run.
 	ctx, cancel := context.WithCancel(context.Background())
-	b.ctx, b.giveUp = func() context.Context { return ctx }, cancel
+	b.giveUp = cancel
+	b.spawn = func(f func(context.Context)) {
+		b.workers.Add(1)
+		go func() {
+			defer b.workers.Done()
+			f(ctx)
+		}()
+	}
 	b.roster.Store(&roster{})
-	b.enlist(r)
+	b.lanes = make(map[string]*lane, len(r.Phones))
+	b.apply(r)
 	return b
-}
-
-// enlist makes r the bridge's roster, and returns the workers that are new and those that went.
-func (b *Bridge) enlist(r Roster) (came, changed, went []*worker) {
-	old := b.roster.Load()
-	next := &roster{phones: make(map[string]*worker, len(r.Phones)), groups: make(map[string][]string, len(r.Groups)+1)}
-	for _, p := range r.Phones {
-		w := old.phones[p.Name]
-		switch {
-		case w == nil:
-			w = newWorker(b, p)
-			came = append(came, w)
-		case w.replace(p):
-			changed = append(changed, w)
-		}
-		next.phones[p.Name] = w
-		next.names = append(next.names, p.Name)
-	}
-	slices.Sort(next.names)
-	for group, members := range r.Groups {
-		for _, m := range members {
-			if next.phones[m] != nil && !slices.Contains(next.groups[group], m) {
-				next.groups[group] = append(next.groups[group], m)
-			}
-		}
-	}
-	next.groups[All] = next.names
-	b.roster.Store(next)
-	for name, w := range old.phones {
-		if next.phones[name] == nil {
-			went = append(went, w)
-		}
-	}
-	return came, changed, went
 }
 
 // Handle takes one message. It never blocks, and every command is answered once: later, by the
@@ -226,28 +171,28 @@ func (b *Bridge) Handle(m mqtt.Message) {
 	}
 }
 
-// command plans an order for every phone it names, and hands it to their workers.
+// command checks a message for every phone it names, and hands it to their lanes.
 func (b *Bridge) command(a mqtt.Address, m mqtt.Message, now time.Time) {
 	if m.Retained {
 		b.logRetained(m.Topic)
 	}
 	r := b.roster.Load()
-	w, members := r.phones[a.Name], r.groups[a.Name]
-	if w == nil && members == nil {
+	p, members := r.phones[a.Name], r.groups[a.Name]
+	if p == nil && members == nil {
 		b.refuse(a.Name, a.Command, m, fmt.Sprintf("no phone and no group is called %q", a.Name), now)
 		return
 	}
 	if b.claims.taken(a.Name) {
 		return // the bridge that claimed the name answers
 	}
-	o := decode(a.Command, m.Payload)
-	if w != nil {
-		w.take(o, nil, m.Retained, now)
+	msg := decode(a.Command, m.Payload)
+	if p != nil {
+		p.take(msg, nil, m.Retained, now)
 		return
 	}
 	members = b.served(members)
-	g := &gathering{group: a.Name, members: members, order: o, received: now, codes: make(map[string]Code, len(members))}
-	g.argument = b.groupArgument(r, members, o)
+	g := &groupResult{group: a.Name, members: members, message: msg, received: now, codes: make(map[string]Code, len(members))}
+	g.argument = b.groupArgument(r, members, msg)
 	if len(members) == 0 {
 		s := g.summary(Time{Time: now})
 		s.OK, s.Code, s.Message = false, Forbidden, "every phone of this group is claimed by another bridge"
@@ -255,18 +200,30 @@ func (b *Bridge) command(a mqtt.Address, m mqtt.Message, now time.Time) {
 		return
 	}
 	for _, name := range members {
-		r.phones[name].take(o, g, m.Retained, now)
+		r.phones[name].take(msg, g, m.Retained, now)
 	}
 }
 
+// take checks a message for this phone: its command goes into the queue, or is refused at once.
+func (p *phone) take(m message, g *groupResult, retained bool, now time.Time) {
+	at := p.profile.Load()
+	c, refusal := at.admit(m, p.b.cfg.Rules, retained, now)
+	c.to, c.group = p, g
+	if refusal.code != "" {
+		c.deliver(c.answer(refusal.code, refusal.message, now))
+		return
+	}
+	c.enqueue()
+}
+
 // groupArgument is the argument as a group's summary shows it: secret if it is so for any member.
-func (b *Bridge) groupArgument(r *roster, members []string, o order) string {
-	argument := o.raw
-	if o.fault == nil {
-		argument = o.command.Argument()
+func (b *Bridge) groupArgument(r *roster, members []string, m message) string {
+	argument := m.raw
+	if m.fault == nil {
+		argument = m.command.Argument()
 	}
 	for _, name := range members {
-		if cfg := r.phones[name].config(); argument != "" && cfg.secret(o) {
+		if argument != "" && r.phones[name].profile.Load().secret(m) {
 			return mask
 		}
 	}
@@ -276,15 +233,15 @@ func (b *Bridge) groupArgument(r *roster, members []string, o order) string {
 // refuse answers a command that names no phone of ours, on a topic of the bridge: never on one
 // made from the input.
 func (b *Bridge) refuse(name, command string, m mqtt.Message, message string, now time.Time) {
-	o := decode(command, m.Payload)
+	msg := decode(command, m.Payload)
 	code := UnknownPhone
 	if m.Retained {
 		code, message = Retained, retainedCommand
 	}
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encode(Result{
-		ID: o.id, Phone: shown(name), Command: o.name, Code: code, Message: message, Time: Time{Time: now},
+		ID: msg.id, Phone: shown(name), Command: msg.name, Code: code, Message: message, Time: Time{Time: now},
 	})})
-	b.cfg.Observe.Answered(Result{Code: code})
+	b.cfg.Observe.Result(Result{Code: code})
 }
 
 // logRetained tells once per topic that somebody publishes retained commands.
@@ -295,19 +252,6 @@ func (b *Bridge) logRetained(topic string) {
 	if _, again := b.logged.LoadOrStore(topic, true); !again {
 		b.retained.Add(1)
 		b.cfg.Log.Warn("retained command refused: publish commands without retain, and clear the topic", slog.String("topic", topic))
-	}
-}
-
-// deliver publishes results, and summaries of groups that are complete.
-func (b *Bridge) deliver(done []answered) {
-	for _, d := range done {
-		b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(d.result.Phone), Payload: encode(d.result)})
-		b.cfg.Observe.Answered(*d.result)
-		if g := d.request.group; g != nil {
-			if s, complete := g.add(d.result); complete {
-				b.publishSummary(s)
-			}
-		}
 	}
 }
 
@@ -332,45 +276,12 @@ func (b *Bridge) publish(m mqtt.Message) {
 	}
 }
 
-// Reload reads the phones again and works with those from now on. When they cannot be read, or
-// are at fault, nothing changes. What waits for a phone that is gone is answered cancelled.
-func (b *Bridge) Reload(ctx context.Context) error {
-	b.reloading.Lock()
-	defer b.reloading.Unlock()
-	if b.stopped {
-		return errors.New("the bridge is stopping")
-	}
-	if b.cfg.Reload == nil {
-		return errors.New("the phones come from settings that cannot be read again")
-	}
-	r, err := b.cfg.Reload()
-	if err != nil {
-		b.cfg.Log.Error("reload changes nothing", slog.Any("err", err))
-		return err
-	}
-	came, changed, went := b.enlist(r)
-	for _, w := range went {
-		w.remove()
-	}
-	if b.cfg.Enlisted != nil {
-		b.cfg.Enlisted(ctx)
-	}
-	b.claimNew(ctx, came)
-	for _, w := range append(came, changed...) {
-		w.tell()
-		w.lookIn(0)
-	}
-	b.publishInfo()
-	b.cfg.Log.Info("phones reloaded", slog.Int("came", len(came)), slog.Int("changed", len(changed)), slog.Int("went", len(went)))
-	return nil
-}
-
 // Phones returns the settings of every phone that is served, by name.
 func (b *Bridge) Phones() []PhoneConfig {
 	r := b.roster.Load()
 	var all []PhoneConfig
 	for _, name := range b.served(r.names) {
-		all = append(all, r.phones[name].config())
+		all = append(all, r.phones[name].profile.Load().PhoneConfig)
 	}
 	return all
 }
@@ -391,7 +302,7 @@ func (b *Bridge) Republish() {
 	r := b.roster.Load()
 	b.claim(r.names...)
 	for _, name := range r.names {
-		r.phones[name].tell()
+		r.phones[name].republish()
 	}
 }
 
@@ -425,32 +336,48 @@ func (b *Bridge) publishInfo() {
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Info(), Payload: payload, Retained: true})
 }
 
-// Run looks at the phones and serves requests to the bridge until ctx ends. Then nothing new is
+// Run polls the phones and serves requests to the bridge until ctx ends. Then nothing new is
 // taken, what waits is answered cancelled, and what is under way may end; Run returns when every
 // command has its answer. Where ctx has ended before, that is all it does.
 func (b *Bridge) Run(ctx context.Context) error {
 	if ctx.Err() == nil {
-		for _, w := range b.roster.Load().phones {
-			w.lookIn(0)
+		for _, p := range b.roster.Load().phones {
+			p.pollIn(0)
 		}
 	}
-	var watching sync.WaitGroup
-	watching.Go(func() { b.watch(ctx) })
-	b.serveDesk(ctx)
-	watching.Wait()
-	b.reloading.Lock()
-	b.stopped = true // no phone joins any more
-	b.reloading.Unlock()
-	b.twin.stop()
-	for _, w := range b.roster.Load().phones {
-		w.close("the bridge is stopping")
-	}
-	patience := time.AfterFunc(stopPatience, b.giveUp)
-	defer patience.Stop()
+	var polling sync.WaitGroup
+	polling.Go(func() { b.runPoller(ctx) })
+	b.serveRequests(ctx)
+	polling.Wait()
+	b.stop()
+	timer := time.AfterFunc(stopTimeout, b.giveUp)
+	defer timer.Stop()
 	b.workers.Wait()
 	b.giveUp()
 	return nil
 }
 
-// stopPatience is how long a request to a phone may still take when the bridge stops.
-const stopPatience = 10 * time.Second
+// stopTimeout is how long a request to a phone may still take when the bridge stops.
+const stopTimeout = 10 * time.Second
+
+// stop answers everything that waits, and lets nothing new be taken.
+func (b *Bridge) stop() {
+	b.applying.Lock()
+	defer b.applying.Unlock()
+	b.stopped = true
+	b.twin.stop()
+	for _, p := range b.roster.Load().phones {
+		p.close(stopping)
+	}
+	for _, l := range b.lanes {
+		l.close(stopping)
+	}
+}
+
+// stopping is said of what is not done because the bridge stops.
+const stopping = "the bridge is stopping"
+
+// queueFull is said of a command for which there is no place.
+func (b *Bridge) queueFull() string {
+	return fmt.Sprintf("the queue of this phone is full: QUEUE_LENGTH is %d", b.cfg.QueueLength)
+}

@@ -172,14 +172,12 @@ func TestACommandExpiresBehindProbes(t *testing.T) {
 
 func TestTooManyRequestsAreBusy(t *testing.T) {
 	t.Parallel()
-	var read chan struct{} // made in the bubble
-	reload := func() (bridge.Roster, error) {
-		<-read
-		return bridge.Roster{}, errors.New("not today")
-	}
-	inHouse(t, bridge.Config{Reload: reload}, one(), func(h *house) {
-		read = make(chan struct{})
-		h.say("snom/bridge/request/reload", "")
+	synctest.Test(t, func(t *testing.T) {
+		p := &heldPublisher{topic: "snom/bridge/response/log_level", release: make(chan struct{})}
+		h := newHouse(t, bridge.Config{Publish: p}, one(), nil)
+		p.Recorder.Take()
+		h.out = &p.Recorder
+		h.say("snom/bridge/request/log_level", "") // its answer is not taken for now
 		synctest.Wait()
 		for range 70 {
 			h.say("snom/bridge/request/ping", "")
@@ -194,7 +192,7 @@ func TestTooManyRequestsAreBusy(t *testing.T) {
 		if busy != 6 {
 			t.Errorf("%d requests were busy, want 6", busy)
 		}
-		time.AfterFunc(time.Second, func() { close(read) })
+		time.AfterFunc(time.Second, func() { close(p.release) })
 		h.stop()
 		rest := answers[bridge.Response](h, "snom/bridge/response/ping")
 		if len(rest) != 64 || rest[0].Code != bridge.Cancelled {
@@ -205,6 +203,46 @@ func TestTooManyRequestsAreBusy(t *testing.T) {
 			t.Errorf("after the end: %+v, want one cancelled", rest)
 		}
 	})
+}
+
+// A heldPublisher remembers what is published, and does not come back from messages on one topic until it is released.
+type heldPublisher struct {
+	mqtttest.Recorder
+	topic   string
+	release chan struct{}
+}
+
+func (p *heldPublisher) Publish(m mqtt.Message) bool {
+	if m.Topic == p.topic {
+		<-p.release
+	}
+	return p.Recorder.Publish(m)
+}
+
+// TestAPingDoesNotWaitForAReload: reading the phones may take its time, and nothing waits for it.
+func TestAPingDoesNotWaitForAReload(t *testing.T) {
+	t.Parallel()
+	var release chan struct{} // made in the bubble
+	read := func() (bridge.Roster, error) {
+		<-release
+		return bridge.Roster{}, errors.New("not today")
+	}
+	inHouse(t, bridge.Config{}, one(), func(h *house) {
+		release = make(chan struct{})
+		h.say("snom/bridge/request/reload", "")
+		h.say("snom/bridge/request/ping", "")
+		h.say("snom/bridge/request/probe", "desk")
+		time.Sleep(time.Second)
+		for _, action := range []string{"ping", "probe"} {
+			if got := h.out.On("snom/bridge/response/" + action); len(got) != 1 {
+				t.Errorf("%s during a reload: %d answers, want 1", action, len(got))
+			}
+		}
+		close(release)
+		if got := answers[bridge.Response](h, "snom/bridge/response/reload"); len(got) != 1 || got[0].Code != bridge.Invalid {
+			t.Errorf("the reload: %+v, want invalid", got)
+		}
+	}, read)
 }
 
 func TestRulesOfTheSettings(t *testing.T) {
@@ -351,7 +389,7 @@ func TestAFailedStepEndsACommand(t *testing.T) {
 
 func TestAvailability(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{LookEvery: time.Minute}, one(), func(h *house) {
+	inHouse(t, bridge.Config{PollEvery: time.Minute}, one(), func(h *house) {
 		phone := h.phones["desk"]
 		last := func() string {
 			all := h.out.On("snom/desk/availability")
@@ -454,11 +492,8 @@ func TestReload(t *testing.T) {
 	residents := []resident{{phone: snomtest.Config{Name: "desk"}}, {phone: snomtest.Config{Name: "hall"}}}
 	var next bridge.Roster
 	fault := errors.New("phones.yaml:3:5: no")
-	enlisted := 0
-	cfg := bridge.Config{
-		Reload: func() (bridge.Roster, error) { return next, fault }, Enlisted: func(context.Context) { enlisted++ },
-	}
-	inHouse(t, cfg, residents, func(h *house) {
+	read := func() (bridge.Roster, error) { return next, fault }
+	inHouse(t, bridge.Config{}, residents, func(h *house) {
 		h.say("snom/bridge/request/reload", "")
 		if got := answers[bridge.Response](h, "snom/bridge/response/reload"); len(got) != 1 || got[0].Code != bridge.Invalid || got[0].Message != fault.Error() {
 			t.Errorf("a faulty file: %+v", got)
@@ -475,7 +510,7 @@ func TestReload(t *testing.T) {
 			h.entry(residents[0], h.dials["desk"]), h.moveIn(resident{phone: snomtest.Config{Name: "attic"}}),
 		}, Groups: map[string][]string{"up": {"attic", "attic", "nobody"}, "none": {"nobody"}}}
 		h.out.Take()
-		if err := h.bridge.Reload(h.t.Context()); err != nil {
+		if err := h.reload(h.t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		release()
@@ -505,14 +540,11 @@ func TestReload(t *testing.T) {
 		if got := h.results(); len(got) != 1 || got[0].Code != bridge.UnknownPhone {
 			t.Errorf("a phone that went: %+v, want unknown_phone", got)
 		}
-		if enlisted != 1 {
-			t.Errorf("Enlisted was called %d times, want once", enlisted)
-		}
 		h.stop()
-		if err := h.bridge.Reload(context.Background()); err == nil {
+		if err := h.reload(context.Background()); err == nil {
 			t.Error("reload after the end = nil, want an error")
 		}
-	})
+	}, read)
 }
 
 // TestManyMembersStillHaveASummary: what would be too long to publish leaves out what each member says
@@ -598,14 +630,6 @@ func TestEventsMoveTheStatus(t *testing.T) {
 		if got := h.out.Take(); len(got) != 0 {
 			t.Errorf("an event of nobody: %v", got)
 		}
-		waited := make(chan bridge.Status, 1)
-		go func() {
-			s, err := h.bridge.Await(h.t.Context(), "desk", func(s bridge.Status) bool { return s.Call.State == callstate.Connected })
-			if err != nil {
-				t.Error(err)
-			}
-			waited <- s
-		}()
 		party := actionurl.Party{Number: "+4930123", Name: "Front <door> & co"}
 		call := actionurl.Event{Type: actionurl.EventIncoming, CallID: "a", Direction: actionurl.DirectionIn, Remote: party, Time: time.Now()}
 		h.bridge.Event("desk", call)
@@ -620,8 +644,8 @@ func TestEventsMoveTheStatus(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		call.Type, call.Time = actionurl.EventConnected, time.Now()
 		h.bridge.Event("desk", call)
-		if s := <-waited; s.Call.State != callstate.Connected {
-			t.Errorf("waited for connected: %+v", s)
+		if s := h.bridge.Snapshot()[0]; s.Call.State != callstate.Connected {
+			t.Errorf("connected: %+v", s)
 		}
 		call.Type, call.Time = actionurl.EventDisconnected, time.Now()
 		h.bridge.Event("desk", call)
@@ -637,14 +661,6 @@ func TestEventsMoveTheStatus(t *testing.T) {
 			t.Errorf("%d statuses, want ended and idle", n)
 		}
 		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventStarted, Time: time.Now()})
-		ctx, cancel := context.WithTimeout(h.t.Context(), time.Second)
-		defer cancel()
-		if _, err := h.bridge.Await(ctx, "desk", func(bridge.Status) bool { return false }); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Await in vain = %v, want the context's error", err)
-		}
-		if _, err := h.bridge.Await(ctx, "nobody", nil); err == nil {
-			t.Error("Await of nobody = nil, want an error")
-		}
 		h.stop()
 		h.out.Take()
 		h.bridge.Event("desk", call)

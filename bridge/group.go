@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// A gathering collects the answers of a group's members to one command.
-type gathering struct {
+// A groupResult collects the answers of a group's members to one command.
+type groupResult struct {
 	group    string
 	members  []string // in the group's order
-	order    order
+	message  message
 	argument string
 	received time.Time
 
@@ -21,7 +21,7 @@ type gathering struct {
 }
 
 // add notes a member's answer, and returns the summary when it was the last one.
-func (g *gathering) add(r *Result) (Summary, bool) {
+func (g *groupResult) add(r *Result) (Summary, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.codes[r.Phone] = r.Code
@@ -36,9 +36,9 @@ func (g *gathering) add(r *Result) (Summary, bool) {
 
 // summary is what the group answers. Its code is that of the first member, in the group's order,
 // that was not ok.
-func (g *gathering) summary(now Time) Summary {
+func (g *groupResult) summary(now Time) Summary {
 	s := Summary{
-		ID: g.order.id, Group: g.group, Command: g.order.name, Argument: g.argument,
+		ID: g.message.id, Group: g.group, Command: g.message.name, Argument: g.argument,
 		OK: g.ok == len(g.members), Code: OK, Members: g.codes,
 		DurationMS: now.Sub(g.received).Milliseconds(), Time: now,
 	}

@@ -247,8 +247,8 @@ func TestLaw5ANewPasswordIsTried(t *testing.T) {
 	t.Parallel()
 	r := resident{phone: snomtest.Config{Name: "desk", Auth: snomtest.AuthBasic, Username: "admin", Password: "right"}, user: "admin", pass: "wrong"}
 	var next bridge.Roster
-	cfg := bridge.Config{Reload: func() (bridge.Roster, error) { return next, nil }}
-	inHouse(t, cfg, []resident{r}, func(h *house) {
+	read := func() (bridge.Roster, error) { return next, nil }
+	inHouse(t, bridge.Config{}, []resident{r}, func(h *house) {
 		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.Unauthorized {
 			h.t.Fatalf("with the wrong password: %+v", got)
 		}
@@ -256,13 +256,13 @@ func TestLaw5ANewPasswordIsTried(t *testing.T) {
 		phone, dial := snomtest.NewPipe(h.t, r.phone)
 		h.phones["desk"] = phone
 		next.Phones = []bridge.PhoneConfig{h.entry(r, dial)}
-		if err := h.bridge.Reload(h.t.Context()); err != nil {
+		if err := h.reload(h.t.Context()); err != nil {
 			h.t.Fatal(err)
 		}
 		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.OK {
 			h.t.Errorf("with the right password: %+v, want ok", got)
 		}
-	})
+	}, read)
 }
 
 func TestLaw5APhoneThatIsLockedIsLeftAloneForAWhile(t *testing.T) {

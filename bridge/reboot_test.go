@@ -37,7 +37,7 @@ func TestReboots(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			residents := one()
 			residents[0].phone.RebootTime = tt.down
-			inHouse(t, bridge.Config{Events: true, LookEvery: time.Minute}, residents, func(h *house) {
+			inHouse(t, bridge.Config{Events: true, PollEvery: time.Minute}, residents, func(h *house) {
 				event := func(e actionurl.Event) {
 					e.Time = time.Now()
 					h.bridge.Event("desk", e)
@@ -89,7 +89,7 @@ func TestReboots(t *testing.T) {
 // tells all the time is not looked at.
 func TestEventsAreSignsOfLife(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{Events: true, LookEvery: time.Minute}, one(), func(h *house) {
+	inHouse(t, bridge.Config{Events: true, PollEvery: time.Minute}, one(), func(h *house) {
 		h.phones["desk"].Reboot(time.Hour)
 		h.say("snom/desk/key", "P1")
 		time.Sleep(time.Second)

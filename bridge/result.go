@@ -2,11 +2,9 @@ package bridge
 
 import (
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/snom2mqtt/snom2mqtt/internal/jsonval"
-	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // mask is what a secret argument shows as.
@@ -85,25 +83,4 @@ func encode(v any) []byte {
 		panic(err) // our own types of text, numbers and times: there is nothing to fail
 	}
 	return b
-}
-
-// A request is one command for one phone, checked and dated, on its way to the worker.
-type request struct {
-	id       string
-	command  snom.Command
-	name     string // the command's name, as the result says it
-	argument string // as the result says it: masked when secret
-	warning  string // what is doubtful about it on this model
-	received time.Time
-	expires  time.Time
-	group    *gathering // nil when it did not come through a group
-	taken    *taken     // its id in the queue's memory; nil: it has none, or is not in the queue
-}
-
-// answer is the start of every result of r.
-func (r *request) answer(phone string, code Code, message string, now time.Time) *Result {
-	return &Result{
-		ID: r.id, Phone: phone, Command: r.name, Argument: r.argument,
-		OK: code == OK, Code: code, Message: message, Time: Time{Time: now},
-	}
 }

@@ -294,7 +294,7 @@ func TestAClaimEndsWithTheSettings(t *testing.T) {
 				r.Phones = append(r.Phones, h.moveIn(one))
 			}
 			h.roster = r
-			if err := h.bridge.Reload(t.Context()); err != nil {
+			if err := h.reload(t.Context()); err != nil {
 				t.Error(err)
 			}
 			s.settle()

@@ -196,19 +196,19 @@ func TestFaultPhonesFile(t *testing.T) {
 			"a phone twice":    whole.String() + "phones:\n  desk0:\n    url: http://192.0.2.1\n",
 			"an anchor's bomb": "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n",
 		} {
-			n := r.logged("reload changes nothing")
+			n := r.logged("phones not reloaded")
 			write(text)
 			reload()
-			if r.logged("reload changes nothing") == n {
+			if r.logged("phones not reloaded") == n {
 				t.Errorf("%s: taken, want a fault", name)
 			}
 		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
-		n := r.logged("reload changes nothing")
+		n := r.logged("phones not reloaded")
 		reload()
-		if r.logged("reload changes nothing") == n {
+		if r.logged("phones not reloaded") == n {
 			t.Error("not there: taken, want a fault")
 		}
 		if codes := r.results(r.send(3, 1)...); codes[0] != "ok" && codes[0] != "busy" {

@@ -135,7 +135,7 @@ func checkLog(t *testing.T, lines []string, secrets ...string) {
 			}
 		}
 	}
-	for _, want := range []string{"online", "command done", "event", "the phone refuses our login and is left alone", "requests with a wrong token"} {
+	for _, want := range []string{"online", "command done", "event", "phone refuses the login and is not contacted for a while", "requests with a wrong token"} {
 		if !said[want] {
 			t.Errorf("the log has no line %q", want)
 		}

@@ -129,8 +129,8 @@ func New(cfg Config) *Metrics {
 	return m
 }
 
-// Answered counts a result.
-func (m *Metrics) Answered(r bridge.Result) {
+// Result counts a result.
+func (m *Metrics) Result(r bridge.Result) {
 	m.requests.Add(uint64(r.Requests))
 	code := slices.IndexFunc(m.codes, func(d bridge.CodeDoc) bool { return d.Code == r.Code })
 	m.mu.Lock()
@@ -138,14 +138,14 @@ func (m *Metrics) Answered(r bridge.Result) {
 	m.phones[r.Phone] = m.phones[r.Phone].add(code) // the list of codes is closed
 }
 
-// Served notes the times of a command.
-func (m *Metrics) Served(v snom.Verb, waited, took time.Duration) {
+// Sent notes the times of a command.
+func (m *Metrics) Sent(v snom.Verb, waited, took time.Duration) {
 	m.waits.Observe(waited.Seconds())
 	m.times.WithLabelValues(string(v)).Observe(took.Seconds())
 }
 
-// Told counts an event.
-func (m *Metrics) Told(e actionurl.Event) { m.events.WithLabelValues(string(e.Type)).Inc() }
+// Event counts an event.
+func (m *Metrics) Event(e actionurl.Event) { m.events.WithLabelValues(string(e.Type)).Inc() }
 
 // Handler answers requests of Prometheus.
 func (m *Metrics) Handler() http.Handler {
@@ -192,16 +192,16 @@ func (m *Metrics) collectPhones(out chan<- prometheus.Metric) {
 		loads = append(loads, l)
 	}
 	all := len(loads) <= fewPhones
-	var waiting, leftAlone, up, down, unknown float64
+	var waiting, lockedOut, up, down, unknown float64
 	for _, l := range loads {
 		m.collectCommands(out, l.Phone, all)
 		waiting += float64(l.Waiting)
 		if all || l.Waiting > 0 {
 			out <- m.figures.of("queue_length", float64(l.Waiting), l.Phone)
 		}
-		leftAlone += one(l.LeftAlone)
-		if all || l.LeftAlone {
-			out <- m.figures.of("breaker_open", one(l.LeftAlone), l.Phone)
+		lockedOut += one(l.LockedOut)
+		if all || l.LockedOut {
+			out <- m.figures.of("breaker_open", one(l.LockedOut), l.Phone)
 		}
 		switch l.Reachable {
 		case bridge.SwitchOn:
@@ -218,7 +218,7 @@ func (m *Metrics) collectPhones(out chan<- prometheus.Metric) {
 	}
 	m.collectCommands(out, "", false) // what named no phone of ours
 	out <- m.figures.of("commands_waiting", waiting)
-	out <- m.figures.of("phones_left_alone", leftAlone)
+	out <- m.figures.of("phones_left_alone", lockedOut)
 	out <- m.figures.of("phones", up, "up")
 	out <- m.figures.of("phones", down, "down")
 	out <- m.figures.of("phones", unknown, "unknown")

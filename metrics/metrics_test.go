@@ -67,17 +67,17 @@ func TestWhatIsTold(t *testing.T) {
 	t.Parallel()
 	loads := []bridge.Load{
 		{Phone: "desk", Reachable: bridge.SwitchOn, Waiting: 3},
-		{Phone: "hall", Reachable: bridge.SwitchOff, LeftAlone: true},
+		{Phone: "hall", Reachable: bridge.SwitchOff, LockedOut: true},
 		{Phone: "new"},
 	}
 	m := newMetrics(&loads)
-	m.Answered(bridge.Result{Phone: "desk", Code: bridge.OK, Requests: 2})
-	m.Answered(bridge.Result{Phone: "desk", Code: bridge.OK, Requests: 1})
-	m.Answered(bridge.Result{Phone: "hall", Code: bridge.LockedOut})
-	m.Answered(bridge.Result{Code: bridge.UnknownPhone})
-	m.Served(snom.VerbDial, 30*time.Millisecond, 40*time.Millisecond)
-	m.Served(snom.VerbKey, 0, 2*time.Second)
-	m.Told(actionurl.Event{Type: actionurl.EventIncoming})
+	m.Result(bridge.Result{Phone: "desk", Code: bridge.OK, Requests: 2})
+	m.Result(bridge.Result{Phone: "desk", Code: bridge.OK, Requests: 1})
+	m.Result(bridge.Result{Phone: "hall", Code: bridge.LockedOut})
+	m.Result(bridge.Result{Code: bridge.UnknownPhone})
+	m.Sent(snom.VerbDial, 30*time.Millisecond, 40*time.Millisecond)
+	m.Sent(snom.VerbKey, 0, 2*time.Second)
+	m.Event(actionurl.Event{Type: actionurl.EventIncoming})
 	text := scrape(t, m)
 	for _, want := range []string{
 		`snom2mqtt_commands_total{code="ok",phone="desk"} 2`,
@@ -135,8 +135,8 @@ func TestTheTable(t *testing.T) {
 	t.Parallel()
 	loads := []bridge.Load{{Phone: "desk", Reachable: bridge.SwitchOn}}
 	m := newMetrics(&loads)
-	m.Served(snom.VerbDial, 0, 0)
-	m.Told(actionurl.Event{Type: actionurl.EventIncoming})
+	m.Sent(snom.VerbDial, 0, 0)
+	m.Event(actionurl.Event{Type: actionurl.EventIncoming})
 	text := scrape(t, m)
 	all := families(t, text)
 	for _, d := range metrics.Docs() {
@@ -187,8 +187,8 @@ func TestManyPhones(t *testing.T) {
 	if n := testutil.CollectAndCount(m); n > 50 {
 		t.Errorf("%d metrics of 5000 quiet phones, want a few", n)
 	}
-	m.Answered(bridge.Result{Phone: "desk-0007", Code: bridge.Timeout})
-	loads[8].Waiting, loads[9].LeftAlone, loads[10].Reachable = 1, true, bridge.SwitchOff
+	m.Result(bridge.Result{Phone: "desk-0007", Code: bridge.Timeout})
+	loads[8].Waiting, loads[9].LockedOut, loads[10].Reachable = 1, true, bridge.SwitchOff
 	text := scrape(t, m)
 	for metric, phone := range map[string]string{
 		`snom2mqtt_commands_total{code="timeout",phone=%q} 1`: "desk-0007",
@@ -222,9 +222,9 @@ func TestManyAtOnce(t *testing.T) {
 	for _, phone := range []string{"a", "b", "a", "b"} {
 		all.Go(func() {
 			for range each {
-				m.Answered(bridge.Result{Phone: phone, Code: bridge.OK})
-				m.Served(snom.VerbKey, 0, 0)
-				m.Told(actionurl.Event{Type: actionurl.EventOffhook})
+				m.Result(bridge.Result{Phone: phone, Code: bridge.OK})
+				m.Sent(snom.VerbKey, 0, 0)
+				m.Event(actionurl.Event{Type: actionurl.EventOffhook})
 			}
 		})
 	}
@@ -263,7 +263,7 @@ func BenchmarkScrape(b *testing.B) {
 				m := newMetrics(&loads)
 				if busy {
 					for _, l := range loads {
-						m.Answered(bridge.Result{Phone: l.Phone, Code: bridge.OK})
+						m.Result(bridge.Result{Phone: l.Phone, Code: bridge.OK})
 					}
 				}
 				h := m.Handler()
@@ -280,13 +280,13 @@ func BenchmarkScrape(b *testing.B) {
 	}
 }
 
-// BenchmarkAnswered is what counting costs a command.
-func BenchmarkAnswered(b *testing.B) {
+// BenchmarkResult is what counting costs a command.
+func BenchmarkResult(b *testing.B) {
 	var loads []bridge.Load
 	m := newMetrics(&loads)
 	b.ReportAllocs()
 	for b.Loop() {
-		m.Answered(bridge.Result{Phone: "desk", Code: bridge.OK})
-		m.Served(snom.VerbDial, time.Millisecond, 20*time.Millisecond)
+		m.Result(bridge.Result{Phone: "desk", Code: bridge.OK})
+		m.Sent(snom.VerbDial, time.Millisecond, 20*time.Millisecond)
 	}
 }

@@ -83,7 +83,7 @@ func TestReloadChangesWhoMayCall(t *testing.T) {
 		t.Errorf("the kitchen calls: %d, want 200", got)
 	}
 	write("hall")
-	if err := s.bridge.Reload(t.Context()); err != nil {
+	if err := s.reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	urls, err = s.ear.actionURLs(t.Context(), "hall")

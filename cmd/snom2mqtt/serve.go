@@ -80,6 +80,8 @@ type service struct {
 	state    *statefile.Store      // what phones told, across restarts
 	metrics  *metrics.Metrics
 	watchdog *watchdog
+
+	reloading sync.Mutex // one reload at a time
 }
 
 // newService binds what has to be bound, so that a port that is taken is known at once.
@@ -119,8 +121,8 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	cfg := bridge.Config{
 		Tree: tree, Publish: s.session, Log: log, Level: level, Version: v, Process: s.process, Features: s.features(),
 		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
-		LookEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
-		Reload: s.reload, Enlisted: s.enlisted, Learned: func() { s.keeper.Changed() },
+		PollEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
+		Reload: s.reload, OnChange: func() { s.keeper.Changed() },
 		RingTimeout: settings.RingTimeout, Events: s.ear != nil, Observe: s.metrics,
 	}
 	if s.ear != nil {
@@ -181,12 +183,6 @@ func (s *service) newSession(tree mqtt.Tree) (*mqttpaho.Session, error) {
 	})
 }
 
-// enlisted is called when a reload took effect.
-func (s *service) enlisted(ctx context.Context) {
-	s.session.Resubscribe(ctx)
-	s.keeper.Changed()
-}
-
 // features names what is switched on, for bridge/info.
 func (s *service) features() []string {
 	f := []string{"commands", "availability"}
@@ -205,17 +201,31 @@ func (s *service) features() []string {
 	return f
 }
 
-// reload reads the phones again.
-func (s *service) reload() (bridge.Roster, error) {
+// reload reads the phones again and puts them into effect. When they cannot be read, or have errors, nothing changes.
+func (s *service) reload(ctx context.Context) error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
 	r, err := s.settings.ReloadPhones()
 	if err != nil {
-		return bridge.Roster{}, err
+		s.log.Error("phones not reloaded", slog.Any("err", err))
+		return err
 	}
 	phones, err := roster(s.settings, r)
-	if err == nil && s.ear != nil {
+	if err != nil {
+		s.log.Error("phones not reloaded", slog.Any("err", err))
+		return err
+	}
+	change, err := s.bridge.Apply(phones)
+	if err != nil {
+		return err
+	}
+	if s.ear != nil {
 		s.ear.know(r)
 	}
-	return phones, err
+	s.session.Resubscribe(ctx)
+	change.Complete(ctx)
+	s.keeper.Changed()
+	return nil
 }
 
 // run serves until ctx ends, or until a part fails. The parts end in the order that lets the
@@ -266,7 +276,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 		for {
 			select {
 			case <-hup:
-				_ = s.bridge.Reload(stop) // it logs what is wrong, and nothing has changed
+				_ = s.reload(stop) // it logs what is wrong, and nothing has changed
 			case <-stop.Done():
 				return
 			}

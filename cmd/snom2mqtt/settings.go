@@ -88,11 +88,11 @@ func phoneOf(p config.Phone, timeout, gap time.Duration) (bridge.PhoneConfig, er
 	}
 	model, _ := snom.FindModel(p.Model)
 	return bridge.PhoneConfig{
-		Name: p.Name, Phone: client, Model: model, Dialect: snom.Dialect(p.Dialect),
+		Name: p.Name, URL: client.URL(), Phone: client, Model: model, Dialect: snom.Dialect(p.Dialect),
 		HTTPS: strings.HasPrefix(strings.ToLower(p.URL), "https:"),
 		Allow: verbs(p.Allow), Mask: verbs(p.Mask),
-		Same:  digest(p, p.Password.Reveal(), p.Token.Reveal()),
-		Login: digest(p.URL, p.Username, p.Password.Reveal()),
+		Fingerprint: digest(p, p.Password.Reveal(), p.Token.Reveal()),
+		Login:       digest(p.Username, p.Password.Reveal()),
 	}, nil
 }
 

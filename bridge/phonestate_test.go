@@ -17,7 +17,7 @@ func TestWordOfWhatIsLearnt(t *testing.T) {
 		phone: snomtest.Config{Name: "desk", Model: "870", Firmware: "8.7.5.35", MAC: "000413112233"},
 		set:   func(p *bridge.PhoneConfig) { p.Model, p.Allow = snom.Model{}, map[snom.Verb]bool{snom.VerbReset: true} },
 	}
-	inHouse(t, bridge.Config{Learned: func() { learned++ }}, []resident{r}, func(h *house) {
+	inHouse(t, bridge.Config{OnChange: func() { learned++ }}, []resident{r}, func(h *house) {
 		if learned == 0 {
 			t.Error("the first look taught nothing")
 		}

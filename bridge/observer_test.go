@@ -29,9 +29,9 @@ func (n *notebook) note(format string, args ...any) {
 	n.lines = append(n.lines, fmt.Sprintf(format, args...))
 }
 
-func (n *notebook) Answered(r bridge.Result) { n.note("%s %s %s", r.Phone, r.Command, r.Code) }
-func (n *notebook) Told(e actionurl.Event)   { n.note("%s %s", e.Phone, e.Type) }
-func (n *notebook) Served(v snom.Verb, waited, took time.Duration) {
+func (n *notebook) Result(r bridge.Result)  { n.note("%s %s %s", r.Phone, r.Command, r.Code) }
+func (n *notebook) Event(e actionurl.Event) { n.note("%s %s", e.Phone, e.Type) }
+func (n *notebook) Sent(v snom.Verb, waited, took time.Duration) {
 	n.note("%s waited %v, took %v", v, waited, took)
 }
 
@@ -98,7 +98,7 @@ func TestLoads(t *testing.T) {
 		check(bridge.Load{Phone: "desk", Reachable: bridge.SwitchOn, Waiting: 3}, there)
 		h.phones["desk"].SetPassword("another")
 		time.Sleep(time.Minute)
-		check(bridge.Load{Phone: "desk", Reachable: bridge.SwitchOn, LeftAlone: true}, there)
+		check(bridge.Load{Phone: "desk", Reachable: bridge.SwitchOn, LockedOut: true}, there)
 		for l := range h.bridge.Loads() {
 			if l.Phone != "desk" {
 				t.Errorf("first is %s, want desk", l.Phone)

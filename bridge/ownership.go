@@ -154,8 +154,8 @@ func (b *Bridge) claim(names ...string) {
 const claimPause = time.Second
 
 // claimNew claims phones that a reload brought, once the broker has had time to say whose they are.
-func (b *Bridge) claimNew(ctx context.Context, came []*worker) {
-	if b.claims.us == "" || len(came) == 0 {
+func (b *Bridge) claimNew(ctx context.Context, added []*phone) {
+	if b.claims.us == "" || len(added) == 0 {
 		return
 	}
 	select {
@@ -163,8 +163,8 @@ func (b *Bridge) claimNew(ctx context.Context, came []*worker) {
 	case <-ctx.Done():
 		return
 	}
-	for _, w := range came {
-		b.claim(w.name)
+	for _, p := range added {
+		b.claim(p.name)
 	}
 }
 
@@ -181,8 +181,8 @@ func (b *Bridge) claimed(name string, m mqtt.Message) {
 		return
 	}
 	r := b.roster.Load()
-	w, group := r.phones[name], r.groups[name] != nil
-	if w == nil && !group {
+	p, group := r.phones[name], r.groups[name] != nil
+	if p == nil && !group {
 		if b.claims.us == "" && owner != "" {
 			b.mixed.Do(func() {
 				b.cfg.Log.Warn("other bridges on this base topic have an INSTANCE: give this one an INSTANCE too", slog.String("topic", m.Topic), slog.String("from", owner))
@@ -192,7 +192,7 @@ func (b *Bridge) claimed(name string, m mqtt.Message) {
 	}
 	before, after := b.claims.move(name,
 		func(c claim) (claim, bool) {
-			if w == nil && (owner == b.claims.us || owner == "") { // nobody claims a group
+			if p == nil && (owner == b.claims.us || owner == "") { // nobody claims a group
 				return claim{}, false
 			}
 			return c.read(b.claims.us, owner, m.Retained)
@@ -207,15 +207,15 @@ func (b *Bridge) claimed(name string, m mqtt.Message) {
 			"or clear the claim by an empty retained message on this topic, if that bridge is gone for good", slog.String("from", owner))
 	case after.fought > before.fought && after.fought <= fights:
 		log.Error("another bridge claims a phone of ours: take it out of the settings of one of the two", slog.String("from", owner))
-	case before.state == claimLost && after.state != claimLost && w != nil:
+	case before.state == claimLost && after.state != claimLost && p != nil:
 		log.Info("this phone is ours to serve")
-		w.tell()
-		w.lookIn(0)
+		p.republish()
+		p.pollIn(0)
 	}
 	if (before.state == claimLost) != (after.state == claimLost) {
 		b.publishInfo()
-		if b.cfg.Learned != nil {
-			b.cfg.Learned()
+		if b.cfg.OnChange != nil {
+			b.cfg.OnChange()
 		}
 	}
 }

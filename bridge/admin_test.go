@@ -148,7 +148,7 @@ func TestInstallTellsWhatItIs(t *testing.T) {
 	r := one()
 	r[0].phone.Auth, r[0].phone.Username, r[0].phone.Password = snomtest.AuthDigest, "admin", "right"
 	r[0].set = func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }
-	inHouse(t, bridge.Config{ActionURLs: urlsOf, LookEvery: time.Hour}, r, func(h *house) {
+	inHouse(t, bridge.Config{ActionURLs: urlsOf, PollEvery: time.Hour}, r, func(h *house) {
 		if s := h.bridge.Snapshot()[0]; s.MAC != "" {
 			t.Fatalf("before a login: %+v, want nothing known", s)
 		}
@@ -182,7 +182,8 @@ func TestInstallEnds(t *testing.T) {
 		}
 	})
 	var next bridge.Roster
-	inHouse(t, bridge.Config{ActionURLs: urlsOf, Reload: func() (bridge.Roster, error) { return next, nil }}, wrong, func(h *house) {
+	read := func() (bridge.Roster, error) { return next, nil }
+	inHouse(t, bridge.Config{ActionURLs: urlsOf}, wrong, func(h *house) {
 		ask := func(want bridge.Code) {
 			h.t.Helper()
 			h.say("snom/bridge/request/install", "desk")
@@ -195,7 +196,7 @@ func TestInstallEnds(t *testing.T) {
 		right := wrong[0]
 		right.pass = "right"
 		next.Phones = []bridge.PhoneConfig{h.entry(right, h.dials["desk"])}
-		if err := h.bridge.Reload(h.t.Context()); err != nil {
+		if err := h.reload(h.t.Context()); err != nil {
 			h.t.Fatal(err)
 		}
 		ask(bridge.OK)
@@ -205,13 +206,13 @@ func TestInstallEnds(t *testing.T) {
 		h.say("snom/bridge/request/install", "desk")
 		synctest.Wait()
 		next.Phones = nil
-		if err := h.bridge.Reload(h.t.Context()); err != nil {
+		if err := h.reload(h.t.Context()); err != nil {
 			h.t.Fatal(err)
 		}
 		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != bridge.Unreachable || !strings.Contains(got[0].Message, "no longer configured") {
 			h.t.Errorf("install into a phone that went: %+v, want unreachable", got)
 		}
-	})
+	}, read)
 	hidden := one()
 	hidden[0].phone.FaultOf = func(r snomtest.Request) snomtest.Fault { // it shows nothing, and takes what it is told
 		if strings.HasPrefix(r.Target, "/settings.") {
@@ -222,7 +223,7 @@ func TestInstallEnds(t *testing.T) {
 	inHouse(t, bridge.Config{ActionURLs: urlsOf}, hidden, func(h *house) {
 		h.say("snom/bridge/request/install", `{"phone":"desk","force":true}`)
 		time.Sleep(10 * time.Second)
-		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || !got[0].OK || !strings.Contains(got[0].Message, "nobody looked") {
+		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || !got[0].OK || !strings.Contains(got[0].Message, "whether it kept them is unknown") {
 			h.t.Errorf("a phone that shows nothing, by force: %+v", got)
 		}
 	})

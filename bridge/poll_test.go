@@ -43,7 +43,7 @@ func TestLooksGoTogether(t *testing.T) {
 			},
 		})
 	}
-	inHouse(t, bridge.Config{LookEvery: time.Minute}, residents, func(h *house) {
+	inHouse(t, bridge.Config{PollEvery: time.Minute}, residents, func(h *house) {
 		count := func(from, to time.Duration) (int, int) {
 			time.Sleep(from) // nothing is counted of it
 			mu.Lock()

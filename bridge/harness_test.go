@@ -28,7 +28,8 @@ type house struct {
 	dials  map[string]func(context.Context, string, string) (net.Conn, error)
 	log    *strings.Builder
 	roster bridge.Roster // what a reload reads
-	stop   func()        // ends the bridge and waits for that
+	read   func() (bridge.Roster, error)
+	stop   func() // ends the bridge and waits for that
 }
 
 // A resident is one phone of a house: what it is, and what the bridge is told of it.
@@ -39,18 +40,18 @@ type resident struct {
 	set   func(*bridge.PhoneConfig)
 }
 
-// inHouse runs f in a house in virtual time.
-func inHouse(t *testing.T, cfg bridge.Config, residents []resident, f func(h *house)) {
+// inHouse runs f in a house in virtual time. read, if given, is what a reload reads.
+func inHouse(t *testing.T, cfg bridge.Config, residents []resident, f func(h *house), read ...func() (bridge.Roster, error)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, cfg, residents, nil)
+		h := newHouse(t, cfg, residents, nil, read...)
 		f(h)
 		h.stop()
 		synctest.Wait()
 	})
 }
 
-func newHouse(t *testing.T, cfg bridge.Config, residents []resident, groups map[string][]string) *house {
+func newHouse(t *testing.T, cfg bridge.Config, residents []resident, groups map[string][]string, read ...func() (bridge.Roster, error)) *house {
 	t.Helper()
 	h := &house{t: t, out: &mqtttest.Recorder{}, phones: map[string]*snomtest.Phone{}, dials: map[string]func(context.Context, string, string) (net.Conn, error){}, log: &strings.Builder{}}
 	tree, err := mqtt.NewTree("snom", cfg.Tree.Instance)
@@ -72,8 +73,10 @@ func newHouse(t *testing.T, cfg bridge.Config, residents []resident, groups map[
 		roster.Phones = append(roster.Phones, h.moveIn(r))
 	}
 	roster.Groups = groups
-	if cfg.Reload == nil && cfg.Tree.Instance != "" {
-		cfg.Reload = func() (bridge.Roster, error) { return h.roster, nil }
+	h.read = func() (bridge.Roster, error) { return h.roster, nil }
+	for _, r := range read {
+		h.read = r
+		cfg.Reload = h.reload
 	}
 	h.bridge = bridge.New(cfg, roster)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -115,11 +118,25 @@ func (h *house) entry(r resident, dial func(context.Context, string, string) (ne
 		h.t.Fatal(err)
 	}
 	model, _ := snom.FindModel(r.phone.Model)
-	p := bridge.PhoneConfig{Model: model, Name: r.phone.Name, Phone: client, Same: user + pass, Login: user + pass}
+	p := bridge.PhoneConfig{Model: model, Name: r.phone.Name, Phone: client, URL: client.URL(), Fingerprint: user + pass, Login: user + pass}
 	if r.set != nil {
 		r.set(&p)
 	}
 	return p
+}
+
+// reload does what the program does: it reads the phones again and puts them into effect.
+func (h *house) reload(ctx context.Context) error {
+	r, err := h.read()
+	if err != nil {
+		return err
+	}
+	change, err := h.bridge.Apply(r)
+	if err != nil {
+		return err
+	}
+	change.Complete(ctx)
+	return nil
 }
 
 // say publishes a command to the bridge.

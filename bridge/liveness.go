@@ -22,34 +22,33 @@ func (b *Bridge) Alive() error {
 	if d := b.handling.lasts(b.started); d > handleMost {
 		return fmt.Errorf("bridge: a message is being taken for %v", d.Round(time.Second))
 	}
-	if d := b.asked.lasts(b.started); d > turnMost {
+	if d := b.requests.busy.lasts(b.started); d > turnMost {
 		return fmt.Errorf("bridge: a request to the bridge is being answered for %v", d.Round(time.Second))
 	}
 	b.twin.aside()
 	var errs []error
-	for name, w := range b.roster.Load().phones {
-		w.mu.Lock()
-		if w.running && now.After(w.due) {
-			errs = append(errs, fmt.Errorf("bridge: nothing moves at the phone %s since %v", name, now.Sub(w.due.Add(-turnMost)).Round(time.Second)))
+	for name, p := range b.roster.Load().phones {
+		l := p.profile.Load().lane
+		l.mu.Lock()
+		if l.running && now.After(l.due) {
+			errs = append(errs, fmt.Errorf("bridge: no progress at the phone %s for %v", name, now.Sub(l.due.Add(-turnMost)).Round(time.Second)))
 		}
-		w.mu.Unlock()
+		l.mu.Unlock()
+		p.state.mu.Lock()
+		p.state.mu.Unlock() //nolint:staticcheck // that it is given is what is asked
 	}
 	return errors.Join(errs...)
 }
 
-// expect says that the worker's goroutine waits for d now and then does one piece of work. The caller
-// holds the lock.
-func (w *worker) expect(d time.Duration) { w.due = time.Now().Add(max(d, 0) + turnMost) }
-
-// A spell is a piece of work that must not last long. It is measured from the bridge's start, so that
+// A liveness watches one piece of work that must not last long. It is measured from the bridge's start, so that
 // a clock that is set does not matter.
-type spell struct{ since atomic.Int64 } // 0: none is under way
+type liveness struct{ since atomic.Int64 } // 0: none is under way
 
-func (s *spell) begin(start time.Time) { s.since.Store(max(int64(time.Since(start)), 1)) }
-func (s *spell) end()                  { s.since.Store(0) }
+func (s *liveness) begin(start time.Time) { s.since.Store(max(int64(time.Since(start)), 1)) }
+func (s *liveness) end()                  { s.since.Store(0) }
 
-// lasts is how long the spell lasts already.
-func (s *spell) lasts(start time.Time) time.Duration {
+// lasts is how long the work lasts already.
+func (s *liveness) lasts(start time.Time) time.Duration {
 	since := s.since.Load()
 	if since == 0 {
 		return 0

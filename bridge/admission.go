@@ -1,0 +1,115 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// Rules are the limits that hold for every phone.
+type Rules struct {
+	TTL           time.Duration  // how long a command without an expiry of its own may wait
+	DialAllow     *regexp.Regexp // numbers that may be called; nil: all
+	DialDeny      *regexp.Regexp // numbers that may not; nil: none
+	FirmwareHosts []string       // hosts a firmware URL may name, host or host:port, in small letters
+}
+
+// retainedCommand is what is said of a retained command, to whomever it was sent.
+const retainedCommand = "a command must not be retained: a broker replays it at every connection"
+
+// A refusal is why a command is not taken; no code: it is taken.
+type refusal struct {
+	code    Code
+	message string
+}
+
+// admit checks a message for one phone: the command for its lane, and why it is refused. It does no I/O and looks at
+// no clock.
+func (p *profile) admit(m message, rules Rules, retained bool, now time.Time) (*command, refusal) {
+	c := &command{id: m.id, command: m.command, effects: m.command.Effects(), name: m.name, received: now, expires: m.expiry(now, rules.TTL)}
+	c.argument = m.raw
+	if m.fault == nil {
+		c.argument = m.command.Argument()
+	}
+	secret := p.secret(m)
+	if secret && c.argument != "" {
+		c.argument = mask
+	}
+	switch {
+	case retained:
+		return c, refusal{Retained, retainedCommand}
+	case m.fault != nil:
+		return c, refusal{Invalid, explain(m.fault, secret)}
+	case !now.Before(c.expires):
+		return c, refusal{Expired, "expires_at is in the past"}
+	}
+	if reason := p.forbids(m.command, rules); reason != "" {
+		return c, refusal{Forbidden, reason}
+	}
+	if name, ok := m.command.Confirmation(); ok && name != p.Name {
+		return c, refusal{Invalid, fmt.Sprintf("want the phone's own name, %q, as confirmation", p.Name)}
+	}
+	warning, err := p.model.Check(m.command)
+	if err != nil {
+		return c, refusal{Unsupported, words(err)}
+	}
+	c.warning = warning
+	return c, refusal{}
+}
+
+// secret reports whether the argument of m is not to be shown. Where it cannot be known which command was meant, it may
+// have been a secret one.
+func (p *profile) secret(m message) bool {
+	v := snom.Verb(m.name)
+	return p.Mask[v] || len(p.Mask) > 0 && !v.Valid()
+}
+
+// explain is a fault in words. Of a secret payload it tells the places and what was wanted, and
+// repeats nothing.
+func explain(fault error, secret bool) string {
+	var several interface{ Unwrap() []error }
+	if errors.As(fault, &several) {
+		var all []string
+		for _, one := range several.Unwrap() {
+			all = append(all, explain(one, secret))
+		}
+		return strings.Join(all, "; ")
+	}
+	var syntax *snom.SyntaxError
+	if secret && errors.As(fault, &syntax) {
+		return strings.TrimPrefix(syntax.Redacted(), "snom: ")
+	}
+	return words(fault) // what else decode finds at fault repeats no argument
+}
+
+// forbids says why the settings do not allow c on this phone, or nothing.
+func (p *profile) forbids(c snom.Command, rules Rules) string {
+	if v := c.Verb(); v.Gated() && !p.Allow[v] {
+		return fmt.Sprintf("%s is disabled: enable it with ALLOW=%s, for all phones or for this one", v, v)
+	}
+	if u, ok := c.FirmwareURL(); ok {
+		if !p.HTTPS {
+			return "firmware wants an https:// connection to the phone"
+		}
+		listed := func(host string) bool { return slices.Contains(rules.FirmwareHosts, strings.ToLower(host)) }
+		if !listed(u.Hostname()) && !listed(u.Host) {
+			return fmt.Sprintf("FIRMWARE_HOSTS does not list %q", u.Host)
+		}
+	}
+	if number, ok := c.Number(); ok {
+		if rules.DialAllow != nil && !rules.DialAllow.MatchString(number) {
+			return "DIAL_ALLOW does not allow this number"
+		}
+		// A number that is denied does not become another one by a host behind it.
+		user, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(number, "sip:"), "sips:"), "@")
+		if rules.DialDeny != nil && (rules.DialDeny.MatchString(number) || rules.DialDeny.MatchString(user)) {
+			return "DIAL_DENY denies this number"
+		}
+	}
+	return ""
+}

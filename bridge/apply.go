@@ -1,0 +1,162 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// A Change is what [Bridge.Apply] changed.
+type Change struct {
+	b              *Bridge
+	added, changed []*phone
+	removed        int
+}
+
+// Apply makes r the bridge's phones and groups. What waits for a phone that is not in it any more is answered
+// cancelled. What belongs to a phone and not to its name stays with its address: a request under way, the pause after
+// it, a refused login, ids.
+//
+// The caller then subscribes to the topics of the new phones, and calls [Change.Complete].
+func (b *Bridge) Apply(r Roster) (Change, error) {
+	b.applying.Lock()
+	defer b.applying.Unlock()
+	if b.stopped {
+		return Change{}, errors.New("bridge: " + stopping)
+	}
+	c, removed := b.apply(r)
+	for _, p := range removed {
+		p.remove()
+	}
+	return c, nil
+}
+
+// Complete claims the phones that are new, publishes what is known of those that are new or changed, and polls them.
+func (c Change) Complete(ctx context.Context) {
+	b := c.b
+	b.claimNew(ctx, c.added)
+	for _, p := range slices.Concat(c.added, c.changed) {
+		p.republish()
+		p.pollIn(0)
+	}
+	b.publishInfo()
+	b.cfg.Log.Info("phones reloaded", slog.Int("added", len(c.added)), slog.Int("changed", len(c.changed)), slog.Int("removed", c.removed))
+}
+
+// apply makes r the bridge's roster. The caller holds b.applying, or is New.
+func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
+	old := b.roster.Load()
+	next := &roster{phones: make(map[string]*phone, len(r.Phones)), groups: make(map[string][]string, len(r.Groups)+1)}
+	kept := make(map[string]bool, len(r.Phones)) // addresses
+	for _, cfg := range r.Phones {
+		kept[cfg.address()] = true
+	}
+	c.b = b
+	var left []*phone // that changed, and whose jobs may wait in a lane that is another's now
+	var from []*lane
+	for _, cfg := range r.Phones {
+		p := old.phones[cfg.Name]
+		l := b.laneFor(cfg, p, kept)
+		switch {
+		case p == nil:
+			p = newPhone(b, cfg, l)
+			c.added = append(c.added, p)
+		default:
+			was := p.profile.Load().lane
+			if p.configure(cfg, l) {
+				c.changed = append(c.changed, p)
+			}
+			if was != l {
+				left, from = append(left, p), append(from, was)
+			}
+		}
+		next.phones[cfg.Name] = p
+		next.names = append(next.names, cfg.Name)
+	}
+	slices.Sort(next.names)
+	for group, members := range r.Groups {
+		for _, m := range members {
+			if next.phones[m] != nil && !slices.Contains(next.groups[group], m) {
+				next.groups[group] = append(next.groups[group], m)
+			}
+		}
+	}
+	next.groups[All] = next.names
+	b.roster.Store(next)
+	for i, p := range left { // what waits goes to the phone as it is now
+		for _, e := range from[i].takeOf(p, "") {
+			p.add(e.job)
+		}
+	}
+	for name, p := range old.phones {
+		if next.phones[name] == nil {
+			removed = append(removed, p)
+		}
+	}
+	c.removed = len(removed)
+	b.retireLanes(kept)
+	return c, removed
+}
+
+// retiredKept is how many lanes of phones that are not configured any more are kept.
+const retiredKept = 1000
+
+// laneFor returns the lane of a phone's address, a new one if need be. was is the phone of that name, or nil; kept are
+// the addresses that are configured now. The caller holds b.applying, or is New.
+func (b *Bridge) laneFor(cfg PhoneConfig, was *phone, kept map[string]bool) *lane {
+	address := cfg.address()
+	if l := b.lanes[address]; l != nil {
+		return l
+	}
+	l := &lane{b: b, login: cfg.Login}
+	b.lanes[address] = l
+	if was == nil {
+		l.dedup = &dedup{total: &b.idBytes, share: b.idShare}
+		return l
+	}
+	at := was.profile.Load()
+	l.dedup = at.lane.dedup // the phone has moved: its ids with it
+	if kept[at.address()] { // and another phone is where it was
+		l.dedup = l.dedup.copyDone()
+	}
+	return l
+}
+
+// idShare is how many bytes of ids a phone may remember when all together remember too much.
+func (b *Bridge) idShare() int64 { return idsTotal / int64(max(len(b.roster.Load().names), 1)) }
+
+// retireLanes keeps the lanes of addresses that are not configured any more for as long as they matter: a request is
+// under way, the phone refused a login, or ids are remembered. kept are the addresses that are configured. The caller
+// holds b.applying, or is New.
+func (b *Bridge) retireLanes(kept map[string]bool) {
+	b.retired = slices.DeleteFunc(b.retired, func(address string) bool { return kept[address] })
+	for address := range b.lanes {
+		if !kept[address] && !slices.Contains(b.retired, address) {
+			b.retired = append(b.retired, address)
+		}
+	}
+	now := time.Now()
+	excess := len(b.retired) - retiredKept
+	b.retired = slices.DeleteFunc(b.retired, func(address string) bool {
+		running, matters := b.lanes[address].matters(now)
+		if running || matters && excess <= 0 {
+			return false
+		}
+		excess--
+		delete(b.lanes, address)
+		return true
+	})
+}
+
+// matters reports whether the lane's goroutine runs, and whether there is anything to remember of the phone.
+func (l *lane) matters(now time.Time) (running, matters bool) {
+	l.dedup.sweep(now)
+	l.dedup.mu.Lock()
+	ids := len(l.dedup.order)
+	l.dedup.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.running, ids > 0 || l.breaker.open(now) || now.Before(l.pace.busyUntil)
+}

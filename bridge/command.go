@@ -1,0 +1,266 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// A command is one command for one phone, checked and dated: a job of the phone's lane.
+//
+// Nothing is sent twice. A request that may have reached the phone may have pressed the key, and one that certainly
+// did not is answered unreachable at once, so that the sender can decide.
+type command struct {
+	to       *phone
+	id       string
+	command  snom.Command
+	effects  snom.Effects // of command
+	name     string       // the command's name, as the result says it
+	argument string       // as the result says it: masked when secret
+	warning  string       // what is doubtful about it on this model
+	received time.Time
+	expires  time.Time    // received and a duration: the wall clock does not matter
+	group    *groupResult // nil when it did not come through a group
+	taken    *taken       // its id in the phone's memory; nil: it has none, or was not taken
+
+	// What follows belongs to the goroutine of the lane.
+	started  time.Time
+	result   *Result     // nil: it has not begun
+	steps    []snom.Step // the requests to make
+	sent     int         // how many of them were made
+	transfer snom.Transfer
+}
+
+func (c *command) phone() *phone       { return c.to }
+func (c *command) deadline() time.Time { return c.expires }
+
+func (c *command) priority() priority {
+	if c.effects.Urgent || c.effects.StopsRings {
+		return urgent
+	}
+	return normal
+}
+
+func (c *command) ends(other job) string {
+	o, ok := other.(*command)
+	switch {
+	case !ok:
+	case c.effects.Urgent && !o.effects.Urgent:
+		return "a hangup overtook it"
+	case c.effects.StopsRings && o.effects.Yields:
+		return "the ringing was stopped"
+	}
+	return ""
+}
+
+// answer is the start of every result of c.
+func (c *command) answer(code Code, message string, now time.Time) *Result {
+	return &Result{
+		ID: c.id, Phone: c.to.name, Command: c.name, Argument: c.argument,
+		OK: code == OK, Code: code, Message: message, Time: Time{Time: now},
+	}
+}
+
+// enqueue hands the command to its phone's lane. It never blocks: it is called from the MQTT client's own goroutine.
+// Every command that is taken gets its one answer later.
+func (c *command) enqueue() {
+	if c.id != "" {
+		if first := c.to.profile.Load().lane.dedup.take(c); first != nil {
+			if r := first.repeat(c); r != nil {
+				c.deliver(r)
+			}
+			return
+		}
+	}
+	c.to.add(c)
+}
+
+// cancel answers a command that does not run: one that has not begun, or one that left the phone to others for a while.
+func (c *command) cancel(code Code, why string) {
+	now := time.Now()
+	if c.result != nil {
+		c.fail(code, c.after(why))
+		c.end(now)
+		return
+	}
+	r := c.answer(code, why, now)
+	if code == Expired {
+		r.QueuedMS = now.Sub(c.received).Milliseconds()
+	}
+	c.finish(r)
+}
+
+// finish publishes the command's result, and those of repetitions that waited for it.
+func (c *command) finish(r *Result) {
+	var repeated []*command
+	if c.taken != nil {
+		repeated = c.taken.settle(r, r.Code == Busy)
+	}
+	c.deliver(r)
+	for _, again := range repeated {
+		again.deliver(duplicate(again, r))
+	}
+}
+
+// deliver publishes a result, and the summary of its group when that is complete.
+func (c *command) deliver(r *Result) {
+	b := c.to.b
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(r.Phone), Payload: encode(r)})
+	b.cfg.Observe.Result(*r)
+	if c.group != nil {
+		if s, complete := c.group.add(r); complete {
+			b.publishSummary(s)
+		}
+	}
+}
+
+// run carries out the command, or its next part, and publishes its result when that was the last.
+func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.to.b.cfg.Log.Error("internal error", slog.String("phone", c.to.name), slog.String("id", c.id),
+				slog.String("command", c.name), slog.Any("err", v))
+			c.fail(Internal, "internal error of the bridge: see its log")
+			resume = time.Time{}
+		}
+		if resume.IsZero() {
+			c.end(time.Now())
+		}
+	}()
+	if c.result == nil && !c.begin(p, time.Now()) {
+		return time.Time{}
+	}
+	return c.send(ctx, p)
+}
+
+// begin decides what is sent, and reports whether anything is.
+func (c *command) begin(p pacedPhone, now time.Time) bool {
+	c.started = now
+	c.result = c.answer(OK, c.warning, now)
+	c.result.QueuedMS = now.Sub(c.received).Milliseconds()
+	if err := p.lane.lockedOut(now); err != nil {
+		return c.fail(LockedOut, words(err))
+	}
+	transfer, err := c.nextTransfer(p.lane.transfer, now)
+	if err != nil && !c.to.b.cfg.AnyTransfer {
+		return c.fail(Invalid, words(err))
+	}
+	c.transfer = transfer
+	c.steps = c.command.Steps(p.dialect())
+	return true
+}
+
+// send makes the requests that are left. A command that yields makes one, and says when the next is due.
+func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
+	yields := c.effects.Yields
+	for c.sent < len(c.steps) {
+		if c.sent > 0 {
+			if why := p.pause(); why != "" {
+				c.fail(Cancelled, c.after(why))
+				return time.Time{}
+			}
+		}
+		step := c.steps[c.sent]
+		busy := step.Pause
+		if yields {
+			busy = 0
+		}
+		reply, err := p.send(ctx, step, busy)
+		c.result.HTTPStatus = reply.Status
+		c.result.Requests += reply.Requests
+		if err != nil {
+			c.failStep(err)
+			return time.Time{}
+		}
+		c.sent++
+		if yields && c.sent < len(c.steps) {
+			return time.Now().Add(step.Pause)
+		}
+	}
+	p.lane.transfer = c.transfer
+	return time.Time{}
+}
+
+// failStep makes err the result: the error of the request after those that were made.
+func (c *command) failStep(err error) {
+	code, message := codeOf(err), words(err)
+	if c.sent > 0 {
+		message = fmt.Sprintf("request %d of %d: %s", c.sent+1, len(c.steps), message)
+		if code == Unreachable {
+			code = Timeout // what came before was delivered
+		}
+	}
+	c.fail(code, message)
+}
+
+// fail makes code the result. It returns false.
+func (c *command) fail(code Code, message string) bool {
+	c.result.OK, c.result.Code, c.result.Message = false, code, message
+	return false
+}
+
+// after says of a command that does not go on how far it came.
+func (c *command) after(why string) string {
+	return fmt.Sprintf("%s after %d of %d requests", why, c.sent, len(c.steps))
+}
+
+// end publishes the result, and draws from it what it says about the phone.
+func (c *command) end(now time.Time) {
+	b := c.to.b
+	c.result.DurationMS = now.Sub(c.started).Milliseconds()
+	c.result.Time = Time{Time: now}
+	if c.result.Requests > 0 || c.sent > 0 || c.result.HTTPStatus != 0 || c.result.Code == Unreachable {
+		b.cfg.Observe.Sent(c.command.Verb(), c.started.Sub(c.received), now.Sub(c.started))
+	}
+	if b.cfg.Log.Enabled(context.Background(), slog.LevelDebug) {
+		b.cfg.Log.Debug("command done", slog.String("phone", c.to.name), slog.String("id", c.id), slog.String("command", c.name),
+			slog.Any("code", c.result.Code), slog.Duration("took", now.Sub(c.started)))
+	}
+	c.finish(c.result)
+	c.learn()
+}
+
+// learn notes what the result says about the phone.
+func (c *command) learn() {
+	var probe bool
+	r := c.result
+	c.to.update(func(s *phoneState) {
+		s.lastResult = &LastResult{Code: r.Code, Command: r.Command, Time: r.Time}
+		switch {
+		case r.HTTPStatus != 0:
+			s.seen(r.Time.Time)
+		case r.Code == Unreachable:
+			s.unreachable()
+		}
+		if r.OK {
+			s.accepted()
+		}
+		if r.OK && c.effects.ClearsMissed && s.calls != nil {
+			cleared := s.calls.ClearMissed()
+			s.calls = &cleared
+		}
+		if r.OK && c.effects.Restarts {
+			s.probed, s.lastSeen = false, time.Time{} // what comes back may be another firmware
+		}
+		probe = s.needsProbe()
+	})
+	if probe || r.Code == Timeout {
+		c.to.pollIn(settleTime)
+	}
+}
+
+// nextTransfer is the attended transfer's state after c, if c is carried out.
+func (c *command) nextTransfer(now snom.Transfer, at time.Time) (snom.Transfer, error) {
+	step, ok := c.command.Transfer()
+	switch {
+	case ok:
+		return now.Next(step, at, c.to.b.cfg.CallTimeout)
+	case c.effects.EndsCalls || c.effects.EndsCall:
+		return snom.Transfer{}, nil // whatever was under way is over
+	}
+	return now, nil
+}

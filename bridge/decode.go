@@ -1,0 +1,169 @@
+package bridge
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// The limits of the envelope.
+const (
+	maxID     = 64             // characters of an id
+	maxExpiry = 24 * time.Hour // of expires_in
+	minExpiry = time.Millisecond
+)
+
+// A message is the payload of a command, read: the envelope, and the command if it makes sense.
+type message struct {
+	id      string
+	in      time.Duration // expires_in; 0: not given
+	at      time.Time     // expires_at
+	dated   bool          // expires_at was given
+	name    string        // the command's name
+	command snom.Command  // zero when fault is not nil
+	raw     string        // the payload, bounded, for a result about a fault
+	fault   error         // what made no sense
+}
+
+// decode reads a payload for the command called name, which is "command" where the payload itself
+// says which. What can be read of a message is there even when another part of it is at fault, so
+// that the answer carries the id.
+func decode(name string, payload []byte) message {
+	m := message{name: shown(name)}
+	if len(payload) > snom.MaxPayload {
+		m.fault = tooLong()
+		return m
+	}
+	m.raw = shown(string(payload))
+	if !snom.IsObject(payload) {
+		if name == "command" {
+			m.fault = errors.New(`want a JSON object that names its command: {"command":"key","keys":"P1"}`)
+			return m
+		}
+		m.fault = m.read(name, func(v snom.Verb) (snom.Command, error) { return snom.ParsePayload(v, payload) })
+		return m
+	}
+	object, err := snom.ParseObject(payload)
+	if err != nil {
+		m.fault = err
+		return m
+	}
+	m.fault = m.envelope(object)
+	if name == "command" {
+		var err error
+		if name, err = text(object, "command"); err != nil || name == "" {
+			m.fault = errors.Join(m.fault, fmt.Errorf("command: want one of %s", verbList()))
+			return m
+		}
+		m.name = shown(name)
+	}
+	m.fault = errors.Join(m.fault, m.read(name, func(v snom.Verb) (snom.Command, error) { return v.Command(object) }))
+	return m
+}
+
+// tooLong is the fault of a payload beyond [snom.MaxPayload]. How long it was nobody knows: the session
+// cuts off what is far beyond.
+func tooLong() error {
+	return fmt.Errorf("the payload is too long: want at most %d bytes", snom.MaxPayload)
+}
+
+// read makes the command called name with parse.
+func (m *message) read(name string, parse func(snom.Verb) (snom.Command, error)) error {
+	v := snom.Verb(name)
+	if !v.Valid() {
+		return fmt.Errorf("no such command %q: want one of %s", m.name, verbList())
+	}
+	c, err := parse(v)
+	if err != nil {
+		return err
+	}
+	m.command = c
+	return nil
+}
+
+// identity takes the id out of object. One that is not there is empty.
+func identity(object snom.Object) (string, error) {
+	id, err := text(object, "id")
+	switch {
+	case err != nil:
+		return "", err
+	case utf8.RuneCountInString(id) > maxID:
+		return "", fmt.Errorf("id: want at most %d characters", maxID)
+	case strings.ContainsFunc(id, unicode.IsControl):
+		return "", errors.New("id: want no control characters")
+	}
+	return id, nil
+}
+
+// envelope takes id and expiry out of object.
+func (m *message) envelope(object snom.Object) error {
+	var errs []error
+	var err error
+	if m.id, err = identity(object); err != nil {
+		errs = append(errs, err)
+	}
+	if raw, ok := object.Take("expires_in"); ok {
+		var seconds float64
+		err := json.Unmarshal(raw, &seconds)
+		// Compared before it becomes a Duration, which would overflow.
+		if err != nil || string(raw) == "null" || seconds < minExpiry.Seconds() || seconds > maxExpiry.Seconds() {
+			errs = append(errs, fmt.Errorf("expires_in: want a number of seconds, %g to %g", minExpiry.Seconds(), maxExpiry.Seconds()))
+		} else {
+			m.in = time.Duration(seconds * float64(time.Second))
+		}
+	}
+	if at, err := text(object, "expires_at"); err != nil {
+		errs = append(errs, err)
+	} else if at != "" {
+		m.dated = true
+		m.at, err = time.Parse(time.RFC3339, strings.ToUpper(at)) // RFC 3339 allows t and z, Go does not
+		if err != nil {
+			errs = append(errs, errors.New("expires_at: want a moment like 2026-11-22T10:00:00Z (RFC 3339)"))
+		} else if m.in != 0 {
+			errs = append(errs, errors.New("want expires_in or expires_at, not both"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// text takes a member out of object that must be text. One that is not there is empty; one that
+// is there must not be.
+func text(object snom.Object, name string) (string, error) {
+	raw, ok := object.Take(name)
+	if !ok {
+		return "", nil
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil || s == "" {
+		return "", fmt.Errorf("%s: want text in quotes", name)
+	}
+	return s, nil
+}
+
+// expiry is when m expires.
+func (m message) expiry(now time.Time, ttl time.Duration) time.Time {
+	switch {
+	case m.dated:
+		return now.Add(m.at.Sub(now.Round(0))) // a duration from here on: a clock that is set does not matter
+	case m.in != 0:
+		return now.Add(m.in)
+	}
+	return now.Add(ttl)
+}
+
+func verbList() string {
+	var b strings.Builder
+	for i, v := range snom.Verbs() {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(v))
+	}
+	return b.String()
+}

@@ -1,0 +1,218 @@
+package bridge
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Ids are remembered for a while and up to a bound, for each phone: long enough for what a broker delivers twice or a
+// program repeats.
+const (
+	idsKept    = 1024
+	idsKeptFor = 10 * time.Minute
+	// idsBytes bounds what is remembered for one phone, idsTotal for all: beyond it each phone has its share of that,
+	// and never less than idsLeast.
+	idsBytes = 1 << 20
+	idsTotal = 32 << 20
+	idsLeast = 4 << 10
+	// idsWaiting is how many repetitions may wait for one command's result.
+	idsWaiting = 16
+	// idsFew are found fast enough by looking at each: a map costs more than they do.
+	idsFew = 16
+)
+
+// A dedup remembers which command ids a phone has taken, and how each ended.
+type dedup struct {
+	total *atomic.Int64 // bytes of all phones
+	share func() int64  // of one phone, when total is beyond its bound
+
+	mu    sync.Mutex
+	order []*taken          // oldest first; guarded by mu
+	byID  map[string]*taken // nil while there are few; guarded by mu
+	bytes int64             // about as much as order takes; guarded by mu
+}
+
+// taken is one remembered id.
+type taken struct {
+	in      *dedup
+	id      string
+	at      time.Time
+	result  *Result    // nil while the command waits or runs; guarded by in.mu
+	waiting []*command // repetitions that wait for that result; guarded by in.mu
+}
+
+// size is about as much memory as t takes.
+func (t *taken) size() int64 {
+	const entry, result = 112, 256
+	n := entry + 2*len(t.id)
+	if t.result != nil {
+		n += result + len(t.result.Argument) + len(t.result.Message)
+	}
+	return int64(n)
+}
+
+// take remembers the id of c, and returns nil; or what took it before.
+func (d *dedup) take(c *command) (first *taken) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forget(c.received)
+	if first = d.get(c.id); first != nil {
+		return first
+	}
+	t := &taken{in: d, id: c.id, at: c.received}
+	c.taken = t
+	d.order = append(d.order, t)
+	d.count(t.size())
+	switch {
+	case d.byID != nil:
+		d.byID[t.id] = t
+	case len(d.order) > idsFew:
+		d.byID = make(map[string]*taken, len(d.order))
+		for _, e := range d.order {
+			d.byID[e.id] = e
+		}
+	}
+	d.forget(c.received)
+	return nil
+}
+
+// repeat answers a command whose id is taken: now, or when the first one's result is there.
+func (t *taken) repeat(c *command) *Result {
+	t.in.mu.Lock()
+	defer t.in.mu.Unlock()
+	switch {
+	case t.result != nil:
+		return duplicate(c, t.result)
+	case len(t.waiting) >= idsWaiting:
+		return c.answer(Busy, "too many repetitions of this id wait for its result", c.received)
+	}
+	t.waiting = append(t.waiting, c)
+	return nil
+}
+
+// settle notes the result under the id, and returns the repetitions that waited for it. forget says that the command
+// did not enter the queue: it may be sent again.
+func (t *taken) settle(result *Result, forget bool) (waited []*command) {
+	d := t.in
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.count(-t.size())
+	t.result = result
+	d.count(t.size())
+	waited, t.waiting = t.waiting, nil
+	if i := len(d.order) - 1; forget && i >= 0 { // it is the last one, or one of the last
+		for i > 0 && d.order[i] != t {
+			i--
+		}
+		if d.order[i] == t {
+			d.drop(i)
+			d.order = slices.Delete(d.order, i, i+1)
+		}
+	}
+	return waited
+}
+
+// duplicate is the answer to a repeated id.
+func duplicate(c *command, first *Result) *Result {
+	r := c.answer(Duplicate, fmt.Sprintf("the id %q was taken; its command ended with %s", c.id, first.Code), c.received)
+	r.OK = first.OK
+	r.First = first
+	return r
+}
+
+// get returns what is remembered of id, or nil. The caller holds the lock.
+func (d *dedup) get(id string) *taken {
+	if d.byID != nil {
+		return d.byID[id]
+	}
+	for _, e := range d.order {
+		if e.id == id {
+			return e
+		}
+	}
+	return nil
+}
+
+// count changes how much is remembered. The caller holds the lock.
+func (d *dedup) count(n int64) {
+	d.bytes += n
+	d.total.Add(n)
+}
+
+// drop forgets the entry at i, which the caller takes out of order. The caller holds the lock.
+func (d *dedup) drop(i int) {
+	d.count(-d.order[i].size())
+	delete(d.byID, d.order[i].id)
+	d.order[i] = nil
+}
+
+// forget drops what is too old or too many. A command that still waits keeps its id: there are no more of them than
+// fit into a queue. The caller holds the lock.
+func (d *dedup) forget(now time.Time) {
+	most := int64(idsBytes)
+	if d.total.Load() > idsTotal {
+		most = max(min(most, d.share()), idsLeast)
+	}
+	old := func(e *taken) bool {
+		return e.result != nil && (len(d.order) > idsKept || d.bytes > most || now.Sub(e.at) > idsKeptFor)
+	}
+	for len(d.order) > 0 && old(d.order[0]) {
+		d.drop(0)
+		d.order = d.order[1:]
+	}
+	if len(d.order) > idsKept || d.bytes > most { // the oldest waits: those behind it that do not are dropped, some at once
+		d.forgetBehind(most)
+	}
+	if len(d.order) == 0 {
+		d.order, d.byID = nil, nil
+	}
+}
+
+// forgetBehind drops ids of commands that are done, from behind one that is not, until an eighth of the room is free.
+// The caller holds the lock.
+func (d *dedup) forgetBehind(most int64) {
+	kept := make([]*taken, 0, len(d.order))
+	for i, e := range d.order {
+		left := len(kept) + len(d.order) - i
+		if e.result != nil && (left > idsKept*7/8 || d.bytes > most*7/8) {
+			d.drop(i)
+			continue
+		}
+		kept = append(kept, e)
+	}
+	d.order = kept
+}
+
+// sweep forgets what is too old. It is called now and then, so that an idle phone forgets, too.
+func (d *dedup) sweep(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.order) > 0 {
+		d.forget(now)
+	}
+}
+
+// copyDone returns a dedup that remembers the commands that are done.
+func (d *dedup) copyDone() *dedup {
+	is := &dedup{total: d.total, share: d.share}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.order {
+		if e.result == nil {
+			continue
+		}
+		t := &taken{in: is, id: e.id, at: e.at, result: e.result}
+		is.order = append(is.order, t)
+		is.count(t.size())
+	}
+	if len(is.order) > idsFew {
+		is.byID = make(map[string]*taken, len(is.order))
+		for _, e := range is.order {
+			is.byID[e.id] = e
+		}
+	}
+	return is
+}

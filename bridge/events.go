@@ -1,0 +1,66 @@
+package bridge
+
+import (
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
+)
+
+// Event takes an event that a phone sent: it is published, and moves the phone's state one step. It never
+// blocks. An event of a phone that this bridge does not serve is dropped.
+func (b *Bridge) Event(name string, e actionurl.Event) {
+	p := b.roster.Load().phones[name]
+	if p == nil {
+		return
+	}
+	s := &p.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || b.claims.taken(name) {
+		return
+	}
+	e.Phone = name
+	e = s.callState().Complete(e)
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Event(name), Payload: encode(e)})
+	b.cfg.Observe.Event(e)
+	p.change(func(s *phoneState) {
+		s.seen(time.Now())
+		next := s.callState().Step(e)
+		s.calls = &next
+		if e.Type == actionurl.EventStarted {
+			s.probed = false // it may have come back as another one
+			b.poller.in(p, settleTime)
+		}
+	})
+	p.planExpiry()
+}
+
+// planExpiry makes sure that a call of which no event comes any more ends in time. The caller holds the lock.
+func (p *phone) planExpiry() {
+	s := &p.state
+	at, ok := s.callState().NextExpiry(p.b.cfg.RingTimeout, p.b.cfg.CallTimeout)
+	if !ok {
+		return
+	}
+	if s.expiry == nil {
+		s.expiry = time.AfterFunc(time.Until(at), p.expireCalls)
+		return
+	}
+	s.expiry.Reset(time.Until(at))
+}
+
+// expireCalls ends calls that have lasted too long.
+func (p *phone) expireCalls() {
+	s := &p.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	p.change(func(s *phoneState) {
+		left := s.callState().Expire(time.Now(), p.b.cfg.RingTimeout, p.b.cfg.CallTimeout)
+		s.calls = &left
+	})
+	p.planExpiry()
+}

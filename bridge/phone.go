@@ -1,0 +1,101 @@
+package bridge
+
+import (
+	"cmp"
+	"context"
+	"sync/atomic"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// Phone is what the bridge needs of a phone. *snom.Client is one.
+type Phone interface {
+	// Send makes one request. It never repeats what may have reached the phone.
+	Send(ctx context.Context, step snom.Step) (snom.Reply, error)
+	// Probe learns what the phone is, at the cost of no failed login.
+	Probe(ctx context.Context) (snom.Info, error)
+	// Reach reports whether anything answers at the phone's address, at the cost of no login at all.
+	Reach(ctx context.Context) error
+	// ReadSettings returns the phone's settings, by name.
+	ReadSettings(ctx context.Context) (map[string]snom.Setting, error)
+}
+
+// PhoneConfig is one phone of a [Roster].
+type PhoneConfig struct {
+	Name    string // [a-z0-9][a-z0-9_-]{0,63}
+	URL     string // the phone's address: what belongs to the phone and not to its name is kept by it; empty: the name is
+	Phone   Phone
+	Model   snom.Model         // the zero Model: not set, learned from the phone
+	Dialect snom.Dialect       // zero: that of the model
+	HTTPS   bool               // the phone is spoken to by https
+	Allow   map[snom.Verb]bool // commands that are enabled although they are disabled by default
+	Mask    map[snom.Verb]bool // commands whose argument is not shown
+	// Fingerprint and Login are fingerprints of settings: equal texts are equal settings, of everything and of what
+	// decides whether a login succeeds. A phone that refused the login is tried again when Login has changed.
+	Fingerprint, Login string
+}
+
+// A phone is one phone of the roster. It exists for as long as its name is in the roster.
+type phone struct {
+	b       *Bridge
+	name    string
+	profile atomic.Pointer[profile] // replaced, never changed; under the state's mutex
+	state   phoneState
+	poll    pollTime // guarded by the poller's mutex
+}
+
+// A profile is what is settled about a phone for now: it is replaced as a whole.
+type profile struct {
+	PhoneConfig
+	model snom.Model // that of the settings, or else as learned
+	lane  *lane
+	stop  string // why no job is taken any more; empty: jobs are taken
+}
+
+// newPhone returns a phone of the roster, with nothing known of it and nothing to do.
+func newPhone(b *Bridge, cfg PhoneConfig, l *lane) *phone {
+	p := &phone{b: b, name: cfg.Name}
+	p.profile.Store(&profile{PhoneConfig: cfg, model: cfg.Model, lane: l})
+	return p
+}
+
+// address is what a lane belongs to.
+func (cfg PhoneConfig) address() string { return cmp.Or(cfg.URL, "name:"+cfg.Name) }
+
+// dialect is how the phone's firmware spells commands.
+func (p *profile) dialect() snom.Dialect { return cmp.Or(p.Dialect, p.model.Dialect()) }
+
+// add puts a job into the queue of the phone's lane. The job is answered at once where it is not taken.
+func (p *phone) add(j job) {
+	for {
+		at := p.profile.Load()
+		if at.stop != "" {
+			j.cancel(Cancelled, at.stop)
+			return
+		}
+		switch at.lane.add(j, p, p.b.cfg.QueueLength) {
+		case moved: // the phone has another address, or none, since
+			continue
+		case Cancelled:
+			j.cancel(Cancelled, at.lane.stopped())
+		case Busy:
+			j.cancel(Busy, p.b.queueFull())
+		}
+		return
+	}
+}
+
+// configure gives the phone the settings of now and a lane, and reports whether anything is different. What is known
+// of a phone whose settings changed is learned anew.
+func (p *phone) configure(cfg PhoneConfig, l *lane) bool {
+	s := &p.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := p.profile.Load()
+	if was.Fingerprint == cfg.Fingerprint && was.lane == l {
+		return false
+	}
+	s.forget()
+	p.profile.Store(&profile{PhoneConfig: cfg, model: cfg.Model, lane: l})
+	return true
+}

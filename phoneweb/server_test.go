@@ -474,7 +474,7 @@ func TestLog(t *testing.T) {
 		}
 		want := strings.Repeat(`level=WARN msg="requests with a wrong token" from=192.0.2.1
 level=WARN msg="event from an address that is not the phone's" phone=kitchen from=192.0.2.1
-level=WARN msg="event not understood" phone=kitchen err="snom: event \"x\\ny\": want one of incoming,`, 1)
+level=WARN msg="event not understood" phone=kitchen err="snom: event \"x\\ny\": expected one of incoming,`, 1)
 		text := log.String()
 		if got := strings.Count(text, "\n"); got != 6 || !strings.HasPrefix(text, want) {
 			t.Errorf("logged %d lines:\n%s\nwant three a minute, as\n%s…", got, text, want)

@@ -287,12 +287,12 @@ func TestParseEventName(t *testing.T) {
 func TestParseEventFaults(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, event, query, want string }{
-		{"unknown", "exploded", "", `snom: event "exploded": want one of incoming, outgoing,`},
-		{"empty", "", "", `snom: event "": want one of incoming,`},
-		{"long", strings.Repeat("x", 1000), "", `snom: event "` + strings.Repeat("x", 64) + `": want one of`},
-		{"no text", "\xff\n", "", `snom: event "\xff\n": want one of`},
+		{"unknown", "exploded", "", `snom: event "exploded": expected one of incoming, outgoing,`},
+		{"empty", "", "", `snom: event "": expected one of incoming,`},
+		{"long", strings.Repeat("x", 1000), "", `snom: event "` + strings.Repeat("x", 64) + `": expected one of`},
+		{"no text", "\xff\n", "", `snom: event "\xff\n": expected one of`},
 		{"the one that must not be set", "blacklist", "", `snom: event "blacklist_check": action_blacklist_url must not be set: a 200`},
-		{"query too long", "hold", strings.Repeat("x", 16<<10+1), `snom: event "hold": query of 16385 bytes, want at most 16384`},
+		{"query too long", "hold", strings.Repeat("x", 16<<10+1), `snom: event "hold": query of 16385 bytes, expected at most 16384`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -156,5 +156,5 @@ func hostOf(text string) string {
 	if err != nil {
 		return ""
 	}
-	return cleantext.Cut(readable(u.Host), 255)
+	return cleantext.Clean(u.Host, 255)
 }

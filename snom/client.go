@@ -2,56 +2,54 @@ package snom
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-const (
-	// maxHead and maxBody bound, in bytes, what is read of a reply. What a longer page says after them
-	// is not looked at. maxPage has the exceptions.
-	maxHead = 64 << 10
-	maxBody = 64 << 10
-	// maxTarget bounds the target of a request, in bytes. It is ours: an outgoing SIP URI, the longest
-	// argument, is at most 255 bytes before it is escaped.
-	maxTarget = 8 << 10
-)
+// maxTarget bounds the target of a request, in bytes. The longest argument, an outgoing SIP URI, has at most 255 bytes
+// before it is escaped.
+const maxTarget = 8 << 10
 
-// ClientConfig says how to talk to one phone. Only URL is required.
+// ClientConfig configures the [Client] of one phone. Only URL is required.
 type ClientConfig struct {
-	URL                string        // http://host[:port] or https://host[:port]
+	URL                string        // http://host[:port] or https://host[:port]; see [CheckURL]
 	Username, Password string        // of the phone's web page; without a user name the Client never logs in
 	Timeout            time.Duration // for one HTTP exchange, connecting included; 0: 5 s
 	Gap                time.Duration // between two requests, the two of a login too: phones choke on fast ones (BitStackers Phonio)
 	TLS                TLSConfig     // for https
 	UserAgent          string        // empty: "snom2mqtt"
+	Dialect            Dialect       // zero: that of the model, see [Client.Plan]
+
+	Auth AuthPolicy // which login is allowed
+	// DigestSeen states that the phone has asked for a digest login before. OnDigest, if set, is called when it
+	// does so for the first time, so that the caller can store that. It must not call methods of the Client.
+	DigestSeen bool
+	OnDigest   func()
 
 	// Dial makes the connections; nil: a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// A Client carries commands to one phone over HTTP. Make it with [NewClient]. It may be used by several
+// A Client sends commands to one phone over HTTP. Make it with [NewClient]. It may be used by several
 // goroutines, but makes one request at a time: phones get confused by more (BitStackers Phonio).
 //
 // Each request has a connection of its own, follows no redirect, and is never repeated once a byte of it
 // was sent, because asking a phone twice to press a key presses it twice. The only request that is made
 // again is one that was refused for want of a login, which a phone does not carry out.
 //
-// A Client speaks HTTP/1.1 itself rather than through net/http's Transport: that one repeats a GET when
-// a connection dies, tells less about how far a request came, and starts goroutines for connections that
-// are meant to be used again.
+// A Client implements HTTP/1.1 itself rather than through net/http's Transport: that one repeats a GET when
+// a connection dies, tells less about how far a request came, refuses replies of small web servers, and
+// starts goroutines for connections that are meant to be used again.
 type Client struct {
 	url                string
 	host               string // of the Host header
@@ -61,23 +59,35 @@ type Client struct {
 	timeout, gap       time.Duration
 	tls                *tls.Config // nil: plain HTTP
 	dial               func(ctx context.Context, deadline time.Time, addr string) (net.Conn, error)
+	dialect            Dialect
+	auth               AuthPolicy
+	onDigest           func()
 
-	turn  chan struct{} // full while a request is under way
-	login *login        // what the phone took last; nil: none. It and ready belong to whose turn it is
-	ready time.Time     // when the phone may be asked again
+	turn chan struct{} // full while a request is under way
+	// The fields below belong to the goroutine that has the turn.
+	login      *login    // what the phone accepted last; nil: none
+	ready      time.Time // when the phone may be asked again
+	digestSeen bool      // the phone has asked for a digest login
+	trusted    bool      // the last TLS handshake succeeded
+	identified Identity  // what showed that the device is a Snom phone
+	noControl  string    // the model that the phone says it is, where that has no remote control
 }
 
 // NewClient returns a Client for the phone that cfg names. It does not connect. The error says which part
 // of cfg is not valid, without the password.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	c := &Client{
-		username:  cfg.Username,
-		password:  cfg.Password,
-		userAgent: cfg.UserAgent,
-		timeout:   cfg.Timeout,
-		gap:       cfg.Gap,
-		dial:      dialTCP,
-		turn:      make(chan struct{}, 1),
+		username:   cfg.Username,
+		password:   cfg.Password,
+		userAgent:  cmp.Or(cfg.UserAgent, "snom2mqtt"),
+		timeout:    cmp.Or(cfg.Timeout, 5*time.Second),
+		gap:        cfg.Gap,
+		dial:       dialTCP,
+		dialect:    cfg.Dialect,
+		auth:       cfg.Auth,
+		digestSeen: cfg.DigestSeen,
+		onDigest:   cfg.OnDigest,
+		turn:       make(chan struct{}, 1),
 	}
 	if cfg.Dial != nil {
 		c.dial = func(ctx context.Context, deadline time.Time, addr string) (net.Conn, error) {
@@ -86,92 +96,77 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 			return cfg.Dial(ctx, "tcp", addr)
 		}
 	}
-	if c.timeout == 0 {
-		c.timeout = 5 * time.Second
-	}
-	if c.userAgent == "" {
-		c.userAgent = "snom2mqtt"
-	}
 	switch {
 	case c.timeout < 0, c.gap < 0:
-		return nil, errors.New("snom: timeout, gap: want 0 or more")
+		return nil, errors.New("snom: timeout, gap: expected 0 or more")
 	case strings.ContainsFunc(c.username+c.password+c.userAgent, isControl):
-		return nil, errors.New("snom: user name, password, user agent: want no control characters")
+		return nil, errors.New("snom: user name, password, user agent: expected no control characters")
 	case strings.Contains(c.username, ":"):
-		return nil, errors.New("snom: user name: want no colon: it ends the name (RFC 7617)")
+		return nil, errors.New("snom: user name: expected no colon: it ends the name (RFC 7617)")
+	case !c.auth.valid():
+		return nil, errors.New("snom: auth: expected digest, basic, any, or nothing")
 	}
 	u, err := parsePhoneURL(cfg.URL)
 	if err != nil {
 		return nil, err
 	}
-	name, zone, _ := strings.Cut(u.Hostname(), "%")
-	c.url = u.String()
-	c.host = strings.Replace(u.Host, "%"+zone, "", 1) // a zone means something on this machine only
+	c.url, c.host = u.String(), hostHeader(u)
 	if u.Scheme == "http" {
 		c.addr = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80"))
 		return c, nil
 	}
 	c.addr = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443"))
-	c.tls, err = cfg.TLS.config(name)
+	name, _, _ := strings.Cut(u.Hostname(), "%")
+	c.tls, err = cfg.TLS.config(strings.TrimSuffix(name, "."))
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// parsePhoneURL reads a phone's base URL, which a single slash may end. The error repeats nothing of it,
-// since it may hold a password.
-func parsePhoneURL(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err == nil && u.User != nil {
-		return nil, errors.New("snom: phone URL: want no user name and no password in it")
-	}
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !validHost(u) ||
-		u.Path != "" && u.Path != "/" || strings.ContainsAny(text, "?#") {
-		return nil, errors.New("snom: phone URL: want http://host[:port] or https://host[:port], and nothing after it")
-	}
-	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
-}
-
-// validHost says whether u has the name or address of a host and, if any, a port that can be dialled.
-func validHost(u *url.URL) bool {
-	port, err := strconv.ParseUint(cmp.Or(u.Port(), "80"), 10, 16)
-	if err != nil || port == 0 || strings.HasSuffix(u.Host, ":") {
-		return false
-	}
-	name := u.Hostname()
-	if _, err := netip.ParseAddr(name); err == nil {
-		return true
-	}
-	odd := func(r rune) bool { return r >= 0x80 || !isAlnum(byte(r)) && !strings.ContainsRune(".-_", r) }
-	return name != "" && len(name) <= 253 && !strings.ContainsFunc(name, odd)
-}
-
 // URL returns the phone's base URL, without a slash at its end.
 func (c *Client) URL() string { return c.url }
 
-// A Reply is what is left to know of a phone's answer when the error has been looked at.
-type Reply struct {
-	Status   int // of the answer to the last request; 0: it got none
-	Requests int // HTTP requests that were sent, with the ones that only fetched a challenge
+// Plan returns the steps that carry out cmd on a phone of model m, in order, or the error of [Model.Check]. The warning
+// says what is doubtful about cmd on m.
+func (c *Client) Plan(cmd Command, m Model) (steps []Step, warning string, err error) {
+	if cmd.IsZero() {
+		return nil, "", errZeroCommand
+	}
+	warning, err = m.Check(cmd)
+	if err != nil {
+		return nil, "", err
+	}
+	return cmd.Steps(cmp.Or(c.dialect, m.Dialect())), warning, nil
 }
 
-// Send makes the request of one step, and logs in if the phone wants that: see [Client] for what is not
-// repeated. With a login that the phone has taken before, it is one request. It may take the configured
+var errZeroCommand = errors.New("snom: expected a command, not the zero Command")
+
+// A Reply is what is known of a phone's reply besides the error.
+type Reply struct {
+	Status   int // of the reply to the last request; 0: there was none
+	Requests int // HTTP requests that were sent, including those that only fetched a challenge
+}
+
+// Send makes the request of one step, and logs in if the phone requires that: see [Client] for what is not
+// repeated. With a login that the phone has accepted before, it is one request. It may take the configured
 // timeout twice, since a login is an exchange of its own. It does not wait for the step's pause.
 //
-// No error says that the phone accepted the request. Otherwise the error wraps [ErrUnreachable],
-// [ErrOutcomeUnknown], [ErrUnauthorized], [ErrLockedOut], [ErrRefused], [ErrUnsupported] or [ErrPhone];
-// the first two also wrap the cause of ctx's end, if it was that.
+// A nil error says that the phone accepted the request. Otherwise the error wraps [ErrUnreachable], [ErrExpired],
+// [ErrLocal], [ErrOutcomeUnknown], [ErrUnauthorized], [ErrLockedOut], [ErrRefused], [ErrUnsupported] or [ErrPhone];
+// it also wraps the cause of ctx's end, if that ended it.
+//
+// Each request is checked against the step's NotAfter immediately before its first byte is written, and connecting
+// and writing end then. A reply is waited for longer.
 func (c *Client) Send(ctx context.Context, s Step) (Reply, error) {
 	if err := checkTarget(s.Request); err != nil {
 		return Reply{}, err
 	}
-	if err := c.begin(ctx); err != nil {
+	if err := c.begin(ctx, s.NotAfter); err != nil {
 		return Reply{}, err
 	}
 	defer c.end()
-	p, requests, err := c.fetch(ctx, s.Request, true)
+	p, requests, err := c.fetch(ctx, pageRequest{target: s.Request, notAfter: s.NotAfter, login: true})
 	return Reply{Status: p.status, Requests: requests}, err
 }
 
@@ -180,16 +175,16 @@ func checkTarget(target string) error {
 	bad := strings.IndexFunc(target, func(r rune) bool { return r <= ' ' || r >= 0x7F || strings.ContainsRune(`"#\`, r) })
 	switch {
 	case !strings.HasPrefix(target, "/"):
-		return errors.New(`snom: target of a step: want a path that begins with "/"`)
+		return errors.New(`snom: request of a step: expected a path that begins with "/"`)
 	case bad >= 0:
-		return fmt.Errorf(`snom: target of a step: offset %d: want visible ASCII without ", # and \`, bad)
+		return fmt.Errorf(`snom: request of a step: offset %d: expected visible ASCII without ", # and \`, bad)
 	case len(target) > maxTarget:
-		return fmt.Errorf("snom: target of a step: want at most %d bytes", maxTarget)
+		return fmt.Errorf("snom: request of a step: expected at most %d bytes", maxTarget)
 	}
 	return nil
 }
 
-// Do carries out all steps of cmd, in the spelling of newer firmware, with their pauses between them; the
+// Do carries out all steps of cmd, in the client's dialect, with their pauses between them; the
 // pause of the last step is left to the caller. The Reply holds the last status and all requests.
 //
 // The errors are those of [Client.Send]. When the first steps of several were carried out and then one
@@ -197,9 +192,9 @@ func checkTarget(target string) error {
 func (c *Client) Do(ctx context.Context, cmd Command) (Reply, error) {
 	var all Reply
 	if cmd.IsZero() {
-		return all, errors.New("snom: want a command, not the zero Command")
+		return all, errZeroCommand
 	}
-	steps := cmd.Steps("")
+	steps := cmd.Steps(c.dialect)
 	for i, s := range steps {
 		if i > 0 {
 			if err := pause(ctx, steps[i-1].Pause); err != nil {
@@ -208,7 +203,7 @@ func (c *Client) Do(ctx context.Context, cmd Command) (Reply, error) {
 		}
 		r, err := c.Send(ctx, s)
 		all = Reply{Status: cmp.Or(r.Status, all.Status), Requests: all.Requests + r.Requests}
-		if i > 0 && errors.Is(err, ErrUnreachable) {
+		if i > 0 && (errors.Is(err, ErrUnreachable) || errors.Is(err, ErrLocal)) {
 			err = unfinished(ctx, i, len(steps), err)
 		}
 		if err != nil {
@@ -238,39 +233,71 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Reach connects to the phone and hangs up: is anybody there? It speaks neither TLS nor HTTP, so it costs
-// the phone nothing. The error wraps [ErrUnreachable].
-func (c *Client) Reach(ctx context.Context) error {
-	if err := c.begin(ctx); err != nil {
+// Ping reports whether the phone is reachable: it connects, and closes the connection. It sends no HTTP request, so it
+// costs no login. Over https, it includes a TLS handshake where the last one did not succeed: a phone whose
+// certificate is not trusted is not reachable for commands, and the error is a [*CertificateError]. Other errors
+// wrap [ErrUnreachable], or [ErrLocal], which says nothing about the phone.
+func (c *Client) Ping(ctx context.Context) error {
+	if err := c.begin(ctx, time.Time{}); err != nil {
 		return err
 	}
 	defer c.end()
-	conn, err := c.reach(ctx, time.Now().Add(c.timeout))
+	l := limit{deadline: time.Now().Add(c.timeout)}
+	connect := c.connect
+	if c.tls == nil || c.trusted {
+		connect = c.open
+	}
+	conn, err := connect(ctx, l)
 	if err != nil {
 		return err
 	}
-	return conn.Close()
+	_ = conn.Close() // nothing was written that could get lost
+	return nil
 }
 
+// Reach is Ping by its former name.
+func (c *Client) Reach(ctx context.Context) error { return c.Ping(ctx) }
+
 // begin waits for the turn of its caller, who must end it.
-func (c *Client) begin(ctx context.Context) error {
+func (c *Client) begin(ctx context.Context, notAfter time.Time) error {
 	select {
 	case c.turn <- struct{}{}:
 		return nil
+	default:
+	}
+	var expired <-chan time.Time
+	if !notAfter.IsZero() {
+		t := time.NewTimer(time.Until(notAfter))
+		defer t.Stop()
+		expired = t.C
+	}
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	case <-expired:
+		return fmt.Errorf("%w: another request was under way", ErrExpired)
 	case <-ctx.Done():
-		return fmt.Errorf("%w: another request is under way: %w", ErrUnreachable, context.Cause(ctx))
+		return fmt.Errorf("%w: another request is under way: %w", ErrUnreachable, bounded(context.Cause(ctx)))
 	}
 }
 
 func (c *Client) end() { <-c.turn }
 
+// A pageRequest is a request that fetch makes.
+type pageRequest struct {
+	target   string
+	notAfter time.Time // no request begins later; zero: no limit
+	login    bool      // a login may be made
+	keep     bool      // the body is wanted
+}
+
 // A page is a phone's reply, and what it means.
 type page struct {
-	status  int // 0: there was no reply
-	header  http.Header
-	body    []byte
-	tls     *tls.ConnectionState // over https
-	verdict *verdict             // nil: there was no reply
+	status       int                  // 0: there was no reply
+	authenticate []string             // the WWW-Authenticate headers
+	body         []byte               // if it is kept
+	tls          *tls.ConnectionState // over https
+	verdict      *verdict             // nil: there was no reply
 }
 
 // meaning is the verdict; where there was no reply, one that says nothing.
@@ -281,60 +308,65 @@ func (p page) meaning() verdict {
 	return *p.verdict
 }
 
-// fetch asks for target and judges the reply, which it returns whatever it means, with the number of
+// fetch makes request r and judges the reply, which it returns whatever it means, with the number of
 // requests. Asked for a login, it logs in if that is allowed or if it is only the renewal of a login that
-// the phone has taken before.
+// the phone has accepted before.
 //
 // This is where a wrong password costs one login and no more: credentials are sent in answer to a fresh
-// challenge, once; they are kept only when the phone took them; and kept ones that are refused are tried
+// challenge, once; they are kept only when the phone accepted them; and kept ones that are refused are tried
 // again only where login.next sees that the password was not the reason.
-func (c *Client) fetch(ctx context.Context, target string, allowed bool) (page, int, error) {
+func (c *Client) fetch(ctx context.Context, r pageRequest) (page, int, error) {
 	kept := c.login
-	p, sent, err := c.ask(ctx, target, kept)
+	p, sent, err := c.ask(ctx, r, kept)
 	if refused(err) {
 		c.login = nil
 	}
-	if p.status != http.StatusUnauthorized || !errors.Is(err, ErrUnauthorized) || kept == nil && !allowed {
+	if p.status != http.StatusUnauthorized || !errors.Is(err, ErrUnauthorized) || kept == nil && !r.login {
 		return p, sent, err
 	}
-	p, more, err := c.logIn(ctx, target, kept, p)
+	p, more, err := c.logIn(ctx, r, kept, p)
 	return p, sent + more, err
 }
 
-// refused says whether err says that the phone does not take the login that it was sent.
+// refused reports whether err says that the phone does not accept the login that was sent.
 func refused(err error) bool { return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrLockedOut) }
 
-// logIn asks for target again, with the answer to the challenge of p, the reply to a request with the login kept.
-func (c *Client) logIn(ctx context.Context, target string, kept *login, p page) (page, int, error) {
+// logIn makes r again, with the answer to the challenge of p, the reply to a request with the login kept.
+func (c *Client) logIn(ctx context.Context, r pageRequest, kept *login, p page) (page, int, error) {
 	if kept == nil {
 		if kept = new(login); c.username == "" {
-			return p, 0, fmt.Errorf("%w: HTTP 401: it wants a login, and no user name is set", ErrUnauthorized)
+			return p, 0, fmt.Errorf("%w: HTTP 401: it requires a login, and no user name is configured", ErrUnauthorized)
 		}
 	}
-	fresh, err := kept.next(p.header)
+	offered, err := c.permitted(challenges(p.authenticate))
 	if err != nil {
 		return p, 0, err
 	}
-	p, sent, err := c.ask(ctx, target, &fresh)
+	fresh, err := kept.next(offered)
+	if err != nil {
+		return p, 0, err
+	}
+	again, sent, err := c.ask(ctx, r, &fresh)
 	switch {
-	case p.status == http.StatusUnauthorized && errors.Is(err, ErrUnauthorized):
-		instead, _ := choose(challenges(p.header)) // one that asks for nothing has refused all the same
+	case sent == 0:
+		return p, 0, err // the phone has said no more than the challenge
+	case again.status == http.StatusUnauthorized && errors.Is(err, ErrUnauthorized):
+		instead, _ := choose(challenges(again.authenticate)) // one that asks for nothing has refused all the same
 		err = fresh.refusal(instead)
-	case p.status != 0 && !refused(err):
+	case again.status != 0 && !refused(err) && !again.meaning().login:
 		c.login = &fresh
 	}
-	return p, sent, err
+	return again, sent, err
 }
 
 // ask makes one request with the credentials of l, which may be nil, and judges the reply. It counts the requests that
 // may have reached the phone.
-func (c *Client) ask(ctx context.Context, target string, l *login) (page, int, error) {
-	p, err := c.exchange(ctx, target, l)
-	if errors.Is(err, ErrUnreachable) {
+func (c *Client) ask(ctx context.Context, r pageRequest, l *login) (page, int, error) {
+	p, err := c.exchange(ctx, r, l)
+	if errors.Is(err, ErrUnreachable) || errors.Is(err, ErrExpired) || errors.Is(err, ErrLocal) {
 		return page{}, 0, err
 	}
-	if p.status != 0 {
-		p.verdict = verdictOn(p.status, p.header, p.body, c.tls != nil)
+	if p.verdict != nil {
 		if verr := p.verdict.on(p.status); verr != nil {
 			err = verr // it stands, even when the rest of the page is missing
 		}
@@ -345,107 +377,157 @@ func (c *Client) ask(ctx context.Context, target string, l *login) (page, int, e
 // A scratch is memory that an exchange works in.
 type scratch struct {
 	request []byte
-	limited io.LimitedReader
-	reply   *bufio.Reader // of limited
+	reply   headReader
+	body    []byte
 }
 
-// scratches are those that nobody works in.
+// scratches are those that are not in use.
 var scratches = sync.Pool{New: func() any {
-	m := &scratch{request: make([]byte, 0, 1<<10)}
-	m.reply = bufio.NewReaderSize(&m.limited, 1<<10)
+	m := &scratch{request: make([]byte, 0, 1<<10), body: make([]byte, 0, 4<<10)}
+	m.reply.in = bufio.NewReaderSize(nil, 1<<10)
+	m.reply.line = make([]byte, 0, 256)
 	return m
 }}
 
+// leave gives m back. It holds neither the connection nor much memory then.
 func (m *scratch) leave() {
-	m.limited.R = nil // the connection is not to outlive its exchange
+	const most = 64 << 10
+	m.reply.limited.R = nil
+	if cap(m.body) > most {
+		m.body = make([]byte, 0, 4<<10)
+	}
 	scratches.Put(m)
 }
 
-// exchange makes one request on a connection of its own and reads the reply. The page has a status as
-// soon as the head of the reply has been read; the error then says that the body is not complete.
-func (c *Client) exchange(ctx context.Context, target string, l *login) (page, error) {
-	if wait := time.Until(c.ready); wait > 0 {
-		if err := pause(ctx, wait); err != nil {
-			return page{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
-		}
+// A limit says how long an exchange may take.
+type limit struct {
+	deadline time.Time // for all of it
+	notAfter time.Time // for the first byte of the request; zero: none of its own
+}
+
+// begun is when the request must have been written.
+func (l limit) begun() time.Time {
+	if !l.notAfter.IsZero() && l.notAfter.Before(l.deadline) {
+		return l.notAfter
+	}
+	return l.deadline
+}
+
+// expired reports whether it is too late for the first byte.
+func (l limit) expired() bool { return !l.notAfter.IsZero() && !time.Now().Before(l.notAfter) }
+
+// rest waits until the phone may be asked again.
+func (c *Client) rest(ctx context.Context, notAfter time.Time) error {
+	wait := time.Until(c.ready)
+	if wait <= 0 {
+		return nil
+	}
+	if !notAfter.IsZero() && !c.ready.Before(notAfter) {
+		return fmt.Errorf("%w: in the pause after the request before it", ErrExpired)
+	}
+	if err := pause(ctx, wait); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, bounded(err))
+	}
+	return nil
+}
+
+// exchange makes one request on a connection of its own, reads the reply and judges it. The page has a status as
+// soon as the status line has been read; the error then says that the reply is not complete.
+func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, error) {
+	if err := c.rest(ctx, r.notAfter); err != nil {
+		return page{}, err
 	}
 	defer func() { c.ready = time.Now().Add(c.gap) }()
-	deadline := time.Now().Add(c.timeout)
-	conn, err := c.connect(ctx, deadline)
+	limits := limit{deadline: time.Now().Add(c.timeout), notAfter: r.notAfter}
+	conn, err := c.connect(ctx, limits)
 	if err != nil {
 		return page{}, err
 	}
-	defer conn.Close()
+	complete := false
+	defer func() { hangUp(conn, complete) }()
 	defer context.AfterFunc(ctx, func() {
-		_ = conn.SetDeadline(time.Unix(1, 0)) // fails on a closed connection only, which nobody reads
+		_ = conn.SetDeadline(time.Unix(1, 0)) // fails on a closed connection only
 	})()
 
 	m := scratches.Get().(*scratch)
 	defer m.leave()
-	m.request = c.appendRequest(m.request[:0], target, l)
-	if n, err := conn.Write(m.request); err != nil {
-		if n == 0 && c.tls == nil {
-			return page{}, fmt.Errorf("%w: %w", ErrUnreachable, c.cause(ctx, deadline, err))
-		}
-		return page{}, fmt.Errorf("%w: %w", ErrOutcomeUnknown, c.cause(ctx, deadline, err))
+	m.request = c.appendRequest(m.request[:0], r.target, l)
+	if err := c.write(ctx, conn, m.request, limits); err != nil {
+		return page{}, err
 	}
-	in := &m.limited
-	*in = io.LimitedReader{R: conn, N: maxHead}
-	m.reply.Reset(in)
-	resp, err := readHead(m.reply) //nolint:bodyclose // its body is the connection, which is closed
+	m.reply.from(conn)
+	head, err := m.reply.read()
+	p := page{status: head.status, authenticate: head.authenticate}
 	if err != nil {
-		return page{}, c.noReply(ctx, deadline, err, in.N == 0)
+		return p, c.noReply(ctx, limits, head.status, err)
 	}
-	p := page{status: resp.StatusCode, header: resp.Header}
 	if c.tls != nil {
 		state := conn.(*tls.Conn).ConnectionState()
 		p.tls = &state
 	}
-	if p.status/100 == 3 && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
-		return p, nil // a redirect is its head; where it does not say that nothing follows, waiting for it may take for ever
+	m.body = m.body[:0]
+	if head.bodyFollows() {
+		if m.body, err = m.reply.body(&head, m.body, maxPage(r.target)); err != nil {
+			err = fmt.Errorf("%w: HTTP %d, then the page was cut off: %w", ErrOutcomeUnknown, p.status, c.cause(ctx, limits, err))
+		}
 	}
-	in.N = math.MaxInt64 // the next line has the bound
-	// The body is not closed: that would read the rest of it, and the connection is used only once.
-	if resp.ContentLength == 0 {
-		return p, nil
+	complete = err == nil
+	p.authenticate = head.authenticate
+	if r.keep {
+		p.body = bytes.Clone(m.body)
 	}
-	p.body, err = io.ReadAll(io.LimitReader(resp.Body, maxPage(target)))
-	if err != nil {
-		err = fmt.Errorf("%w: HTTP %d, then the page was cut off: %w", ErrOutcomeUnknown, p.status, c.cause(ctx, deadline, err))
-	}
+	p.verdict = c.judge(r.target, &head, m.body, l, conn)
 	return p, err
 }
 
-// readHead reads the head of the reply, after any interim ones.
-func readHead(r *bufio.Reader) (*http.Response, error) {
-	const alert = 0x15 // the first byte of what a TLS server says to a request in plain text
-	if first, err := r.Peek(1); err == nil && first[0] == alert {
-		return nil, fmt.Errorf("%w: it speaks TLS at this port: want https:// in its URL, or another port", ErrPhone)
+// write writes a request, unless it is too late for that.
+func (c *Client) write(ctx context.Context, conn net.Conn, request []byte, limits limit) error {
+	if limits.expired() {
+		return fmt.Errorf("%w: it had just connected", ErrExpired)
 	}
-	for {
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil || resp.StatusCode >= 200 {
-			return resp, err
-		}
+	n, err := conn.Write(request)
+	switch {
+	case err == nil:
+		return nil
+	case n > 0 || c.tls != nil:
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, c.cause(ctx, limits, err))
 	}
+	return c.notSent(ctx, limits, err)
 }
 
-// noReply is the error when readHead failed with err. It does not repeat what came instead of a reply.
-func (c *Client) noReply(ctx context.Context, deadline time.Time, err error, tooLong bool) error {
-	var network net.Error
-	ended := c.cause(ctx, deadline, nil)
+// hangUp closes a connection. Where the reply is not complete, it takes back what this machine has not delivered yet:
+// otherwise the kernel goes on delivering the request for minutes after it was given up, to a phone that carries it
+// out then.
+func hangUp(conn net.Conn, complete bool) {
+	if !complete {
+		below := conn
+		if secure, ok := conn.(*tls.Conn); ok {
+			below = secure.NetConn()
+		}
+		if tcp, ok := below.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // fails on a closed connection only
+			conn = tcp           // without the goodbye of TLS, which would have to be delivered
+		}
+	}
+	_ = conn.Close() // whatever it reports, the connection is of no further use
+}
+
+// noReply is the error when the head of a reply could not be read because of err. It does not repeat what was received
+// instead.
+func (c *Client) noReply(ctx context.Context, limits limit, status int, err error) error {
+	ended := c.ended(ctx, limits)
 	switch {
 	case errors.Is(err, ErrPhone):
 		return err
 	case ended != nil:
 		err = ended
-	case errors.As(err, &network):
-	case tooLong:
-		err = fmt.Errorf("the head of its reply is longer than %d bytes", maxHead)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		err = errors.New("it hung up before the head of its reply was complete")
-	default:
-		err = errors.New("its reply is not HTTP, or was cut off")
+	case isNetwork(err):
+		err = bounded(err)
+	case errors.Is(err, io.EOF):
+		err = errCutHead
+	}
+	if status != 0 {
+		return fmt.Errorf("%w: HTTP %d, then: %w", ErrOutcomeUnknown, status, err)
 	}
 	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 }
@@ -461,71 +543,104 @@ func (c *Client) appendRequest(b []byte, target string, l *login) []byte {
 		b = append(b, "\r\nAuthorization: "...)
 		b = l.appendCredentials(b, c.username, c.password, target)
 	}
-	if wantsKeepAlive(target) {
+	if needsKeepAlive(target) {
 		b = append(b, "\r\nConnection: keep-alive"...)
 	}
 	return append(b, "\r\n\r\n"...)
 }
 
-// wantsKeepAlive says whether a request for target must carry "Connection: keep-alive". D3xx and D7xx phones
-// close the connection without an answer when it is missing, but take 8 s for minibrowser.htm when it is
+// needsKeepAlive reports whether a request for target must carry "Connection: keep-alive". D3xx and D7xx phones
+// close the connection without a reply when it is missing, but take 8 s for minibrowser.htm when it is
 // there (symcon/Snom, SnomDeskphone/module.php; Phonio sends it as well).
-func wantsKeepAlive(target string) bool {
+func needsKeepAlive(target string) bool {
 	page, _, _ := strings.Cut(target, "?")
 	return page != "/minibrowser.htm"
 }
 
-// connect connects to the phone, with TLS if the URL says so. What is done with the connection fails at the deadline. The
-// error wraps ErrUnreachable.
-func (c *Client) connect(ctx context.Context, deadline time.Time) (net.Conn, error) {
-	conn, err := c.reach(ctx, deadline)
+// connect connects to the phone, with TLS if the URL says so. What is written to the connection and read from it fails
+// at the limits. The error wraps ErrUnreachable, ErrExpired or ErrLocal.
+func (c *Client) connect(ctx context.Context, limits limit) (net.Conn, error) {
+	conn, err := c.open(ctx, limits)
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetDeadline(deadline) // fails on a closed connection only
-	if c.tls == nil {
-		return conn, nil
+	if c.tls != nil {
+		_ = conn.SetDeadline(limits.begun()) // fails on a closed connection only, as below
+		secure := tls.Client(conn, c.tls)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = conn.Close() // the handshake's error says more
+			c.trusted = false
+			return nil, c.notSent(ctx, limits, c.handshakeError(err))
+		}
+		c.trusted, conn = true, secure
 	}
-	secure := tls.Client(conn, c.tls)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = conn.Close() // the handshake's error says more
-		return nil, fmt.Errorf("%w: TLS: %w", ErrUnreachable, c.cause(ctx, deadline, c.handshakeError(err)))
-	}
-	return secure, nil
+	_ = conn.SetReadDeadline(limits.deadline)
+	_ = conn.SetWriteDeadline(limits.begun())
+	return conn, nil
 }
 
-func (c *Client) reach(ctx context.Context, deadline time.Time) (net.Conn, error) {
-	conn, err := c.dial(ctx, deadline, c.addr)
+// open opens a connection to the phone.
+func (c *Client) open(ctx context.Context, limits limit) (net.Conn, error) {
+	if limits.expired() {
+		return nil, fmt.Errorf("%w: it was about to connect", ErrExpired)
+	}
+	conn, err := c.dial(ctx, limits.begun(), c.addr)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, c.cause(ctx, deadline, err))
+		return nil, c.notSent(ctx, limits, err)
 	}
 	return conn, nil
 }
 
 // dialTCP connects to addr.
 func dialTCP(ctx context.Context, deadline time.Time, addr string) (net.Conn, error) {
-	d := net.Dialer{Deadline: deadline, KeepAlive: -1} // nothing is idle for long
+	d := net.Dialer{Deadline: deadline, KeepAlive: -1} // no connection is idle for long
 	return d.DialContext(ctx, "tcp", addr)
+}
+
+// notSent is the error of a request of which nothing was sent, because of err.
+func (c *Client) notSent(ctx context.Context, limits limit, err error) error {
+	var untrusted *CertificateError
+	switch ended := c.ended(ctx, limits); {
+	case errors.As(err, &untrusted):
+		return err
+	case ended != nil && ctx.Err() == nil && limits.expired():
+		return fmt.Errorf("%w: the phone did not accept the connection in time", ErrExpired)
+	case ended != nil:
+		return fmt.Errorf("%w: %w", ErrUnreachable, ended)
+	case isLocal(err):
+		return fmt.Errorf("%w: %w", ErrLocal, bounded(err))
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, bounded(err))
 }
 
 // A lateError is the cause when a timeout has passed.
 type lateError time.Duration
 
 func (e lateError) Error() string {
-	return fmt.Sprintf("no complete answer within %s", time.Duration(e))
+	return fmt.Sprintf("no complete reply within %s", time.Duration(e))
 }
 
 // cause is why ctx ended, or that the time was up, if so: that explains err.
-func (c *Client) cause(ctx context.Context, deadline time.Time, err error) error {
+func (c *Client) cause(ctx context.Context, limits limit, err error) error {
+	if ended := c.ended(ctx, limits); ended != nil {
+		return ended
+	}
+	return bounded(err)
+}
+
+// ended is why ctx ended, or that the time is up; nil where neither is so.
+func (c *Client) ended(ctx context.Context, limits limit) error {
 	now := time.Now()
 	if end, ok := ctx.Deadline(); ok && !now.Before(end) {
 		<-ctx.Done() // at once: a connection may notice before ctx does
 	}
 	switch {
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case !now.Before(deadline):
+		return bounded(context.Cause(ctx))
+	case !now.Before(limits.deadline):
 		return lateError(c.timeout)
+	case limits.expired():
+		return ErrExpired
 	}
-	return err
+	return nil
 }

@@ -1,0 +1,68 @@
+package snom
+
+import (
+	"cmp"
+	"errors"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// CheckURL reports what is wrong with text as the base URL of a phone, [ClientConfig.URL]. The error repeats nothing
+// of it, because it may contain a password.
+func CheckURL(text string) error {
+	_, err := parsePhoneURL(text)
+	return err
+}
+
+// parsePhoneURL reads a phone's base URL, which a single slash may end. The zone of an IPv6 address may be written as
+// in a URL ("%25eth0") or as everywhere else ("%eth0").
+func parsePhoneURL(text string) (*url.URL, error) {
+	u, err := url.Parse(escapeZone(text))
+	if err == nil && u.User != nil {
+		return nil, errors.New("snom: phone URL: expected no user name and no password in it")
+	}
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !validHost(u) ||
+		u.Path != "" && u.Path != "/" || strings.ContainsAny(text, "?#") {
+		return nil, errors.New("snom: phone URL: expected http://host[:port] or https://host[:port], and nothing after it")
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+}
+
+// escapeZone escapes the percent sign before the zone of an address in brackets, if it is not escaped.
+func escapeZone(text string) string {
+	open, percent, end := strings.Index(text, "["), strings.Index(text, "%"), strings.Index(text, "]")
+	if open < 0 || percent < open || end < percent || strings.HasPrefix(text[percent:], "%25") {
+		return text
+	}
+	return text[:percent] + "%25" + text[percent+1:]
+}
+
+// validHost reports whether u has the name or address of a host and, if any, a port that can be dialled.
+func validHost(u *url.URL) bool {
+	port, err := strconv.ParseUint(cmp.Or(u.Port(), "80"), 10, 16)
+	if err != nil || port == 0 || strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	name := u.Hostname()
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true
+	}
+	odd := func(r rune) bool { return r >= 0x80 || !isAlnum(byte(r)) && !strings.ContainsRune(".-_", r) }
+	return strings.Trim(name, ".") != "" && len(name) <= 254 && !strings.HasPrefix(name, ".") &&
+		!strings.Contains(name, "..") && !strings.ContainsFunc(name, odd)
+}
+
+// hostHeader returns the Host header for u: without the zone, which has a meaning on this machine only, and without
+// the dot that ends an absolute name, which servers compare.
+func hostHeader(u *url.URL) string {
+	host, zone, _ := strings.Cut(u.Hostname(), "%")
+	if zone != "" {
+		return strings.Replace(u.Host, "%"+zone, "", 1)
+	}
+	if absolute, ok := strings.CutSuffix(host, "."); ok {
+		return strings.Replace(u.Host, host, absolute, 1)
+	}
+	return u.Host
+}

@@ -27,6 +27,53 @@ const (
 	SchemeDigest Scheme = "digest"
 )
 
+// An AuthPolicy says which logins a [Client] makes. The zero AuthPolicy makes the one that the phone asks for, digest
+// before basic, but no basic login over plain HTTP to a phone that has asked for a digest login before: otherwise
+// whatever answers at the phone's address could ask for basic and read the password.
+type AuthPolicy string
+
+// The policies.
+const (
+	AuthDigest AuthPolicy = "digest" // digest only
+	AuthBasic  AuthPolicy = "basic"  // basic only
+	AuthAny    AuthPolicy = "any"    // what the phone asks for, digest before basic, whatever it asked for before
+)
+
+func (p AuthPolicy) valid() bool {
+	return p == "" || p == AuthDigest || p == AuthBasic || p == AuthAny
+}
+
+// permitted returns those of the offered challenges that may be answered. The error wraps [ErrUnauthorized] and says
+// why none may; there is none where nothing was offered that could be answered at all. It notes whether the phone
+// has asked for a digest login.
+func (c *Client) permitted(offered []challenge) ([]challenge, error) {
+	has := func(s Scheme) bool {
+		return slices.ContainsFunc(offered, func(c challenge) bool { return Scheme(c.scheme) == s })
+	}
+	basic, digest := has(SchemeBasic), has(SchemeDigest)
+	if digest && !c.digestSeen {
+		c.digestSeen = true
+		if c.onDigest != nil {
+			c.onDigest()
+		}
+	}
+	downgrade := c.auth == "" && c.tls == nil && c.digestSeen
+	deny, why := Scheme(""), ""
+	switch {
+	case c.auth == AuthDigest:
+		deny, why = SchemeBasic, "it asks for a basic login, and only digest is allowed for it (auth)"
+	case c.auth == AuthBasic:
+		deny, why = SchemeDigest, "it asks for a digest login, and only basic is allowed for it (auth)"
+	case downgrade:
+		deny, why = SchemeBasic, "it asks for a basic login over plain HTTP and has asked for digest before, so the password is "+
+			"not sent: another device may answer at its address; if http_scheme was switched off on the phone, set auth to basic or any"
+	}
+	if deny == SchemeBasic && basic && !digest || deny == SchemeDigest && digest && !basic {
+		return nil, fmt.Errorf("%w: HTTP 401: %s", ErrUnauthorized, why)
+	}
+	return slices.DeleteFunc(slices.Clone(offered), func(c challenge) bool { return Scheme(c.scheme) == deny }), nil
+}
+
 // A login answers one challenge of a phone, for as many requests as the phone takes it for. The zero
 // login says nothing: its requests carry no credentials.
 type login struct {
@@ -136,7 +183,8 @@ func appendQuoted(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// next returns the login to try after a request with l was answered by 401. The error wraps
+// next returns the login to try after a request with l was answered by 401 with the offered challenges, of which
+// those that are permitted may be answered. The error wraps
 // [ErrUnauthorized] and says why no login is worth a try: the phone asks for nothing that can be
 // answered, or it has just refused this very login.
 //
@@ -144,9 +192,8 @@ func appendQuoted(b []byte, s string) []byte {
 // it has a new nonce and says nothing. When it says that the nonce was not stale, the password is wrong.
 // A refused basic login is when the phone takes digest alone: then its http_scheme was switched on, and
 // the password not looked at. It is not the other way round, since basic shows the password.
-func (l login) next(header http.Header) (login, error) {
-	offered := challenges(header)
-	best, err := choose(offered)
+func (l login) next(offered, permitted []challenge) (login, error) {
+	best, err := choose(permitted)
 	basic := slices.ContainsFunc(offered, func(c challenge) bool { return Scheme(c.scheme) == SchemeBasic })
 	switch {
 	case l.scheme == "":
@@ -198,7 +245,7 @@ func (l login) rank() int {
 // both basic and digest is never tried with both.
 func choose(offered []challenge) (login, error) {
 	var best login
-	err := fmt.Errorf("%w: HTTP 401 without a challenge: want basic or digest", ErrUnauthorized)
+	err := fmt.Errorf("%w: HTTP 401 without a challenge: expected basic or digest", ErrUnauthorized)
 	for i, c := range offered {
 		l, lerr := c.login()
 		switch {
@@ -207,7 +254,7 @@ func choose(offered []challenge) (login, error) {
 		case lerr != nil:
 			err = fmt.Errorf("%w: HTTP 401 with a digest challenge that cannot be answered: %w", ErrUnauthorized, lerr)
 		case i == 0:
-			err = fmt.Errorf("%w: HTTP 401 asks for %q: want basic or digest", ErrUnauthorized, quotable(c.scheme))
+			err = fmt.Errorf("%w: HTTP 401 asks for %q: expected basic or digest", ErrUnauthorized, quotable(c.scheme))
 		}
 	}
 	if best.scheme == "" {
@@ -223,12 +270,12 @@ type challenge struct {
 	broken bool              // a quoted value has no end
 }
 
-// challenges reads the challenges of a reply, in order. It is tolerant, because what phones send is not
+// challenges reads the challenges in the WWW-Authenticate headers of a reply, in order. It is tolerant, because what phones send is not
 // documented: several challenges may stand in one header, names may be in any case, values may lack
 // their quotes, commas may be missing between parameters or stand where nothing follows.
-func challenges(header http.Header) []challenge {
+func challenges(lines []string) []challenge {
 	var list []challenge
-	for _, line := range header.Values("WWW-Authenticate") {
+	for _, line := range lines {
 		var c *challenge
 		for line = strings.TrimLeft(line, " \t,"); line != ""; line = strings.TrimLeft(line, " \t,") {
 			end := strings.IndexAny(line, " \t,=\"")
@@ -324,11 +371,16 @@ func (c challenge) login() (login, error) {
 		return login{}, errors.New("it has no nonce")
 	case strings.ContainsFunc(l.realm+l.challenge.Nonce+l.challenge.Opaque, isControl):
 		return login{}, errors.New("it has control characters")
+	case len(l.realm)+len(l.challenge.Nonce)+len(l.challenge.Opaque) > maxChallenge:
+		return login{}, fmt.Errorf("it is longer than %d bytes", maxChallenge)
 	case !digest.CanDigest(&l.challenge):
-		return login{}, fmt.Errorf("algorithm %q with qop %q: want MD5 with auth",
+		return login{}, fmt.Errorf("algorithm %q with qop %q: expected MD5 with auth",
 			quotable(c.params["algorithm"]), quotable(c.params["qop"]))
 	}
 	return l, nil
 }
+
+// maxChallenge bounds what a digest login repeats of a challenge, in bytes.
+const maxChallenge = 4 << 10
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7F }

@@ -4,7 +4,6 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -12,8 +11,11 @@ import (
 	"github.com/icholy/digest"
 )
 
-// headers makes the header of a 401 with these challenges.
-func headers(lines ...string) http.Header { return http.Header{"Www-Authenticate": lines} }
+// headers are the challenges of a 401 with these headers.
+func headers(lines ...string) []challenge { return challenges(lines) }
+
+// both are the challenges of a 401, offered and all of them permitted.
+func both(lines ...string) (offered, permitted []challenge) { return headers(lines...), headers(lines...) }
 
 // What phones may send is not documented, so every spelling either works or is refused before
 // credentials are spent on it.
@@ -99,7 +101,7 @@ func TestChallenges(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			l, err := login{}.next(headers(tt.lines...))
+			l, err := login{}.next(both(tt.lines...))
 			if l.scheme != tt.want {
 				t.Fatalf("next(%q) = %q, %v, want %q", tt.lines, l.scheme, err, tt.want)
 			}
@@ -185,7 +187,7 @@ func TestAuthorization(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			l, err := login{}.next(headers(tt.challenge))
+			l, err := login{}.next(both(tt.challenge))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -210,7 +212,7 @@ func TestAuthorizationOfNoLogin(t *testing.T) {
 
 func TestNonceCountRises(t *testing.T) {
 	t.Parallel()
-	l, err := login{}.next(headers(`Digest realm="r", nonce="n", qop="auth"`))
+	l, err := login{}.next(both(`Digest realm="r", nonce="n", qop="auth"`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,11 +263,11 @@ func TestNextAfterRefusal(t *testing.T) {
 			if tt.old == "" {
 				tt.old = `Digest realm="r", nonce="1"`
 			}
-			l, err := login{}.next(headers(tt.old))
+			l, err := login{}.next(both(tt.old))
 			if err != nil {
 				t.Fatal(err)
 			}
-			next, err := l.next(headers(tt.fresh...))
+			next, err := l.next(both(tt.fresh...))
 			if again := err == nil && next.scheme == SchemeDigest; again != tt.again {
 				t.Errorf("next = %+v, %v, want another try: %t", next, err, tt.again)
 			}
@@ -288,7 +290,7 @@ func FuzzChallenges(f *testing.F) {
 		if checkTarget(target) != nil {
 			return
 		}
-		l, err := login{}.next(headers(line))
+		l, err := login{}.next(both(line))
 		if (err == nil) == (l.scheme == "") {
 			t.Fatalf("next(%q) = %+v, %v", line, l, err)
 		}
@@ -306,7 +308,7 @@ func FuzzChallenges(f *testing.F) {
 		if l.scheme == SchemeBasic {
 			return
 		}
-		sent := challenges(headers(got))
+		sent := challenges([]string{got})
 		if len(sent) != 1 || sent[0].scheme != "digest" || sent[0].broken ||
 			sent[0].params["nonce"] != l.challenge.Nonce || sent[0].params["realm"] != l.realm || sent[0].params["uri"] != target {
 			t.Fatalf("next(%q): authorization %q reads as %+v", line, got, sent)

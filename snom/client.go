@@ -69,8 +69,8 @@ type Client struct {
 	ready      time.Time // when the phone may be asked again
 	digestSeen bool      // the phone has asked for a digest login
 	trusted    bool      // the last TLS handshake succeeded
-	identified Identity  // what showed that the device is a Snom phone
-	noControl  string    // the model that the phone says it is, where that has no remote control
+	identified string    // how the device has shown that it is a Snom phone; empty: it has not
+	noControl  bool      // the phone says that it is of a model without remote control
 }
 
 // NewClient returns a Client for the phone that cfg names. It does not connect. The error says which part
@@ -338,11 +338,12 @@ func (c *Client) logIn(ctx context.Context, r pageRequest, kept *login, p page) 
 			return p, 0, fmt.Errorf("%w: HTTP 401: it requires a login, and no user name is configured", ErrUnauthorized)
 		}
 	}
-	offered, err := c.permitted(challenges(p.authenticate))
+	offered := challenges(p.authenticate)
+	permitted, err := c.permitted(offered)
 	if err != nil {
 		return p, 0, err
 	}
-	fresh, err := kept.next(offered)
+	fresh, err := kept.next(offered, permitted)
 	if err != nil {
 		return p, 0, err
 	}
@@ -500,13 +501,11 @@ func (c *Client) write(ctx context.Context, conn net.Conn, request []byte, limit
 // out then.
 func hangUp(conn net.Conn, complete bool) {
 	if !complete {
-		below := conn
 		if secure, ok := conn.(*tls.Conn); ok {
-			below = secure.NetConn()
+			conn = secure.NetConn() // without the alert that ends TLS, which would have to be delivered
 		}
-		if tcp, ok := below.(*net.TCPConn); ok {
+		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // fails on a closed connection only
-			conn = tcp           // without the goodbye of TLS, which would have to be delivered
 		}
 	}
 	_ = conn.Close() // whatever it reports, the connection is of no further use
@@ -640,7 +639,10 @@ func (c *Client) ended(ctx context.Context, limits limit) error {
 	case !now.Before(limits.deadline):
 		return lateError(c.timeout)
 	case limits.expired():
-		return ErrExpired
+		return errDeadline
 	}
 	return nil
 }
+
+// errDeadline is the cause when a step's NotAfter has passed.
+var errDeadline = errors.New("its deadline passed")

@@ -7,8 +7,8 @@ import (
 	"net"
 	"strings"
 	"syscall"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/cleantext"
 )
 
 // The outcomes of a request to a phone. An error of a [Client] wraps exactly one of these or [ErrUnsupported], unless
@@ -86,45 +86,10 @@ func bounded(err error) error {
 		return nil
 	}
 	text := err.Error()
-	if clean := printable(text, maxErrorText); clean != text {
+	if clean := cleantext.Clean(text, maxErrorText); clean != text {
 		return &foreignError{err, clean}
 	}
 	return err
-}
-
-// printable returns at most n bytes of s as valid UTF-8 without control and format characters. A run of characters
-// that cannot be printed becomes one replacement character.
-func printable(s string, n int) string {
-	if len(s) <= n && isPrintable(s) {
-		return s
-	}
-	const more = "…"
-	var b strings.Builder
-	odd := false
-	for _, r := range s {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			if odd {
-				continue
-			}
-			odd, r = true, utf8.RuneError
-		} else {
-			odd = false
-		}
-		if b.Len()+utf8.RuneLen(r) > n-len(more) {
-			return b.String() + more
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-func isPrintable(s string) bool {
-	for _, r := range s {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
 }
 
 // localFaults are the errors of this machine's kernel: they say nothing about the phone. A firewall on this machine

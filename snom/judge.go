@@ -3,121 +3,133 @@ package snom
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 )
 
-// A verdict says what one kind of reply means. All conditions that are set must hold.
+// A verdict says what one kind of reply means.
 type verdict struct {
 	fact   string // what the reply means, in words that can follow "HTTP 403: "
-	source string // who says so
+	source string // who documents it
 
-	status   int    // 0: any
-	words    string // somewhere in the page, in lower case
-	title    string // in the page's title, in lower case
-	upgrades bool   // the phone sends a request over plain HTTP to an https address
+	when func(*answer) bool // whether a reply is of that kind
 
-	err    error   // nil: the phone did as told
+	err    error   // nil: the phone accepted the request
 	remote Support // whether a phone that answers so can be controlled remotely; empty: it does not say
+	login  bool    // it asks for a login in the page itself, so a login that was sent is not proven
 	advice string  // what to change; empty: nothing, or nothing that is known
 }
 
-// verdicts are the facts that are known of replies. The first one that fits counts, so what a page says
+// verdicts are the facts that are known of replies. The first row that fits counts, so what a page says
 // stands before its status: a login page and the web application of a D8xx come with status 200.
-var verdicts = sync.OnceValue(func() []verdict {
-	return []verdict{{
-		fact:   "too many logins have failed",
-		source: "symcon/Snom, git history of SnomDeskphone/module.php; Snom blog 2009-08-14 for the times",
-		words:  "unsuccessful login attempts",
-		err:    ErrLockedOut,
-		advice: "Wait until the phone unlocks itself: a minute after more than three failed logins, and twice as long after each further three.",
-	}, {
-		fact:   "its page says that the login failed",
-		source: "symcon/Snom, SnomDeskphone/module.php",
-		words:  "login failed!",
-		err:    ErrUnauthorized,
-		advice: "Check the user name and the password.",
-	}, {
-		fact:   "it wants a login",
-		source: "symcon/Snom, SnomDeskphone/module.php; Greenbone, gb_snom_http_detect.nasl",
-		status: http.StatusUnauthorized,
-		err:    ErrUnauthorized,
-		advice: "Give the user name and the password of the phone's web page (http_user, http_pass).",
-	}, {
-		fact:   "it is of the D8xx generation, which has no command.htm",
-		source: "Snom wiki, Remote phone control; symcon/Snom, SnomDeskphone/module.php, for the title",
-		title:  "phone manager",
-		err:    ErrUnsupported,
-		remote: No,
-		advice: "Phones of the D8xx generation cannot be controlled over HTTP.",
-	}, {
-		fact:   "use_hidden_tags or restrict_uri_queries is on, or this login may not control the phone",
-		source: "Greenbone, gb_snom_http_detect.nasl; amooma Gemeinschaft; Snom blog 2009-08-14 for hidden tags; that they answer 403 is inferred",
-		status: http.StatusForbidden,
-		err:    ErrRefused,
-		remote: No,
-		advice: "On the phone, set use_hidden_tags and restrict_uri_queries to off (Advanced, QoS/Security).",
-	}, {
-		fact:   "it has no such page",
-		source: "symcon/Snom, SnomDeskphone/module.php",
-		status: http.StatusNotFound,
-		err:    ErrUnsupported,
-	}, {
-		fact:   "it is a base of the M series, which cannot be controlled remotely",
-		source: "symcon/Snom, git history of SnomDeskphone/module.php; Snom wiki, Can I control my snom phone remotely (desktop phones only)",
-		status: http.StatusSeeOther,
-		err:    ErrUnsupported,
-		remote: No,
-		advice: "DECT bases of the M series cannot be controlled over HTTP.",
-	}, {
-		fact:     "it wants https",
-		source:   "symcon/Snom, SnomDeskphone/module.php",
-		upgrades: true,
-		err:      ErrPhone,
-		advice:   "Use https:// instead of http:// in the phone's URL.",
-	}, {
-		fact:   "its page is an error page",
-		source: "Greenbone, gb_snom_http_detect.nasl, where it came with 403",
-		status: http.StatusOK,
-		title:  "snom voip phone: error",
-		err:    ErrRefused,
-		advice: "On the phone, set use_hidden_tags and restrict_uri_queries to off (Advanced, QoS/Security).",
-	}, {
-		fact:   "done",
-		source: "p4irin/remote_phone_control; FreeSWITCH mod_snom; amooma Gemeinschaft",
-		status: http.StatusOK,
-	}, {
-		fact:   "done: dialling is answered by a redirect to index.htm",
-		source: "p4irin/remote_phone_control, on firmware 8.7",
-		status: http.StatusFound,
-	}, {
-		fact:   "that status is neither 200 nor 302",
-		source: "no source mentions another status",
-		err:    ErrPhone,
-	}}
-})
+var verdicts = []verdict{{
+	fact:   "its reply has two different statuses",
+	source: "RFC 9112, section 4: a reply has one",
+	when:   func(a *answer) bool { return a.head.other != 0 },
+	err:    ErrPhone,
+}, {
+	fact:   "too many logins have failed",
+	source: "symcon/Snom, git history of SnomDeskphone/module.php; Snom blog 2009-08-14 for the times",
+	when:   func(a *answer) bool { return a.saysOfLogin(lockedWords) },
+	err:    ErrLockedOut,
+	advice: "Wait until the phone unlocks itself: a minute after more than three failed logins, and twice as long after each further three.",
+}, {
+	fact:   "its page says that the login failed",
+	source: "symcon/Snom, SnomDeskphone/module.php",
+	when:   func(a *answer) bool { return a.saysOfLogin(failedWords) },
+	err:    ErrUnauthorized,
+	advice: "Check the user name and the password.",
+}, {
+	fact:   "it requires a login",
+	source: "symcon/Snom, SnomDeskphone/module.php; Greenbone, gb_snom_http_detect.nasl",
+	when:   status(http.StatusUnauthorized),
+	err:    ErrUnauthorized,
+	advice: "Give the user name and the password of the phone's web page (http_user, http_pass).",
+}, {
+	fact:   "it is of the D8xx generation, which has no command.htm",
+	source: "Snom wiki, Remote phone control; symcon/Snom, SnomDeskphone/module.php, for the title",
+	when:   func(a *answer) bool { return bytes.Contains(a.title, []byte("phone manager")) },
+	err:    ErrUnsupported,
+	remote: No,
+	advice: "Phones of the D8xx generation cannot be controlled over HTTP.",
+}, {
+	fact:   "use_hidden_tags or restrict_uri_queries is on, or this login may not control the phone",
+	source: "Greenbone, gb_snom_http_detect.nasl; amooma Gemeinschaft; Snom blog 2009-08-14 for hidden tags; that they answer 403 is inferred",
+	when:   status(http.StatusForbidden),
+	err:    ErrRefused,
+	remote: No,
+	advice: "On the phone, set use_hidden_tags and restrict_uri_queries to off (Advanced, QoS/Security).",
+}, {
+	fact:   "it has no such page",
+	source: "symcon/Snom, SnomDeskphone/module.php",
+	when:   status(http.StatusNotFound),
+	err:    ErrUnsupported,
+}, {
+	fact:   "it is a base of the M series, which cannot be controlled remotely",
+	source: "symcon/Snom, git history of SnomDeskphone/module.php; Snom wiki, Can I control my snom phone remotely (desktop phones only)",
+	when:   status(http.StatusSeeOther),
+	err:    ErrUnsupported,
+	remote: No,
+	advice: "DECT bases of the M series cannot be controlled over HTTP.",
+}, {
+	fact:   "it requires https",
+	source: "symcon/Snom, SnomDeskphone/module.php",
+	when:   (*answer).upgrades,
+	err:    ErrPhone,
+	advice: "Use https:// instead of http:// in the phone's URL.",
+}, {
+	fact:   "its page is an error page",
+	source: "Greenbone, gb_snom_http_detect.nasl, where it came with 403",
+	when:   func(a *answer) bool { return a.ok() && bytes.Contains(a.title, []byte("snom voip phone: error")) },
+	err:    ErrRefused,
+	advice: "On the phone, set use_hidden_tags and restrict_uri_queries to off (Advanced, QoS/Security).",
+}, {
+	fact:   "its page is a login page",
+	source: "inferred: phones of the D3xx and D7xx series authenticate by status 401, and a page with a login form has carried out nothing",
+	when:   func(a *answer) bool { return a.ok() && (a.isLoginForm() || a.mentionsLogin()) },
+	err:    ErrPhone,
+	login:  true,
+	advice: foreignAdvice,
+}, {
+	fact:   "its page is not one of a Snom phone",
+	source: "Shodan, Greenbone gb_snom_http_detect.nasl, BitStackers Phonio: the server of desk phones calls itself snom embedded",
+	when:   (*answer).isForeign,
+	err:    ErrPhone,
+	advice: foreignAdvice,
+}, {
+	fact:   "it is of a model that has no remote control over HTTP",
+	source: "symcon/Snom, SnomDeskphone/module.php: a D8xx answers 200 to a page that it does not have",
+	when:   func(a *answer) bool { return a.noControl && (a.ok() || a.head.status == http.StatusFound) },
+	err:    ErrUnsupported,
+	remote: No,
+}, {
+	fact:   "done",
+	source: "p4irin/remote_phone_control; FreeSWITCH mod_snom; amooma Gemeinschaft",
+	when:   (*answer).ok,
+}, {
+	fact:   "done: dialling is answered by a redirect to index.htm",
+	source: "p4irin/remote_phone_control, on firmware 8.7",
+	when:   func(a *answer) bool { return a.head.status == http.StatusFound && a.toIndex() },
+}, {
+	fact:   "it redirects to another page than index.htm, or to another device",
+	source: "p4irin/remote_phone_control: phones redirect to index.htm",
+	when:   status(http.StatusFound),
+	err:    ErrPhone,
+	advice: foreignAdvice,
+}, {
+	fact:   "that status is neither 200 nor 302",
+	source: "no source mentions another status",
+	when:   func(*answer) bool { return true },
+	err:    ErrPhone,
+}}
 
-// judge says whether a reply means that the phone did as told; nil says that it did. It is a function of
-// the reply and of whether that came over https.
-func judge(status int, header http.Header, body []byte, https bool) error {
-	return verdictOn(status, header, body, https).on(status)
-}
+const foreignAdvice = "Check the address: this may be another device than a Snom desk phone."
 
-func verdictOn(status int, header http.Header, body []byte, https bool) *verdict {
-	lower := bytes.ToLower(body)
-	title := pageTitle(lower)
-	upgrades := !https && status/100 == 3 && wantsHTTPS(header.Get("Location"))
-	rows := verdicts()
-	return &rows[slices.IndexFunc(rows, func(v verdict) bool { // one does: the last one fits everything
-		return (v.status == 0 || v.status == status) &&
-			(v.words == "" || bytes.Contains(lower, []byte(v.words))) &&
-			(v.title == "" || bytes.Contains(title, []byte(v.title))) &&
-			(!v.upgrades || upgrades)
-	})]
-}
+func status(n int) func(*answer) bool { return func(a *answer) bool { return a.head.status == n } }
 
 // on is the verdict as an error about a reply with that status.
 func (v *verdict) on(status int) error {
@@ -127,15 +139,294 @@ func (v *verdict) on(status int) error {
 	return fmt.Errorf("%w: HTTP %d: %s", v.err, status, v.fact)
 }
 
-// pageTitle returns what stands between the title tags of a page in lower case.
+// An answer is a reply and what must be known to judge it.
+type answer struct {
+	head   *replyHead
+	lower  []byte // the page in small letters
+	title  []byte // of the page
+	target string // what was asked for
+
+	https      bool
+	host       string     // the name or address in the phone's URL
+	remote     netip.Addr // of the connection
+	carried    bool       // the request carried a login
+	configured bool       // there is a login to give
+	identified string     // how the device has shown before that it is a Snom phone; empty: it has not
+	noControl  bool       // it was asked to do something, and has said that it is of a model without remote control
+}
+
+// judge returns the verdict on a reply to a request for target with login l, and notes what the reply shows of the
+// device. It writes small letters over the body, except over that of a settings page.
+func (c *Client) judge(target string, head *replyHead, body []byte, l *login, conn net.Conn) *verdict {
+	a := answer{
+		head: head, lower: body, target: target,
+		https: c.tls != nil, host: c.host, remote: remoteAddr(conn),
+		carried: l != nil && l.scheme != "", configured: c.username != "",
+		identified: c.identified, noControl: c.noControl && strings.Contains(target, "?"),
+	}
+	if !isSettings(target) {
+		lowerASCII(body)
+	} else {
+		a.lower = bytes.ToLower(body[:min(len(body), maxBody)])
+	}
+	a.title = pageTitle(a.lower)
+	v := a.verdict()
+	switch shown := a.identifies(); {
+	case a.isForeign():
+		c.identified = ""
+	case shown != "" && c.identified == "":
+		c.identified = shown
+	}
+	return v
+}
+
+// verdict is the first one that fits.
+func (a *answer) verdict() *verdict {
+	return &verdicts[slices.IndexFunc(verdicts, func(v verdict) bool { return v.when(a) })] // the last one fits everything
+}
+
+func remoteAddr(conn net.Conn) netip.Addr {
+	if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		return addr.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+func lowerASCII(b []byte) {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+}
+
+// ok reports whether the status is the one that pages have.
+func (a *answer) ok() bool { return a.head.status == http.StatusOK }
+
+// How a page says that a login failed.
+const (
+	failedWords = "login failed!"
+	lockedWords = "unsuccessful login attempts"
+)
+
+// maxLoginPage bounds the length of a login page, in bytes; that no real one is longer is inferred.
+const maxLoginPage = 8 << 10
+
+// saysOfLogin reports whether a page says words of the login that it was sent, and not of something else: a list of
+// calls or a directory holds names that others choose. So the words count only on the login page, and only where
+// a login was sent. That the phone is locked it also says to a request without one.
+func (a *answer) saysOfLogin(words string) bool {
+	if len(a.lower) > maxLoginPage || !bytes.Contains(a.lower, []byte(words)) {
+		return false
+	}
+	if !a.ok() {
+		return a.head.status == http.StatusUnauthorized || a.head.status == http.StatusForbidden
+	}
+	switch {
+	case a.carried:
+		return a.isLoginPage()
+	case a.configured && words == lockedWords:
+		return a.hasLoginTitle()
+	}
+	return false
+}
+
+// mentionsLogin reports whether the page is a login page that says that a login failed, whether one was sent or not.
+func (a *answer) mentionsLogin() bool {
+	return len(a.lower) <= maxLoginPage && a.isLoginPage() &&
+		(bytes.Contains(a.lower, []byte(failedWords)) || bytes.Contains(a.lower, []byte(lockedWords)))
+}
+
+// isLoginPage reports whether the page has the title or the form of a login page, or no title and little else than
+// the words. What the page looks like on a phone is not documented.
+func (a *answer) isLoginPage() bool {
+	const few = 200
+	return a.hasLoginTitle() || a.isLoginForm() ||
+		len(a.title) == 0 && !isList(a.target) && len(visible(a.lower)) <= few
+}
+
+// hasLoginTitle reports whether the title says that it is a login page, and the page does not have the form for
+// dialling, which only the first page has.
+func (a *answer) hasLoginTitle() bool {
+	return slices.ContainsFunc([]string{"login", "log in", "log-in", "logon", "log on", "sign in", "anmeld"}, func(word string) bool {
+		return bytes.Contains(a.title, []byte(word))
+	}) && !bytes.Contains(a.lower, []byte("name=number")) && !bytes.Contains(a.lower, []byte(`name="number"`))
+}
+
+// isList reports whether the page of target shows texts that others choose: the lists of calls, the directory.
+func isList(target string) bool {
+	page, _, _ := strings.Cut(target, "?")
+	return page == "/" || page == "/index.htm" || isSettings(target)
+}
+
+// isSettings reports whether target is one of the pages that show all settings.
+func isSettings(target string) bool {
+	page, _, _ := strings.Cut(target, "?")
+	return page == settingsXML || page == settingsPage
+}
+
+// visible returns the text of a page without its title and tags.
+func visible(lower []byte) []byte {
+	if i := bytes.Index(lower, []byte("</title>")); i >= 0 {
+		lower = lower[i:]
+	}
+	var text []byte
+	for len(lower) > 0 {
+		before, rest, _ := bytes.Cut(lower, []byte("<"))
+		text = append(text, before...)
+		_, lower, _ = bytes.Cut(rest, []byte(">"))
+	}
+	return bytes.TrimSpace(text)
+}
+
+// isLoginForm reports whether the page has the form of a login: a field for a password, and at most a few others.
+// Pages with many fields are settings of a phone, some of which are passwords; they count only where nothing shows
+// that the device is a Snom phone.
+func (a *answer) isLoginForm() bool {
+	if !bytes.Contains(a.lower, []byte("passw")) {
+		return false
+	}
+	const few = 3
+	passwords, others := 0, 0
+	for rest := a.lower; ; {
+		_, after, found := bytes.Cut(rest, []byte("<input"))
+		if !found {
+			break
+		}
+		var tag []byte
+		if tag, rest, found = bytes.Cut(after, []byte(">")); !found {
+			rest = nil
+		}
+		switch kind := attributeOf(tag, "type"); {
+		case kind == "password", kind == "" && bytes.Contains(tag, []byte("passw")):
+			passwords++
+		case kind == "" || kind == "text" || kind == "email":
+			others++
+		}
+	}
+	if passwords == 0 {
+		return a.identified == "" && a.identifies() == "" && others > 0 && others <= few && bytes.Contains(visible(a.lower), []byte("passw"))
+	}
+	return passwords <= few && others <= few && !isSettings(a.target) || a.identified == "" && a.identifies() == ""
+}
+
+// attributeOf returns the value of an attribute of a tag in small letters.
+func attributeOf(tag []byte, name string) string {
+	for rest := tag; ; {
+		before, after, found := bytes.Cut(rest, []byte(name))
+		if !found {
+			return ""
+		}
+		rest = after
+		after = bytes.TrimLeft(after, " \t\r\n")
+		if len(after) == 0 || after[0] != '=' || len(before) > 0 && !bytes.ContainsAny(before[len(before)-1:], " \t\r\n\"'/") {
+			continue
+		}
+		after = bytes.TrimLeft(after[1:], " \t\r\n")
+		if len(after) > 0 && (after[0] == '"' || after[0] == '\'') {
+			value, _, _ := bytes.Cut(after[1:], after[:1])
+			return string(bytes.TrimSpace(value))
+		}
+		if end := bytes.IndexAny(after, " \t\r\n/"); end >= 0 {
+			after = after[:end]
+		}
+		return string(after)
+	}
+}
+
+// Ways in which a device shows that it is a Snom phone, as [Info] has them.
+const (
+	byServer    = "server header"
+	byTitle     = "page title"
+	byPage      = "page text"
+	byRealm     = "login realm"
+	bySettings  = "settings"
+	byMAC       = "MAC address" // 00:04:13 and 1C:71:26 are Snom's (Snom, Mass Deployment FAQ; ns8-nethvoice)
+	ownUserName = "snom2mqtt"   // what the Client calls itself is not what the device says
+)
+
+// identifies says how the reply shows that the device is a Snom phone: Server: snom embedded, a title that begins
+// with snom (Greenbone, gb_snom_http_detect.nasl; symcon/Snom), a realm that names it, or its name in the page.
+// It is empty where nothing does.
+func (a *answer) identifies() string {
+	name := []byte("snom")
+	switch {
+	case namesSnom(a.head.server):
+		return byServer
+	case bytes.HasPrefix(a.title, name) || bytes.Contains(a.title, []byte("phone manager")):
+		return byTitle
+	case slices.ContainsFunc(a.head.authenticate, namesSnom):
+		return byRealm
+	case bytes.Contains(a.lower, []byte("<phone-settings")):
+		return bySettings
+	case slices.ContainsFunc([]string{"000413", "00:04:13", "1c7126", "1c:71:26"}, func(oui string) bool { return bytes.Contains(a.lower, []byte(oui)) }):
+		return byMAC
+	case strings.Contains(strings.ToLower(a.host), "snom"): // a page that repeats its own address says nothing
+		return ""
+	case bytes.Count(a.lower, name) > bytes.Count(a.lower, []byte(ownUserName)):
+		return byPage
+	}
+	return ""
+}
+
+func namesSnom(text string) bool { return strings.Contains(strings.ToLower(text), "snom") }
+
+// isForeign reports whether the reply shows that the device is no Snom phone: another server, or a page that does not
+// say so, from a device that has never said so. An empty reply, or one that is not a page, shows nothing: what a phone
+// answers to a command is not documented. Nor does a page of settings, which is read for what it contains.
+func (a *answer) isForeign() bool {
+	if !a.ok() && a.head.status != http.StatusFound || isSettings(a.target) || a.identifies() != "" {
+		return false
+	}
+	if a.head.server != "" {
+		return a.identified == "" || a.identified == byServer
+	}
+	page := bytes.Contains(a.lower, []byte("<html")) || bytes.Contains(a.lower, []byte("<title")) || bytes.Contains(a.lower, []byte("<!doctype"))
+	return a.identified == "" && page && a.ok()
+}
+
+// upgrades reports whether the phone sends a request over plain HTTP to an https address.
+func (a *answer) upgrades() bool {
+	if a.https || a.head.status/100 != 3 {
+		return false
+	}
+	u, err := url.Parse(a.head.location)
+	return err == nil && strings.EqualFold(u.Scheme, "https")
+}
+
+// toIndex reports whether a redirect leads to index.htm of the same device. One without a target leads nowhere else.
+func (a *answer) toIndex() bool {
+	if a.head.location == "" {
+		return true
+	}
+	u, err := url.Parse(a.head.location)
+	if err != nil || u.Opaque != "" || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" {
+		return false
+	}
+	if u.Host != "" && !a.isSelf(u) {
+		return false
+	}
+	switch strings.ToLower(strings.TrimPrefix(u.Path, ".")) {
+	case "/index.htm", "index.htm":
+		return true
+	}
+	return false
+}
+
+// isSelf reports whether the host of u is the phone that was asked, by the name in its URL or by its address.
+func (a *answer) isSelf(u *url.URL) bool {
+	own, err := url.Parse("//" + a.host)
+	if err == nil && strings.EqualFold(own.Hostname(), strings.TrimSuffix(u.Hostname(), ".")) {
+		return true
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	return err == nil && addr.Unmap() == a.remote.WithZone("")
+}
+
+// pageTitle returns what stands between the title tags of a page in small letters.
 func pageTitle(lower []byte) []byte {
 	_, rest, _ := bytes.Cut(lower, []byte("<title"))
 	_, rest, _ = bytes.Cut(rest, []byte(">"))
 	title, _, _ := bytes.Cut(rest, []byte("<"))
 	return bytes.TrimSpace(title)
-}
-
-func wantsHTTPS(location string) bool {
-	u, err := url.Parse(location)
-	return err == nil && strings.EqualFold(u.Scheme, "https")
 }

@@ -51,8 +51,8 @@ func TestPhone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newClient(t, start(t))
-			if err := c.Reach(t.Context()); err != nil {
-				t.Fatalf("Reach: %v", err)
+			if err := c.Ping(t.Context()); err != nil {
+				t.Fatalf("Ping: %v", err)
 			}
 			before, err := c.Probe(t.Context())
 			if err != nil {

@@ -50,8 +50,9 @@ func validHost(u *url.URL) bool {
 		return true
 	}
 	odd := func(r rune) bool { return r >= 0x80 || !isAlnum(byte(r)) && !strings.ContainsRune(".-_", r) }
-	return strings.Trim(name, ".") != "" && len(name) <= 254 && !strings.HasPrefix(name, ".") &&
-		!strings.Contains(name, "..") && !strings.ContainsFunc(name, odd)
+	name = strings.TrimSuffix(name, ".") // of an absolute name
+	return name != "" && len(name) <= 253 && !strings.HasPrefix(name, ".") && !strings.Contains(name, "..") &&
+		!strings.ContainsFunc(name, odd)
 }
 
 // hostHeader returns the Host header for u: without the zone, which has a meaning on this machine only, and without

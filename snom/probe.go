@@ -7,6 +7,9 @@ import (
 	"errors"
 	"net/http"
 	"syscall"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/cleantext"
 )
 
 // Info is what a phone tells about itself. What it did not tell is empty.
@@ -22,6 +25,10 @@ type Info struct {
 	// Advice says what to change, in whole sentences, the most important first. It is not nil after a
 	// probe, so that in JSON it is a list.
 	Advice []string `json:"advice"`
+	// IdentifiedBy says what showed that the device is a Snom phone: its "server header", "page title", "page text",
+	// "login realm", "settings" or "MAC address". It is empty when nothing has since the Client was made: then the
+	// device may be another.
+	IdentifiedBy string `json:"identified_by"`
 	// Certificate is the SHA-256 of the phone's certificate, as [TLSConfig] wants it; over https only. It
 	// is there even when the certificate is not trusted.
 	Certificate string `json:"certificate"`
@@ -35,15 +42,15 @@ type Info struct {
 // the phone said what it is, that it wants a login, or that it cannot be controlled. Else it is one of
 // [Client.Send], and Info holds what was learnt all the same.
 func (c *Client) Probe(ctx context.Context) (Info, error) {
-	if err := c.begin(ctx); err != nil {
+	if err := c.begin(ctx, time.Time{}); err != nil {
 		return Info{RemoteControl: Unknown, Advice: []string{}}, err
 	}
 	defer c.end()
 	taken := c.login != nil
-	p, _, err := c.fetch(ctx, "/info.htm", false)
+	p, _, err := c.fetch(ctx, pageRequest{target: "/info.htm", keep: true})
 	found := readInfoPage(p.body)
 	if p.status == http.StatusNotFound || err == nil && found.model == "" {
-		index, _, ierr := c.fetch(ctx, "/", false)
+		index, _, ierr := c.fetch(ctx, pageRequest{target: "/", keep: true})
 		if err != nil && index.status != 0 {
 			p, err = index, ierr
 		}
@@ -55,7 +62,11 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 	if known {
 		found.model = model.Name()
 	}
+	if found.model != "" {
+		c.noControl = known && model.RemoteControl() == No
+	}
 	info := Info{
+		IdentifiedBy:  c.identified,
 		Model:         found.model,
 		Firmware:      found.firmware,
 		MAC:           found.mac,
@@ -83,12 +94,12 @@ func (c *Client) wantedLogin(p page) (Scheme, string) {
 		l = *c.login
 	}
 	if p.status == http.StatusUnauthorized {
-		l, _ = choose(challenges(p.header)) // without a challenge that can be answered it is not known
+		l, _ = choose(challenges(p.authenticate)) // without a challenge that can be answered it is not known
 	}
 	if l.scheme == "" && p.status == http.StatusOK && p.meaning().err == nil {
 		return SchemeNone, ""
 	}
-	return l.scheme, l.realm
+	return l.scheme, cleantext.Clean(l.realm, maxErrorText)
 }
 
 // advice says what to change on the phone or in its settings here, the most important first.
@@ -103,10 +114,11 @@ func (c *Client) advice(info Info, p page, err error) []string {
 		{untrusted(err) != nil, "Pin the phone's certificate by its SHA-256, give the CA that signed it, or switch the check off."},
 		{p.tls != nil && p.tls.Version < tls.VersionTLS12, "It speaks old TLS only: legacy TLS must be allowed for it in the settings here."},
 		{answered && info.RemoteControl == No, info.Model + " phones cannot be controlled over HTTP."},
+		{info.IdentifiedBy == "" && p.status != 0 && !answered && p.meaning().advice == "", foreignAdvice},
 		{answered && info.Model == "", "The page does not name a Snom model: check that this is a Snom desk phone, and name its model in the settings."},
 		{answered && info.RemoteControl != No, "On the phone, use_hidden_tags and restrict_uri_queries must be off. That cannot be seen from here: send a harmless key and look at the phone."},
-		{info.Auth == SchemeNone, "Set http_user and http_pass on the phone: without them everybody in its network can control it."},
-		{info.Auth == SchemeBasic && c.tls == nil, "Set http_scheme to on (digest) on the phone, or use https: with basic over http everybody in between can read the password."},
+		{info.Auth == SchemeNone, "Set http_user and http_pass on the phone: without them every device in its network can control it."},
+		{info.Auth == SchemeBasic && c.tls == nil, "Set http_scheme to on (digest) on the phone, or use https: with basic over http every device in between can read the password."},
 	}
 	say := []string{}
 	for _, r := range rows {

@@ -54,16 +54,16 @@ func TestProbe(t *testing.T) {
 		{
 			name:   "open phone",
 			pages:  site{"/info.htm": says(200, infoBody)},
-			want:   snom.Info{Model: "D785", Firmware: "10.1.54.13", MAC: "000413aabbcc", Auth: snom.SchemeNone, RemoteControl: snom.Yes},
+			want:   snom.Info{IdentifiedBy: "MAC address", Model: "D785", Firmware: "10.1.54.13", MAC: "000413aabbcc", Auth: snom.SchemeNone, RemoteControl: snom.Yes},
 			advice: "use_hidden_tags",
 		}, {
 			name:  "model only in the title of the first page",
 			pages: site{"/info.htm": says(200, "<TD>MAC Address</TD><TD>000413AABBCC</TD>"), "/": says(200, "<TITLE>snom 320</TITLE>")},
-			want:  snom.Info{Model: "320", MAC: "000413aabbcc", Auth: snom.SchemeNone, RemoteControl: snom.Yes}, advice: "use_hidden_tags",
+			want:  snom.Info{IdentifiedBy: "MAC address", Model: "320", MAC: "000413aabbcc", Auth: snom.SchemeNone, RemoteControl: snom.Yes}, advice: "use_hidden_tags",
 		}, {
 			name:  "no info.htm",
 			pages: site{"/": says(200, "<TITLE>snom 320</TITLE>")},
-			want:  snom.Info{Model: "320", Auth: snom.SchemeNone, RemoteControl: snom.Yes}, advice: "use_hidden_tags",
+			want:  snom.Info{IdentifiedBy: "page title", Model: "320", Auth: snom.SchemeNone, RemoteControl: snom.Yes}, advice: "use_hidden_tags",
 		}, {
 			name:  "a model nobody knows",
 			pages: site{"/info.htm": says(200, "Hardware: D999")},
@@ -75,7 +75,7 @@ func TestProbe(t *testing.T) {
 		}, {
 			name:  "every page is somewhere else",
 			pages: site{"*": says(302, "", "Location", "/login.html")},
-			want:  snom.Info{RemoteControl: snom.Unknown}, advice: "does not name",
+			want:  snom.Info{RemoteControl: snom.Unknown}, err: snom.ErrPhone, advice: "another device",
 		}, {
 			name:  "no name, first page forbidden",
 			pages: site{"/info.htm": says(200, "hello"), "*": says(403, "")},
@@ -87,11 +87,11 @@ func TestProbe(t *testing.T) {
 		}, {
 			name:  "basic",
 			pages: site{"*": says(401, "", "WWW-Authenticate", `Basic realm="snom"`)},
-			want:  snom.Info{Auth: snom.SchemeBasic, Realm: "snom", RemoteControl: snom.Unknown}, advice: "password",
+			want:  snom.Info{IdentifiedBy: "login realm", Auth: snom.SchemeBasic, Realm: "snom", RemoteControl: snom.Unknown}, advice: "password",
 		}, {
 			name:  "digest",
 			pages: site{"*": says(401, "", "WWW-Authenticate", digest)},
-			want:  snom.Info{Auth: snom.SchemeDigest, Realm: "snom", RemoteControl: snom.Unknown}, advice: "password",
+			want:  snom.Info{IdentifiedBy: "login realm", Auth: snom.SchemeDigest, Realm: "snom", RemoteControl: snom.Unknown}, advice: "password",
 		}, {
 			name:  "unknown login",
 			pages: site{"*": says(401, "", "WWW-Authenticate", "NTLM")},
@@ -99,11 +99,11 @@ func TestProbe(t *testing.T) {
 		}, {
 			name:  "first page wants a login",
 			pages: site{"/": says(401, "", "WWW-Authenticate", digest)},
-			want:  snom.Info{Auth: snom.SchemeDigest, Realm: "snom", RemoteControl: snom.Unknown}, advice: "password",
+			want:  snom.Info{IdentifiedBy: "login realm", Auth: snom.SchemeDigest, Realm: "snom", RemoteControl: snom.Unknown}, advice: "password",
 		}, {
 			name:  "D8xx",
 			pages: site{"*": says(200, "<title>Phone Manager</title>")},
-			want:  snom.Info{RemoteControl: snom.No}, advice: "D8xx",
+			want:  snom.Info{IdentifiedBy: "page title", RemoteControl: snom.No}, advice: "D8xx",
 		}, {
 			name:  "DECT base",
 			pages: site{"/": says(303, "", "Location", "/main.html")},
@@ -111,22 +111,22 @@ func TestProbe(t *testing.T) {
 		}, {
 			name:  "blocked",
 			pages: site{"*": says(403, "<TITLE>snom VoIP phone: Error</TITLE>")},
-			want:  snom.Info{RemoteControl: snom.No}, advice: "use_hidden_tags",
+			want:  snom.Info{IdentifiedBy: "page title", RemoteControl: snom.No}, advice: "use_hidden_tags",
 		}, {
 			name:  "wants https",
 			pages: site{"*": says(307, "", "Location", "https://phone.example/")},
 			want:  snom.Info{RemoteControl: snom.Unknown}, err: snom.ErrPhone, advice: "https://",
 		}, {
 			name:  "locked out",
-			pages: site{"*": says(200, "3 unsuccessful login attempts")},
+			pages: site{"*": says(200, "<title>Login</title>3 unsuccessful login attempts")},
 			want:  snom.Info{RemoteControl: snom.Unknown}, err: snom.ErrLockedOut, advice: "Wait",
 		}, {
 			name: "not a phone", pages: site{},
-			want: snom.Info{RemoteControl: snom.Unknown}, err: snom.ErrUnsupported,
+			want: snom.Info{RemoteControl: snom.Unknown}, err: snom.ErrUnsupported, advice: "another device",
 		}, {
 			name:  "broken",
 			pages: site{"*": says(500, "")},
-			want:  snom.Info{RemoteControl: snom.Unknown}, err: snom.ErrPhone,
+			want:  snom.Info{RemoteControl: snom.Unknown}, err: snom.ErrPhone, advice: "another device",
 		},
 	}
 	for _, tt := range tests {

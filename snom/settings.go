@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/snom2mqtt/snom2mqtt/internal/cleantext"
@@ -28,11 +29,11 @@ type Setting struct {
 // The errors are those of [Client.Send], ErrPhone where neither page holds settings. A phone in user mode
 // shows none.
 func (c *Client) ReadSettings(ctx context.Context) (map[string]Setting, error) {
-	if err := c.begin(ctx); err != nil {
+	if err := c.begin(ctx, time.Time{}); err != nil {
 		return nil, err
 	}
 	defer c.end()
-	p, _, err := c.fetch(ctx, settingsXML, true)
+	p, _, err := c.fetch(ctx, pageRequest{target: settingsXML, login: true, keep: true})
 	if found := readSettingsXML(p.body); err == nil && found != nil {
 		return found, nil
 	}
@@ -41,7 +42,7 @@ func (c *Client) ReadSettings(ctx context.Context) (map[string]Setting, error) {
 			return nil, err
 		}
 	}
-	p, _, err = c.fetch(ctx, settingsPage, true)
+	p, _, err = c.fetch(ctx, pageRequest{target: settingsPage, login: true, keep: true})
 	if err != nil {
 		return nil, err
 	}

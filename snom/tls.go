@@ -12,22 +12,22 @@ import (
 	"strings"
 )
 
-// TLSConfig says how a [Client] makes sure that it talks to its phone when the URL says https. The zero
-// TLSConfig trusts the system's authorities, which have not signed the certificate that a phone has by
-// itself: give CA, PinSHA256 or Insecure for it.
+// TLSConfig says how a [Client] verifies the certificate of its phone when the URL says https. The zero
+// TLSConfig trusts the system's authorities, which have not signed the certificate that a phone is delivered
+// with: give CA, PinSHA256 or Insecure for it.
 type TLSConfig struct {
 	// CA holds certificates in PEM. The phone's must be signed by one of them; the system's authorities
 	// are not trusted then.
 	CA []byte
 	// PinSHA256 is the SHA-256 of the phone's own certificate (DER) in hexadecimal, in either case, with
-	// or without colons. It must be that very certificate then; neither its signer nor its names and
-	// dates are looked at.
+	// or without colons. It must be that very certificate then; its signer, names and dates are not
+	// checked.
 	PinSHA256 string
-	// Insecure takes any certificate.
+	// Insecure accepts any certificate.
 	Insecure bool
-	// Legacy also offers TLS 1.0 and 1.1, and ciphers that are no longer safe. Nobody documents what old
-	// phones want; set it where nothing else works. Signatures by SHA-1 in TLS 1.2 are not among it:
-	// Go allows them for a whole program only, by GODEBUG=tlssha1=1.
+	// Legacy also offers TLS 1.0 and 1.1, and ciphers that are no longer safe. What old phones require is not
+	// documented; set it where nothing else works. It does not include signatures by SHA-1 in TLS 1.2, which
+	// Go allows for a whole program only, by GODEBUG=tlssha1=1.
 	Legacy bool
 }
 
@@ -48,7 +48,7 @@ func (t TLSConfig) config(serverName string) (*tls.Config, error) {
 		}
 	}
 	if t.Insecure && (len(t.CA) > 0 || t.PinSHA256 != "") || len(t.CA) > 0 && t.PinSHA256 != "" {
-		return nil, errors.New("snom: TLS: want at most one of CA, PinSHA256 and Insecure")
+		return nil, errors.New("snom: TLS: expected at most one of CA, PinSHA256 and Insecure")
 	}
 	switch {
 	case t.Insecure:
@@ -56,7 +56,7 @@ func (t TLSConfig) config(serverName string) (*tls.Config, error) {
 	case t.PinSHA256 != "":
 		pin, err := hex.DecodeString(strings.ReplaceAll(t.PinSHA256, ":", ""))
 		if err != nil || len(pin) != sha256.Size {
-			return nil, errors.New("snom: TLS: pinned certificate: want its SHA-256 in 64 hexadecimal digits")
+			return nil, errors.New("snom: TLS: pinned certificate: expected its SHA-256 in 64 hexadecimal digits")
 		}
 		c.InsecureSkipVerify = true // VerifyConnection does it, on resumed connections as well
 		c.VerifyConnection = func(s tls.ConnectionState) error {
@@ -71,26 +71,36 @@ func (t TLSConfig) config(serverName string) (*tls.Config, error) {
 	case len(t.CA) > 0:
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(t.CA) {
-			return nil, errors.New("snom: TLS: CA: want at least one certificate in PEM")
+			return nil, errors.New("snom: TLS: CA: expected at least one certificate in PEM")
 		}
 	}
 	return c, nil
 }
 
-// handshakeError adds to the error of a handshake what would help.
+// handshakeError is the error of a TLS handshake with what would help. It is short, whatever names the phone's
+// certificate contains.
 func (c *Client) handshakeError(err error) error {
 	if leaf := untrusted(err); leaf != nil {
-		return fmt.Errorf("%w (the SHA-256 of its certificate is %s)", err, fingerprint(leaf))
+		return newCertificateError(leaf, err)
 	}
 	var record tls.RecordHeaderError
-	if errors.As(err, &record) && string(record.RecordHeader[:4]) == "HTTP" {
-		return errors.New("it speaks plain HTTP at this port: want http:// in its URL, or another port")
+	if errors.As(err, &record) {
+		return notTLS(record.RecordHeader[:])
 	}
+	why := fmt.Errorf("TLS: %w", bounded(err))
 	var op *net.OpError
 	if lost := errors.As(err, &op) && op.Op != "remote error"; c.tls.MinVersion < tls.VersionTLS12 || lost {
-		return err
+		return why
 	}
-	return fmt.Errorf("%w (if it speaks old TLS only, legacy TLS must be allowed for it)", err)
+	return fmt.Errorf("%w (if it speaks old TLS only, legacy TLS must be allowed for it)", why)
+}
+
+// notTLS is the error of a server whose first bytes are not TLS.
+func notTLS(first []byte) error {
+	if bytes.HasPrefix(bytes.ToUpper(first), []byte("HTTP")) {
+		return errors.New("TLS: it gave an HTTP response to an HTTPS request: expected http:// in its URL, or another port")
+	}
+	return errors.New("TLS: what it speaks on this port is not TLS: expected http:// in its URL, or another port")
 }
 
 // untrusted returns the phone's certificate if err says that it is not trusted, else nil.

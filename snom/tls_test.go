@@ -103,7 +103,7 @@ func TestTLS(t *testing.T) {
 		{name: "reset", url: resets, tls: snom.TLSConfig{Insecure: true}, want: "reset"},
 		{name: "old phone, legacy", url: old.URL, tls: snom.TLSConfig{Insecure: true, Legacy: true}},
 		{name: "old phone, legacy, pin", url: old.URL, tls: snom.TLSConfig{PinSHA256: pin, Legacy: true}},
-		{name: "plain HTTP there", url: strings.Replace(plain.URL, "http", "https", 1), want: "want http://"},
+		{name: "plain HTTP there", url: strings.Replace(plain.URL, "http", "https", 1), want: "expected http://"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -154,4 +154,15 @@ func TestTLSResumes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pinOf is the SHA-256 of a certificate in PEM.
+func pinOf(t *testing.T, certificate []byte) string {
+	t.Helper()
+	block, _ := pem.Decode(certificate)
+	if block == nil {
+		t.Fatal("no PEM")
+	}
+	sum := sha256.Sum256(block.Bytes)
+	return hex.EncodeToString(sum[:])
 }

@@ -15,7 +15,9 @@ import (
 func headers(lines ...string) []challenge { return challenges(lines) }
 
 // both are the challenges of a 401, offered and all of them permitted.
-func both(lines ...string) (offered, permitted []challenge) { return headers(lines...), headers(lines...) }
+func both(lines ...string) (offered, permitted []challenge) {
+	return headers(lines...), headers(lines...)
+}
 
 // What phones may send is not documented, so every spelling either works or is refused before
 // credentials are spent on it.

@@ -43,7 +43,11 @@ func TestNotAfter(t *testing.T) {
 		return func(conn net.Conn) { readRequest(conn); time.Sleep(d); _, _ = io.WriteString(conn, reply) }
 	}
 	late := func(d time.Duration) func(net.Conn) {
-		return func(conn net.Conn) { time.Sleep(d); readRequest(conn); _, _ = io.WriteString(conn, reply(200, "", "ok")) }
+		return func(conn net.Conn) {
+			time.Sleep(d)
+			readRequest(conn)
+			_, _ = io.WriteString(conn, reply(200, "", "ok"))
+		}
 	}
 	ok := after(0, reply(200, "", "ok"))
 	tests := []struct {
@@ -136,6 +140,7 @@ func TestNotAfter(t *testing.T) {
 					t.Errorf("Send took %v, expected %v", took, tt.took)
 				}
 				time.Sleep(time.Hour) // until the phone is done
+				synctest.Wait()
 				for i, at := range begun {
 					if !at.Before(notAfter) {
 						t.Errorf("first byte of request %d %v after the deadline", i+1, at.Sub(notAfter))
@@ -217,6 +222,7 @@ func TestNotAfterTLS(t *testing.T) {
 					t.Errorf("Send: %v after %v, expected %v after %v", err, took, tt.expected, tt.took)
 				}
 				time.Sleep(2 * time.Hour) // until the phone is done
+				synctest.Wait()
 				if got.Requests != tt.requests || requests != tt.requests {
 					t.Errorf("Send = %+v, the phone read %d requests, expected %d", got, requests, tt.requests)
 				}

@@ -26,7 +26,7 @@ type verdict struct {
 
 // verdicts are the facts that are known of replies. The first row that fits counts, so what a page says
 // stands before its status: a login page and the web application of a D8xx come with status 200.
-var verdicts = []verdict{{
+var verdicts = []*verdict{{
 	fact:   "its reply has two different statuses",
 	source: "RFC 9112, section 4: a reply has one",
 	when:   func(a *answer) bool { return a.head.other != 0 },
@@ -182,7 +182,7 @@ func (c *Client) judge(target string, head *replyHead, body []byte, l *login, co
 
 // verdict is the first one that fits.
 func (a *answer) verdict() *verdict {
-	return &verdicts[slices.IndexFunc(verdicts, func(v verdict) bool { return v.when(a) })] // the last one fits everything
+	return verdicts[slices.IndexFunc(verdicts, func(v *verdict) bool { return v.when(a) })] // the last one fits everything
 }
 
 func remoteAddr(conn net.Conn) netip.Addr {

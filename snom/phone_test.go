@@ -269,7 +269,7 @@ func TestFaults(t *testing.T) {
 		snomtest.FaultEndlessBody:    nil,
 		snomtest.FaultEndlessHeader:  snom.ErrOutcomeUnknown,
 		snomtest.FaultGarbage:        snom.ErrOutcomeUnknown,
-		snomtest.FaultHTML:           nil, // nothing tells it from a page of a phone that was given a name
+		snomtest.FaultHTML:           snom.ErrPhone,
 		snomtest.FaultLoginPage:      snom.ErrUnauthorized,
 		snomtest.FaultForbidden:      snom.ErrRefused,
 		snomtest.FaultNotFound:       snom.ErrUnsupported,

@@ -32,7 +32,7 @@ const (
 	FaultEndlessBody    Fault = "endless-body"       // carries out, a reply that never ends
 	FaultEndlessHeader  Fault = "endless-header"     // carries out, a reply header that never ends
 	FaultGarbage        Fault = "garbage"            // carries nothing out, replies something that is not HTTP
-	FaultHTML           Fault = "html"               // carries nothing out, replies 200 with some other device's page
+	FaultHTML           Fault = "html"               // carries nothing out, replies 200 with the login form of another device
 	FaultLoginPage      Fault = "login-page"         // carries nothing out, replies 200 with the failed login page
 	FaultForbidden      Fault = "403"                // carries nothing out
 	FaultNotFound       Fault = "404"                // carries nothing out
@@ -113,7 +113,7 @@ func faults() map[Fault]failure {
 		FaultEndlessBody:   {manner: endlessBody},
 		FaultEndlessHeader: {manner: endlessHeader},
 		FaultGarbage:       instead(reply{manner: garbage}),
-		FaultHTML:          instead(pageOf(http.StatusOK, "Router", "<form action=/login>Password <input name=p></form>")),
+		FaultHTML:          instead(otherDevice()),
 		FaultLoginPage:     instead(loginFailed()),
 		FaultForbidden:     instead(errorPage(http.StatusForbidden, "Forbidden")),
 		FaultNotFound:      instead(errorPage(http.StatusNotFound, "Not found")),
@@ -126,6 +126,13 @@ func faults() map[Fault]failure {
 
 // A manner is how a reply is sent. The nil manner sends it as it is, at once.
 type manner func(ctx context.Context, w http.ResponseWriter, rep reply)
+
+// otherDevice is the first page of a device that is no phone.
+func otherDevice() reply {
+	rep := pageOf(http.StatusOK, "Router", "<form action=/login>User <input name=u> Password <input type=password name=p></form>")
+	rep.server = "lighttpd"
+	return rep
+}
 
 // slowly sends the whole reply, late.
 func slowly(ctx context.Context, w http.ResponseWriter, rep reply) {
@@ -259,6 +266,7 @@ type reply struct {
 	location     string
 	authenticate []string
 	contentType  string
+	server       string // instead of the phone's
 	body         string
 	manner       manner
 	whole        bool // in spite of its manner
@@ -294,7 +302,7 @@ func (rep reply) writeHeader(w http.ResponseWriter) {
 
 func (rep reply) header(w http.ResponseWriter) {
 	h := w.Header()
-	h.Set("Server", serverName)
+	h.Set("Server", or(rep.server, serverName))
 	h.Set("Content-Type", or(rep.contentType, "text/html"))
 	if rep.location != "" {
 		h.Set("Location", rep.location)

@@ -118,8 +118,9 @@ func (b *Bridge) laneFor(cfg PhoneConfig, was *phone, kept map[string]bool) *lan
 	}
 	at := was.profile.Load()
 	l.dedup = at.lane.dedup // the phone has moved: its ids with it
+	l.before = at.lane
 	if kept[at.address()] { // and another phone is where it was
-		l.dedup = l.dedup.copyDone()
+		l.dedup, l.before = l.dedup.copyDone(), nil
 	}
 	return l
 }
@@ -158,5 +159,5 @@ func (l *lane) matters(now time.Time) (running, matters bool) {
 	l.dedup.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.running, ids > 0 || l.breaker.open(now) || now.Before(l.pace.busyUntil)
+	return l.wake != nil, ids > 0 || l.breaker.open(now) || now.Before(l.pace.busyUntil)
 }

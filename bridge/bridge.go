@@ -48,6 +48,9 @@ type Config struct {
 	AnyTransfer bool
 	// Reload, if set, reads the phones again and puts them into effect: see [Bridge.Apply].
 	Reload func(context.Context) error
+	// OnSuspend, if set, is called when the machine was suspended: the connection to the broker must be dropped, since what
+	// it delivers is of unknown age. Commands expire until [Bridge.Republish] is called. It must not block.
+	OnSuspend func()
 	// OnChange, if set, is called when a phone's reachability, identity or owner changes. It must not block nor call
 	// the bridge.
 	OnChange func()
@@ -69,6 +72,7 @@ type Bridge struct {
 	poller   poller
 	requests requests
 	handling liveness // of Handle
+	clock    suspendDetector
 
 	workers sync.WaitGroup // what Run waits for
 	// spawn runs f in a goroutine that Run waits for. The context ends only when that takes too long: requests that
@@ -128,6 +132,7 @@ func New(cfg Config, r Roster) *Bridge {
 		claims:   claims{us: cfg.Tree.Instance},
 	}
 	b.twin.b = b
+	b.clock.start = b.started
 	ctx, cancel := context.WithCancel(context.Background())
 	b.giveUp = cancel
 	b.spawn = func(f func(context.Context)) {
@@ -149,6 +154,7 @@ func (b *Bridge) Handle(m mqtt.Message) {
 	b.handling.begin(b.started)
 	defer b.handling.end()
 	now := time.Now()
+	b.checkClock(now)
 	a := b.cfg.Tree.Read(m.Topic)
 	switch a.Kind {
 	case mqtt.KindOwner:
@@ -209,6 +215,9 @@ func (p *phone) take(m message, g *groupResult, retained bool, now time.Time) {
 	at := p.profile.Load()
 	c, refusal := at.admit(m, p.b.cfg.Rules, retained, now)
 	c.to, c.group = p, g
+	if refusal.code == "" && p.b.clock.stale.Load() {
+		refusal.code, refusal.message = Expired, "it was received over a connection from before the machine was suspended"
+	}
 	if refusal.code != "" {
 		c.deliver(c.answer(refusal.code, refusal.message, now))
 		return
@@ -298,6 +307,7 @@ func (b *Bridge) Names() []string {
 // Never results, never events: those were said once. It is called when the broker has delivered
 // what it had kept, and so the phones of this instance are claimed here.
 func (b *Bridge) Republish() {
+	b.clock.stale.Store(false)
 	b.publishInfo()
 	r := b.roster.Load()
 	b.claim(r.names...)

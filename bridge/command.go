@@ -23,15 +23,16 @@ type command struct {
 	argument string       // as the result says it: masked when secret
 	warning  string       // what is doubtful about it on this model
 	received time.Time
-	expires  time.Time    // received and a duration: the wall clock does not matter
+	expires  time.Time    // of its next request; a moment of the monotonic clock: the wall clock does not matter
 	group    *groupResult // nil when it did not come through a group
 	taken    *taken       // its id in the phone's memory; nil: it has none, or was not taken
 
 	// What follows belongs to the goroutine of the lane.
 	started  time.Time
-	result   *Result     // nil: it has not begun
-	steps    []snom.Step // the requests to make
-	sent     int         // how many of them were made
+	lifetime time.Duration // from receipt to expiry
+	result   *Result       // nil: it has not begun
+	steps    []snom.Step   // the requests to make
+	sent     int           // how many of them were made
 	transfer snom.Transfer
 }
 
@@ -139,7 +140,7 @@ func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
 
 // begin decides what is sent, and reports whether anything is.
 func (c *command) begin(p pacedPhone, now time.Time) bool {
-	c.started = now
+	c.started, c.lifetime = now, c.expires.Sub(c.received)
 	c.result = c.answer(OK, c.warning, now)
 	c.result.QueuedMS = now.Sub(c.received).Milliseconds()
 	if err := p.lane.lockedOut(now); err != nil {
@@ -159,12 +160,16 @@ func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
 	yields := c.effects.Yields
 	for c.sent < len(c.steps) {
 		if c.sent > 0 {
-			if why := p.pause(); why != "" {
-				c.fail(Cancelled, c.after(why))
+			if cut := p.pause(); cut.code != "" {
+				c.fail(cut.code, c.after(cut.why))
 				return time.Time{}
+			}
+			if !yields {
+				c.dueBy(time.Now())
 			}
 		}
 		step := c.steps[c.sent]
+		step.NotAfter = c.expires
 		busy := step.Pause
 		if yields {
 			busy = 0
@@ -178,11 +183,19 @@ func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
 		}
 		c.sent++
 		if yields && c.sent < len(c.steps) {
-			return time.Now().Add(step.Pause)
+			resume = time.Now().Add(step.Pause)
+			c.dueBy(resume)
+			return resume
 		}
 	}
 	p.lane.transfer = c.transfer
 	return time.Time{}
+}
+
+// dueBy sets the expiry of the next request of a command that has begun, which is due at a moment: it may be as late
+// as the first one might have been.
+func (c *command) dueBy(at time.Time) {
+	c.expires = at.Add(c.lifetime)
 }
 
 // failStep makes err the result: the error of the request after those that were made.

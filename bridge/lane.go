@@ -19,12 +19,12 @@ type lane struct {
 
 	mu         sync.Mutex
 	queue      []entry            // by priority, then arrival; guarded by mu
-	running    bool               // the goroutine exists; guarded by mu
 	current    job                // the job that runs; nil: none; guarded by mu
-	cut        string             // why the job that runs must not go on, if so; guarded by mu
+	cut        ended              // why the job that runs must not go on, if so; guarded by mu
 	stop       string             // why no job is taken any more; guarded by mu
 	passed     int                // commands that went before an administrative job that waits; guarded by mu
-	wake       chan struct{}      // ends a wait of the goroutine; nil: it does not run; guarded by mu
+	wake       chan struct{}      // ends a wait of the goroutine; nil: it does not exist; guarded by mu
+	idle       chan struct{}      // closed when the goroutine ends; nil: nothing waits for that; guarded by mu
 	restsUntil time.Time          // while the goroutine waits for a job's time; guarded by mu
 	yield      context.CancelFunc // ends the background job that runs; nil: none does; guarded by mu
 	expiry     *time.Timer        // fires when the first job in the queue expires; nil: nothing expires; guarded by mu
@@ -33,6 +33,7 @@ type lane struct {
 	breaker    breaker            // written by the goroutine alone, under mu, so that others may read it
 
 	dedup    *dedup        // has a mutex of its own
+	before   *lane         // of the same phone at another address: this one begins when that one is idle; nil: none
 	pace     pacing        // written by the goroutine alone; others may read it under mu while restsUntil is set
 	transfer snom.Transfer // the attended transfer under way; touched by the goroutine alone
 }
@@ -71,7 +72,7 @@ const maxPassed = 4
 type job interface {
 	phone() *phone
 	priority() priority
-	deadline() time.Time // after which it is not to begin; zero: none
+	deadline() time.Time // after which it is not to begin, or go on; zero: none
 	// run does the job. A job that leaves the phone to others for a while returns when it goes on; it is run again
 	// then, unless it is cancelled. The zero time says that it is done.
 	run(ctx context.Context, p pacedPhone) (resume time.Time)
@@ -147,7 +148,7 @@ func (l *lane) endOthers(j job) (out []ended) {
 	}
 	if l.current != nil {
 		if why := j.ends(l.current); why != "" {
-			l.cut = why
+			l.cut = ended{code: Cancelled, why: why}
 			notify(l.wake)
 		}
 	}
@@ -172,13 +173,13 @@ func (l *lane) insert(e entry) {
 		i--
 	}
 	l.queue = slices.Insert(l.queue, i, e)
-	if !l.running {
-		l.running, l.wake = true, make(chan struct{}, 1)
+	if l.wake == nil {
+		l.wake = make(chan struct{}, 1)
 		l.expect(time.Now(), 0)
 		l.b.spawn(l.run)
 		return
 	}
-	l.expireAt(e.deadline(), !e.notBefore.IsZero())
+	l.expireAt(e.deadline())
 	if !l.restsUntil.IsZero() && l.readyAt(e).Before(l.restsUntil) {
 		notify(l.wake)
 	}
@@ -188,7 +189,7 @@ func (l *lane) insert(e entry) {
 func (l *lane) addIdle(j job) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stop != "" || l.running {
+	if l.stop != "" || l.wake != nil {
 		return false
 	}
 	l.insert(entry{job: j})
@@ -220,7 +221,7 @@ func (l *lane) takeOut(code Code, why string, which func(entry) bool) (out []end
 // expired reports whether e may not begin any more.
 func (e entry) expired(now time.Time) bool {
 	d := e.deadline()
-	return e.notBefore.IsZero() && !d.IsZero() && !now.Before(d)
+	return !d.IsZero() && !now.Before(d)
 }
 
 // takeExpired takes what has expired out of the queue. The caller holds the lock.
@@ -229,14 +230,14 @@ func (l *lane) takeExpired(now time.Time) []ended {
 }
 
 // expireAt has what has expired by d answered then, and not at its turn. The caller holds the lock.
-func (l *lane) expireAt(d time.Time, begun bool) {
+func (l *lane) expireAt(d time.Time) {
 	switch {
-	case d.IsZero() || begun:
+	case d.IsZero():
 	case l.expiry == nil:
 		l.armExpiry()
 	default:
 		for _, e := range l.queue { // is it the first one to expire?
-			if other := e.deadline(); e.notBefore.IsZero() && !other.IsZero() && other.Before(d) {
+			if other := e.deadline(); !other.IsZero() && other.Before(d) {
 				return
 			}
 		}
@@ -248,7 +249,7 @@ func (l *lane) expireAt(d time.Time, begun bool) {
 func (l *lane) armExpiry() {
 	var first time.Time
 	for _, e := range l.queue {
-		if d := e.deadline(); e.notBefore.IsZero() && !d.IsZero() && (first.IsZero() || d.Before(first)) {
+		if d := e.deadline(); !d.IsZero() && (first.IsZero() || d.Before(first)) {
 			first = d
 		}
 	}
@@ -280,6 +281,7 @@ func (l *lane) expire() {
 	l.armExpiry()
 	l.mu.Unlock()
 	cancelAll(expired)
+	l.b.checkClock(time.Now())
 }
 
 // expiredWaiting is said of what expired in the queue.
@@ -287,6 +289,7 @@ const expiredWaiting = "it expired while it waited for its turn"
 
 // run runs what is in the queue until nothing is left.
 func (l *lane) run(ctx context.Context) {
+	l.takeOver(ctx)
 	for {
 		ctx, e, p := l.next(ctx)
 		if e.job == nil {
@@ -302,16 +305,21 @@ func (l *lane) run(ctx context.Context) {
 // comes. No job: the queue is empty, and the goroutine ends.
 func (l *lane) next(ctx context.Context) (context.Context, entry, pacedPhone) {
 	for {
+		now := time.Now()
+		l.b.checkClock(now)
 		l.mu.Lock()
 		if l.yield != nil {
 			l.yield() // of the job before
 		}
-		l.current, l.yield, l.cut, l.restsUntil = nil, nil, "", time.Time{}
-		now := time.Now()
+		l.current, l.yield, l.cut, l.restsUntil = nil, nil, ended{}, time.Time{}
 		i, at := l.first(now)
 		if i < 0 {
-			l.queue, l.running, l.wake = nil, false, nil
+			l.queue, l.wake = nil, nil
 			l.stopExpiry()
+			if l.idle != nil {
+				close(l.idle)
+				l.idle = nil
+			}
 			l.mu.Unlock()
 			return nil, entry{}, pacedPhone{}
 		}
@@ -391,24 +399,27 @@ func (l *lane) readyAt(e entry) time.Time {
 func (l *lane) again(j job, p pacedPhone, resume time.Time) {
 	l.mu.Lock()
 	why := l.interrupted(p)
-	if why == "" {
+	if why.code == "" {
 		l.insert(entry{job: j, notBefore: resume})
 	}
 	l.mu.Unlock()
-	if why != "" {
-		j.cancel(Cancelled, why)
+	if why.code != "" {
+		j.cancel(why.code, why.why)
 	}
 }
 
-// interrupted says why the job that runs must not go on, or nothing. The caller holds the lock.
-func (l *lane) interrupted(p pacedPhone) string {
+// interrupted says why the job that runs must not go on; no code: it may. The caller holds the lock.
+func (l *lane) interrupted(p pacedPhone) ended {
+	why := l.stop
 	switch {
-	case l.cut != "":
+	case l.cut.code != "":
 		return l.cut
-	case l.stop != "":
-		return l.stop
+	case why == "":
+		if why = p.phone.profile.Load().stop; why == "" {
+			return ended{}
+		}
 	}
-	return p.phone.profile.Load().stop
+	return ended{code: Cancelled, why: why}
 }
 
 // rest waits for d, or until something is noted in wake.
@@ -430,18 +441,19 @@ func notify(c chan<- struct{}) {
 }
 
 // pause waits until the phone may have the next request of the job that has it, and says why that request must not be
-// made, or nothing.
-func (p pacedPhone) pause() string {
+// made; no code: it may.
+func (p pacedPhone) pause() ended {
 	l := p.lane
 	for {
 		now := time.Now()
+		l.b.checkClock(now)
 		wait := l.pace.busyUntil.Sub(now)
 		l.mu.Lock()
 		why := l.interrupted(p)
 		l.expect(now, wait)
 		wake := l.wake
 		l.mu.Unlock()
-		if why != "" || wait <= 0 {
+		if why.code != "" || wait <= 0 {
 			return why
 		}
 		rest(wait, wake)
@@ -513,6 +525,51 @@ func (l *lane) close(why string) {
 	}
 	l.mu.Unlock()
 	cancelAll(left)
+}
+
+// expireAll answers all commands expired: those that wait, and the one that runs when its next request is due. Nothing
+// that was asked for before why is done after it.
+func (l *lane) expireAll(why string) {
+	l.mu.Lock()
+	out := l.takeOut(Expired, why, func(e entry) bool { return e.priority() >= normal })
+	if l.current != nil && l.current.priority() >= normal {
+		l.cut = ended{code: Expired, why: why}
+		notify(l.wake)
+	}
+	l.mu.Unlock()
+	cancelAll(out)
+}
+
+// wait waits until the lane has nothing to do, or ctx ends.
+func (l *lane) wait(ctx context.Context) {
+	l.mu.Lock()
+	if l.wake == nil {
+		l.mu.Unlock()
+		return
+	}
+	if l.idle == nil {
+		l.idle = make(chan struct{})
+	}
+	idle := l.idle
+	l.mu.Unlock()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+}
+
+// takeOver waits until the lane that the phone had before is idle, and keeps the pause after its last request.
+func (l *lane) takeOver(ctx context.Context) {
+	if l.before == nil {
+		return
+	}
+	l.before.wait(ctx)
+	l.before.mu.Lock()
+	defer l.before.mu.Unlock()
+	if was := l.before.pace; was.busyUntil.After(l.pace.busyUntil) {
+		l.pace = was
+	}
+	l.before = nil
 }
 
 // stopped says why no job is taken any more.

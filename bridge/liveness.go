@@ -15,10 +15,11 @@ const (
 
 // Alive returns nil while the bridge moves: messages are taken, requests to the bridge are answered,
 // and no phone's worker stands still for longer than its work can take. It has nothing to do with
-// the broker or with phones being there. It asks for every lock there is, so where one is never given
+// the broker or with phones being there. It also notices that the machine was suspended. It asks for every lock there is, so where one is never given
 // back it does not return: for a watchdog, that is an answer too.
 func (b *Bridge) Alive() error {
 	now := time.Now()
+	b.checkClock(now)
 	if d := b.handling.lasts(b.started); d > handleMost {
 		return fmt.Errorf("bridge: a message is being taken for %v", d.Round(time.Second))
 	}
@@ -30,7 +31,7 @@ func (b *Bridge) Alive() error {
 	for name, p := range b.roster.Load().phones {
 		l := p.profile.Load().lane
 		l.mu.Lock()
-		if l.running && now.After(l.due) {
+		if l.wake != nil && now.After(l.due) {
 			errs = append(errs, fmt.Errorf("bridge: no progress at the phone %s for %v", name, now.Sub(l.due.Add(-turnMost)).Round(time.Second)))
 		}
 		l.mu.Unlock()

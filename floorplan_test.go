@@ -27,31 +27,32 @@ const module = "github.com/snom2mqtt/snom2mqtt"
 // has no place in the house yet.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"snom":               {"internal/csvtable", "internal/cleantext"},
-		"snom/actionurl":     {"snom", "internal/csvtable", "internal/cleantext", "internal/jsonval"},
-		"callstate":          {"snom/actionurl", "internal/jsonval", "internal/cleantext"},
-		"mqtt":               {},
-		"config":             {"snom", "mqtt", "internal/textfile"},
-		"statefile":          {"internal/textfile"},
-		"internal/textfile":  {},
-		"broker":             {"internal/netlimit", "internal/lograte"},
-		"internal/netlimit":  {},
-		"internal/lograte":   {},
-		"internal/pipenet":   {},
-		"internal/csvtable":  {},
-		"internal/cleantext": {},
-		"internal/jsonval":   {},
-		"internal/bench":     {}, // measures the built program, from outside
-		"snom/snomtest":      {"snom", "internal/pipenet"},
-		"mqtt/mqtttest":      {"mqtt"},
-		"e2e":                {}, // tests only
-		"mqtt/mqttpaho":      {"mqtt", "internal/lograte"},
-		"bridge":             {"snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
-		"phoneweb":           {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte"},
-		"homeassistant":      {"snom", "snom/actionurl", "mqtt", "internal/lograte"},
-		"console":            {"bridge", "snom", "internal/netlimit", "internal/lograte"},
-		"metrics":            {"bridge", "snom", "snom/actionurl"},
-		"cmd/snom2mqtt":      {"*"}, // it alone wires
+		"snom":                {"internal/csvtable", "internal/cleantext", "internal/strictjson"},
+		"snom/actionurl":      {"snom", "internal/csvtable", "internal/cleantext", "internal/jsonval"},
+		"callstate":           {"snom/actionurl", "internal/jsonval", "internal/cleantext"},
+		"mqtt":                {},
+		"config":              {"snom", "mqtt", "internal/textfile"},
+		"statefile":           {"internal/textfile"},
+		"internal/textfile":   {},
+		"broker":              {"internal/netlimit", "internal/lograte"},
+		"internal/netlimit":   {},
+		"internal/lograte":    {},
+		"internal/pipenet":    {},
+		"internal/csvtable":   {},
+		"internal/cleantext":  {},
+		"internal/jsonval":    {},
+		"internal/strictjson": {},
+		"internal/bench":      {}, // measures the built program, from outside
+		"snom/snomtest":       {"snom", "internal/pipenet"},
+		"mqtt/mqtttest":       {"mqtt"},
+		"e2e":                 {}, // tests only
+		"mqtt/mqttpaho":       {"mqtt", "internal/lograte"},
+		"bridge":              {"snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
+		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte"},
+		"homeassistant":       {"snom", "snom/actionurl", "mqtt", "internal/lograte"},
+		"console":             {"bridge", "snom", "internal/netlimit", "internal/lograte"},
+		"metrics":             {"bridge", "snom", "snom/actionurl"},
+		"cmd/snom2mqtt":       {"*"}, // it alone wires
 	}
 }
 

@@ -182,8 +182,8 @@ func TestFaultsOfASecretAreExplained(t *testing.T) {
 	p := &profile{PhoneConfig: PhoneConfig{Name: "desk", Mask: map[snom.Verb]bool{snom.VerbDTMF: true}}}
 	for _, tt := range []struct{ command, payload, want string }{
 		{"dtmf", `{"id":4711,"digits":"4711x","expires_in":0}`,
-			`id: want text in quotes; expires_in: want a number of seconds, 0.001 to 86400; dtmf: field "digits": offset 4: want digits 0 to 9, A to D, * and #`},
-		{"dtmf", `{"4711":1,"digits":"1"}`, "dtmf: want no members but digits, method, hold_ms, pause_ms"},
+			`id: want text in quotes; expires_in: want a number of seconds, 0.001 to 86400; dtmf: field "digits": offset 4: expected digits 0 to 9, A to D, * and #`},
+		{"dtmf", `{"4711":1,"digits":"1"}`, "dtmf: expected no members but digits, method, hold_ms, pause_ms"},
 		{"dtfm", "4711", `no such command "dtfm": want one of ` + verbList()},
 		{"command", "4711", `want a JSON object that names its command: {"command":"key","keys":"P1"}`},
 		{"dtmf", strings.Repeat("4711", 5000), "the payload is too long: want at most 16384 bytes"},

@@ -31,7 +31,7 @@ func hangupRow() *verbRow {
 			ExampleJSON: `{"calls":"current"}`,
 		},
 		parse:   parsed(parseHangup),
-		read:    oneMember("calls", (*members).text, parseHangup),
+		read:    oneMember("calls", parseHangup),
 		members: []string{"calls"},
 		effects: hangupEffects,
 	}

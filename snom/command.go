@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 )
 
 // A Command is one thing a phone can be told to do: a [Verb] and its argument, parsed. Commands are made by
@@ -67,7 +69,7 @@ func newCommand(v Verb, text string) (Command, error) {
 
 // fromText reads the argument in either form.
 func (r *verbRow) fromText(text string) (argument, *SyntaxError) {
-	if strings.HasPrefix(strings.TrimLeft(text, jsonSpace), "{") {
+	if strings.HasPrefix(strings.TrimLeft(text, strictjson.White), "{") {
 		object, err := parseObject([]byte(text))
 		if err != nil {
 			return nil, err
@@ -90,8 +92,8 @@ func (r *verbRow) fromText(text string) (argument, *SyntaxError) {
 // fromObject reads the argument from the members of a JSON object.
 func (r *verbRow) fromObject(object Object) (argument, *SyntaxError) {
 	m := members{object: object}
+	m.only(r.members...)
 	if r.read == nil {
-		m.only()
 		return r.only, m.err
 	}
 	return r.read(&m), m.err

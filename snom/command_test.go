@@ -62,7 +62,10 @@ func TestCommands(t *testing.T) {
 		{
 			name: "keys in order", verb: snom.VerbKey,
 			plain: []string{"OFFHOOK;1;2;3;ENTER"},
-			json:  []string{`{"keys":[{"key":"OFFHOOK"},{"key":"1"},{"key":"2"},{"key":"3"},{"key":"ENTER"}]}`},
+			json: []string{
+				`{"keys":[{"key":"OFFHOOK"},{"key":"1"},{"key":"2"},{"key":"3"},{"key":"ENTER"}]}`,
+				`{"keys":["OFFHOOK","1","2","3","ENTER"]}`, `{"keys":["OFFHOOK",1,{"key":2},3.0,{"key":"ENTER"}]}`,
+			},
 			want:  "OFFHOOK;1;2;3;ENTER",
 			steps: step("/command.htm?key=OFFHOOK;1;2;3;ENTER"),
 		},
@@ -70,7 +73,8 @@ func TestCommands(t *testing.T) {
 			name: "keys with times", verb: snom.VerbKey,
 			plain: []string{"P1,2000;*,0,60000;#;EK0,100,0"},
 			json: []string{`{"keys":[{"key":"P1","hold_ms":2000},{"key":"*","hold_ms":0,"pause_ms":60000},{"key":"#"},` +
-				`{"key":"EK0","hold_ms":100,"pause_ms":0}]}`},
+				`{"key":"EK0","hold_ms":100,"pause_ms":0}]}`, `{"keys":["P1,2000","*,0,60000","#","EK0,100,0"]}`,
+				`{"keys":[{"key":"P1","hold_ms":2000.0},{"key":"*","hold_ms":0.0,"pause_ms":60000.00},"#","EK0,100,0"]}`},
 			want:  "P1,2000;*,0,60000;#;EK0,100,0",
 			steps: []snom.Step{{Request: "/command.htm?key=P1,2000;%2A,0,60000;%23;EK0,100,0", Pause: 62100 * ms}},
 		},
@@ -106,14 +110,28 @@ func TestCommands(t *testing.T) {
 		},
 		{
 			name: "dial", verb: snom.VerbDial,
-			plain: []string{"+4930123"},
-			json:  []string{`{"number":"+4930123"}`},
+			plain: []string{"+4930123", "tel:+4930123", "tel:+49-30-123", "TEL:+49(30)1.2.3", "tel:+4930123-"},
+			json:  []string{`{"number":"+4930123"}`, `{"number":"tel:+49-(30)-123"}`},
 			want:  "+4930123",
 			steps: step("/command.htm?number=%2B4930123"),
 		},
 		{
+			name: "dial a JSON number", verb: snom.VerbDial,
+			plain: []string{"4930123", "tel:4930123"},
+			json:  []string{`{"number":4930123}`, `{"number":4930123.0}`, `{"number":"4930123"}`},
+			want:  "4930123",
+			steps: step("/command.htm?number=4930123"),
+		},
+		{
+			name: "dial the largest JSON number", verb: snom.VerbDial,
+			plain: []string{"9007199254740992"},
+			json:  []string{`{"number":9007199254740992}`},
+			want:  "9007199254740992",
+			steps: step("/command.htm?number=9007199254740992"),
+		},
+		{
 			name: "dial a code", verb: snom.VerbDial,
-			plain: []string{"*21#"},
+			plain: []string{"*21#", "tel:*21#"},
 			json:  []string{`{"number":"*21#"}`},
 			want:  "*21#",
 			steps: step("/command.htm?number=%2A21%23"),
@@ -161,6 +179,11 @@ func TestCommands(t *testing.T) {
 			steps: step("/command.htm?key_dtmf=0123456789ABCD%2A%23"),
 		},
 		{
+			name: "tones of a JSON number", verb: snom.VerbDTMF,
+			plain: []string{"12"}, json: []string{`{"digits":12}`, `{"digits":12.0}`}, want: "12",
+			steps: step("/command.htm?key_dtmf=12"),
+		},
+		{
 			name: "tones by keys", verb: snom.VerbDTMF,
 			plain: []string{`{"digits":"1#","method":"keys"}`},
 			json:  []string{`{"method":"keys","digits":"1#","hold_ms":100,"pause_ms":100}`},
@@ -206,7 +229,7 @@ func TestCommands(t *testing.T) {
 		{
 			name: "blind transfer", verb: snom.VerbTransfer,
 			plain: []string{`{"number":"28","mode":"blind"}`},
-			json:  []string{`{"mode":"blind","number":"28"}`},
+			json:  []string{`{"mode":"blind","number":"28"}`, `{"mode":"blind","number":28}`, `{"mode":"blind","number":"tel:2-8"}`},
 			want:  `{"number":"28","mode":"blind"}`,
 			steps: []snom.Step{
 				{Request: "/command.htm?key=TRANSFER", Pause: 500 * ms}, {Request: "/command.htm?key=2"}, {Request: "/command.htm?key=8"},
@@ -226,7 +249,7 @@ func TestCommands(t *testing.T) {
 		{
 			name: "ring", verb: snom.VerbRing,
 			plain: []string{"3"},
-			json:  []string{`{"ringer":3}`, `{"ringer":"3"}`, `{"ringer":3,"count":1}`},
+			json:  []string{`{"ringer":3}`, `{"ringer":"3"}`, `{"ringer":3,"count":1}`, `{"ringer":3.0,"count":1.0}`},
 			want:  "3",
 			steps: step("/line_login.htm?PLAY_RINGER:3=+Ringer"),
 			old:   step("/line_login.htm?PLAY_RINGER:3=Play+Ringer"),
@@ -314,7 +337,7 @@ func TestCommands(t *testing.T) {
 		},
 		{
 			name: "log off one", verb: snom.VerbLogoff,
-			plain: []string{"12"}, json: []string{`{"identity":12}`, `{"identity":"12"}`}, want: "12",
+			plain: []string{"12"}, json: []string{`{"identity":12}`, `{"identity":"12"}`, `{"identity":12.0}`}, want: "12",
 			steps: step("/command.htm?LOGOFFLINE=12"),
 		},
 		{
@@ -538,7 +561,7 @@ func checkError(tb testing.TB, err error) {
 	if len(s.Text) > 64+len("…") || !utf8.ValidString(s.Text) {
 		tb.Errorf("SyntaxError.Text is %q, want at most 64 bytes of UTF-8", s.Text)
 	}
-	if s.Offset < -1 || s.Offset > snom.MaxPayload || s.Want == "" {
+	if s.Offset < -1 || s.Offset > snom.MaxPayload || s.Expected == "" {
 		tb.Errorf("got %#v", s)
 	}
 	for _, message := range []string{s.Error(), s.Redacted()} {

@@ -11,7 +11,7 @@ const (
 	maxURI    = 255 // bytes of a SIP URI
 )
 
-const wantNumber = "a number of digits, * and #, with + only in front, or a SIP URI such as 27@pbx.example"
+const expectedNumber = "a number of digits, * and #, with + only in front, or a SIP URI such as 27@pbx.example"
 
 // dialRow is the row of the command dial.
 func dialRow() *verbRow {
@@ -49,14 +49,15 @@ type call struct {
 }
 
 func parseCall(text string) (call, *SyntaxError) {
-	return call{number: text}, checkCalled(text)
+	number, err := parseNumber(text, checkCalled)
+	return call{number: number}, err
 }
 
 func readCall(m *members) argument {
-	m.only("number", "outgoing_uri")
-	m.need("number", wantNumber)
-	number, _ := m.text("number")
-	m.check("number", number, checkCalled(number))
+	m.need("number", expectedNumber)
+	text, _ := m.text("number")
+	number, err := parseNumber(text, checkCalled)
+	m.check("number", text, err)
 	uri, given := m.text("outgoing_uri")
 	if given {
 		m.check("outgoing_uri", uri, checkURI(uri))
@@ -85,28 +86,29 @@ func checkCalled(text string) *SyntaxError {
 		return checkURI(text)
 	}
 	digits := strings.TrimPrefix(text, "+")
-	err := checkDigits(digits, "*#", wantNumber)
+	err := checkDigits(digits, "*#", expectedNumber)
 	if err != nil {
 		err.Offset += len(text) - len(digits)
-		if strings.IndexByte(" -/().", (text + "x")[err.Offset]) >= 0 {
-			err.Hint = "leave out spaces, dashes, slashes, dots and brackets"
+		err.Hint = numberHint(text)
+		if err.Offset > 0 && err.Offset < len(text) && strings.IndexByte(",;pwPW", text[err.Offset]) >= 0 {
+			err.Hint = "a number has no pauses: send what follows into the call with dtmf"
 		}
 	}
 	return err
 }
 
 // checkDigits checks 1 to maxNumber digits and characters of also.
-func checkDigits(text, also, want string) *SyntaxError {
+func checkDigits(text, also, expected string) *SyntaxError {
 	for i := range len(text) {
 		if !isDigit(text[i]) && strings.IndexByte(also, text[i]) < 0 {
-			return fault(i, want)
+			return fault(i, expected)
 		}
 		if i == maxNumber {
 			return fault(i, "at most 64 digits")
 		}
 	}
 	if text == "" {
-		return fault(0, want)
+		return fault(0, expected)
 	}
 	return nil
 }
@@ -160,12 +162,12 @@ func span(s, also string) int {
 
 // checkHost checks host[:port]: a DNS name, an IPv4 address, or an IPv6 address in brackets.
 func checkHost(text string) *SyntaxError {
-	const want = "a host: a name, an IPv4 address, or an IPv6 address in brackets"
+	const expected = "a host: a name, an IPv4 address, or an IPv6 address in brackets"
 	host, port, ported := strings.Cut(text, ":")
 	if strings.HasPrefix(text, "[") {
 		end := strings.IndexByte(text, ']')
 		if addr, err := netip.ParseAddr(text[1:max(end, 1)]); err != nil || !addr.Is6() || addr.Zone() != "" {
-			return fault(0, want)
+			return fault(0, expected)
 		}
 		host, port, ported = text[:end+1], text[end+1:], end+1 < len(text)
 		if ported && port[0] != ':' {
@@ -173,7 +175,7 @@ func checkHost(text string) *SyntaxError {
 		}
 		port = strings.TrimPrefix(port, ":")
 	} else if bad := badName(host); bad >= 0 {
-		return fault(bad, want)
+		return fault(bad, expected)
 	}
 	if _, bad := decimal(port, 1, 65535); ported && bad >= 0 {
 		return fault(len(host)+1+bad, "a port from 1 to 65535")

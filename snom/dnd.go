@@ -53,7 +53,7 @@ const (
 	dndToggle = "toggle"
 )
 
-const wantDND = "on, off or toggle"
+const expectedDND = "on, off or toggle"
 
 // dndKey is the key that toggles do not disturb.
 const dndKey = "DND"
@@ -63,13 +63,12 @@ func parseDND(text string) (dnd, *SyntaxError) {
 	case dndOn, dndOff, dndToggle:
 		return dnd{mode: text}, nil
 	}
-	return dnd{}, fault(0, wantDND)
+	return dnd{}, fault(0, expectedDND)
 }
 
 // readDND reads the JSON form. YAML and many templates write true for on and false for off.
 func readDND(m *members) argument {
-	m.only("dnd", "identity")
-	m.need("dnd", wantDND)
+	m.need("dnd", expectedDND)
 	var d dnd
 	if on, given := m.boolean("dnd"); given {
 		d.mode = dndOff

@@ -40,19 +40,22 @@ type tones struct {
 	hold, pause time.Duration
 }
 
-const wantTones = "digits 0 to 9, A to D, * and #"
+const expectedTones = "digits 0 to 9, A to D, * and #"
 
 func parseTones(text string) (tones, *SyntaxError) {
-	err := checkDigits(text, "ABCD*#", wantTones)
-	if err != nil && err.Offset < len(text) && strings.IndexByte("abcd", text[err.Offset]) >= 0 {
+	err := checkDigits(text, "ABCD*#", expectedTones)
+	switch {
+	case err == nil:
+	case err.Offset < len(text) && strings.IndexByte("abcd", text[err.Offset]) >= 0:
 		err.Hint = "the letters are written in capitals"
+	default:
+		err.Hint = numberHint(text)
 	}
 	return tones{digits: text}, err
 }
 
 func readTones(m *members) argument {
-	m.only("digits", "method", "hold_ms", "pause_ms")
-	m.need("digits", wantTones)
+	m.need("digits", expectedTones)
 	digits, _ := m.text("digits")
 	t, err := parseTones(digits)
 	m.check("digits", digits, err)
@@ -81,7 +84,7 @@ func readTones(m *members) argument {
 	}
 	if m.err == nil {
 		if _, err := parseKeys(string(t.keys())); err != nil {
-			m.refuse("digits", err.Want)
+			m.refuse("digits", err.Expected)
 		}
 	}
 	return t

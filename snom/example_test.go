@@ -35,7 +35,7 @@ func ExampleParseCommand_error() {
 		fmt.Println("byte", syntax.Offset)
 	}
 	// Output:
-	// snom: key "OFFHOOK;cancel": offset 8: want a key name such as CANCEL, F1 or P1; key names are written in capitals: CANCEL
+	// snom: key "OFFHOOK;cancel": offset 8: expected a key name such as CANCEL, F1 or P1; key names are written in capitals: CANCEL
 	// byte 8
 }
 

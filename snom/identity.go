@@ -20,7 +20,7 @@ func logoffRow() *verbRow {
 			ExampleJSON: `{"identity":3}`,
 		},
 		parse:   parsed(parseLogoff),
-		read:    oneMember("identity", (*members).word, parseLogoff),
+		read:    oneMember("identity", parseLogoff),
 		members: []string{"identity"},
 		check: func(m Model, a argument) (string, error) {
 			return doubtIdentity(m, int(a.(logoff))), nil
@@ -43,7 +43,7 @@ func reregisterRow() *verbRow {
 			ExampleJSON: `{"identity":1}`,
 		},
 		parse:   parsed(parseReregister),
-		read:    oneMember("identity", (*members).word, parseReregister),
+		read:    oneMember("identity", parseReregister),
 		members: []string{"identity"},
 		check: func(m Model, a argument) (string, error) {
 			return doubtIdentity(m, int(a.(reregister))), nil

@@ -1,6 +1,7 @@
 package snom
 
 import (
+	"encoding/json"
 	"iter"
 	"strconv"
 	"strings"
@@ -113,40 +114,40 @@ func checkKeyEvent(event string) (ms int, _ *SyntaxError) {
 	return ms, nil
 }
 
-const wantKey = "a key name such as CANCEL, F1 or P1"
+const expectedKey = "a key name such as CANCEL, F1 or P1"
 
 func checkKeyName(name string) *SyntaxError {
 	if key, _ := findKey(name); key != nil {
 		return nil
 	}
-	err := fault(0, wantKey)
+	err := fault(0, expectedKey)
 	err.Hint = suggestKey(name)
 	return err
 }
 
-// readKeys reads the JSON form: the text, or a list of events.
+// readKeys reads the JSON form: the text, or a list of events, each as text or as an object.
 func readKeys(m *members) argument {
-	list := scanner{data: m.object["keys"]}
-	if !list.at('[') {
-		if m.has("keys") && !list.at('"') {
-			m.check("keys", string(list.data), fault(0, "text in double quotes, or a list in [ and ]"))
+	if raw := m.object["keys"]; len(raw) == 0 || raw[0] != '[' {
+		keys := oneMember("keys", parseKeys)(m)
+		if m.err != nil && len(raw) > 0 && raw[0] != '"' && !isDigit(raw[0]) {
+			m.err.Expected = "text in double quotes, or a list in [ and ]"
 		}
-		return oneMember("keys", (*members).text, parseKeys)(m)
+		return keys
 	}
-	m.only("keys")
 	var events []string
-	m.each("keys", func(item *members) {
-		item.only("key", "hold_ms", "pause_ms")
-		item.need("key", wantKey)
-		name, _ := item.text("key")
-		item.check("key", name, checkKeyName(name))
-		event := KeyEvent{Key: name}
-		event.Hold, event.HasHold = item.milliseconds("hold_ms")
-		event.Pause, event.HasPause = item.milliseconds("pause_ms")
-		if event.HasPause && !event.HasHold {
-			item.refuse("hold_ms", "a hold time as well, because a pause follows one")
+	m.each("keys", func(place string, item json.RawMessage) {
+		if len(item) > 0 && item[0] == '{' {
+			events = append(events, m.keyEvent(place, item).String())
+			return
 		}
-		events = append(events, event.String())
+		text, ok := m.textAt(place, item)
+		if !ok {
+			m.err.Expected = `a key as text in double quotes, or an object such as {"key":"P1","hold_ms":2000}`
+			return
+		}
+		_, err := checkKeyEvent(text)
+		m.check(place, text, err)
+		events = append(events, text)
 	})
 	if len(events) == 0 {
 		m.refuse("keys", "at least one key")
@@ -156,9 +157,25 @@ func readKeys(m *members) argument {
 	}
 	keys, err := parseKeys(strings.Join(events, ";"))
 	if err != nil {
-		m.refuse("keys", err.Want)
+		m.refuse("keys", err.Expected)
 	}
 	return keys
+}
+
+// keyEvent reads the object at a place as an event.
+func (m *members) keyEvent(place string, raw json.RawMessage) (event KeyEvent) {
+	m.nested(place, raw, []string{"key", "hold_ms", "pause_ms"}, func(item *members) {
+		item.need("key", expectedKey)
+		name, _ := item.text("key")
+		item.check("key", name, checkKeyName(name))
+		event = KeyEvent{Key: name}
+		event.Hold, event.HasHold = item.milliseconds("hold_ms")
+		event.Pause, event.HasPause = item.milliseconds("pause_ms")
+		if event.HasPause && !event.HasHold {
+			item.refuse("hold_ms", "a hold time as well, because a pause follows one")
+		}
+	})
+	return event
 }
 
 // milliseconds reads a member that is a hold time or a pause.

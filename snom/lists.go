@@ -14,7 +14,7 @@ func clearRow() *verbRow {
 			ExampleJSON: `{"list":"missed"}`,
 		},
 		parse:   parsed(parseClear),
-		read:    oneMember("list", (*members).text, parseClear),
+		read:    oneMember("list", parseClear),
 		members: []string{"list"},
 		effects: func(a argument) Effects { return Effects{ClearsMissed: a == callList("missed")} },
 	}

@@ -60,7 +60,7 @@ func TestParseObject(t *testing.T) {
 		{name: "NaN", in: `{"a":NaN}`, offset: 5, wanted: "a value: text in double quotes"},
 		{name: "a plus", in: `{"a":+1}`, offset: 5, wanted: "a value"},
 		{name: "a minus alone", in: `{"a":-}`, offset: 6, wanted: "a digit"},
-		{name: "a leading zero", in: `{"a":01}`, offset: 6, wanted: "a comma or }"},
+		{name: "a leading zero", in: `{"a":01}`, offset: 6, wanted: "no digit after a leading zero"},
 		{name: "hexadecimal", in: `{"a":0x1}`, offset: 6, wanted: "a comma or }"},
 		{name: "a dot at the end", in: `{"a":1.}`, offset: 7, wanted: "a digit"},
 		{name: "a dot at the beginning", in: `{"a":.1}`, offset: 5, wanted: "a value"},
@@ -127,7 +127,7 @@ func TestObjectMembersAreBounded(t *testing.T) {
 	}
 	for _, in := range []string{object(201), `{"a":` + object(201) + "}"} {
 		_, err := snom.ParseObject([]byte(in))
-		if s := syntaxError(t, err); s.Want != "at most 200 members" {
+		if s := syntaxError(t, err); s.Expected != "at most 200 members" {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -194,7 +194,7 @@ func FuzzObject(f *testing.F) {
 		if err != nil {
 			checkError(t, err)
 			if wantErr == nil && !slices.ContainsFunc(stricter, func(why string) bool {
-				return strings.HasPrefix(syntaxError(t, err).Want, why)
+				return strings.HasPrefix(syntaxError(t, err).Expected, why)
 			}) {
 				t.Fatalf("ParseObject(%q): %v, but encoding/json takes it", data, err)
 			}

@@ -61,7 +61,7 @@ type ring struct {
 // ringStop stands for no ringer: what is left of a ring with a count is dropped.
 const ringStop = "stop"
 
-const wantRinger = "a ringer from 1 to 9, or stop"
+const expectedRinger = "a ringer from 1 to 9, or stop"
 
 func parseRing(text string) (ring, *SyntaxError) {
 	if text == ringStop {
@@ -69,15 +69,14 @@ func parseRing(text string) (ring, *SyntaxError) {
 	}
 	_, bad := decimal(text, 1, 9)
 	if bad >= 0 {
-		return ring{}, fault(bad, wantRinger)
+		return ring{}, fault(bad, expectedRinger)
 	}
 	return ring{ringer: text, count: 1}, nil
 }
 
 func readRing(m *members) argument {
-	m.only("ringer", "count", "pause_ms")
-	m.need("ringer", wantRinger)
-	text, _ := m.word("ringer")
+	m.need("ringer", expectedRinger)
+	text, _ := m.text("ringer")
 	r, err := parseRing(text)
 	m.check("ringer", text, err)
 	if r.ringer == ringStop {

@@ -13,7 +13,7 @@ const MaxPayload = 16 << 10
 // maxQuoted bounds how much of a received text a SyntaxError repeats, in bytes.
 const maxQuoted = 64
 
-// A SyntaxError says where a command stopped making sense, and what would have been right there.
+// A SyntaxError says where a command stopped making sense, and what was expected there.
 type SyntaxError struct {
 	// Verb is the command. It is empty when the verb itself is not known, and for a JSON object read on
 	// its own.
@@ -26,21 +26,27 @@ type SyntaxError struct {
 	// Offset counts the bytes before the fault in what was received (in the decoded value when Field is
 	// set). It is -1 when the fault has no place: something is missing, or does not go together.
 	Offset int
-	// Want says what would have been accepted. It never repeats what was received.
-	Want string
+	// Expected says what would have been accepted. It never repeats what was received.
+	Expected string
+	// Found names a character that is easily overlooked or mistaken, such as "a line end (LF) at its end", where
+	// there is one; otherwise it is empty.
+	Found string
 	// Hint is a suggestion, or empty. It may repeat what was received.
 	Hint string
 }
 
 // Error says everything in one line: the command, what was received, where it went wrong, what was
-// wanted.
-func (e *SyntaxError) Error() string { return e.message(e.Text, e.Hint) }
+// expected.
+func (e *SyntaxError) Error() string { return e.message(e.Text, e.Found, e.Hint) }
 
 // Redacted is Error without anything that was received, for arguments that must not be shown, such as
 // the code that opens a door.
-func (e *SyntaxError) Redacted() string { return e.message("", "") }
+func (e *SyntaxError) Redacted() string {
+	found, _, _ := strings.Cut(e.Found, " (U+") // which would tell the character itself
+	return e.message("", found, "")
+}
 
-func (e *SyntaxError) message(text, hint string) string {
+func (e *SyntaxError) message(text, found, hint string) string {
 	var b strings.Builder
 	b.WriteString("snom:")
 	if e.Verb != "" {
@@ -58,7 +64,10 @@ func (e *SyntaxError) message(text, hint string) string {
 	if e.Offset >= 0 {
 		b.WriteString(" offset " + strconv.Itoa(e.Offset) + ":")
 	}
-	b.WriteString(" want " + e.Want)
+	b.WriteString(" expected " + e.Expected)
+	if found != "" {
+		b.WriteString("; it has " + found)
+	}
 	if hint != "" {
 		b.WriteString("; " + hint)
 	}
@@ -66,19 +75,24 @@ func (e *SyntaxError) message(text, hint string) string {
 }
 
 // fault makes the SyntaxError of a byte. Those who know the text and the command add them with in.
-func fault(offset int, want string) *SyntaxError {
-	return &SyntaxError{Offset: offset, Want: want}
+func fault(offset int, expected string) *SyntaxError {
+	return &SyntaxError{Offset: offset, Expected: expected}
 }
 
 // tooLong is the fault of text longer than MaxPayload.
 func tooLong(text string) *SyntaxError {
-	return fault(MaxPayload, "at most "+strconv.Itoa(MaxPayload)+" bytes").in(text)
+	err := fault(MaxPayload, "at most "+strconv.Itoa(MaxPayload)+" bytes")
+	err.Text = quotable(text)
+	return err
 }
 
 // in adds what was received, unless the error already says it.
 func (e *SyntaxError) in(received string) *SyntaxError {
 	if e.Text == "" && e.Offset >= 0 {
 		e.Text = quotable(received)
+		if e.Found == "" {
+			e.Found = oddCharacter(received, e.Offset)
+		}
 	}
 	return e
 }

@@ -54,11 +54,18 @@ func TestBadPayloads(t *testing.T) {
 		{verb: "key", payload: strings.Repeat("1;", 128) + "1", offset: 256, want: "at most 128 keys"},
 		{verb: "key", payload: "1,60000,60000;2,60000,60000;3,0,60000;4,1", offset: 38, want: "300000 ms together"},
 		{verb: "key", payload: `{}`, field: "keys", offset: missing, want: "it is missing"},
-		{verb: "key", payload: `{"keys":1}`, field: "keys", offset: 0, want: "text in double quotes, or a list"},
+		{verb: "key", payload: `{"keys":true}`, field: "keys", offset: 0, want: "text in double quotes, or a list"},
+		{verb: "key", payload: `{"keys":123}`, field: "keys", offset: 0, want: "one key at a time: 1;2;3"},
 		{verb: "key", payload: `{"keys":null}`, field: "keys", offset: 0, want: "text in double quotes, or a list"},
 		{verb: "key", payload: `{"keys":"P1;f1"}`, field: "keys", offset: 3, want: "in capitals: F1"},
 		{verb: "key", payload: `{"keys":[]}`, field: "keys", offset: missing, want: "at least one key"},
-		{verb: "key", payload: `{"keys":["P1"]}`, field: "keys[0]", offset: 0, want: "a JSON object"},
+		{verb: "key", payload: `{"keys":["P1",true]}`, field: "keys[1]", offset: 0, want: "a key as text in double quotes, or an object"},
+		{verb: "key", payload: `{"keys":["P1","p2"]}`, field: "keys[1]", offset: 0, want: "in capitals: P2"},
+		{verb: "key", payload: `{"keys":["P1;P2"]}`, field: "keys[0]", offset: 0, want: "a key name"},
+		{verb: "key", payload: `{"keys":["P1,x"]}`, field: "keys[0]", offset: 3, want: "a hold time"},
+		{verb: "key", payload: `{"keys":[""]}`, field: "keys[0]", offset: 0, want: "a key name"},
+		{verb: "key", payload: `{"keys":[12]}`, field: "keys[0]", offset: 0, want: "one key at a time: 1;2"},
+		{verb: "key", payload: `{"keys":[["P1"]]}`, field: "keys[0]", offset: 0, want: "a key as text"},
 		{verb: "key", payload: `{"keys":[{"key":"P1"},{}]}`, field: "keys[1].key", offset: missing, want: "it is missing"},
 		{verb: "key", payload: `{"keys":[{"key":"p1"}]}`, field: "keys[0].key", offset: 0, want: "in capitals: P1"},
 		{verb: "key", payload: `{"keys":[{"key":"P1;P2"}]}`, field: "keys[0].key", offset: 0, want: "a key name"},
@@ -117,7 +124,15 @@ func TestBadPayloads(t *testing.T) {
 		{verb: "dial", payload: `{}`, field: "number", offset: missing, want: "it is missing"},
 		{verb: "dial", payload: `{"outgoing_uri":"a@b"}`, field: "number", offset: missing, want: "it is missing"},
 		{verb: "dial", payload: `{"number":""}`, field: "number", offset: 0, want: "a number of digits"},
-		{verb: "dial", payload: `{"number":123}`, field: "number", offset: 0, want: "text in double quotes"},
+		{verb: "dial", payload: `{"number":1.5}`, field: "number", offset: 1, want: "a whole number without a fraction"},
+		{verb: "dial", payload: `{"number":4.930123e9}`, field: "number", offset: 8, want: "without an exponent"},
+		{verb: "dial", payload: `{"number":9007199254740993}`, field: "number", offset: 0, want: "because programs round larger ones"},
+		{verb: "dial", payload: `{"number":-1}`, field: "number", offset: 0, want: "a number of digits"},
+		{verb: "dial", payload: `{"number":030123}`, offset: 11, want: "so that its zero is kept"},
+		{verb: "dial", payload: `{"number":+4930123}`, offset: 10, want: "write the number in double quotes"},
+		{verb: "dial", payload: `{"number":*21#}`, offset: 10, want: "write the number in double quotes"},
+		{verb: "dial", payload: `{"number":123#}`, offset: 13, want: "a comma or }"},
+		{verb: "dial", payload: `{"number":null}`, field: "number", offset: 0, want: "text in double quotes, or a whole number"},
 		{verb: "dial", payload: `{"number":true}`, field: "number", offset: 0, want: "text in double quotes"},
 		{verb: "dial", payload: `{"number":"12\u00003"}`, field: "number", offset: 2, want: "a number of digits"},
 		{verb: "dial", payload: `{"number":"1","outgoing_uri":""}`, field: "outgoing_uri", offset: 0, want: "a user of 1 to 64"},
@@ -142,11 +157,11 @@ func TestBadPayloads(t *testing.T) {
 
 		{verb: "answer", payload: "yes", offset: 0, want: "answer has no argument"},
 		{verb: "answer", payload: " ", offset: 0, want: "answer has no argument"},
-		{verb: "answer", payload: `{"x":1}`, offset: missing, want: `want no members; "x"`},
+		{verb: "answer", payload: `{"x":1}`, offset: missing, want: `expected no members; "x"`},
 
 		{verb: "hangup", payload: "ALL", offset: 0, want: "all, current, or nothing"},
 		{verb: "hangup", payload: `{"calls":"none"}`, field: "calls", offset: 0, want: "all, current, or nothing"},
-		{verb: "hangup", payload: `{"calls":1}`, field: "calls", offset: 0, want: "text in double quotes"},
+		{verb: "hangup", payload: `{"calls":1}`, field: "calls", offset: 0, want: "all, current, or nothing"},
 
 		{verb: "transfer", payload: "", offset: 0, want: "a number of digits"},
 		{verb: "transfer", payload: "+49", offset: 0, want: "there is no key for +: write 00"},
@@ -156,7 +171,7 @@ func TestBadPayloads(t *testing.T) {
 		{verb: "transfer", payload: `{"number":"+1"}`, field: "number", offset: 0, want: "write 00"},
 		{verb: "transfer", payload: `{"number":"complete"}`, field: "number", offset: 0, want: "a number of digits"},
 		{verb: "transfer", payload: `{"number":"1","mode":"warm"}`, field: "mode", offset: 0, want: "attended or blind"},
-		{verb: "transfer", payload: `{"number":"1","mode":2}`, field: "mode", offset: 0, want: "text in double quotes"},
+		{verb: "transfer", payload: `{"number":"1","mode":2}`, field: "mode", offset: 0, want: "attended or blind"},
 		{verb: "transfer", payload: `{"step":"start"}`, field: "step", offset: 0, want: "complete or cancel"},
 		{verb: "transfer", payload: `{"step":"cancel","number":"1"}`, field: "step", offset: missing, want: "either step, or number and mode"},
 		{verb: "transfer", payload: `{"step":"cancel","mode":"blind"}`, field: "step", offset: missing, want: "either step, or number and mode"},
@@ -166,7 +181,7 @@ func TestBadPayloads(t *testing.T) {
 		{verb: "ring", payload: "10", offset: 1, want: "a ringer from 1 to 9"},
 		{verb: "ring", payload: "x", offset: 0, want: "a ringer from 1 to 9"},
 		{verb: "ring", payload: `{}`, field: "ringer", offset: missing, want: "it is missing"},
-		{verb: "ring", payload: `{"ringer":3.0}`, field: "ringer", offset: 1, want: "a ringer from 1 to 9"},
+		{verb: "ring", payload: `{"ringer":3.5}`, field: "ringer", offset: 1, want: "a whole number without a fraction"},
 		{verb: "ring", payload: `{"ringer":[3]}`, field: "ringer", offset: 0, want: "text in double quotes, or a whole number"},
 		{verb: "ring", payload: `{"ringer":3,"count":0}`, field: "count", offset: 0, want: "a whole number from 1 to 20"},
 		{verb: "ring", payload: `{"ringer":3,"count":21}`, field: "count", offset: 1, want: "a whole number from 1 to 20"},
@@ -207,7 +222,7 @@ func TestBadPayloads(t *testing.T) {
 		{verb: "dnd", payload: "on 1", offset: 0, want: "on, off or toggle"},
 		{verb: "dnd", payload: `{}`, field: "dnd", offset: missing, want: "it is missing"},
 		{verb: "dnd", payload: `{"dnd":null}`, field: "dnd", offset: 0, want: "in double quotes"},
-		{verb: "dnd", payload: `{"dnd":1}`, field: "dnd", offset: 0, want: "in double quotes"},
+		{verb: "dnd", payload: `{"dnd":1}`, field: "dnd", offset: 0, want: "on, off or toggle"},
 		{verb: "dnd", payload: `{"dnd":"On"}`, field: "dnd", offset: 0, want: "on, off or toggle"},
 		{verb: "dnd", payload: `{"dnd":"on","identity":0}`, field: "identity", offset: 0, want: "from 1 to 12"},
 		{verb: "dnd", payload: `{"dnd":"on","identity":13}`, field: "identity", offset: 1, want: "from 1 to 12"},
@@ -218,8 +233,8 @@ func TestBadPayloads(t *testing.T) {
 		{verb: "logoff", payload: "13", offset: 1, want: "all, or an identity from 1 to 12"},
 		{verb: "logoff", payload: "0", offset: 0, want: "all, or an identity from 1 to 12"},
 		{verb: "logoff", payload: `{}`, field: "identity", offset: missing, want: "it is missing"},
-		{verb: "logoff", payload: `{"identity":1.0}`, field: "identity", offset: 1, want: "an identity from 1 to 12"},
-		{verb: "logoff", payload: `{"identity":-1}`, field: "identity", offset: 0, want: "or a whole number"},
+		{verb: "logoff", payload: `{"identity":1.01}`, field: "identity", offset: 1, want: "a whole number without a fraction"},
+		{verb: "logoff", payload: `{"identity":-1}`, field: "identity", offset: 0, want: "an identity from 1 to 12"},
 		{verb: "reregister", payload: "all", offset: 0, want: "an identity from 1 to 12"},
 		{verb: "reregister", payload: `{"identity":null}`, field: "identity", offset: 0, want: "text in double quotes, or a whole number"},
 
@@ -301,21 +316,21 @@ func TestBadCommands(t *testing.T) {
 	tests := []struct {
 		in, want string
 	}{
-		{"", `snom: "": offset 0: want a command: key, dial, dtmf, answer, hangup, transfer, ring, touch, dnd, logoff, reregister, clear, fix_lil, reboot, reset, firmware`},
-		{"dail 1", `snom: "dail": offset 0: want a command: key, dial, `},
+		{"", `snom: "": offset 0: expected a command: key, dial, dtmf, answer, hangup, transfer, ring, touch, dnd, logoff, reregister, clear, fix_lil, reboot, reset, firmware`},
+		{"dail 1", `snom: "dail": offset 0: expected a command: key, dial, `},
 		{"Dial 1", `firmware; commands are written in lower case: dial`},
-		{`dail {"`, `snom: "dail": offset 0: want a command: key, dial, `},
-		{" dial 1", `snom: "": offset 0: want a command`},
-		{"dial\t1", `snom: "dial\t1": offset 0: want a command`},
-		{"answer ", `snom: answer "": offset 0: want an argument after the space, or no space`},
-		{"answer  ", `snom: answer " ": offset 0: want nothing: answer has no argument`},
-		{"dial 12a", `snom: dial "12a": offset 2: want a number of digits, * and #, with + only in front, or a SIP URI such as 27@pbx.example`},
-		{`dial {"number":"12a"}`, `snom: dial: field "number" "12a": offset 2: want a number of digits`},
-		{`dial {}`, `snom: dial: field "number": want a number of digits`},
+		{`dail {"`, `snom: "dail": offset 0: expected a command: key, dial, `},
+		{" dial 1", `snom: "": offset 0: expected a command`},
+		{"dial\t1", `snom: "dial\t1": offset 0: expected a command`},
+		{"answer ", `snom: answer "": offset 0: expected an argument after the space, or no space`},
+		{"answer  ", `snom: answer " ": offset 0: expected nothing: answer has no argument`},
+		{"dial 12a", `snom: dial "12a": offset 2: expected a number of digits, * and #, with + only in front, or a SIP URI such as 27@pbx.example`},
+		{`dial {"number":"12a"}`, `snom: dial: field "number" "12a": offset 2: expected a number of digits`},
+		{`dial {}`, `snom: dial: field "number": expected a number of digits`},
 		{"dial " + strings.Repeat("1", snom.MaxPayload), `snom: "dial 111`},
-		{"dial " + strings.Repeat("ü", 40), "üüüü…\": offset 0: want"},
-		{"dial a" + strings.Repeat("ü", 40), "üüüü…\": offset 0: want"},
-		{"dial \xff\xfe", "snom: dial \"\uFFFD\": offset 0: want"},
+		{"dial " + strings.Repeat("ü", 40), "üüüü…\": offset 0: expected"},
+		{"dial a" + strings.Repeat("ü", 40), "üüüü…\": offset 0: expected"},
+		{"dial \xff\xfe", "snom: dial \"\uFFFD\": offset 0: expected"},
 	}
 	for _, tt := range tests {
 		_, err := snom.ParseCommand(tt.in)
@@ -336,12 +351,12 @@ func TestRedacted(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"dtmf 4711x", `dtmf {"digits":"4711x"}`, `dtmf {"digits":"4711","4711":1}`, `dtmf {"digits":"4711`,
-		`dtmf {"digits":4711}`, `dtmf {"4711":1,"4711":1}`, "key 4711", "transfer +4711", "key P4711", "4711 x",
+		`dtmf {"digits":4711.5}`, `dtmf {"4711":1,"4711":1}`, "key 4711", "transfer +4711", "key P4711", "4711 x",
 		`key {"keys":[{"key":"4711"}]}`,
 	} {
 		_, err := snom.ParseCommand(text)
 		s := syntaxError(t, err)
-		if got := s.Redacted(); strings.Contains(got, "4711") || !strings.Contains(got, s.Want) {
+		if got := s.Redacted(); strings.Contains(got, "4711") || !strings.Contains(got, s.Expected) {
 			t.Errorf("ParseCommand(%q): Redacted() = %q", text, got)
 		}
 		if !strings.Contains(s.Error(), "4711") {

@@ -60,7 +60,7 @@ func resetRow() *verbRow {
 			ExampleJSON: `{"confirm":"kitchen"}`,
 		},
 		parse:   parsed(parseConfirmation),
-		read:    oneMember("confirm", (*members).text, parseConfirmation),
+		read:    oneMember("confirm", parseConfirmation),
 		members: []string{"confirm"},
 		gated:   true,
 		effects: restarts,
@@ -82,7 +82,7 @@ func firmwareRow() *verbRow {
 			ExampleJSON: `{"url":"https://firmware.example/snomD735.bin"}`,
 		},
 		parse:   parsed(parseFirmware),
-		read:    oneMember("url", (*members).text, parseFirmware),
+		read:    oneMember("url", parseFirmware),
 		members: []string{"url"},
 		gated:   true,
 		effects: restarts,
@@ -109,16 +109,16 @@ func restarts(argument) Effects { return Effects{EndsCalls: true, Restarts: true
 type confirmation string
 
 func parseConfirmation(text string) (confirmation, *SyntaxError) {
-	const want = "the phone's own name: up to 64 lower-case letters, digits, _ and -, a letter or digit first"
+	const expected = "the phone's own name: up to 64 lower-case letters, digits, _ and -, a letter or digit first"
 	for i := range len(text) {
 		c := text[i]
 		if isDigit(c) || 'a' <= c && c <= 'z' || i > 0 && (c == '_' || c == '-') {
 			continue
 		}
-		return "", fault(i, want)
+		return "", fault(i, expected)
 	}
 	if text == "" || len(text) > 64 {
-		return "", fault(len(text), want)
+		return "", fault(len(text), expected)
 	}
 	return confirmation(text), nil
 }

@@ -1,6 +1,7 @@
 package snom
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ const (
 // maxTouches bounds a chain of touches. It is ours: Snom gives none.
 const maxTouches = 64
 
-const wantAction = "press, p, release, r or pr"
+const expectedAction = "press, p, release, r or pr"
 
 // touchRow is the row of the command touch.
 func touchRow() *verbRow {
@@ -85,7 +86,7 @@ func parseTouches(text string) (touches, *SyntaxError) {
 			var action string
 			action, more = next()
 			if !isAction(action) {
-				return "", fault(pos, wantAction+", or the next X")
+				return "", fault(pos, expectedAction+", or the next X")
 			}
 		}
 	}
@@ -101,23 +102,23 @@ func isAction(word string) bool {
 }
 
 func readTouches(m *members) argument {
-	m.only("touches")
 	m.need("touches", "a list of touches")
 	var words []string
 	n := 0
-	m.each("touches", func(item *members) {
-		item.only("x", "y", "action")
-		item.need("x", wholeFrom(0, maxTouchX))
-		item.need("y", wholeFrom(0, maxTouchY))
-		x, _ := item.whole("x", 0, maxTouchX)
-		y, _ := item.whole("y", 0, maxTouchY)
-		words = append(words, strconv.Itoa(x), strconv.Itoa(y))
-		if action, given := item.text("action"); given {
-			if !isAction(action) {
-				item.check("action", action, fault(0, wantAction))
+	m.each("touches", func(place string, item json.RawMessage) {
+		m.nested(place, item, []string{"x", "y", "action"}, func(item *members) {
+			item.need("x", wholeFrom(0, maxTouchX))
+			item.need("y", wholeFrom(0, maxTouchY))
+			x, _ := item.whole("x", 0, maxTouchX)
+			y, _ := item.whole("y", 0, maxTouchY)
+			words = append(words, strconv.Itoa(x), strconv.Itoa(y))
+			if action, given := item.text("action"); given {
+				if !isAction(action) {
+					item.check("action", action, fault(0, expectedAction))
+				}
+				words = append(words, action)
 			}
-			words = append(words, action)
-		}
+		})
 		n++
 	})
 	if n < 1 || n > maxTouches {

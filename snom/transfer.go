@@ -69,11 +69,11 @@ func TransferTo(number string) (Command, error) { return transferTo(TransferStar
 func BlindTransferTo(number string) (Command, error) { return transferTo(TransferBlind, number) }
 
 func transferTo(kind TransferKind, number string) (Command, error) {
-	err := checkTyped(number, wantTyped)
+	typed, err := parseTyped(number, expectedTyped)
 	if err != nil {
 		err.in(number)
 	}
-	return VerbTransfer.row().command(TransferStep{kind, number}, err)
+	return VerbTransfer.row().command(TransferStep{kind, typed}, err)
 }
 
 // CompleteTransfer returns the command that connects the two calls of a transfer.
@@ -82,29 +82,38 @@ func CompleteTransfer() Command { return made(VerbTransfer, TransferStep{Kind: T
 // CancelTransfer returns the command that ends the call to the number of a transfer.
 func CancelTransfer() Command { return made(VerbTransfer, TransferStep{Kind: TransferCancel}) }
 
-const wantTyped = "a number of digits, * and #"
+const expectedTyped = "a number of digits, * and #"
 
-const wantTransfer = "a number of digits, * and #, or complete, or cancel"
+const expectedTransfer = "a number of digits, * and #, or complete, or cancel"
 
 func parseTransfer(text string) (TransferStep, *SyntaxError) {
 	switch kind := TransferKind(text); kind {
 	case TransferComplete, TransferCancel:
 		return TransferStep{Kind: kind}, nil
 	}
-	return TransferStep{TransferStart, text}, checkTyped(text, wantTransfer)
+	number, err := parseTyped(text, expectedTransfer)
+	return TransferStep{TransferStart, number}, err
+}
+
+// parseTyped reads a number that is typed on the keypad.
+func parseTyped(text, expected string) (string, *SyntaxError) {
+	return parseNumber(text, func(number string) *SyntaxError { return checkTyped(number, expected) })
 }
 
 // checkTyped checks a number that is typed on the keypad.
-func checkTyped(number, want string) *SyntaxError {
-	err := checkDigits(number, "*#", want)
-	if err != nil && err.Offset < len(number) && number[err.Offset] == '+' {
-		err.Hint = "there is no key for +: write 00, or what your line wants instead"
+func checkTyped(number, expected string) *SyntaxError {
+	err := checkDigits(number, "*#", expected)
+	switch {
+	case err == nil:
+	case err.Offset < len(number) && number[err.Offset] == '+':
+		err.Hint = "there is no key for +: write 00, or what the line takes instead"
+	default:
+		err.Hint = numberHint(number)
 	}
 	return err
 }
 
 func readTransfer(m *members) argument {
-	m.only("number", "mode", "step")
 	if m.has("step") {
 		if m.has("number") || m.has("mode") {
 			m.refuse("step", "either step, or number and mode")
@@ -116,9 +125,10 @@ func readTransfer(m *members) argument {
 		}
 		return step
 	}
-	m.need("number", wantTyped+", or step")
-	number, _ := m.text("number")
-	m.check("number", number, checkTyped(number, wantTyped))
+	m.need("number", expectedTyped+", or step")
+	text, _ := m.text("number")
+	number, err := parseTyped(text, expectedTyped)
+	m.check("number", text, err)
 	step := TransferStep{TransferStart, number}
 	switch mode, given := m.text("mode"); {
 	case mode == "blind":

@@ -42,9 +42,9 @@ type verbRow struct {
 	only argument
 	// parse reads the argument as plain text. The argument counts only where the error is nil.
 	parse func(text string) (argument, *SyntaxError)
-	// read reads the argument from the members of a JSON object. The argument counts only where m.err is nil.
-	read func(m *members) argument
-	// members are the names of the JSON members that read knows, for documents and tests.
+	// read reads the argument from the members of a JSON object, which are among those named in members. The
+	// argument counts only where m.err is nil.
+	read    func(m *members) argument
 	members []string
 
 	// gated says that the command is disabled until the settings enable it.
@@ -81,15 +81,13 @@ func parsed[A argument](parse func(string) (A, *SyntaxError)) func(string) (argu
 }
 
 // oneMember returns the reader of an argument whose only JSON member, called name, says what the plain text
-// says. value takes the member's text.
-func oneMember[A argument](name string, value func(*members, string) (string, bool),
-	parse func(string) (A, *SyntaxError)) func(*members) argument {
+// says.
+func oneMember[A argument](name string, parse func(string) (A, *SyntaxError)) func(*members) argument {
 	return func(m *members) argument {
-		m.only(name)
-		text, _ := value(m, name)
+		text, _ := m.text(name)
 		a, err := parse(text)
 		if err != nil {
-			m.need(name, err.Want)
+			m.need(name, err.Expected)
 			m.check(name, text, err)
 		}
 		return a

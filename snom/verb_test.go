@@ -172,7 +172,7 @@ func TestMembersOfRows(t *testing.T) {
 		if names := snom.Members(v); len(names) > 0 {
 			want += " but " + strings.Join(names, ", ")
 		}
-		if got := syntaxError(t, err).Want; got != want {
+		if got := syntaxError(t, err).Expected; got != want {
 			t.Errorf("%s takes %q, its row lists %q", v, got, want)
 		}
 	}

@@ -2,5 +2,5 @@ package bridge
 
 import "time"
 
-// SetWall has the bridge read the wall clock from wall, which a test may set. It must be called before anything happens.
-func (b *Bridge) SetWall(wall func() time.Time) { b.clock.wall = wall }
+// SetClock sets the wall clock that the bridge compares with the monotonic one forward by d in all.
+func (b *Bridge) SetClock(d time.Duration) { b.clock.set.Store(int64(d)) }

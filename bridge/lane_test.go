@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,13 +111,11 @@ func TestOverdueCommandsLeaveTheQueue(t *testing.T) {
 func TestAClockSetBackDelaysNothing(t *testing.T) {
 	t.Parallel()
 	inHouse(t, bridge.Config{}, one(), func(h *house) {
-		var offset time.Duration
-		h.bridge.SetWall(func() time.Time { return time.Now().Add(offset) })
 		h.say("snom/desk/key", "P1,60000,60000;P1,60000,60000")
 		synctest.Wait()
 		h.out.Take()
 		h.say("snom/desk/key", `{"id":"at","keys":"P2","expires_at":"`+time.Now().Add(time.Minute).UTC().Format(time.RFC3339)+`"}`)
-		offset = -90 * time.Second
+		h.bridge.SetClock(-90 * time.Second)
 		h.say("snom/desk/key", `{"id":"in","keys":"P3","expires_in":5}`)
 		time.Sleep(5100 * time.Millisecond)
 		if got := codes(h.results()); len(got) != 1 || got["in"] != bridge.Expired {
@@ -133,10 +132,8 @@ func TestAClockSetBackDelaysNothing(t *testing.T) {
 // is not carried out.
 func TestASuspendedMachineDoesNothingLate(t *testing.T) {
 	t.Parallel()
-	var offset time.Duration
-	dropped := 0
-	inHouse(t, bridge.Config{OnSuspend: func() { dropped++ }}, one(), func(h *house) {
-		h.bridge.SetWall(func() time.Time { return time.Now().Add(offset) })
+	var dropped atomic.Int64
+	inHouse(t, bridge.Config{OnSuspend: func() { dropped.Add(1) }}, one(), func(h *house) {
 		h.say("snom/desk/ring", `{"id":"ring","ringer":1,"count":5}`)
 		time.Sleep(time.Second)
 		h.say("snom/desk/key", `{"id":"busy","keys":"P1,10000"}`)
@@ -145,7 +142,7 @@ func TestASuspendedMachineDoesNothingLate(t *testing.T) {
 		h.say("snom/desk/dtmf", `{"id":"door","digits":"1","expires_in":20}`)
 		h.say("snom/desk/transfer", `{"id":"begun","number":"12"}`)
 		synctest.Wait()
-		offset = 8 * time.Hour
+		h.bridge.SetClock(8 * time.Hour)
 		time.Sleep(time.Second)
 		if err := h.bridge.Alive(); err != nil { // the watchdog asks now and then
 			t.Error(err)
@@ -155,8 +152,8 @@ func TestASuspendedMachineDoesNothingLate(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("after eight hours: %v, want %v", got, want)
 		}
-		if dropped != 1 {
-			t.Errorf("the connection was dropped %d times, want once", dropped)
+		if n := dropped.Load(); n != 1 {
+			t.Errorf("the connection was dropped %d times, want once", n)
 		}
 		if r := h.result("snom/desk/key", `{"id":"old","keys":"P2"}`, time.Second); r.Code != bridge.Expired {
 			t.Errorf("a command from before: %+v, want expired", r)
@@ -169,11 +166,9 @@ func TestASuspendedMachineDoesNothingLate(t *testing.T) {
 	})
 	for _, set := range []time.Duration{5 * time.Second, -time.Hour} {
 		inHouse(t, bridge.Config{}, one(), func(h *house) {
-			var offset time.Duration
-			h.bridge.SetWall(func() time.Time { return time.Now().Add(offset) })
 			h.say("snom/desk/key", "P1,10000")
 			h.say("snom/desk/key", `{"id":"waits","keys":"P2"}`)
-			offset = set
+			h.bridge.SetClock(set)
 			time.Sleep(11 * time.Second)
 			if got := codes(h.results()); got["waits"] != bridge.OK {
 				t.Errorf("a clock that was set by %v: %v, want ok", set, got)
@@ -297,9 +292,9 @@ func TestRequestsAreServedBetweenCommands(t *testing.T) {
 	slow[0].phone.Latency = 100 * time.Millisecond
 	inHouse(t, bridge.Config{ActionURLs: urlsOf}, slow, func(h *house) {
 		h.result("snom/desk/key", "P1", 5*time.Second)
-		stop := false
+		var stop atomic.Bool
 		flood := func() {
-			for i := 0; !stop; i++ {
+			for i := 0; !stop.Load(); i++ {
 				h.say("snom/desk/key", fmt.Sprintf("P%d", i%10+1))
 				time.Sleep(90 * time.Millisecond)
 			}
@@ -316,7 +311,7 @@ func TestRequestsAreServedBetweenCommands(t *testing.T) {
 		if got := h.out.On("snom/bridge/response/install"); len(got) != 1 || !strings.Contains(string(got[0].Payload), `"code":"ok"`) {
 			t.Errorf("%d answers to install within 32 s: %v", len(got), got)
 		}
-		stop = true
+		stop.Store(true)
 		time.Sleep(time.Second)
 		ok := 0
 		for _, r := range h.results() {

@@ -12,20 +12,16 @@ const maxClockJump = 5 * time.Second
 
 // A suspendDetector compares the progress of the wall clock with that of the monotonic clock.
 type suspendDetector struct {
-	start time.Time        // by both clocks
-	wall  func() time.Time // the wall clock, of a test; nil: the machine's
-	ahead atomic.Int64     // of the wall clock since start, in nanoseconds, when last compared
-	stale atomic.Bool      // the connection to the broker is from before a suspension
+	start time.Time    // by both clocks
+	set   atomic.Int64 // by how much a test has set the wall clock, in nanoseconds
+	ahead atomic.Int64 // of the wall clock since start, in nanoseconds, when last compared
+	stale atomic.Bool  // the connection to the broker is from before a suspension
 }
 
 // jumped returns by how much the wall clock has run ahead since the last comparison, if that is too far. A clock that was
 // set back is no jump.
 func (d *suspendDetector) jumped(now time.Time) time.Duration {
-	wall := now
-	if d.wall != nil {
-		wall = d.wall()
-	}
-	ahead := wall.Round(0).Sub(d.start.Round(0)) - now.Sub(d.start)
+	ahead := now.Round(0).Sub(d.start.Round(0)) - now.Sub(d.start) + time.Duration(d.set.Load())
 	was := time.Duration(d.ahead.Load())
 	if ahead-was < time.Millisecond && was-ahead < time.Millisecond {
 		return 0

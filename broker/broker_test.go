@@ -17,6 +17,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"github.com/snom2mqtt/snom2mqtt/broker"
+	"github.com/snom2mqtt/snom2mqtt/internal/pipenet"
 )
 
 const password = "canary-51c9"
@@ -24,21 +25,21 @@ const password = "canary-51c9"
 func TestListen(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name string
-		cfg  broker.Config
-		want string // part of the error; empty: none
+		name     string
+		cfg      broker.Config
+		expected string // part of the error; empty: none
 	}{
 		{name: "loopback", cfg: broker.Config{Addr: "127.0.0.1:0"}},
 		{name: "loopback by name", cfg: broker.Config{Addr: "localhost:0"}},
 		{name: "network with password", cfg: broker.Config{Addr: "0.0.0.0:0", Username: "u", Password: password}},
 		{name: "nowhere"},
-		{name: "network", cfg: broker.Config{Addr: "0.0.0.0:0"}, want: "open to the network"},
-		{name: "all interfaces", cfg: broker.Config{Addr: ":0"}, want: "open to the network"},
-		{name: "all interfaces, IPv6", cfg: broker.Config{Addr: "[::]:0"}, want: "open to the network"},
-		{name: "no password", cfg: broker.Config{Addr: "0.0.0.0:0", Username: "u"}, want: "or neither"},
-		{name: "no user name", cfg: broker.Config{Addr: "127.0.0.1:0", Password: password}, want: "or neither"},
-		{name: "no port", cfg: broker.Config{Addr: "127.0.0.1"}, want: "missing port"},
-		{name: "not our address", cfg: broker.Config{Addr: "192.0.2.1:0", Username: "u", Password: password}, want: "192.0.2.1"},
+		{name: "network", cfg: broker.Config{Addr: "0.0.0.0:0"}, expected: "open to the network"},
+		{name: "all interfaces", cfg: broker.Config{Addr: ":0"}, expected: "open to the network"},
+		{name: "all interfaces, IPv6", cfg: broker.Config{Addr: "[::]:0"}, expected: "open to the network"},
+		{name: "no password", cfg: broker.Config{Addr: "0.0.0.0:0", Username: "u"}, expected: "or neither"},
+		{name: "no user name", cfg: broker.Config{Addr: "127.0.0.1:0", Password: password}, expected: "or neither"},
+		{name: "no port", cfg: broker.Config{Addr: "127.0.0.1"}, expected: "missing port"},
+		{name: "not our address", cfg: broker.Config{Addr: "192.0.2.1:0", Username: "u", Password: password}, expected: "192.0.2.1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -46,13 +47,13 @@ func TestListen(t *testing.T) {
 			tt.cfg.Log = slog.New(slog.DiscardHandler)
 			b, err := broker.Listen(tt.cfg)
 			if err != nil {
-				if tt.want == "" || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), password) {
-					t.Errorf("Listen() = %v, want an error with %q", err, tt.want)
+				if tt.expected == "" || !strings.Contains(err.Error(), tt.expected) || strings.Contains(err.Error(), password) {
+					t.Errorf("Listen() = %v, expected an error with %q", err, tt.expected)
 				}
 				return
 			}
-			if tt.want != "" {
-				t.Errorf("Listen() succeeded, want an error with %q", tt.want)
+			if tt.expected != "" {
+				t.Errorf("Listen() succeeded, expected an error with %q", tt.expected)
 			}
 			if got := b.Addr(); (got == nil) != (tt.cfg.Addr == "") {
 				t.Errorf("Addr() = %v", got)
@@ -60,48 +61,78 @@ func TestListen(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			if err := b.Run(ctx); err != nil {
-				t.Errorf("Run() = %v, want nil", err)
+				t.Errorf("Run() = %v, expected nil", err)
 			}
 		})
 	}
 }
 
-// newBroker returns a running broker, and what it logs.
-func newBroker(t *testing.T, cfg broker.Config) (*broker.Broker, *syncBuffer) {
+// A fixture is a running broker.
+type fixture struct {
+	*broker.Broker
+	network *pipenet.Listener // where it listens; nil: at an address
+	log     *syncBuffer       // what it logs
+}
+
+// newBroker returns a running broker, which without an address listens on a network inside the process.
+func newBroker(t *testing.T, cfg broker.Config) *fixture {
 	t.Helper()
-	log := &syncBuffer{}
-	cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	f := &fixture{log: &syncBuffer{}}
+	cfg.Log = slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if cfg.Addr == "" {
+		f.network = pipenet.ListenBuffered(64 << 10)
+		cfg.Listener = f.network
+	}
 	b, err := broker.Listen(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.Broker = b
 	ctx, cancel := context.WithCancel(context.Background()) // must outlast the cleanups registered later
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("Run() = %v, want nil", err)
+			t.Errorf("Run() = %v, expected nil", err)
 		}
-		if strings.Contains(log.String(), password) || strings.Contains(fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg), password) {
-			t.Errorf("the password is in the log or the settings:\n%s", log)
+		if strings.Contains(f.log.String(), password) || strings.Contains(fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg), password) {
+			t.Errorf("the password is in the log or the settings:\n%s", f.log)
 		}
 	})
-	return b, log
+	return f
 }
 
-// options are those of a client of b.
-func options(b *broker.Broker, id string) *paho.ClientOptions {
+// dial connects to the broker over its network.
+func (f *fixture) dial() (net.Conn, error) {
+	if f.network != nil {
+		return f.network.DialContext(context.Background(), "", "")
+	}
+	return net.Dial("tcp", f.Addr().String())
+}
+
+// mustDial is dial.
+func (f *fixture) mustDial(t *testing.T) net.Conn {
+	t.Helper()
+	c, err := f.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// options are those of a client of f.
+func options(f *fixture, id string) *paho.ClientOptions {
 	o := paho.NewClientOptions().AddBroker("tcp://broker.example").SetClientID(id).SetAutoReconnect(false).
 		SetProtocolVersion(4)
-	o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
-		if addr := b.Addr(); addr != nil {
-			return net.Dial("tcp", addr.String())
-		}
-		near, far := net.Pipe()
-		b.Attach(far)
-		return near, nil
-	})
+	o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return f.dial() })
+	return o
+}
+
+// ownOptions are those of a client inside the process.
+func ownOptions(f *fixture, id string) *paho.ClientOptions {
+	o := options(f, id)
+	o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return f.Dial(context.Background()) })
 	return o
 }
 
@@ -141,28 +172,28 @@ func subscribe(t *testing.T, c paho.Client, filter string) <-chan string {
 	return got
 }
 
-func want(t *testing.T, got <-chan string, want string) {
+func expect(t *testing.T, got <-chan string, expected string) {
 	t.Helper()
 	select {
 	case got := <-got:
-		if got != want {
-			t.Errorf("got %q, want %q", got, want)
+		if got != expected {
+			t.Errorf("got %q, expected %q", got, expected)
 		}
 	case <-time.After(2 * time.Minute): // which is no measure
-		t.Errorf("got nothing, want %q", want)
+		t.Errorf("got nothing, expected %q", expected)
 	}
 }
 
 func TestMessagesAndRetained(t *testing.T) {
 	t.Parallel()
-	b, _ := newBroker(t, broker.Config{Addr: "127.0.0.1:0"})
+	b := newBroker(t, broker.Config{Addr: "127.0.0.1:0"})
 	one, two := mustConnect(t, options(b, "one")), mustConnect(t, options(b, "two"))
 	got := subscribe(t, two, "snom/#")
 	must(t, one.Publish("snom/a", 1, false, "now"))
-	want(t, got, "now")
+	expect(t, got, "now")
 	must(t, one.Publish("snom/b", 1, true, "kept"))
-	want(t, got, "kept")
-	want(t, subscribe(t, one, "snom/+"), "kept")
+	expect(t, got, "kept")
+	expect(t, subscribe(t, one, "snom/+"), "kept")
 	must(t, one.Publish("$SYS/broker/version", 0, true, "fake"))
 	if version := <-subscribe(t, two, "$SYS/broker/version"); version == "fake" {
 		t.Error("a client wrote to a topic of the broker")
@@ -171,10 +202,10 @@ func TestMessagesAndRetained(t *testing.T) {
 
 func TestPasswords(t *testing.T) {
 	t.Parallel()
-	b, log := newBroker(t, broker.Config{Addr: "127.0.0.1:0", Username: "bridge", Password: password})
+	b := newBroker(t, broker.Config{Addr: "127.0.0.1:0", Username: "bridge", Password: password})
 	tests := []struct {
 		user, password string
-		want           bool
+		expected       bool
 	}{
 		{"bridge", password, true},
 		{"bridge", "wrong", false},
@@ -185,12 +216,12 @@ func TestPasswords(t *testing.T) {
 	}
 	for _, tt := range tests {
 		_, err := connect(t, options(b, "c").SetUsername(tt.user).SetPassword(tt.password))
-		if (err == nil) != tt.want {
-			t.Errorf("login as %q with %q: %v, want it to work: %t", tt.user, tt.password, err, tt.want)
+		if (err == nil) != tt.expected {
+			t.Errorf("login as %q with %q: %v, expected it to work: %t", tt.user, tt.password, err, tt.expected)
 		}
 	}
-	if n := strings.Count(log.String(), "level=WARN"); n != 1 {
-		t.Errorf("%d warnings, want 1 a minute", n)
+	if n := strings.Count(b.log.String(), "level=WARN"); n != 1 {
+		t.Errorf("%d warnings, expected 1 a minute", n)
 	}
 }
 
@@ -198,18 +229,18 @@ func TestPasswords(t *testing.T) {
 // subscriptions.
 func TestTakeover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, _ := newBroker(t, broker.Config{})
+		b := newBroker(t, broker.Config{})
 		state := subscribe(t, mustConnect(t, options(b, "watcher")), "state")
 		for i := range 50 {
 			c := mustConnect(t, options(b, "bridge").SetWill("state", "offline", 1, true))
 			if i > 0 {
-				want(t, state, "offline")
+				expect(t, state, "offline")
 			}
 			got := subscribe(t, c, "command")
 			must(t, c.Publish("state", 1, true, "online"))
 			must(t, c.Publish("command", 1, false, fmt.Sprint(i)))
-			want(t, got, fmt.Sprint(i))
-			want(t, state, "online")
+			expect(t, got, fmt.Sprint(i))
+			expect(t, state, "online")
 		}
 	})
 }
@@ -217,20 +248,18 @@ func TestTakeover(t *testing.T) {
 // Clients that connect and say nothing, or stop reading, are shown out.
 func TestSilentClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, _ := newBroker(t, broker.Config{})
-		near, far := net.Pipe()
-		b.Attach(far)
+		b := newBroker(t, broker.Config{})
+		near := b.mustDial(t)
 		start := time.Now()
 		if _, err := near.Read(make([]byte, 1)); err == nil {
 			t.Error("read from the broker without a word to it")
 		}
-		if took := time.Since(start); took != 10*time.Second {
-			t.Errorf("shown out after %v, want 10 s", took)
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("disconnected after %v, expected 5 s", took)
 		}
 
 		deaf := func() { // connects without keep-alive, subscribes, and reads no more
-			near, far := net.Pipe()
-			b.Attach(far)
+			near := b.mustDial(t)
 			_, _ = near.Write([]byte("\x10\x10\x00\x04MQTT\x04\x02\x00\x00\x00\x04deaf"))
 			_, _ = near.Read(make([]byte, 4))
 			_, _ = near.Write([]byte("\x82\x06\x00\x01\x00\x01#\x00"))
@@ -244,7 +273,7 @@ func TestSilentClients(t *testing.T) {
 		start = time.Now()
 		deaf() // the same client id again
 		if took := time.Since(start); took > 0 {
-			t.Errorf("took over a deaf client after %v, want no time", took)
+			t.Errorf("took over a deaf client after %v, expected no time", took)
 		}
 	})
 }
@@ -252,34 +281,36 @@ func TestSilentClients(t *testing.T) {
 // Everything ends with Run, whatever the clients do.
 func TestEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, err := broker.Listen(broker.Config{Log: slog.New(slog.DiscardHandler)})
+		network := pipenet.ListenBuffered(1000)
+		b, err := broker.Listen(broker.Config{Listener: network, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- b.Run(ctx) }()
-		c := mustConnect(t, options(b, "one"))
-		silent, far := net.Pipe()
-		b.Attach(far)
+		f := &fixture{Broker: b, network: network}
+		one, own := mustConnect(t, options(f, "one")), mustConnect(t, ownOptions(f, "own"))
+		silent := f.mustDial(t)
 		cancel()
 		start := time.Now()
 		if err := <-ended; err != nil {
-			t.Errorf("Run() = %v, want nil", err)
+			t.Errorf("Run() = %v, expected nil", err)
 		}
 		if took := time.Since(start); took > 0 {
-			t.Errorf("the end took %v, want no time", took)
+			t.Errorf("the end took %v, expected no time", took)
 		}
 		synctest.Wait()
-		if c.IsConnectionOpen() {
+		if one.IsConnectionOpen() || own.IsConnectionOpen() {
 			t.Error("a client is still connected")
 		}
 		if _, err := silent.Read(make([]byte, 1)); err == nil {
 			t.Error("a connection is still open")
 		}
-		late, far := net.Pipe()
-		b.Attach(far)
-		if _, err := late.Read(make([]byte, 1)); err == nil {
+		if _, err := f.dial(); err == nil {
+			t.Error("the broker listens after the end")
+		}
+		if _, err := b.Dial(t.Context()); err == nil {
 			t.Error("a connection was served after the end")
 		}
 	})
@@ -287,22 +318,22 @@ func TestEnd(t *testing.T) {
 
 func TestTooLargePackets(t *testing.T) {
 	t.Parallel()
-	b, _ := newBroker(t, broker.Config{Addr: "127.0.0.1:0"})
+	b := newBroker(t, broker.Config{Addr: "127.0.0.1:0"})
 	lost := make(chan string, 1)
 	o := options(b, "one").SetConnectionLostHandler(func(paho.Client, error) { lost <- "lost" })
 	c := mustConnect(t, o)
 	c.Publish("a", 1, false, make([]byte, 1<<20))
-	want(t, lost, "lost")
+	expect(t, lost, "lost")
 }
 
 // Many clients that come and go leave nothing behind.
 func TestNothingIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, _ := newBroker(t, broker.Config{})
+		b := newBroker(t, broker.Config{})
 		synctest.Wait()
 		before := runtime.NumGoroutine()
 		var clients sync.WaitGroup
-		for i := range 100 {
+		for i := range 16 { // as many as may log in at once
 			clients.Go(func() {
 				c := paho.NewClient(options(b, fmt.Sprint("client", i)))
 				<-c.Connect().Done()
@@ -312,10 +343,15 @@ func TestNothingIsLeft(t *testing.T) {
 			})
 		}
 		clients.Wait()
+		for i := range 100 {
+			c := paho.NewClient(options(b, fmt.Sprint("client", i)))
+			<-c.Connect().Done()
+			c.Disconnect(1000)
+		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if after := runtime.NumGoroutine(); after > before {
-			t.Errorf("%d goroutines, want %d", after, before)
+			t.Errorf("%d goroutines, expected %d", after, before)
 		}
 	})
 }

@@ -29,6 +29,3 @@ func (b *Broker) Publish(topic string, payload []byte) error {
 	}
 	return nil
 }
-
-// Close gives back the address of a broker that will not run. After [Broker.Run] it does nothing.
-func (b *Broker) Close() { b.close() }

@@ -29,7 +29,7 @@ func TestWatchSeesWhatIsPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := <-seen; got != "house/door open" {
-		t.Errorf("seen %q, want house/door open", got)
+		t.Errorf("seen %q, expected house/door open", got)
 	}
 	cancel()
 	if err := <-done; err != nil {

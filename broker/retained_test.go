@@ -26,7 +26,7 @@ func TestRetainedForWeeks(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // of housekeeping
 		defer cancel()
 		if err := b.Run(ctx); err != nil {
-			t.Errorf("Run() = %v, want nil", err)
+			t.Errorf("Run() = %v, expected nil", err)
 		}
 		if _, ok := b.server.Topics.Retained.Get("snom/kitchen/status"); !ok {
 			t.Error("the message is gone")

@@ -5,7 +5,8 @@
 // a testing/synctest bubble from moving; one that waits for a pipe does not. Deadlines work, and
 // what is refused is refused with the errors of a real network.
 //
-// A pipe has no buffer: a write waits until the other side has read it.
+// A pipe of a [Listener] from [Listen] has no buffer: a write waits until the other side has read it. Those of
+// [ListenBuffered] and [Pipe] have one; by such a pipe the bridge reaches the broker that it runs itself.
 package pipenet
 
 import (
@@ -18,6 +19,7 @@ import (
 // A Listener accepts what its DialContext dials. Make it with [Listen].
 // It is safe for concurrent use.
 type Listener struct {
+	buffer  int // of its pipes, in bytes
 	waiting chan net.Conn
 	closed  chan struct{}
 	once    sync.Once
@@ -30,6 +32,13 @@ func Listen() *Listener {
 	return &Listener{waiting: make(chan net.Conn), closed: make(chan struct{})}
 }
 
+// ListenBuffered returns an open Listener whose pipes hold size bytes in each direction.
+func ListenBuffered(size int) *Listener {
+	l := Listen()
+	l.buffer = size
+	return l
+}
+
 // DialContext connects to l; network and address are not looked at, so that it fits wherever a
 // net.Dialer's method fits. Like a dial to a full backlog, it waits until the connection is
 // accepted. It fails with ctx's error, and with ECONNREFUSED once l is closed.
@@ -38,6 +47,9 @@ func (l *Listener) DialContext(ctx context.Context, network, address string) (ne
 		return nil, l.refusal("dial", err)
 	}
 	near, far := net.Pipe()
+	if l.buffer > 0 {
+		near, far = Pipe(l.buffer)
+	}
 	select {
 	case <-l.closed: // a closed listener refuses even while an Accept is still returning
 	default:

@@ -34,7 +34,7 @@ func mayImport() map[string][]string {
 		"config":              {"snom", "mqtt", "internal/textfile"},
 		"statefile":           {"internal/textfile"},
 		"internal/textfile":   {},
-		"broker":              {"internal/netlimit", "internal/lograte"},
+		"broker":              {"internal/netlimit", "internal/lograte", "internal/pipenet"},
 		"internal/netlimit":   {},
 		"internal/lograte":    {},
 		"internal/pipenet":    {},
@@ -68,7 +68,7 @@ func onlyIn() map[string][]string {
 		"github.com/spf13/cobra":           {"cmd/snom2mqtt"},
 		"github.com/prometheus":            {"metrics"},
 		"github.com/coreos/go-systemd/v22": {"cmd/snom2mqtt"},
-		"golang.org/x/time":                {"internal/netlimit", "phoneweb"}, // rates of clients that are not trusted
+		"golang.org/x/time":                {"internal/netlimit", "phoneweb", "broker"}, // rates of clients that are not trusted
 	}
 }
 

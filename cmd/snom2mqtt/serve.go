@@ -98,7 +98,8 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	}
 	if settings.BrokerListen != "" {
 		s.broker, err = broker.Listen(broker.Config{
-			Addr: settings.BrokerListen, Username: settings.MQTT.Username, Password: settings.MQTT.Password.Reveal(), Log: log,
+			Addr: settings.BrokerListen, Username: settings.MQTT.Username, Password: settings.MQTT.Password.Reveal(),
+			Descriptors: listenerShare(), Log: log,
 		})
 		if err != nil {
 			return s, err
@@ -158,8 +159,9 @@ func (s *service) newMetrics(version, revision string) *metrics.Metrics {
 func (s *service) newSession(tree mqtt.Tree) (*mqttpaho.Session, error) {
 	m := s.settings.MQTT
 	url, tls := m.URL, m.TLS
-	if s.broker != nil {
-		url, tls = "tcp://"+s.broker.Addr().String(), nil
+	var open func(context.Context) (net.Conn, error)
+	if s.broker != nil { // reached in memory: its other clients cannot keep the bridge out
+		url, tls, open = "tcp://"+s.broker.Addr().String(), nil, s.broker.Dial
 	}
 	id := m.ClientID
 	if id == "" {
@@ -167,7 +169,7 @@ func (s *service) newSession(tree mqtt.Tree) (*mqttpaho.Session, error) {
 		s.log.Info("client id made", slog.String("id", id))
 	}
 	return mqttpaho.New(mqttpaho.Config{
-		URL: url, Username: m.Username, Password: m.Password.Reveal(), ClientID: id, TLS: tls, Tree: tree, Log: s.log,
+		URL: url, Username: m.Username, Password: m.Password.Reveal(), ClientID: id, TLS: tls, Open: open, Tree: tree, Log: s.log,
 		Filters:  func() []string { return tree.Filters(s.bridge.Names()) },
 		Optional: func() []string { return s.keeper.Filters() },
 		Handle: func(m mqtt.Message) {

@@ -53,7 +53,7 @@ func (l *Limiter) Log(level slog.Level, kind, msg string, args ...any) {
 		short[i] = shorten(a)
 	}
 	if suppressed > 0 {
-		short = append(short, "suppressed", suppressed)
+		short = append(short, slog.Int("suppressed", suppressed))
 	}
 	l.log.Log(ctx, level, msg, short...)
 }

@@ -117,9 +117,9 @@ func (p betweenCommands) Send(ctx context.Context, s snom.Step) (reply snom.Repl
 }
 
 // ReadSettings asks the phone for its settings.
-func (p betweenCommands) ReadSettings(ctx context.Context) (settings map[string]snom.Setting, err error) {
+func (p betweenCommands) ReadSettings(ctx context.Context, names ...string) (settings map[string]snom.Setting, err error) {
 	err = p.request(ctx, func(paced pacedPhone) error {
-		settings, err = paced.readSettings(ctx)
+		settings, err = paced.readSettings(ctx, names...)
 		return err
 	})
 	return settings, err

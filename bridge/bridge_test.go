@@ -603,7 +603,7 @@ func (p readyPhone) there() error {
 	return nil
 }
 func (p readyPhone) Probe(context.Context) (snom.Info, error) { return snom.Info{}, p.there() }
-func (p readyPhone) ReadSettings(context.Context) (map[string]snom.Setting, error) {
+func (p readyPhone) ReadSettings(context.Context, ...string) (map[string]snom.Setting, error) {
 	return nil, p.there()
 }
 

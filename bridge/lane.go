@@ -470,8 +470,8 @@ func (p pacedPhone) send(ctx context.Context, step snom.Step, busy time.Duration
 }
 
 // readSettings asks the phone for its settings.
-func (p pacedPhone) readSettings(ctx context.Context) (map[string]snom.Setting, error) {
-	settings, err := p.Phone.ReadSettings(ctx)
+func (p pacedPhone) readSettings(ctx context.Context, names ...string) (map[string]snom.Setting, error) {
+	settings, err := p.Phone.ReadSettings(ctx, names...)
 	now := time.Now()
 	p.lane.pace.sent(now, p.phone.b.cfg.Gap, 0)
 	p.noteLogin(now, err)

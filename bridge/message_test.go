@@ -25,7 +25,7 @@ func (willing) Send(context.Context, snom.Step) (snom.Reply, error) {
 }
 func (willing) Probe(context.Context) (snom.Info, error) { return snom.Info{Model: "D735"}, nil }
 func (willing) Reach(context.Context) error              { return nil }
-func (willing) ReadSettings(context.Context) (map[string]snom.Setting, error) {
+func (willing) ReadSettings(context.Context, ...string) (map[string]snom.Setting, error) {
 	return map[string]snom.Setting{}, nil
 }
 

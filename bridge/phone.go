@@ -17,7 +17,7 @@ type Phone interface {
 	// Reach reports whether anything answers at the phone's address, at the cost of no login at all.
 	Reach(ctx context.Context) error
 	// ReadSettings returns the phone's settings, by name.
-	ReadSettings(ctx context.Context) (map[string]snom.Setting, error)
+	ReadSettings(ctx context.Context, names ...string) (map[string]snom.Setting, error)
 }
 
 // PhoneConfig is one phone of a [Roster].

@@ -2,7 +2,6 @@ package snom
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -394,7 +393,7 @@ var scratches = sync.Pool{New: func() any {
 func (m *scratch) leave() {
 	const most = 64 << 10
 	m.reply.limited.R = nil
-	if cap(m.body) > most {
+	if m.body == nil || cap(m.body) > most {
 		m.body = make([]byte, 0, 4<<10)
 	}
 	scratches.Put(m)
@@ -474,10 +473,10 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 	}
 	complete = err == nil
 	p.authenticate = head.authenticate
-	if r.keep {
-		p.body = bytes.Clone(m.body)
-	}
 	p.verdict = c.judge(r.target, &head, m.body, l, conn)
+	if r.keep {
+		p.body, m.body = m.body, nil
+	}
 	return p, err
 }
 

@@ -1,15 +1,14 @@
 package snom
 
 import (
+	"bytes"
 	"context"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"html"
-	"io"
-	"regexp"
+	"maps"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -19,37 +18,7 @@ import (
 // A Setting is one setting of a phone, as the phone shows it.
 type Setting struct {
 	Value    string
-	ReadOnly bool // it was provisioned so that nobody at the phone, and no Client, can change it
-}
-
-// ReadSettings asks the phone for its settings, by name; those of an identity have its number behind,
-// "user_name[1]", and passwords are empty. It asks for settings.xml and, where that does not have them, for
-// settings.htm. It logs in if the phone wants that.
-//
-// The errors are those of [Client.Send], ErrPhone where neither page holds settings. A phone in user mode
-// shows none.
-func (c *Client) ReadSettings(ctx context.Context) (map[string]Setting, error) {
-	if err := c.begin(ctx, time.Time{}); err != nil {
-		return nil, err
-	}
-	defer c.end()
-	p, _, err := c.fetch(ctx, pageRequest{target: settingsXML, login: true, keep: true})
-	if found := readSettingsXML(p.body); err == nil && found != nil {
-		return found, nil
-	}
-	for _, over := range []error{ErrUnauthorized, ErrLockedOut, ErrUnreachable, ErrOutcomeUnknown} {
-		if errors.Is(err, over) {
-			return nil, err
-		}
-	}
-	p, _, err = c.fetch(ctx, pageRequest{target: settingsPage, login: true, keep: true})
-	if err != nil {
-		return nil, err
-	}
-	if found := readSettingsPage(p.body); found != nil && len(p.body) < maxSettings { // not half of them
-		return found, nil
-	}
-	return nil, fmt.Errorf("%w: its pages settings.xml and settings.htm do not hold settings", ErrPhone)
+	ReadOnly bool // it was provisioned so that neither a user at the phone nor a Client can change it
 }
 
 // The pages that show settings: as XML for programs (symcon/Snom, git history), as text for people
@@ -59,114 +28,449 @@ const (
 	settingsPage = "/settings.htm"
 )
 
-// maxSettings bounds those two pages, in bytes. A phone has some hundreds of settings, and a directory.
-const maxSettings = 1 << 20
+const (
+	// maxSettings bounds those two pages, in bytes. A phone has some hundreds of settings, and a directory.
+	maxSettings = 1 << 20
+	// maxSettingCount bounds the settings that are kept of a page, and maxShown the value of one, in bytes.
+	maxSettingCount = 4096
+	maxShown        = 4 << 10
+)
 
 // maxPage is how much of a page is read, in bytes.
 func maxPage(target string) int64 {
-	if target == settingsXML || target == settingsPage {
+	if isSettings(target) {
 		return maxSettings
 	}
 	return maxBody
 }
 
-// readSettingsXML reads a document in the format that phones are provisioned with (Snom wiki, Configuration
-// Files): elements of <phone-settings> with the attributes perm and idx. It returns nil for anything else.
-func readSettingsXML(body []byte) map[string]Setting {
-	text := string(body)
-	if !utf8.Valid(body) {
-		text = cleantext.FromLatin1(text)
+// ReadSettings asks the phone for the settings of these names, or for all of them where no name is given. Those of an
+// identity have its number behind, "user_name[1]" or "user_name1", and passwords are empty. It asks for
+// settings.xml and, where that page does not show the settings, for settings.htm. It logs in if the phone
+// requires that.
+//
+// A name that is not in the result is certainly not among the settings that the phone has: the page is understood,
+// which is to say that settings of the same family were read from it (those with the same text before the first
+// underscore), and it does not contain the name in any other form. Where that is not so, nothing is known of the
+// setting and the error wraps [ErrPhone]. The other errors are those of [Client.Send]. A phone in user mode shows no
+// settings.
+func (c *Client) ReadSettings(ctx context.Context, names ...string) (map[string]Setting, error) {
+	if err := c.begin(ctx, time.Time{}); err != nil {
+		return nil, err
 	}
-	d := xml.NewDecoder(strings.NewReader(text))
-	d.Strict = false
-	d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // it is UTF-8 by now
-	var found map[string]Setting
-	var name string // of the element that is open
-	var open Setting
-	for {
-		token, err := d.Token()
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				return nil // half of the settings would pass for all of them
+	defer c.end()
+	var missing error
+	for _, page := range []struct {
+		target string
+		scan   func([]byte, *settingsReader) bool
+	}{{settingsXML, scanSettingsXML}, {settingsPage, scanSettingsText}} {
+		p, _, err := c.fetch(ctx, pageRequest{target: page.target, login: true, keep: true})
+		for _, over := range []error{ErrUnauthorized, ErrLockedOut, ErrUnreachable, ErrOutcomeUnknown, ErrLocal} {
+			if errors.Is(err, over) {
+				return nil, err
 			}
-			return found
 		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			if t.Name.Local == "phone-settings" && found == nil {
-				found = map[string]Setting{}
+		if err == nil {
+			var found map[string]Setting
+			if found, err = readSettings(p.body, names, page.scan); err == nil {
+				return found, nil
 			}
-			name, open = t.Name.Local, Setting{ReadOnly: attribute(t, "perm") == "R"} // Snom wiki, PERMISSIONFLAG
-			if i := attribute(t, "idx"); i != "" {
-				name += "[" + i + "]"
-			}
-		case xml.CharData:
-			open.Value += string(t)
-		case xml.EndElement:
-			if found != nil && name != "" {
-				open.Value = strings.TrimSpace(open.Value)
-				found[name] = open
-			}
-			name = "" // what follows closes an element that holds others
 		}
+		if missing == nil || errors.Is(missing, errNoSettings) || !errors.Is(err, ErrUnsupported) {
+			missing = err
+		}
+	}
+	return nil, missing
+}
+
+// readSettings reads the named settings, or all of them, from a page, of which scan knows the format.
+func readSettings(page []byte, names []string, scan func([]byte, *settingsReader) bool) (map[string]Setting, error) {
+	r := newSettingsReader(names)
+	switch {
+	case len(page) >= maxSettings: // half of the settings would pass for all of them
+		return nil, fmt.Errorf("%w: its page of settings is longer than %d bytes", ErrPhone, maxSettings-1)
+	case !scan(page, r) || r.count == 0:
+		return nil, fmt.Errorf("%w: %w", ErrPhone, errNoSettings)
+	case len(r.found) > maxSettingCount:
+		return nil, fmt.Errorf("%w: it has more than %d settings", ErrPhone, maxSettingCount)
+	}
+	if name := r.doubtful(page, names); name != "" {
+		return nil, fmt.Errorf("%w: it does not show the setting %s in a form that is understood", ErrPhone, cleantext.Clean(name, maxSettingName))
+	}
+	return r.found, nil
+}
+
+var errNoSettings = errors.New("its pages settings.xml and settings.htm do not hold settings in a form that is understood")
+
+// A settingsReader takes the settings that a page has, and keeps those that were asked for.
+type settingsReader struct {
+	all      bool              // everything was asked for
+	names    map[string]string // what was asked for, by its plain name
+	others   map[string]string // by the plain name that it has on a phone that counts its identities otherwise
+	families map[string]bool   // of what was asked for: whether the page has settings of it
+	found    map[string]Setting
+	seen     map[string]int // how often its name stood there, by what was asked for
+	count    int            // settings of the page
+	value    []byte         // of the setting that is being read
+}
+
+func newSettingsReader(names []string) *settingsReader {
+	r := &settingsReader{
+		all:      len(names) == 0,
+		names:    make(map[string]string, len(names)),
+		others:   map[string]string{},
+		families: map[string]bool{},
+		found:    map[string]Setting{},
+		seen:     map[string]int{},
+	}
+	for _, name := range names {
+		plain := plainName(name)
+		r.names[plain] = name
+		r.families[family(plain)] = false
+		// That a setting without a number is that of the first identity is inferred.
+		if bare, ok := strings.CutSuffix(name, "[1]"); ok {
+			r.others[bare] = name
+		} else if bare == plain {
+			r.others[bare+"1"] = name
+		}
+	}
+	return r
+}
+
+// plainName is the name of a setting with the number of an identity behind, not in brackets.
+func plainName(name string) string {
+	base, index, ok := strings.Cut(name, "[")
+	if !ok {
+		return name
+	}
+	return base + strings.TrimSuffix(index, "]")
+}
+
+// family is what the names of settings of a kind begin with: "action_", "fkey".
+func family(plain string) string {
+	if i := strings.IndexByte(plain, '_'); i >= 0 {
+		return plain[:i+1]
+	}
+	return strings.TrimRight(plain, "0123456789")
+}
+
+// wants reports whether the value of the setting is of use.
+func (r *settingsReader) wants(plain string) bool {
+	return r.all || r.names[plain] != "" || r.others[plain] != ""
+}
+
+// add takes a setting, whose value is r.value. Its name stood in the page so many times.
+func (r *settingsReader) add(shown, plain string, readOnly bool, times int) {
+	r.count++
+	if group := family(plain); !r.all {
+		if _, ok := r.families[group]; ok {
+			r.families[group] = true
+		}
+	}
+	if !r.wants(plain) {
+		return
+	}
+	value := string(bytes.TrimSpace(r.value))
+	if !utf8.ValidString(value) {
+		value = cleantext.FromLatin1(value)
+	}
+	s := Setting{Value: value, ReadOnly: readOnly}
+	if r.all {
+		if len(r.found) <= maxSettingCount {
+			r.found[shown] = s
+		}
+		return
+	}
+	if name := r.names[plain]; name != "" {
+		r.found[name] = s
+		r.seen[name] += times
+		return
+	}
+	if name := r.others[plain]; r.seen[name] == 0 {
+		r.found[name] = s
 	}
 }
 
-func attribute(t xml.StartElement, name string) string {
-	for _, a := range t.Attr {
-		if a.Name.Local == name {
-			return a.Value
+// doubtful returns one of names that the page may have in a form that was not read: there is no other setting of its
+// family, or the name stands elsewhere in the page, too. It is empty where there is none.
+func (r *settingsReader) doubtful(page []byte, names []string) string {
+	var lower []byte
+	for _, name := range names {
+		s, ok := r.found[name]
+		if ok && s.Value != "" {
+			continue
+		}
+		if !ok && !r.families[family(plainName(name))] {
+			return name
+		}
+		if lower == nil {
+			lower = bytes.ToLower(page)
+		}
+		if mentions(lower, plainName(name)) > r.seen[name] {
+			return name
 		}
 	}
 	return ""
 }
 
-// readSettingsPage reads lines of name, flag, colon and value, the format of settings files before XML (Snom
-// wiki, Features/Mass Deployment/Setting Files): "language!: English". & says that a setting is read-only.
-// It returns nil when there are no such lines. That settings.htm looks so is inferred.
-func readSettingsPage(body []byte) map[string]Setting {
-	p := settingPatterns()
-	var found map[string]Setting
-	for _, line := range p.line.FindAllSubmatch(p.tag.ReplaceAll(body, []byte("\n")), -1) {
-		if found == nil {
-			found = map[string]Setting{}
+// mentions counts how often a name stands in a page, as a word.
+func mentions(lower []byte, name string) (n int) {
+	for rest := lower; ; {
+		i := bytes.Index(rest, []byte(name))
+		if i < 0 {
+			return n
 		}
-		value := strings.TrimSpace(html.UnescapeString(string(line[3])))
-		found[string(line[1])] = Setting{Value: value, ReadOnly: string(line[2]) == "&"}
+		after := rest[i+len(name):]
+		if (i == 0 || !isSettingByte(rest[i-1])) && (len(after) == 0 || !isSettingByte(after[0])) {
+			n++
+		}
+		rest = after
 	}
-	return found
 }
 
-var settingPatterns = sync.OnceValue(func() (p struct{ tag, line *regexp.Regexp }) {
-	p.tag = regexp.MustCompile(`<[^<>\n]*>`)
-	p.line = regexp.MustCompile(`(?m)^[ \t]*([a-z][a-z0-9_\-\[\]]{0,63})([!&$])[ \t]*:([^\r\n]*)`)
-	return p
-})
+func isSettingByte(c byte) bool { return 'a' <= c && c <= 'z' || isDigit(c) || c == '_' }
 
-// maxSetting bounds the value of a setting, in bytes; ours. An action URL has about five hundred.
-const maxSetting = 1 << 10
-
-// SaveSetting returns the request that writes one setting and keeps it over a restart (service.snom.com, Can I
-// set or change phone settings via HTTP requests). A phone in user mode refuses it; one whose setting is
-// read-only accepts it and keeps what it has, so read it back.
-func SaveSetting(name, value string) (Step, error) {
-	switch {
-	case !isSettingName(name):
-		return Step{}, fmt.Errorf("snom: setting %q: want a name of at most 64 small letters, digits and _", cleantext.Cut(name, 64))
-	case len(value) > maxSetting || !utf8.ValidString(value) || strings.ContainsFunc(value, isControl):
-		return Step{}, fmt.Errorf("snom: setting %s: want at most %d bytes of UTF-8 without control characters", name, maxSetting)
-	case name == "action_blacklist_url" && value != "":
-		return Step{}, fmt.Errorf("snom: setting %s: it makes the phone reject calls in silence, and is never set", name)
+// append appends a piece of text to the value that is being read.
+func (r *settingsReader) append(piece []byte, escaped bool) {
+	if escaped && bytes.IndexByte(piece, '&') >= 0 {
+		piece = []byte(html.UnescapeString(string(piece[:min(len(piece), 2*maxShown)])))
 	}
-	target := []byte("/dummy.htm?settings=save&store_settings=save&" + name + "=")
-	return Step{Request: string(appendEscaped(target, value, ""))}, nil
+	r.value = append(r.value, piece[:min(len(piece), maxShown-len(r.value))]...)
+}
+
+// scanSettingsXML reads a document in the format that phones are provisioned with (Snom wiki, Configuration
+// Files): elements of <phone-settings> with the attributes perm and idx. It reports whether the page is such a
+// document, and complete.
+func scanSettingsXML(page []byte, r *settingsReader) bool {
+	var open, index string // the element that is open, if it may be a setting
+	var readOnly, wanted, inside bool
+	depth := 0
+	for rest := page; ; {
+		text, after, found := bytes.Cut(rest, []byte("<"))
+		if open != "" && wanted {
+			r.append(text, true)
+		}
+		if !found {
+			return inside && depth == 0
+		}
+		tag, after, ok := cutMarkup(after)
+		if !ok {
+			return false
+		}
+		rest = after
+		switch {
+		case tag == nil: // a comment, a declaration
+		case bytes.HasPrefix(tag, []byte(cdata)):
+			if open != "" && wanted {
+				r.append(tag[len(cdata):], false)
+			}
+		case tag[0] == '/':
+			if depth--; depth < 0 {
+				return false
+			}
+			if open != "" && string(bytes.TrimSpace(tag[1:])) == open {
+				r.add(shownName(open, index), open+index, readOnly, 2)
+			}
+			open = ""
+		default:
+			body, closed := bytes.CutSuffix(tag, []byte("/"))
+			name, attributes := cutName(body)
+			if !closed {
+				depth++
+			}
+			if string(name) == "phone-settings" {
+				inside, open = true, ""
+				continue
+			}
+			if open = ""; !inside {
+				continue
+			}
+			perm := xmlAttribute(attributes, "perm")
+			index, readOnly = xmlAttribute(attributes, "idx"), perm == "R" || perm == "&" // Snom wiki, PERMISSIONFLAG
+			r.value = r.value[:0]
+			wanted = r.wants(string(name) + index)
+			if closed {
+				r.add(shownName(string(name), index), string(name)+index, readOnly, 1)
+				continue
+			}
+			open = string(name)
+		}
+	}
+}
+
+func shownName(name, index string) string {
+	if index == "" {
+		return name
+	}
+	return name + "[" + index + "]"
+}
+
+const cdata = "![CDATA["
+
+// cutMarkup returns the markup that begins with a bracket, which is gone already, and what follows it. It is nil for
+// a comment and a declaration. Of a CDATA section it is the section without its end.
+func cutMarkup(s []byte) (tag, after []byte, ok bool) {
+	for _, m := range []struct {
+		begin, end string
+		keep       bool
+	}{{"!--", "-->", false}, {cdata, "]]>", true}, {"?", "?>", false}, {"!", ">", false}} {
+		if bytes.HasPrefix(s, []byte(m.begin)) {
+			tag, after, ok = bytes.Cut(s, []byte(m.end))
+			if !m.keep {
+				tag = nil
+			}
+			return tag, after, ok
+		}
+	}
+	quote := byte(0)
+	for i, c := range s {
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '<':
+			return nil, nil, false
+		case c == '>':
+			return s[:i], s[i+1:], i > 0
+		}
+	}
+	return nil, nil, false
+}
+
+// cutName returns the name that a tag begins with, and its attributes.
+func cutName(tag []byte) (name, attributes []byte) {
+	if i := bytes.IndexAny(tag, " \t\r\n"); i >= 0 {
+		return tag[:i], tag[i:]
+	}
+	return tag, nil
+}
+
+// xmlAttribute returns the value of an attribute.
+func xmlAttribute(attributes []byte, name string) string {
+	for rest := attributes; ; {
+		begin, after, found := bytes.Cut(rest, []byte("="))
+		after = bytes.TrimLeft(after, " \t\r\n")
+		if !found || len(after) == 0 || after[0] != '"' && after[0] != '\'' {
+			return ""
+		}
+		value, more, _ := bytes.Cut(after[1:], after[:1])
+		if string(bytes.TrimSpace(begin)) == name {
+			return html.UnescapeString(string(value[:min(len(value), maxSettingName)]))
+		}
+		rest = more
+	}
+}
+
+// scanSettingsText reads lines of name, flag, colon and value, the format of settings files before XML (Snom
+// wiki, Features/Mass Deployment/Setting Files): "language!: English". & says that a setting is read-only. A line
+// without a flag counts only where it was asked for, or another setting of its family. It reports whether there
+// are such lines. That settings.htm looks so is inferred.
+func scanSettingsText(page []byte, r *settingsReader) bool {
+	for rest := page; len(rest) > 0; {
+		var line []byte
+		line, rest = cutLine(rest)
+		line = bytes.TrimLeft(line, " \t")
+		end := 0
+		for end < len(line) && end < maxSettingName && (isSettingByte(line[end]) || end > 0 && (line[end] == '-' || line[end] == '[' || line[end] == ']')) {
+			end++
+		}
+		if end == 0 || isDigit(line[0]) || line[0] == '_' {
+			continue
+		}
+		name, after := string(line[:end]), line[end:]
+		flag := byte(0)
+		switch {
+		case bytes.HasPrefix(after, []byte("&amp;")):
+			flag, after = '&', after[len("&amp;"):]
+		case len(after) > 0 && (after[0] == '!' || after[0] == '&' || after[0] == '$'):
+			flag, after = after[0], after[1:]
+		}
+		value, ok := bytes.CutPrefix(bytes.TrimLeft(after, " \t"), []byte(":"))
+		if _, asked := r.families[family(plainName(name))]; !ok || flag == 0 && !asked {
+			continue
+		}
+		r.value = r.value[:0]
+		r.append(value, true)
+		r.add(name, plainName(name), flag == '&', 1)
+	}
+	return r.count > 0
+}
+
+// cutLine returns what stands before the next line end or tag, and what follows that.
+func cutLine(s []byte) (line, after []byte) {
+	for from := 0; ; {
+		i := bytes.IndexAny(s[from:], "\r\n<")
+		if i < 0 {
+			return s, nil
+		}
+		i += from
+		if s[i] != '<' {
+			return s[:i], s[i+1:]
+		}
+		if end := bytes.IndexAny(s[i+1:], "<>\n"); end >= 0 && s[i+1+end] == '>' {
+			return s[:i], s[i+end+2:]
+		}
+		from = i + 1
+	}
+}
+
+const (
+	// maxSetting bounds the value of a setting that is written, in bytes. An action URL has about five hundred.
+	maxSetting = 1 << 10
+	// maxSettingName bounds the name of a setting, in bytes.
+	maxSettingName = 64
+)
+
+// SettingsStep returns the request that writes settings and keeps them over a restart (service.snom.com, Can I
+// set or change phone settings via HTTP requests). The number of an identity may stand in brackets: "dnd_mode[1]".
+// A phone in user mode refuses it; one whose setting is read-only accepts it and keeps the value that it has, so
+// the settings should be read back.
+func (c *Client) SettingsStep(settings map[string]string) (Step, error) {
+	if len(settings) == 0 {
+		return Step{}, errors.New("snom: settings: expected at least one")
+	}
+	target := []byte("/dummy.htm?settings=save&store_settings=save")
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		plain, value := plainName(name), settings[name]
+		switch {
+		case !isSettingName(plain):
+			return Step{}, fmt.Errorf("snom: setting %q: expected a name of at most %d small letters, digits and _", cleantext.Clean(name, maxSettingName), maxSettingName)
+		case len(value) > maxSetting || !utf8.ValidString(value) || strings.ContainsFunc(value, isControl):
+			return Step{}, fmt.Errorf("snom: setting %s: expected at most %d bytes of UTF-8 without control characters", name, maxSetting)
+		case plain == "action_blacklist_url" && value != "":
+			return Step{}, fmt.Errorf("snom: setting %s: it makes the phone reject calls silently, and is never set", name)
+		}
+		target = appendEscaped(append(append(append(target, '&'), plain...), '='), value, "")
+	}
+	if len(target) > maxTarget {
+		return Step{}, fmt.Errorf("snom: settings: expected at most %d bytes in one request, not %d", maxTarget, len(target))
+	}
+	return Step{Request: string(target)}, nil
+}
+
+// SaveSettings writes settings with one request: see [Client.SettingsStep]. The errors are those of [Client.Send].
+func (c *Client) SaveSettings(ctx context.Context, settings map[string]string) error {
+	step, err := c.SettingsStep(settings)
+	if err != nil {
+		return err
+	}
+	_, err = c.Send(ctx, step)
+	return err
+}
+
+// SaveSetting is [Client.SettingsStep] for one setting.
+func SaveSetting(name, value string) (Step, error) {
+	return new(Client).SettingsStep(map[string]string{name: value})
 }
 
 func isSettingName(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_') {
+		if !isSettingByte(s[i]) {
 			return false
 		}
 	}
-	return s != "" && len(s) <= 64
+	return s != "" && len(s) <= maxSettingName
 }

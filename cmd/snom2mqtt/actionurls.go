@@ -143,12 +143,12 @@ func (p *paced) Send(ctx context.Context, s snom.Step) (snom.Reply, error) {
 	return p.Configurable.Send(ctx, s)
 }
 
-func (p *paced) ReadSettings(ctx context.Context) (map[string]snom.Setting, error) {
+func (p *paced) ReadSettings(ctx context.Context, names ...string) (map[string]snom.Setting, error) {
 	if err := p.rest(ctx); err != nil {
 		return nil, err
 	}
 	defer p.tire()
-	return p.Configurable.ReadSettings(ctx)
+	return p.Configurable.ReadSettings(ctx, names...)
 }
 
 func (p *paced) tire() { p.until = time.Now().Add(p.gap) }

@@ -14,7 +14,7 @@ import (
 // A Configurable is what [Install] needs of a phone. *snom.Client is one.
 type Configurable interface {
 	Send(ctx context.Context, s snom.Step) (snom.Reply, error)
-	ReadSettings(ctx context.Context) (map[string]snom.Setting, error)
+	ReadSettings(ctx context.Context, names ...string) (map[string]snom.Setting, error)
 }
 
 // An Installation says what became of action URLs, each by the name of its setting.
@@ -71,7 +71,7 @@ var ErrForeign = errors.New("snom: somebody else's action URLs were left alone")
 // error may still have left something: see [Installation.Err].
 func Install(ctx context.Context, phone Configurable, urls []URL, force bool) (Installation, error) {
 	done := Installation{Written: []string{}, Unchanged: []string{}, Foreign: []Foreign{}, Kept: []string{}}
-	have, err := phone.ReadSettings(ctx)
+	have, err := phone.ReadSettings(ctx, settingsOf(urls)...)
 	seen := err == nil
 	if !seen && (!force || !hidesSettings(err)) {
 		if hidesSettings(err) {
@@ -109,9 +109,18 @@ func Install(ctx context.Context, phone Configurable, urls []URL, force bool) (I
 	return done.check(ctx, phone, urls)
 }
 
+// settingsOf are the names of the settings that hold urls.
+func settingsOf(urls []URL) []string {
+	names := make([]string, 0, len(urls))
+	for _, u := range urls {
+		names = append(names, u.Setting)
+	}
+	return names
+}
+
 // check reads the settings again, and tells those that were written from those that were kept.
 func (i Installation) check(ctx context.Context, phone Configurable, urls []URL) (Installation, error) {
-	have, err := phone.ReadSettings(ctx)
+	have, err := phone.ReadSettings(ctx, settingsOf(urls)...)
 	if err != nil {
 		return i, fmt.Errorf("%w; the settings were written and could not be read back", err)
 	}

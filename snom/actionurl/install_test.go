@@ -201,7 +201,7 @@ func TestInstallWithoutLooking(t *testing.T) {
 func TestInstallEnds(t *testing.T) {
 	t.Parallel()
 	urls := oursFor("t0kent0kent0ken1")
-	xml := page("200 OK", "<phone-settings></phone-settings>")
+	xml := page("200 OK", "<phone-settings><action_blacklist_url/></phone-settings>")
 	for name, tt := range map[string]struct {
 		answer func(n int) string
 		err    error

@@ -3,6 +3,7 @@ package snomtest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -40,9 +41,13 @@ type desk struct {
 	forward      string // where calls go; empty: nowhere
 	registered   []bool // per line
 	missed       int
-	dialled      string // for REDIAL
-	key          string // the last key pressed
+	received     []string // names and numbers of callers, the newest last
+	dialled      string   // for REDIAL
+	key          string   // the last key pressed
 }
+
+// maxReceived bounds the list of received calls.
+const maxReceived = 20
 
 func newDesk(lines int) desk {
 	return desk{registered: slices.Repeat([]bool{true}, lines)}
@@ -99,6 +104,10 @@ func (p *Phone) Incoming(c Call) (id string, rings bool) {
 	}
 	c.Incoming, c.State = true, CallRinging
 	call := p.desk.add(c)
+	p.desk.received = append(p.desk.received, strings.TrimSpace(c.Name+" "+c.Number))
+	if len(p.desk.received) > maxReceived {
+		p.desk.received = slices.Delete(p.desk.received, 0, 1)
+	}
 	p.fire("action_incoming_url", call, nil)
 	return call.ID, true
 }

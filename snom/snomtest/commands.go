@@ -227,8 +227,11 @@ func (p *Phone) clearLists(in request, line *Request) {
 			continue
 		}
 		line.Executed = true
-		if c.name == "misseddel" {
+		switch c.name {
+		case "misseddel":
 			p.desk.missed = 0
+		case "receiveddel":
+			p.desk.received = nil
 		}
 	}
 }

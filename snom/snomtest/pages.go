@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,12 +16,13 @@ import (
 func (p *Phone) page(in request, line *Request) reply {
 	switch in.path {
 	case "/", "/index.htm":
+		page := p.index() // a real phone may show the list before it clears it
 		p.clearLists(in, line)
-		return p.index()
+		return page
 	case "/info.htm":
 		return p.info()
 	case "/settings.xml":
-		return p.settingsXML()
+		return p.settingsXML(line)
 	case "/settings.htm":
 		return p.settingsPage()
 	case "/command.htm":
@@ -67,7 +69,12 @@ func (p *Phone) done() reply { return p.index() }
 // index is the first page; its title is the phone's name when it has one.
 func (p *Phone) index() reply {
 	title := or(p.settings["phone_name"], "snom "+p.config.Model)
-	return html200(title, "<h1>Operation</h1><form action=index.htm>Dial a number <input name=NUMBER></form>")
+	var calls strings.Builder
+	for _, caller := range p.desk.received {
+		fmt.Fprintf(&calls, "<tr><td>%s</td></tr>", html.EscapeString(caller))
+	}
+	return html200(title, "<h1>Operation</h1><form action=index.htm>Dial a number <input name=NUMBER></form>"+
+		"<h2>Received calls</h2><table>"+calls.String()+"</table>")
 }
 
 // info has the facts in the two markups that symcon/Snom has read over the years. Where the firmware
@@ -84,30 +91,86 @@ func (p *Phone) info() reply {
 		"<h2>Production Information</h2><pre>Mac:"+mac+"\nHardware: "+model+"\n</pre>")
 }
 
+// A SettingsFormat is how a phone shows its settings. The format of settings.htm is inferred in all of them.
+type SettingsFormat string
+
+// The formats.
+const (
+	SettingsText   SettingsFormat = "text"   // settings.htm alone, with a flag behind each name
+	SettingsPlain  SettingsFormat = "plain"  // settings.htm alone, without flags
+	SettingsForm   SettingsFormat = "form"   // settings.htm alone, the action URLs in fields of a form
+	SettingsSparse SettingsFormat = "sparse" // both, without those that have no value
+)
+
 type xmlSetting struct {
 	XMLName xml.Name
+	Index   string `xml:"idx,attr,omitempty"`
 	Perm    string `xml:"perm,attr"`
 	Value   string `xml:",chardata"`
 }
 
-// settingsXML lists the settings; passwords come out empty.
-func (p *Phone) settingsXML() reply {
+type xmlEntry struct {
+	XMLName xml.Name `xml:"item"`
+	Name    string   `xml:"name"`
+	Number  string   `xml:"number"`
+}
+
+// A shownSetting is a setting as the pages show it.
+type shownSetting struct {
+	name, index, value string
+}
+
+// shownSettings lists the settings by name: those that have a value, and those that every phone has.
+func (p *Phone) shownSettings() []shownSetting {
+	values := map[string]string{"action_blacklist_url": "", "dnd_off_code": "", "dnd_on_code": "", "language": "English"}
+	for _, name := range ActionSettings() {
+		values[name] = ""
+	}
+	for name, value := range p.settings {
+		values[name] = value
+	}
+	var list []shownSetting
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		value := hidePassword(name, values[name])
+		if value == "" && p.config.Shows == SettingsSparse || isDNDMode(name) {
+			continue
+		}
+		list = append(list, shownSetting{name: name, value: value})
+	}
+	for line := range p.config.Lines {
+		list = append(list, shownSetting{"dnd_mode", strconv.Itoa(line + 1), map[bool]string{true: "on", false: "off"}[p.desk.dnd]})
+	}
+	return list
+}
+
+// settingsXML lists the settings.
+func (p *Phone) settingsXML(line *Request) reply {
+	if p.config.Shows != "" && p.config.Shows != SettingsSparse {
+		line.Note = "no such page"
+		return errorPage(http.StatusNotFound, "Not found")
+	}
 	list := []xmlSetting{
 		{XMLName: xml.Name{Local: "phone_type"}, Perm: "R", Value: "snom" + p.config.Model},
 		{XMLName: xml.Name{Local: "firmware_version"}, Perm: "R", Value: p.config.Firmware},
 		{XMLName: xml.Name{Local: "http_user"}, Value: p.config.Username},
 		{XMLName: xml.Name{Local: "http_pass"}},
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.settings)) {
-		list = append(list, xmlSetting{XMLName: xml.Name{Local: name}, Perm: p.permission(name), Value: p.shown(name)})
+	for _, s := range p.shownSettings() {
+		list = append(list, xmlSetting{XMLName: xml.Name{Local: s.name}, Index: s.index, Perm: p.permission(s.name), Value: s.value})
 	}
 	var document struct {
 		XMLName xml.Name `xml:"settings"`
 		Phone   struct {
 			Settings []xmlSetting
 		} `xml:"phone-settings"`
+		Directory struct {
+			Entries []xmlEntry
+		} `xml:"tbook"`
 	}
 	document.Phone.Settings = list
+	for i, name := range p.config.Directory {
+		document.Directory.Entries = append(document.Directory.Entries, xmlEntry{Name: name, Number: strconv.Itoa(100 + i)})
+	}
 	body, err := xml.MarshalIndent(document, "", " ")
 	if err != nil {
 		return errorPage(http.StatusInternalServerError, err.Error())
@@ -118,15 +181,21 @@ func (p *Phone) settingsXML() reply {
 // settingsPage is the same for people, with the flags of the older settings files behind the names: & for
 // what is read-only (Snom wiki, PERMISSIONFLAG), ! for the rest. That the page looks so is inferred.
 func (p *Phone) settingsPage() reply {
-	var rows strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(p.settings)) {
+	var rows, fields strings.Builder
+	for _, s := range p.shownSettings() {
 		flag := "!"
-		if p.permission(name) == "R" {
+		switch {
+		case p.config.Shows == SettingsForm && strings.HasPrefix(s.name, "action_"):
+			fmt.Fprintf(&fields, "<input name=%q value=%q>\n", s.name, html.EscapeString(s.value))
+			continue
+		case p.config.Shows == SettingsPlain:
+			flag = ""
+		case p.permission(s.name) == "R":
 			flag = "&"
 		}
-		fmt.Fprintf(&rows, "%s%s: %s\n", name, flag, html.EscapeString(p.shown(name)))
+		fmt.Fprintf(&rows, "%s%s%s: %s\n", s.name, s.index, flag, html.EscapeString(s.value))
 	}
-	return html200("snom "+p.config.Model, "<h1>Settings</h1><pre>\n"+rows.String()+"</pre>")
+	return html200("snom "+p.config.Model, "<h1>Settings</h1><pre>\n"+rows.String()+"</pre><form>"+fields.String()+"</form>")
 }
 
 func (p *Phone) permission(name string) string {
@@ -137,11 +206,14 @@ func (p *Phone) permission(name string) string {
 }
 
 // shown is a setting's value as the phone gives it away.
-func (p *Phone) shown(name string) string {
+func (p *Phone) shown(name string) string { return hidePassword(name, p.settings[name]) }
+
+// hidePassword returns the value of a setting as a phone gives it away: passwords come out empty.
+func hidePassword(name, value string) string {
 	if strings.Contains(name, "pass") {
 		return ""
 	}
-	return p.settings[name]
+	return value
 }
 
 // dummy stores settings, loads firmware and reboots.

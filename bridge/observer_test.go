@@ -119,7 +119,9 @@ func (p deafPhone) Reach(context.Context) error { return nil }
 func (p deafPhone) Probe(context.Context) (snom.Info, error) {
 	return snom.Info{Model: "D735", MAC: "000413000000"}, nil
 }
-func (p deafPhone) ReadSettings(context.Context, ...string) (map[string]snom.Setting, error) { return nil, nil }
+func (p deafPhone) ReadSettings(context.Context, ...string) (map[string]snom.Setting, error) {
+	return nil, nil
+}
 
 // TestAlive: work that takes its time is no reason to doubt; a worker that never comes back is.
 func TestAlive(t *testing.T) {

@@ -1,14 +1,13 @@
-// Package phoneweb is what phones call: it takes their action URLs and hands on the events.
+// Package phoneweb is the HTTP server that phones call: it serves their action URLs and passes the events on.
 //
-// A phone calls
+// A phone requests
 //
 //	GET /a/<phone>/<token>/<event>?<variables>
 //
-// and gets an empty 200 at once: a document in the answer would open on its display (docs.snom.io,
-// Triggering the minibrowser), and a phone should not wait. Phones are taken as they are, whatever they
-// do not escape; everybody else is not: without the token of that phone, from an address that is
-// not that phone's, a request changes a counter and nothing else. Nothing of a request is logged
-// unquoted, and there is no way to say on whose behalf one comes.
+// and gets an empty 200 at once: a document in the answer would open on its display (docs.snom.io, Triggering the
+// minibrowser), and a phone should not wait. Phones are served whatever they do not escape. A request without the
+// token of its phone, or from another address than the phone's, changes a counter and has no other effect. Nothing of a
+// request is logged unquoted, and no header names another sender.
 package phoneweb
 
 import (
@@ -27,12 +26,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/lograte"
+	"github.com/snom2mqtt/snom2mqtt/internal/netlimit"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
-// A Phone is one that may call.
+// A Phone is one that is served.
 type Phone struct {
-	Token string // in its URLs; a phone without one cannot call
+	Token string // in its URLs; a phone without one is not served
 	Host  string // its address, or the name of it
 }
 
@@ -45,17 +48,19 @@ type Config struct {
 	// translation or a proxy stands between.
 	CheckSource bool
 
-	// Event takes what happened, in the order in which it was told. It is called by one goroutine,
-	// after the phone was answered or while it is. Should it block, up to QueueLength events wait;
-	// further ones are refused.
+	// Event takes the events, in the order in which they arrived. It is called by one goroutine, after the phone
+	// was answered or while it is. Should it block, up to QueueLength events wait; further ones are refused.
 	Event func(phone string, e actionurl.Event)
 
-	// Rate is how many events a second one phone may tell for long; zero is 100. Ten times as many
-	// may come at once. Beyond that the answer waits for up to a second, then the event is refused.
+	// Rate is how many events a second one phone may report for long; zero is 100. Ten times as many may come at
+	// once. Beyond that the answer waits for up to a second, then the event is refused.
 	Rate int
 
 	// QueueLength is how many events may wait for Event; zero is 1024.
 	QueueLength int
+
+	// Limits bound the connections. One is admitted when it has shown the token of a phone.
+	Limits netlimit.Limits
 
 	// Lookup finds the addresses of a host name; nil is the system's resolver.
 	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
@@ -63,40 +68,35 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Stats counts requests by what became of them.
+// Stats counts requests by their outcome.
 type Stats struct {
-	Accepted    uint64 // handed on
+	Accepted    uint64 // passed on
 	WrongToken  uint64 // no such phone, or not its token
 	WrongSource uint64 // right token, but not from the phone's address
-	Limited     uint64 // too many at a time: events of one phone, or connections of one address
+	Limited     uint64 // too many at a time: events of one phone, or connections
 	Malformed   uint64 // no event
-	Dropped     uint64 // nobody took the events that came before
+	Dropped     uint64 // the events before it were not taken
 }
 
-// Server takes action URLs. Make one with [New].
+// Server serves action URLs. Make one with [New].
 type Server struct {
 	cfg     Config
 	sources sources
-	queue   chan told
-	tokens  warning // of wrong ones
+	queue   chan queuedEvent
+	log     *lograte.Limiter
 
 	accepted, wrongToken, wrongSource, limited, malformed, dropped atomic.Uint64
 
-	mu     sync.Mutex
-	phones map[string]*caller // that had the right token once
+	listener atomic.Pointer[netlimit.Listener] // of Serve
+
+	mu    sync.Mutex
+	rates map[string]*rate.Limiter // of phones that reported an event; guarded by mu
 }
 
-// told is an event on its way.
-type told struct {
+// queuedEvent is an event on its way to Config.Event.
+type queuedEvent struct {
 	phone string
 	event actionurl.Event
-}
-
-// caller is what is kept of a phone that called.
-type caller struct {
-	paid    time.Time // until when its events are paid for
-	sources warning   // of wrong ones
-	faults  warning
 }
 
 // New returns a server that listens nowhere yet.
@@ -113,27 +113,32 @@ func New(cfg Config) *Server {
 	return &Server{
 		cfg:     cfg,
 		sources: sources{lookup: cfg.Lookup, hosts: map[string]*source{}},
-		queue:   make(chan told, cfg.QueueLength),
-		phones:  map[string]*caller{},
+		queue:   make(chan queuedEvent, cfg.QueueLength),
+		log:     lograte.New(cfg.Log),
+		rates:   map[string]*rate.Limiter{},
 	}
 }
 
 // Stats returns what came so far.
 func (s *Server) Stats() Stats {
+	limited := s.limited.Load()
+	if l := s.listener.Load(); l != nil {
+		limited += l.Refused()
+	}
 	return Stats{
 		Accepted: s.accepted.Load(), WrongToken: s.wrongToken.Load(), WrongSource: s.wrongSource.Load(),
-		Limited: s.limited.Load(), Malformed: s.malformed.Load(), Dropped: s.dropped.Load(),
+		Limited: limited, Malformed: s.malformed.Load(), Dropped: s.dropped.Load(),
 	}
 }
 
-// Bounds of one request; ours. What does not fit is nothing a phone sends.
+// Bounds of one request; ours. No request of a phone is as large or as slow.
 const (
 	requestTime = 5 * time.Second // from the connection to the answer
 	maxHeader   = 3*maxHead + 512 // bytes, with everything in the request line escaped
 	stopTime    = 2 * time.Second // for requests under way at the end
 )
 
-// Serve takes action URLs on l until ctx ends, then hands on what waits and returns nil. It closes l.
+// Serve serves action URLs on l until ctx ends, then passes on the events that wait and returns nil. It closes l.
 // There must be one Serve at a time.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	web := &http.Server{
@@ -141,8 +146,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	web.SetKeepAlivesEnabled(false) // one request on a connection: guardedConn reads no other
+	limited := netlimit.New(l, s.cfg.Limits)
+	s.listener.Store(limited)
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(newListener(l, s.keepOut, func() { s.limited.Add(1) })) }()
+	go func() { served <- web.Serve(&listener{limited, s.gate}) }()
 	stop, delivered := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(delivered)
@@ -170,7 +177,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return fmt.Errorf("phoneweb: %w", err)
 }
 
-// deliver hands events on until stop is closed and none waits.
+// deliver passes events on until stop is closed and none waits.
 func (s *Server) deliver(stop <-chan struct{}) {
 	for {
 		select {
@@ -189,45 +196,40 @@ func (s *Server) deliver(stop <-chan struct{}) {
 	}
 }
 
-// ServeHTTP takes one action URL. The answer is empty; 404 for everybody who may not call.
+// ServeHTTP serves one action URL. The answer is empty; 404 to a request that is not served.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	at, from := time.Now(), addrOf(r.RemoteAddr)
-	name, event, phone, ok := s.admit(r.Method, r.URL.EscapedPath(), from, at)
+	at, from := time.Now(), netlimit.AddrOf(stringAddr(r.RemoteAddr))
+	name, event, phone, ok := s.admit(r.Method, r.URL.EscapedPath(), from)
 	if !ok {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	c := s.caller(name)
 	// A phone may not wait for the answer; its address is looked up all the same.
 	if own, err := s.isOwn(context.WithoutCancel(r.Context()), phone, from); !own {
 		s.wrongSource.Add(1)
-		if c.sources.due(at) {
-			facts := []any{"phone", name, "from", from}
-			if err != nil {
-				facts = append(facts, "err", err)
-			}
-			s.cfg.Log.Warn("event from an address that is not the phone's", facts...)
+		facts := []any{"phone", name, "from", from}
+		if err != nil {
+			facts = append(facts, "err", err)
 		}
+		s.log.Log(slog.LevelWarn, "source of "+name, "event from an address that is not the phone's", facts...)
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
 	e, err := actionurl.ParseEvent(event, r.URL.RawQuery, at)
 	if err != nil {
 		s.malformed.Add(1)
-		if c.faults.due(at) {
-			s.cfg.Log.Warn("event not understood", "phone", name, "err", err)
-		}
+		s.log.Log(slog.LevelWarn, "event of "+name, "event not understood", "phone", name, "err", err)
 		w.WriteHeader(http.StatusNotFound) // to a blacklist check 200 would say: reject the caller
 		return
 	}
-	if !s.wait(r.Context(), c, at) {
+	if !s.wait(r.Context(), name, at) {
 		s.limited.Add(1)
 		w.WriteHeader(http.StatusTooManyRequests)
 		return
 	}
 	e.Phone = name
 	select {
-	case s.queue <- told{name, e}: // before the answer, so that the phone's next event comes after it
+	case s.queue <- queuedEvent{name, e}: // before the answer, so that the phone's next event comes after it
 		s.accepted.Add(1)
 		s.cfg.Log.Debug("event", "phone", name, "event", e.Type)
 		w.WriteHeader(http.StatusOK)
@@ -237,9 +239,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admit finds the phone of whoever asks for path, and the event; false: it is not for us, or has not
-// that phone's token, and is counted.
-func (s *Server) admit(method, path string, from netip.Addr, at time.Time) (name, event string, phone Phone, ok bool) {
+// stringAddr is the address of a request as net.Addr.
+type stringAddr string
+
+func (stringAddr) Network() string  { return "tcp" }
+func (a stringAddr) String() string { return string(a) }
+
+// admit finds the phone of a request, and the event; false: the request is for another server, or has not that
+// phone's token, and is counted.
+func (s *Server) admit(method, path string, from netip.Addr) (name, event string, phone Phone, ok bool) {
 	name, token, event, ok := readPath(path)
 	if !ok || method != http.MethodGet {
 		s.malformed.Add(1)
@@ -248,15 +256,13 @@ func (s *Server) admit(method, path string, from netip.Addr, at time.Time) (name
 	phone, ok = s.cfg.Phone(name)
 	if !sameToken(phone.Token, token) || !ok {
 		s.wrongToken.Add(1)
-		if s.tokens.due(at) {
-			s.cfg.Log.Warn("requests with a wrong token", "from", from)
-		}
+		s.log.Log(slog.LevelWarn, "token", "requests with a wrong token", "from", from)
 		return "", "", Phone{}, false
 	}
 	return name, event, phone, true
 }
 
-// isOwn says whether a request from there may be the phone's.
+// isOwn reports whether a request from there may be the phone's.
 func (s *Server) isOwn(ctx context.Context, phone Phone, from netip.Addr) (bool, error) {
 	if !s.cfg.CheckSource {
 		return true, nil
@@ -264,14 +270,14 @@ func (s *Server) isOwn(ctx context.Context, phone Phone, from netip.Addr) (bool,
 	return s.sources.has(ctx, phone.Host, from)
 }
 
-// keepOut is the gate of the listener: it is passed by who would be admitted.
-func (s *Server) keepOut(r request, from netip.Addr) int {
+// gate is the gate of the listener: requests that ServeHTTP would admit pass.
+func (s *Server) gate(r request, from netip.Addr) int {
 	if r.method == "" {
 		s.malformed.Add(1)
 		return http.StatusBadRequest
 	}
 	path, _, _ := strings.Cut(r.target, "?")
-	if _, _, _, ok := s.admit(r.method, path, from, time.Now()); !ok {
+	if _, _, _, ok := s.admit(r.method, path, from); !ok {
 		return http.StatusNotFound
 	}
 	return 0
@@ -292,42 +298,31 @@ func readPath(path string) (phone, token, event string, ok bool) {
 	return parts[2], parts[3], parts[4], true
 }
 
-// sameToken compares in a time that depends on neither. The empty token is nobody's.
-func sameToken(want, got string) bool {
-	a, b := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(got))
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && want != ""
+// sameToken compares in a time that depends on neither. The empty token is valid for no phone.
+func sameToken(token, got string) bool {
+	a, b := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(got))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && token != ""
 }
 
-// caller returns what is kept of a phone.
-func (s *Server) caller(phone string) *caller {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.phones[phone]
-	if c == nil {
-		c = &caller{}
-		s.phones[phone] = c
-	}
-	return c
-}
-
-// wait waits until the phone may tell another event; false: it tells too many.
-func (s *Server) wait(ctx context.Context, c *caller, now time.Time) bool {
+// wait waits until the phone may report another event; false: it reports too many.
+func (s *Server) wait(ctx context.Context, phone string, now time.Time) bool {
 	const longest = time.Second
-	price := time.Second / time.Duration(s.cfg.Rate)
-	credit := 10 * time.Second
 	s.mu.Lock()
-	if c.paid.Before(now) {
-		c.paid = now
+	l := s.rates[phone]
+	if l == nil {
+		s.forgetRates(now)
+		l = rate.NewLimiter(rate.Limit(s.cfg.Rate), 10*s.cfg.Rate)
+		s.rates[phone] = l
 	}
-	wait := c.paid.Add(price).Sub(now) - credit
-	if wait > longest {
-		s.mu.Unlock()
-		return false
-	}
-	c.paid = c.paid.Add(price)
 	s.mu.Unlock()
-	if wait <= 0 {
+	turn := l.ReserveN(now, 1)
+	wait := turn.DelayFrom(now)
+	switch {
+	case wait <= 0:
 		return true
+	case wait > longest:
+		turn.CancelAt(now)
+		return false
 	}
 	select {
 	case <-time.After(wait):
@@ -337,12 +332,15 @@ func (s *Server) wait(ctx context.Context, c *caller, now time.Time) bool {
 	}
 }
 
-// warning is one that is given at most once a minute.
-type warning struct {
-	next atomic.Int64 // in milliseconds since 1970
-}
-
-func (w *warning) due(now time.Time) bool {
-	next := w.next.Load()
-	return now.UnixMilli() >= next && w.next.CompareAndSwap(next, now.Add(time.Minute).UnixMilli())
+// forgetRates forgets phones that the configuration has no more, when many are remembered. The caller holds the lock.
+func (s *Server) forgetRates(now time.Time) {
+	const few = 64
+	if len(s.rates) < few || len(s.rates)&(len(s.rates)-1) != 0 { // at powers of two, so that it costs nothing on average
+		return
+	}
+	for name, l := range s.rates {
+		if _, ok := s.cfg.Phone(name); !ok && l.TokensAt(now) >= float64(l.Burst()) {
+			delete(s.rates, name)
+		}
+	}
 }

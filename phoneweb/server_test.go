@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/netlimit"
 	"github.com/snom2mqtt/snom2mqtt/internal/pipenet"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
@@ -548,89 +549,189 @@ func TestFlood(t *testing.T) {
 
 // pipes is a listener of connections that are made at once, from an address that is given.
 type pipes struct {
-	net.Listener
-	from chan string
+	dialed chan net.Conn
+	closed chan struct{}
+	once   sync.Once
 }
 
-func (p pipes) Accept() (net.Conn, error) {
-	from, ok := <-p.from
-	if !ok {
+func newPipes() *pipes {
+	return &pipes{dialed: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (p *pipes) dial(from string) net.Conn {
+	near, far := net.Pipe()
+	p.dialed <- fromConn{far, stringAddr(from)}
+	return near
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.dialed:
+		return c, nil
+	case <-p.closed:
 		return nil, net.ErrClosed
 	}
-	near, far := net.Pipe()
-	_ = far.Close() // nobody reads or writes
-	return fromConn{near, from}, nil
 }
 
-func (p pipes) Close() error { return nil }
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return stringAddr("pipes") }
 
 type fromConn struct {
 	net.Conn
-	from string
+	from net.Addr
 }
 
-func (c fromConn) RemoteAddr() net.Addr { return named(c.from) }
+func (c fromConn) RemoteAddr() net.Addr { return c.from }
 
-type named string
+// Connections that have not shown a token are few, in all and from one address, and end soon; whatever they do, a
+// phone is served.
+func TestConnectionsBeforeAToken(t *testing.T) {
+	firsts := map[string]string{
+		"silent":         "",
+		"half a method":  "GE",
+		"half a path":    "GET /a/kitchen/t0k",
+		"a token, no ?":  "GET /a/kitchen/t0ken/hold",
+		"no request":     "hello",
+		"empty lines":    "\r\n\r\n\r\n",
+		"a long method":  strings.Repeat("G", 1000),
+		"a wrong token":  "GET /a/kitchen/wrong/hold?x=",
+		"no phone":       "GET /?",
+		"a long path":    "GET /" + strings.Repeat("a", maxPath),
+		"another method": "POST /a/kitchen/t0ken/hold?",
+	}
+	for name, first := range firsts {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got := newEvents()
+				s := New(Config{Phone: kitchen, Event: got.take, Log: slog.New(slog.DiscardHandler)})
+				p := newPipes()
+				ctx, cancel := context.WithCancel(context.Background())
+				served := make(chan error, 1)
+				go func() { served <- s.Serve(ctx, p) }()
 
-func (named) Network() string  { return "tcp" }
-func (n named) String() string { return string(n) }
+				var mu sync.Mutex
+				open := map[string]int{} // connections that the server has not closed
+				var clients sync.WaitGroup
+				flood := func(from string, n int) {
+					for range n {
+						conn := p.dial(from)
+						mu.Lock()
+						open[from]++
+						mu.Unlock()
+						clients.Go(func() {
+							defer conn.Close()
+							go func() { _, _ = io.WriteString(conn, first) }() // the server may have closed it
+							_, _ = io.Copy(io.Discard, conn)
+							mu.Lock()
+							defer mu.Unlock()
+							open[from]--
+						})
+					}
+					time.Sleep(100 * time.Millisecond) // a new one keeps its place for a while
+					synctest.Wait()
+				}
+				limits := netlimit.Default()
+				flood("192.0.2.1:1", 3*limits.PerAddress)
+				if open["192.0.2.1:1"] > limits.PerAddress {
+					t.Errorf("%d connections from one address, expected at most %d", open["192.0.2.1:1"], limits.PerAddress)
+				}
+				for i := range 20 {
+					flood(fmt.Sprintf("192.0.2.%d:1", 2+i), limits.PerAddress)
+				}
+				all := 0
+				for _, n := range open {
+					all += n
+				}
+				if all > limits.Pending {
+					t.Errorf("%d connections in all, expected at most %d", all, limits.Pending)
+				}
+				for i := range 20 { // from another address, and from the one that floods
+					phone := p.dial([]string{"192.0.2.1:1", "192.0.2.200:1"}[i%2])
+					if _, err := io.WriteString(phone, "GET /a/kitchen/t0ken/hold?call-id=a HTTP/1.1\r\n\r\n"); err != nil {
+						t.Fatal(err)
+					}
+					resp, err := http.ReadResponse(bufio.NewReader(phone), nil)
+					if err != nil || resp.StatusCode != http.StatusOK {
+						t.Errorf("event %d: %+v, %v, expected 200", i, resp, err)
+					}
+					_ = phone.Close()
+				}
+				time.Sleep(limits.FirstRequest)
+				synctest.Wait()
+				for from, n := range open {
+					if n != 0 {
+						t.Errorf("%d connections from %s are open after %v, expected none", n, from, limits.FirstRequest)
+					}
+				}
+				if st := s.Stats(); st.Accepted != 20 || len(got.list()) != 20 || st.WrongSource+st.Dropped != 0 {
+					t.Errorf("%+v and %d events, expected 20", st, len(got.list()))
+				}
+				cancel()
+				if err := <-served; err != nil {
+					t.Error(err)
+				}
+				clients.Wait()
+			})
+		})
+	}
+}
 
-func TestConnectionsAreBounded(t *testing.T) {
+// A request with a wrong token is answered when its path is there; nothing of the rest is read.
+func TestWrongTokenIsAnsweredAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refused := 0
-		p := pipes{from: make(chan string, 1)}
-		l := newListener(p, nil, func() { refused++ })
-		accepted := make(chan net.Conn, 2*maxConns)
-		ended := make(chan error)
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					ended <- err
-					return
-				}
-				accepted <- c
-			}
-		}()
-		open := func(from string, n int) {
-			for range n {
-				p.from <- from
-			}
-			synctest.Wait()
-		}
-		open("192.0.2.1:1", maxConnsAddress+10)
-		if got := len(accepted); got != maxConnsAddress || refused != 10 {
-			t.Errorf("%d open from one address, %d refused, want %d, 10", got, refused, maxConnsAddress)
-		}
-		open("[::ffff:192.0.2.1]:2", 1)
-		if refused != 11 {
-			t.Errorf("the same address as IPv6: %d refused, want 11", refused)
-		}
-		open("192.0.2.2:1", maxConns-maxConnsAddress)
-		open("192.0.2.3:1", 1) // waits
-		if got := len(accepted); got != maxConns || refused != 11 {
-			t.Errorf("%d open, %d refused, want %d, 11", got, refused, maxConns)
-		}
-		for range maxConns {
-			c := <-accepted
-			for range 2 { // twice gives one place
-				if err := c.Close(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		synctest.Wait()
-		if got := len(accepted); got != 1 || len(l.open) != 1 || len(l.free) != 2 { // the next one is waited for
-			t.Errorf("%d open of %d addresses, %d places taken, want 1, 1, 2", got, len(l.open), len(l.free))
-		}
-		open("192.0.2.1:1", maxConnsAddress)
-		open("192.0.2.2:1", maxConns-maxConnsAddress-1)
-		if err := errors.Join(l.Close(), l.Close()); err != nil {
+		s := New(Config{Phone: kitchen, Log: slog.New(slog.DiscardHandler)})
+		l := pipenet.Listen()
+		serve(t, s, l)
+		conn, err := l.DialContext(t.Context(), "", "")
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := <-ended; !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Accept after Close: %v, want %v", err, net.ErrClosed)
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "GET /a/kitchen/wrong/incoming?"); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || resp.StatusCode != http.StatusNotFound || time.Since(start) != 0 {
+			t.Errorf("%+v, %v after %v, expected 404 at once", resp, err, time.Since(start))
+		}
+		if got, expected := s.Stats(), (Stats{WrongToken: 1}); got != expected {
+			t.Errorf("stats %+v, expected %+v", got, expected)
 		}
 	})
+}
+
+// Phones that report all at once, from one address, are all served.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	got := newEvents()
+	l := listen(t)
+	s := New(Config{Phone: kitchen, CheckSource: true, Event: got.take, Log: slog.New(slog.DiscardHandler)})
+	serve(t, s, l)
+	const phones = 300
+	var conns []net.Conn
+	for i := range phones {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := fmt.Fprintf(conn, "GET /a/kitchen/t0ken/incoming?call-id=%d HTTP/1.1\r\nHost: x\r\n\r\n", i); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	for i, conn := range conns {
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("event %d: %+v, %v, expected 200", i, resp, err)
+		}
+	}
+	if st := s.Stats(); st.Accepted != phones {
+		t.Errorf("%+v, expected %d accepted", st, phones)
+	}
 }

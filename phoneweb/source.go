@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// How long the addresses of a host name are believed, and how soon they are asked for again when
+// How long the addresses of a host name are used, and how soon they are asked for again when
 // an event comes from another one. Ours.
 const (
 	addrsLast    = 5 * time.Minute
@@ -33,7 +33,7 @@ type source struct {
 	err   error // of the last lookup
 }
 
-// has says whether from is an address of host, an address or a name. When it is none, the error says
+// has reports whether from is an address of host, an address or a name. When it is none, the error says
 // why that may not be so: the name could not be looked up.
 func (s *sources) has(ctx context.Context, host string, from netip.Addr) (bool, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
@@ -42,6 +42,7 @@ func (s *sources) has(ctx context.Context, host string, from netip.Addr) (bool, 
 	s.mu.Lock()
 	h := s.hosts[host]
 	if h == nil {
+		s.forget()
 		h = &source{}
 		s.hosts[host] = h
 	}
@@ -64,4 +65,22 @@ func (s *sources) has(ctx context.Context, host string, from netip.Addr) (bool, 
 		}
 	}
 	return slices.Contains(h.addrs, from), h.err
+}
+
+// forget forgets hosts that were not looked up for long, when many are remembered: phones that the configuration has
+// no more are among them. The caller holds the lock.
+func (s *sources) forget() {
+	const few = 64
+	if len(s.hosts) < few || len(s.hosts)&(len(s.hosts)-1) != 0 { // at powers of two, so that it costs nothing on average
+		return
+	}
+	for host, h := range s.hosts {
+		if !h.mu.TryLock() {
+			continue // it is being looked up
+		}
+		if time.Since(h.asked) > addrsLast {
+			delete(s.hosts, host)
+		}
+		h.mu.Unlock()
+	}
 }

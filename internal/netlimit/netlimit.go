@@ -3,7 +3,9 @@
 //
 // A connection counts as pending until [Conn.Admit] is called, which a server does when it has seen a valid password or
 // token. Pending connections are few, in all and from one address. When a new one needs a place, an old one loses it,
-// and first one that has sent nothing: a client that logs in at once gets in, however many connections are silent.
+// and first one that has sent nothing: a client that logs in at once gets in, however many connections are silent. A
+// connection that is new, or that sent something which the server did not read yet, keeps its place, and the new one
+// waits: clients that connect all at once get in one after the other.
 package netlimit
 
 import (
@@ -62,14 +64,24 @@ type Listener struct {
 	limits  Limits
 	refused atomic.Uint64
 
+	freed  chan struct{} // capacity 1: a place is free
+	closed chan struct{}
+	once   sync.Once
+
 	mu       sync.Mutex
 	pending  []*Conn // in the order in which they came; guarded by mu
 	admitted int     // guarded by mu
 }
 
+// How long a pending connection keeps its place when a new one needs it.
+const (
+	whileNew    = 20 * time.Millisecond // its first bytes may be on their way
+	whileUnread = time.Second          // they are here, and the server did not come to read them
+)
+
 // New returns a listener that hands out the connections of l within the limits.
 func New(l net.Listener, limits Limits) *Listener {
-	return &Listener{Listener: l, limits: limits.filled()}
+	return &Listener{Listener: l, limits: limits.filled(), freed: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // Refused returns how many connections were closed because there were too many or because they took too long.
@@ -82,11 +94,41 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	c := &Conn{Conn: nc, listener: l, from: Source(nc.RemoteAddr())}
+	for {
+		wait := l.place(c)
+		if wait <= 0 {
+			return c, nil
+		}
+		select {
+		case <-l.freed:
+		case <-time.After(wait):
+		case <-l.closed:
+			_ = nc.Close() // its client has no use for the error
+			return nil, net.ErrClosed
+		}
+	}
+}
+
+// Close closes the listener. A waiting Accept ends.
+func (l *Listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+// place makes a new connection pending, where necessary in the place of another one, or returns how long to wait for a
+// place.
+func (l *Listener) place(c *Conn) (wait time.Duration) {
+	now := time.Now()
 	l.mu.Lock()
-	victim := l.victim(c.from)
+	victim, wait := l.victim(c.from, now)
+	if wait > 0 {
+		l.mu.Unlock()
+		return wait
+	}
 	if victim != nil {
 		l.drop(victim)
 	}
+	c.since = now
 	l.pending = append(l.pending, c)
 	c.timer = time.AfterFunc(l.limits.FirstRequest, c.expire)
 	l.mu.Unlock()
@@ -94,12 +136,12 @@ func (l *Listener) Accept() (net.Conn, error) {
 		l.refused.Add(1)
 		_ = victim.Close() // its client has no use for the error
 	}
-	return c, nil
+	return 0
 }
 
-// victim returns the pending connection that has to make room for a new one from an address, or nil. The caller holds
-// the lock.
-func (l *Listener) victim(from netip.Prefix) *Conn {
+// victim returns the pending connection that has to make room for a new one from an address, or nil where there is room;
+// or how long to wait until there is one. The caller holds the lock.
+func (l *Listener) victim(from netip.Prefix, now time.Time) (victim *Conn, wait time.Duration) {
 	count := map[netip.Prefix]int{}
 	most := from
 	for _, c := range l.pending {
@@ -109,26 +151,35 @@ func (l *Listener) victim(from netip.Prefix) *Conn {
 	}
 	switch {
 	case count[from] >= l.limits.PerAddress:
-		return l.oldest(from)
+		return l.oldest(from, now)
 	case len(l.pending) >= l.limits.Pending:
-		return l.oldest(most)
+		return l.oldest(most, now)
 	}
-	return nil
+	return nil, 0
 }
 
-// oldest returns the oldest silent connection of those pending from an address, or the oldest of all of them. The caller
-// holds the lock.
-func (l *Listener) oldest(from netip.Prefix) (oldest *Conn) {
+// oldest returns the oldest silent connection of those pending from an address, where none is silent the oldest one; or,
+// where that keeps its place, how long to wait. The caller holds the lock.
+func (l *Listener) oldest(from netip.Prefix, now time.Time) (oldest *Conn, wait time.Duration) {
+	var unread time.Duration
 	for _, c := range l.pending {
+		if c.from != from {
+			continue
+		}
+		age := now.Sub(c.since)
 		switch {
-		case c.from != from:
+		case age < whileUnread && hasUnread(c.Conn):
+			unread = max(unread, whileUnread-age)
 		case !c.heard.Load():
-			return c
+			return c, max(0, whileNew-age) // those behind it are younger
 		case oldest == nil:
-			oldest = c
+			oldest, wait = c, max(0, whileNew-age)
 		}
 	}
-	return oldest
+	if oldest == nil {
+		wait = unread
+	}
+	return oldest, wait
 }
 
 // drop makes a connection count no more. The caller holds the lock.
@@ -140,6 +191,10 @@ func (l *Listener) drop(c *Conn) {
 		l.pending = slices.Delete(l.pending, i, i+1)
 	}
 	c.dropped = true
+	select {
+	case l.freed <- struct{}{}:
+	default:
+	}
 }
 
 // A Conn is a connection of a [Listener].
@@ -148,6 +203,7 @@ type Conn struct {
 	listener *Listener
 	from     netip.Prefix
 	timer    *time.Timer
+	since    time.Time   // when it became pending
 	heard    atomic.Bool // something was read from it
 
 	admitted bool // guarded by listener.mu

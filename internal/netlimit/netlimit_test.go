@@ -272,3 +272,48 @@ func TestDescriptors(t *testing.T) {
 		t.Errorf("Descriptors() = %d", n)
 	}
 }
+
+// Clients that connect all at once and send their first bytes get in one after the other, however many they are.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	limited := netlimit.New(l, netlimit.Limits{})
+	const clients = 200
+	for range clients { // they wait in the backlog
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admitted := make(chan bool, clients)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := limited.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, err := c.Read(make([]byte, 1))
+				admitted <- err == nil && c.(*netlimit.Conn).Admit()
+			}()
+		}
+	}()
+	for i := range clients {
+		if !<-admitted {
+			t.Errorf("client %d was not admitted", i)
+		}
+	}
+	if err := limited.Close(); err != nil {
+		t.Error(err)
+	}
+	<-done
+}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestMendLine(t *testing.T) {
+func TestNormalizeLine(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, in, want string }{ // want: method, target and version, empty for what is no request line
 		{"as it should be", "GET /a/k/t/hold?call-id=a%20b&remote=sip:5@x HTTP/1.1", "GET /a/k/t/hold?call-id=a%20b&remote=sip:5@x HTTP/1.1"},
@@ -35,9 +35,9 @@ func TestMendLine(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r, ok := mendLine([]byte(tt.in))
+			r, ok := normalizeLine([]byte(tt.in))
 			if got := r.method + " " + r.target + " " + r.version; ok != (tt.want != "") || ok && got != tt.want {
-				t.Errorf("mendLine(%q) = %q, %v, want %q", tt.in, got, ok, tt.want)
+				t.Errorf("normalizeLine(%q) = %q, %v, want %q", tt.in, got, ok, tt.want)
 			}
 		})
 	}
@@ -53,14 +53,14 @@ func FuzzRequestLine(f *testing.F) {
 			return
 		}
 		whole := "GET /a/kitchen/t0ken/incoming?call-id=1&display_remote=" + value + " HTTP/1.1"
-		mended, ok := mendLine([]byte(whole))
+		normalized, ok := normalizeLine([]byte(whole))
 		if !ok {
 			t.Fatalf("%q is no request line", whole)
 		}
-		line := mended.method + " " + mended.target + " " + mended.version
+		line := normalized.method + " " + normalized.target + " " + normalized.version
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(line + "\r\nHost: x\r\n\r\n")))
 		if err != nil {
-			t.Fatalf("%q mended to %q: %v", whole, line, err)
+			t.Fatalf("%q normalized to %q: %v", whole, line, err)
 		}
 		if got, want := r.URL.EscapedPath(), "/a/kitchen/t0ken/incoming"; got != want {
 			t.Errorf("%q: path %q, want %q", whole, got, want)
@@ -69,8 +69,8 @@ func FuzzRequestLine(f *testing.F) {
 		if got, err := url.PathUnescape(sent); err != nil || got != lenient(value) {
 			t.Errorf("value %q arrived as %q, %v, want %q", value, got, err, lenient(value))
 		}
-		if again, _ := mendLine([]byte(line)); again != mended {
-			t.Errorf("mended twice %q, once %q", again, mended)
+		if again, _ := normalizeLine([]byte(line)); again != normalized {
+			t.Errorf("twice normalized %q, once %q", again, normalized)
 		}
 	})
 }

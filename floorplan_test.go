@@ -47,7 +47,7 @@ func mayImport() map[string][]string {
 		"mqtt/mqtttest":       {"mqtt"},
 		"e2e":                 {}, // tests only
 		"mqtt/mqttpaho":       {"mqtt", "internal/lograte"},
-		"bridge":              {"snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
+		"bridge":              {"internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
 		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte"},
 		"homeassistant":       {"snom", "snom/actionurl", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "snom", "internal/netlimit", "internal/lograte"},

@@ -3,6 +3,7 @@ package snom2mqtt_test
 import (
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,7 +37,8 @@ func TestFlows(t *testing.T) {
 				continue
 			}
 			a := tree.Read(topic)
-			if said := a.Kind == mqtt.KindOwn; said != (n.Type == "mqtt in") {
+			published := slices.Contains([]mqtt.Kind{mqtt.KindOwn, mqtt.KindStatus, mqtt.KindAvailability}, a.Kind)
+			if published != (n.Type == "mqtt in") {
 				t.Errorf("%s: %s has the topic %s, which is of kind %v", file, n.Name, n.Topic, a.Kind)
 			}
 		}

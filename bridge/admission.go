@@ -47,9 +47,6 @@ func (p *profile) admit(m message, rules Rules, retained bool, now time.Time) (*
 		return c, refusal{Invalid, explain(m.fault, secret)}
 	case !now.Before(c.expires):
 		return c, refusal{Expired, "expires_at is in the past"}
-	case m.command.IsTimestamp(now):
-		return c, refusal{Invalid, "the digits are the present time in milliseconds, which an inject node of Node-RED sends unless msg.payload is set: " +
-			"expected a number"}
 	}
 	if reason := p.forbids(m.command, rules); reason != "" {
 		return c, refusal{Forbidden, reason}
@@ -83,9 +80,9 @@ func explain(fault error, secret bool) string {
 		}
 		return strings.Join(all, "; ")
 	}
-	var redacted interface{ Redacted() string }
-	if secret && errors.As(fault, &redacted) {
-		return strings.TrimPrefix(redacted.Redacted(), "snom: ")
+	var syntax *snom.SyntaxError
+	if secret && errors.As(fault, &syntax) {
+		return strings.TrimPrefix(syntax.Redacted(), "snom: ")
 	}
 	return words(fault) // what else decode finds at fault repeats no argument
 }

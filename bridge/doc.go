@@ -16,7 +16,7 @@
 //  5. A wrong password costs one login.
 //  6. The truth is republished at every connection: availability and status, never results or events.
 //  7. Nothing secret leaves.
-//  8. online is proven; that is the work of package mqttpaho.
+//  8. online is proven; that is the work of package session.
 //  9. Nothing sent can wedge the bridge.
 //  10. Nothing a payload says becomes a URL; that is the work of package snom.
 //

@@ -3,7 +3,6 @@ package bridge_test
 import (
 	"encoding/json"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -70,9 +69,9 @@ func (s *street) deliver(m mqtt.Message) {
 
 // subscribed reports whether a filter of the house matches topic.
 func subscribed(h *house, topic string) bool {
-	return slices.ContainsFunc(h.tree.Filters(h.bridge.Names()), func(f string) bool {
-		ok, err := path.Match(strings.ReplaceAll(f, "+", "*"), topic)
-		return ok && err == nil
+	return slices.ContainsFunc(h.tree.Subscriptions(h.bridge.Names()), func(s mqtt.Subscription) bool {
+		parent := strings.TrimSuffix(s.Filter, "/#")
+		return topic == parent || strings.HasPrefix(topic, parent+"/")
 	})
 }
 

@@ -290,7 +290,7 @@ func TestCheckFindsEveryFault(t *testing.T) {
 		{"no unique id", drop("answer", "unique_id"), `want a key "unique_id"`},
 		{"two unique ids", set("answer", "unique_id", "snom_000413aabbcc_hangup"), "has this unique_id already"},
 		{"no command topic", drop("answer", "command_topic"), `want a key "command_topic"`},
-		{"wildcard", set("answer", "command_topic", "snom/+/answer"), "want no +"},
+		{"wildcard", set("answer", "command_topic", "snom/+/answer"), "expected no +"},
 		{"topic is a number", set("answer", "command_topic", 1), "is no topic"},
 		{"unknown command", set("answer", "command_topic", "snom/kitchen/anwser"), "the bridge takes no commands"},
 		{"payload", set("answer", "payload_press", "PRESS"), "want"},

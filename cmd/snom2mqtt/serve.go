@@ -23,7 +23,8 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/homeassistant"
 	"github.com/snom2mqtt/snom2mqtt/metrics"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
-	"github.com/snom2mqtt/snom2mqtt/mqtt/mqttpaho"
+	"github.com/snom2mqtt/snom2mqtt/mqtt/paho3"
+	"github.com/snom2mqtt/snom2mqtt/mqtt/session"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
@@ -72,7 +73,7 @@ type service struct {
 	log      *slog.Logger
 	process  string // names this process and no other
 	bridge   *bridge.Bridge
-	session  *mqttpaho.Session
+	session  *session.Session
 	broker   *broker.Broker        // nil: somebody else's
 	console  net.Listener          // nil: none
 	ear      *ear                  // where phones call; nil: nowhere
@@ -154,34 +155,17 @@ func (s *service) newMetrics(version, revision string) *metrics.Metrics {
 	return metrics.New(c)
 }
 
-// newSession makes the connection to the broker. It hands messages to the bridge, which exists
-// before the session runs.
-func (s *service) newSession(tree mqtt.Tree) (*mqttpaho.Session, error) {
+// newSession returns the session with the broker.
+func (s *service) newSession(tree mqtt.Tree) (*session.Session, error) {
 	m := s.settings.MQTT
 	url, tls := m.URL, m.TLS
 	var open func(context.Context) (net.Conn, error)
 	if s.broker != nil { // reached in memory: its other clients cannot keep the bridge out
 		url, tls, open = "tcp://"+s.broker.Addr().String(), nil, s.broker.Dial
 	}
-	id := m.ClientID
-	if id == "" {
-		id = "snom2mqtt-" + s.process // two bridges with one id throw each other out
-		s.log.Info("client id made", slog.String("id", id))
-	}
-	return mqttpaho.New(mqttpaho.Config{
-		URL: url, Username: m.Username, Password: m.Password.Reveal(), ClientID: id, TLS: tls, Open: open, Tree: tree, Log: s.log,
-		Filters:  func() []string { return tree.Filters(s.bridge.Names()) },
-		Optional: func() []string { return s.keeper.Filters() },
-		Handle: func(m mqtt.Message) {
-			if !s.keeper.Handle(m) {
-				s.bridge.Handle(m)
-			}
-		},
-		Online: func() {
-			s.bridge.Republish()
-			s.keeper.Online()
-		},
-		Offline: func() { s.keeper.Offline() },
+	return session.New(session.Config{
+		URL: url, Username: m.Username, Password: m.Password.Reveal(), ClientID: m.ClientID, TLS: tls, Open: open,
+		Tree: tree, Driver: paho3.Driver{}, Log: s.log,
 	})
 }
 
@@ -257,7 +241,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	if s.broker != nil {
 		start(&brokerDone, "broker", func() error { return s.broker.Run(brokerCtx) })
 	}
-	start(&inner, "mqtt", func() error { return s.session.Run(sessionCtx) })
+	start(&inner, "mqtt", func() error { return s.session.Run(sessionCtx, router{s}) })
 	if s.console != nil {
 		start(&parts, "console", func() error {
 			return console.Serve(stop, s.console, console.Config{

@@ -1,0 +1,31 @@
+package main
+
+import "github.com/snom2mqtt/snom2mqtt/mqtt"
+
+// A router hands what the session receives to the parts of the service: discovery and the bridge.
+type router struct{ s *service }
+
+// Subscriptions returns those of the bridge, and those of discovery, which it can do without.
+func (r router) Subscriptions() []mqtt.Subscription {
+	all := r.s.session.Tree().Subscriptions(r.s.bridge.Names())
+	for _, f := range r.s.keeper.Filters() {
+		all = append(all, mqtt.Subscription{Filter: f, Optional: true})
+	}
+	return all
+}
+
+// Message hands m to discovery, or to the bridge.
+func (r router) Message(m mqtt.Message) {
+	if !r.s.keeper.Handle(m) {
+		r.s.bridge.Handle(m)
+	}
+}
+
+// Online publishes all that is retained.
+func (r router) Online() {
+	r.s.bridge.Republish()
+	r.s.keeper.Online()
+}
+
+// Offline pauses discovery.
+func (r router) Offline() { r.s.keeper.Offline() }

@@ -1,0 +1,76 @@
+package session
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+// A numbered message notes when it is acknowledged.
+type numbered struct {
+	Delivery
+	n    int
+	acks *ackList
+}
+
+type ackList struct {
+	mu  sync.Mutex
+	all []int
+}
+
+func (l *ackList) get() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
+}
+
+func (m numbered) Ack() {
+	m.acks.mu.Lock()
+	defer m.acks.mu.Unlock()
+	m.acks.all = append(m.acks.all, m.n)
+}
+
+func TestHeldMessagesAreAcknowledgedInOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := pendingAcks{room: make(chan struct{}, 1)}
+		var full atomic.Bool
+		acks := &ackList{}
+		lost := make(chan struct{})
+		var releasing sync.WaitGroup
+		releasing.Go(func() { h.run(lost, full.Load) })
+		for n, step := range []struct {
+			full bool
+			want []int
+		}{
+			{false, []int{0}},
+			{true, []int{0}},
+			{true, []int{0}},
+			{false, []int{0, 1, 2, 3}}, // what was held first
+			{false, []int{0, 1, 2, 3, 4}},
+			{true, []int{0, 1, 2, 3, 4}},
+		} {
+			full.Store(step.full)
+			h.add(numbered{n: n, acks: acks}, full.Load)
+			synctest.Wait()
+			if got := acks.get(); !slices.Equal(got, step.want) {
+				t.Errorf("step %d: acknowledged %v, want %v", n, got, step.want)
+			}
+		}
+		h.check() // still crowded
+		synctest.Wait()
+		if got := len(acks.get()); got != 5 {
+			t.Errorf("%d acknowledged while it is crowded, want 5", got)
+		}
+		full.Store(false)
+		h.check()
+		synctest.Wait()
+		if got := len(acks.get()); got != 6 {
+			t.Errorf("%d acknowledged in the end, want 6", got)
+		}
+		close(lost)
+		releasing.Wait()
+	})
+}

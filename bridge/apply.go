@@ -41,7 +41,7 @@ func (c Change) Complete(ctx context.Context) {
 		p.republish()
 		p.pollIn(0)
 	}
-	b.publishInfo()
+	b.publishInfo(heartbeat{})
 	b.cfg.Log.Info("phones reloaded", slog.Int("added", len(c.added)), slog.Int("changed", len(c.changed)), slog.Int("removed", c.removed))
 }
 

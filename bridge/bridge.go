@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/lograte"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
@@ -54,6 +55,12 @@ type Config struct {
 	// OnChange, if set, is called when a phone's reachability, identity or owner changes. It must not block nor call
 	// the bridge.
 	OnChange func()
+	// OnStandby, if set, is called when the bridge goes into standby, and when it leaves it: see [Bridge.Standby]. It
+	// must not block.
+	OnStandby func(standby bool)
+	// Room returns how many more messages the publisher takes; nil: as many as come. A command for a group whose answers
+	// would not fit is refused as a whole.
+	Room func() int
 	// Observe, if set, is called with what happens, to count it.
 	Observe Observer
 }
@@ -89,9 +96,11 @@ type Bridge struct {
 	logged   sync.Map     // topics whose retained command was logged; bounded by retainedLogged
 	retained atomic.Int64 // of them
 
-	claims claims
-	mixed  sync.Once // the base topic is shared with bridges that have an instance
-	twin   twin
+	claims  claims
+	mixed   sync.Once // the base topic is shared with bridges that have an instance
+	standby standby
+	limit   *lograte.Limiter // for lines that others can cause
+	owed    atomic.Int64     // answers of group members that are still to come
 }
 
 // retainedLogged bounds how many topics are remembered as logged.
@@ -124,14 +133,18 @@ func New(cfg Config, r Roster) *Bridge {
 	if cfg.Observe == nil {
 		cfg.Observe = noObserver{}
 	}
+	if cfg.OnStandby == nil {
+		cfg.OnStandby = func(bool) {}
+	}
 	b := &Bridge{
 		cfg:      cfg,
 		started:  time.Now(),
 		poller:   poller{wake: make(chan struct{}, 1), slots: make(chan struct{}, pollsAtOnce)},
 		requests: requests{queue: make(chan request, requestsWaiting), slow: make(chan struct{}, requestsSlow)},
 		claims:   claims{us: cfg.Tree.Instance},
+		limit:    lograte.New(cfg.Log),
 	}
-	b.twin.b = b
+	b.standby.b = b
 	b.clock.start = b.started
 	ctx, cancel := context.WithCancel(context.Background())
 	b.giveUp = cancel
@@ -161,11 +174,11 @@ func (b *Bridge) Handle(m mqtt.Message) {
 		b.claimed(a.Name, m)
 		return
 	case mqtt.KindInfo:
-		b.twin.heard(m, now)
+		b.standby.received(m, now)
 		return
 	}
-	if b.twin.aside() {
-		return // the other one answers
+	if b.standby.active() {
+		return // the older process answers
 	}
 	switch a.Kind {
 	case mqtt.KindCommand:
@@ -308,7 +321,7 @@ func (b *Bridge) Names() []string {
 // what it had kept, and so the phones of this instance are claimed here.
 func (b *Bridge) Republish() {
 	b.clock.stale.Store(false)
-	b.publishInfo()
+	b.publishInfo(heartbeat{Challenge: b.standby.newChallenge(false)})
 	r := b.roster.Load()
 	b.claim(r.names...)
 	for _, name := range r.names {
@@ -329,14 +342,15 @@ type Info struct {
 	// Foreign are phones of ours that another bridge has claimed, each with its instance: they
 	// are not served.
 	Foreign map[string]string `json:"foreign,omitempty"`
+	heartbeat
 }
 
-func (b *Bridge) publishInfo() {
+func (b *Bridge) publishInfo(beat heartbeat) {
 	r := b.roster.Load()
 	info := Info{
 		Version: b.cfg.Version, Process: b.cfg.Process, Started: Time{Time: b.started}, BaseTopic: b.cfg.Tree.Base, Instance: b.cfg.Tree.Instance,
 		Phones: append([]string{}, r.names...), Groups: r.groups, Features: append([]string{}, b.cfg.Features...),
-		Foreign: b.claims.foreign(),
+		Foreign: b.claims.foreign(), heartbeat: beat,
 	}
 	payload := encode(info)
 	if len(payload) > mqtt.MaxPublish { // thousands of phones: their own topics name them
@@ -375,7 +389,7 @@ func (b *Bridge) stop() {
 	b.applying.Lock()
 	defer b.applying.Unlock()
 	b.stopped = true
-	b.twin.stop()
+	b.standby.stop()
 	for _, p := range b.roster.Load().phones {
 		p.close(stopping)
 	}

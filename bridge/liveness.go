@@ -26,7 +26,7 @@ func (b *Bridge) Alive() error {
 	if d := b.requests.busy.lasts(b.started); d > turnMost {
 		return fmt.Errorf("bridge: a request to the bridge is being answered for %v", d.Round(time.Second))
 	}
-	b.twin.aside()
+	b.standby.active()
 	var errs []error
 	for name, p := range b.roster.Load().phones {
 		l := p.profile.Load().lane

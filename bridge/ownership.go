@@ -16,7 +16,7 @@ import (
 type claim struct {
 	state  claimState
 	holder string // whose the phone is, when it is lost
-	fought int    // claims of others since the last connection that we answered with ours
+	contested int    // claims of others since the last connection that we answered with ours
 }
 
 type claimState int
@@ -28,9 +28,9 @@ const (
 	claimLost                   // it is another bridge's
 )
 
-// fights is how often we repeat our claim to a phone that another bridge claims too. After that the
+// maxContested is how often we repeat our claim to a phone that another bridge claims too. After that the
 // name that comes first keeps it: both sides count and compare alike, so the quarrel ends.
-const fights = 3
+const maxContested = 3
 
 // online is what becomes of c when a connection has been proven, and whether to publish our claim.
 // What was lost stays lost until its claim is cleared: after a broker has lost its retained
@@ -52,9 +52,9 @@ func (c claim) read(us, owner string, retained bool) (claim, bool) {
 	case owner == us && c.state == claimLost && !retained:
 		return c, false // our own claim come back, which came second
 	case owner == us:
-		return claim{state: claimHeld, fought: c.fought}, false
-	case c.state == claimHeld && !retained && (c.fought < fights || us < owner):
-		c.fought++
+		return claim{state: claimHeld, contested: c.contested}, false
+	case c.state == claimHeld && !retained && (c.contested < maxContested || us < owner):
+		c.contested++
 		return c, true
 	}
 	return claim{state: claimLost, holder: owner}, false
@@ -177,7 +177,7 @@ func (b *Bridge) publishOwner(name, owner string) {
 func (b *Bridge) claimed(name string, m mqtt.Message) {
 	owner := string(m.Payload)
 	if owner != "" && mqtt.ValidName(owner) != nil {
-		b.cfg.Log.Debug("owner that is no instance ignored", slog.String("topic", m.Topic), slog.String("from", shown(owner)))
+		b.limit.Log(slog.LevelDebug, "owner", "owner ignored: it is not the name of an instance", slog.String("topic", m.Topic), slog.String("from", owner))
 		return
 	}
 	r := b.roster.Load()
@@ -198,30 +198,34 @@ func (b *Bridge) claimed(name string, m mqtt.Message) {
 			return c.read(b.claims.us, owner, m.Retained)
 		},
 		func() { b.publishOwner(name, b.claims.us) })
-	log := b.cfg.Log.With(slog.String("phone", name), slog.String("topic", m.Topic))
 	switch {
 	case after.state == claimLost && before.holder != after.holder && group:
-		log.Error("a group of ours has the name of another bridge's phone: not served; rename one of the two", slog.String("from", owner))
+		b.logClaim(slog.LevelError, name, owner, "a group has the name of another bridge's phone: it is not served; rename one of the two")
 	case after.state == claimLost && before.holder != after.holder:
-		log.Error("another bridge has claimed this phone: not served; take it out of the settings of one of the two, "+
-			"or clear the claim by an empty retained message on this topic, if that bridge is gone for good", slog.String("from", owner))
-	case after.fought > before.fought && after.fought <= fights:
-		log.Error("another bridge claims a phone of ours: take it out of the settings of one of the two", slog.String("from", owner))
+		b.logClaim(slog.LevelError, name, owner, "another bridge has claimed this phone: it is not served; remove it from the settings of one of the two, "+
+			"or clear the claim by an empty retained message on this topic, if that bridge is gone for good")
+	case after.contested > before.contested && after.contested <= maxContested:
+		b.logClaim(slog.LevelError, name, owner, "another bridge claims a phone of this one: remove it from the settings of one of the two")
 	case before.state == claimLost && after.state != claimLost && p != nil:
-		log.Info("this phone is ours to serve")
+		b.logClaim(slog.LevelInfo, name, owner, "this bridge serves the phone again")
 		p.republish()
 		p.pollIn(0)
 	}
 	if (before.state == claimLost) != (after.state == claimLost) {
-		b.publishInfo()
+		b.publishInfo(heartbeat{})
 		if b.cfg.OnChange != nil {
 			b.cfg.OnChange()
 		}
 	}
 }
 
+// logClaim logs a change of who serves the phone called name, at most once a minute for each phone and kind.
+func (b *Bridge) logClaim(level slog.Level, name, owner, text string) {
+	b.limit.Log(level, text+name, text, slog.String("phone", name), slog.String("topic", b.cfg.Tree.Owner(name)), slog.String("from", owner))
+}
+
 // speaksFor reports whether it is for us to tell of the phone called name.
-func (b *Bridge) speaksFor(name string) bool { return b.claims.ours(name) && !b.twin.aside() }
+func (b *Bridge) speaksFor(name string) bool { return b.claims.ours(name) && !b.standby.active() }
 
 // Foreign returns the phones and groups of ours that are not served, because another bridge on the
 // same base topic has claimed the name, each with that bridge's instance.

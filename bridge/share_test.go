@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -344,16 +345,16 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 			time.Sleep(time.Minute)
 			second := s.build(instance, "a", nil, "hall")
 			s.connect(second)
-			if got := second.bridge.StandsAside(); got != "z" {
+			if got := second.bridge.Standby(); got != "z" {
 				t.Errorf("the second stands aside for %q, want z", got)
 			}
-			if got := first.bridge.StandsAside(); got != "" {
+			if got := first.bridge.Standby(); got != "" {
 				t.Errorf("the first stands aside for %q, want nobody", got)
 			}
 			said := len(s.messages("snom/hall/status"))
 			time.Sleep(time.Minute)
 			for i, h := range []*house{first, second} {
-				if n := strings.Count(h.log.String(), "another bridge uses the same topics"); n != 1 {
+				if n := strings.Count(h.log.String(), "another bridge process uses the same topics"); n != 1 {
 					t.Errorf("bridge %d told %d times of the other, want once", i+1, n)
 				}
 			}
@@ -371,7 +372,7 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 			s.leave(first)
 			first.stop()
 			time.Sleep(20 * time.Second)
-			if got := second.bridge.StandsAside(); got != "" {
+			if got := second.bridge.Standby(); got != "" {
 				t.Errorf("the second stands aside for %q, which is gone", got)
 			}
 			s.say("snom/hall/key", `{"id":"2","keys":"P1"}`)
@@ -381,7 +382,7 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 			for _, nonsense := range []string{"", "{", "[]", "null", `{"process":1}`, `{"process":"x"}`, `{"process":"x","started":"yesterday"}`} {
 				s.say(second.tree.Info(), nonsense)
 			}
-			if got := second.bridge.StandsAside(); got != "" {
+			if got := second.bridge.Standby(); got != "" {
 				t.Errorf("stands aside for %q after nonsense", got)
 			}
 			second.stop()
@@ -389,8 +390,8 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 	}
 }
 
-// TestTwinsStop: a bridge that stands aside can be stopped, and neither asks nor answers afterwards.
-func TestTwinsStop(t *testing.T) {
+// TestStandbyStops: a bridge on standby can be stopped, and sends no heartbeat afterwards.
+func TestStandbyStops(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreet(t)
@@ -398,15 +399,80 @@ func TestTwinsStop(t *testing.T) {
 		second := s.build("", "b", nil, "hall")
 		s.connect(first)
 		s.connect(second)
+		if got := second.bridge.Standby(); got != "a" {
+			t.Errorf("the second is on standby for %q, want a", got)
+		}
 		second.stop()
-		s.say("snom/bridge/info", `{"process":"0","started":"1999-12-31T00:00:00.000Z"}`)
 		said := len(s.messages("snom/bridge/info"))
 		time.Sleep(time.Minute)
-		if got := len(s.messages("snom/bridge/info")); got > said+12 { // of the first, which stands aside for "0" now
-			t.Errorf("%d messages, want 12 at most", got-said)
+		if got := len(s.messages("snom/bridge/info")); got != said {
+			t.Errorf("%d messages after the stop", got-said)
 		}
 		first.stop()
 	})
+}
+
+// TestStandbyOnlyForAProcessThatAnswers: a message that looks like an older process, sent once or in a flood, with any
+// name, challenge or answer, neither silences the bridge nor fills its log.
+func TestStandbyOnlyForAProcessThatAnswers(t *testing.T) {
+	t.Parallel()
+	const old = `"started":"1999-12-31T00:00:00.000Z"`
+	for name, forge := range map[string]func(i int, challenge string) string{
+		"plain":       func(int, string) string { return `{"process":"0",` + old + `}` },
+		"many names":  func(i int, _ string) string { return fmt.Sprintf(`{"process":"%d",%s}`, i, old) },
+		"a long name": func(int, string) string { return `{"process":"` + strings.Repeat("x", 60_000) + `",` + old + `}` },
+		"a guess":     func(i int, _ string) string { return fmt.Sprintf(`{"process":"0","answers":"%d",%s}`, i, old) },
+		"no answer":   func(int, string) string { return `{"process":"0","answers":"",` + old + `}` },
+		"an old one": func(_ int, challenge string) string {
+			return `{"process":"0","answers":"` + challenge + `",` + old + `}`
+		},
+		"a challenge": func(int, string) string {
+			return `{"process":"0","challenge":"` + strings.Repeat("y", 60_000) + `",` + old + `}`
+		},
+		"younger": func(i int, _ string) string {
+			return fmt.Sprintf(`{"process":"%d","started":"2999-12-31T00:00:00.000Z","challenge":"x"}`, i)
+		},
+		"younger, large": func(int, string) string {
+			return `{"process":"` + strings.Repeat("z", 60_000) + `","started":"2999-12-31T00:00:00.000Z","challenge":"` + strings.Repeat("y", 60_000) + `"}`
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newStreet(t)
+				standby := 0
+				h := newHouse(t, bridge.Config{Publish: s, Process: "m", OnStandby: func(bool) { standby++ }}, one(), nil)
+				s.connect(h)
+				var first struct{ Challenge string }
+				if err := json.Unmarshal([]byte(s.last("snom/bridge/info")), &first); err != nil || first.Challenge == "" {
+					t.Fatalf("no challenge at the start: %v", err)
+				}
+				time.Sleep(10 * time.Second)
+				said, began := len(s.messages("snom/bridge/info")), time.Now()
+				s.say("snom/bridge/info", forge(0, "")) // the first challenge counts no more
+				for i := range 1000 {
+					s.Publish(mqtt.Message{Topic: "snom/bridge/info", Payload: []byte(forge(i+1, first.Challenge))})
+					time.Sleep(50 * time.Millisecond)
+				}
+				s.settle()
+				if got := h.bridge.Standby(); got != "" || standby != 0 {
+					t.Errorf("on standby for %.40q", got)
+				}
+				s.say("snom/desk/key", `{"id":"1","keys":"P1"}`)
+				if got := s.results("1")["desk"]; !slices.Equal(got, []string{"ok"}) {
+					t.Errorf("the desk answered %v, want one ok", got)
+				}
+				seconds := int(time.Since(began) / time.Second)
+				if got := len(s.messages("snom/bridge/info")) - said - 1001; got > seconds+1 {
+					t.Errorf("%d messages of ours in %d s", got, seconds)
+				}
+				if got := h.log.Len(); got > 16<<10 {
+					t.Errorf("%d bytes of log", got)
+				}
+				h.stop()
+			})
+		})
+	}
 }
 
 // messages are the payloads that were published on topic.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"sync"
@@ -9,122 +10,165 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 )
 
-// How bridges that use the same topics speak to one another.
+// Times of the heartbeat between processes that use the same topics.
 const (
-	twinHello    = 5 * time.Second  // between two questions whether the older one is still there
-	twinPatience = 15 * time.Second // without an answer after which it is gone
-	twinAnswer   = time.Second      // between two answers
+	heartbeatEvery = 5 * time.Second  // between two challenges to an older process
+	heartbeatLost  = 15 * time.Second // without a valid answer, after which the older process is gone
+	heartbeatReply = time.Second      // between two answers to younger processes, at least
 )
 
-// A twin is another process that uses the very topics of this bridge: the same base topic, and the
-// same instance or none. Both would carry out each command. They know each other by bridge/info,
-// which each of them publishes and reads; the one that started later stands aside until the other
-// is gone: it takes no command, and tells nothing of any phone. Like [claim] this guards against
-// mistakes, and is no lock.
-type twin struct {
-	b *Bridge
+// maxChallenge is the longest challenge that is answered, in bytes. [rand.Text] makes 26.
+const maxChallenge = 64
 
-	mu       sync.Mutex
-	older    string    // process of the one we stand aside for; empty: none
-	until    time.Time // when it is gone, unless it is heard again
-	younger  string    // process of one that stands aside for us
-	answered time.Time // when we last told it that we are here
-	timer    *time.Timer
-	stopped  bool
+// A heartbeat is what an [Info] carries for other processes on the same topics.
+type heartbeat struct {
+	Challenge string `json:"challenge,omitempty"` // to be repeated by an older process
+	Answers   string `json:"answers,omitempty"`   // the challenge of a younger process
 }
 
-// heard takes a bridge/info, ours or a twin's.
-func (t *twin) heard(m mqtt.Message, now time.Time) {
+// A standby keeps this process passive while an older process uses the same topics: the same base topic, and the same
+// instance or none. Both would carry out each command. The processes know each other by bridge/info, which each of them
+// publishes and reads. The younger one goes into standby when the older one has repeated its challenge, and leaves it when
+// that stops. So a message that only looks like an older process has no effect.
+//
+// Like a [claim] it guards against mistakes, and is no lock: a client that may read and write bridge/info can pretend
+// to be a process.
+type standby struct {
+	b *Bridge
+
+	mu         sync.Mutex
+	older      string      // process that this one is on standby for; empty: none; guarded by mu
+	until      time.Time   // when the older process is gone, unless it answers again; guarded by mu
+	challenge  string      // not answered yet; empty: none is out; guarded by mu
+	challenged time.Time   // when it was published; guarded by mu
+	candidate  bool        // it was published because of an older process; guarded by mu
+	younger    string      // process that was answered last; guarded by mu
+	answered   time.Time   // when; guarded by mu
+	timer      *time.Timer // of the heartbeat while on standby; guarded by mu
+	stopped    bool        // guarded by mu
+}
+
+// received takes a bridge/info: this process' own or that of another one.
+func (s *standby) received(m mqtt.Message, now time.Time) {
 	var info struct {
 		Process string
 		Started time.Time
+		heartbeat
 	}
-	if m.Retained || json.Unmarshal(m.Payload, &info) != nil || info.Process == "" || info.Started.IsZero() || info.Process == t.b.cfg.Process {
-		return // ours, or nonsense; and what is retained was said by somebody who may be gone
+	if m.Retained || json.Unmarshal(m.Payload, &info) != nil || info.Process == "" || info.Started.IsZero() || info.Process == s.b.cfg.Process {
+		return // a retained message may be that of a process that is gone
 	}
-	process := shown(info.Process)
-	started := t.b.started.Truncate(time.Millisecond) // as bridge/info says it
-	if info.Started.Before(started) || info.Started.Equal(started) && info.Process < t.b.cfg.Process {
-		t.standAside(process, now)
+	started := s.b.started.Truncate(time.Millisecond) // as bridge/info shows it
+	if info.Started.Before(started) || info.Started.Equal(started) && info.Process < s.b.cfg.Process {
+		s.receivedOlder(info.Process, info.Answers, now)
 	} else {
-		t.answer(process, now)
+		s.reply(info.Process, info.Challenge, now)
 	}
 }
 
-// standAside is for a twin that was there first.
-func (t *twin) standAside(process string, now time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.stopped {
+// receivedOlder takes the info of an older process. It counts only where it answers the challenge; otherwise the process
+// is challenged, at most once in heartbeatEvery.
+func (s *standby) receivedOlder(process, answers string, now time.Time) {
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
 		return
 	}
-	if t.older == "" {
-		t.b.cfg.Log.Error("another bridge uses the same topics, and was first: this one stands aside until that one is gone; "+
-			"give each an INSTANCE of its own", slog.String("from", process))
-		t.timer = time.AfterFunc(twinHello, t.hello)
+	proven := answers != "" && answers == s.challenge
+	enters := proven && s.older == ""
+	ask := false
+	switch {
+	case proven:
+		s.challenge, s.candidate, s.older, s.until = "", false, process, now.Add(heartbeatLost)
+		if enters {
+			s.timer = time.AfterFunc(heartbeatEvery, s.beat)
+		}
+	case s.older == "" && now.Sub(s.challenged) >= heartbeatEvery:
+		ask = true
+		if s.candidate {
+			s.b.limit.Log(slog.LevelWarn, "standby", "info of an older bridge process ignored: it does not answer", slog.String("process", process))
+		}
 	}
-	t.older, t.until = process, now.Add(twinPatience)
+	s.mu.Unlock()
+	switch {
+	case enters:
+		s.b.cfg.Log.Error("another bridge process uses the same topics and started first: this one is on standby until that one is gone; "+
+			"give each an INSTANCE of its own", slog.String("process", shown(process)))
+		s.b.cfg.OnStandby(true)
+	case ask:
+		s.b.publishInfo(heartbeat{Challenge: s.newChallenge(true)})
+	}
 }
 
-// answer is for a twin that came later: it hears that we are here.
-func (t *twin) answer(process string, now time.Time) {
-	t.mu.Lock()
-	news, wait := t.younger != process, now.Sub(t.answered) < twinAnswer
-	t.younger = process
+// reply answers a younger process, so that it goes into standby, or stays there.
+func (s *standby) reply(process, challenge string, now time.Time) {
+	s.mu.Lock()
+	first, wait := s.younger != shown(process), now.Sub(s.answered) < heartbeatReply
 	if !wait {
-		t.answered = now
+		s.younger, s.answered = shown(process), now
 	}
-	t.mu.Unlock()
-	if news {
-		t.b.cfg.Log.Error("another bridge uses the same topics: it stands aside; give each an INSTANCE of its own", slog.String("from", process))
-	}
-	if !wait {
-		t.b.publishInfo()
-	}
-}
-
-// hello asks whether the older twin is still there, or ends the wait for it.
-func (t *twin) hello() {
-	t.mu.Lock()
-	if t.stopped {
-		t.mu.Unlock()
+	s.mu.Unlock()
+	if wait || len(challenge) > maxChallenge {
 		return
 	}
-	gone := !time.Now().Before(t.until)
+	if first {
+		s.b.limit.Log(slog.LevelError, "younger", "another bridge process uses the same topics: it goes into standby; give each an INSTANCE of its own",
+			slog.String("process", process))
+	}
+	s.b.publishInfo(heartbeat{Answers: challenge})
+}
+
+// newChallenge makes the challenge that the next info carries. candidate says that an older process has been seen.
+func (s *standby) newChallenge(candidate bool) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.challenge, s.challenged, s.candidate = rand.Text(), time.Now(), candidate
+	return s.challenge
+}
+
+// beat challenges the older process again, or ends the standby where that one has not answered for too long.
+func (s *standby) beat() {
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return
+	}
+	gone := !time.Now().Before(s.until)
 	if gone {
-		t.older = ""
+		s.older, s.challenge = "", ""
 	} else {
-		t.timer.Reset(twinHello)
+		s.timer.Reset(heartbeatEvery)
 	}
-	t.mu.Unlock()
+	s.mu.Unlock()
 	if !gone {
-		t.b.publishInfo()
+		s.b.publishInfo(heartbeat{Challenge: s.newChallenge(true)})
 		return
 	}
-	t.b.cfg.Log.Info("the other bridge is gone: this one takes over")
-	t.b.Republish()
+	s.b.cfg.Log.Info("the other bridge process is gone: this one takes over")
+	s.b.cfg.OnStandby(false)
+	s.b.Republish()
 }
 
-// aside reports whether a twin does the work.
-func (t *twin) aside() bool { return t.name() != "" }
+// active reports whether this process is on standby.
+func (s *standby) active() bool { return s.process() != "" }
 
-// name is the process that this one stands aside for.
-func (t *twin) name() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.older
+// process is the process that this one is on standby for; empty: none.
+func (s *standby) process() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.older
 }
 
-// stop ends the questions.
-func (t *twin) stop() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.stopped = true
-	if t.timer != nil {
-		t.timer.Stop()
+// stop ends the heartbeat.
+func (s *standby) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	if s.timer != nil {
+		s.timer.Stop()
 	}
 }
 
-// StandsAside returns the process of another bridge that uses the same topics and was there first,
-// so that this one leaves everything to it; empty: there is none.
-func (b *Bridge) StandsAside() string { return b.twin.name() }
+// Standby returns the process of another bridge that uses the same topics and started first, so that this one ignores
+// commands; empty: there is none.
+func (b *Bridge) Standby() string { return b.standby.process() }

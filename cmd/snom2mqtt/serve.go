@@ -284,7 +284,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 
 // ready says whether commands are taken and answered.
 func (s *service) ready() (bool, string) {
-	other := s.bridge.StandsAside()
+	other := s.bridge.Standby()
 	switch st := s.session.Status(); {
 	case st.Proven && other != "":
 		return false, "another bridge uses the same topics and was first: " + other

@@ -22,17 +22,17 @@ type claim struct {
 type claimState int
 
 const (
-	claimOpen claimState = iota // nobody has said anything
+	claimOpen claimState = iota // no claim is known
 	claimMade                   // we said that it is ours, and have not read it back
 	claimHeld                   // it is ours
 	claimLost                   // it is another bridge's
 )
 
 // maxContested is how often we repeat our claim to a phone that another bridge claims too. After that the
-// name that comes first keeps it: both sides count and compare alike, so the quarrel ends.
+// name that comes first keeps it: both sides count and compare alike, so one of them gives up.
 const maxContested = 3
 
-// online is what becomes of c when a connection has been proven, and whether to publish our claim.
+// online is the claim after c when a connection has been proven, and whether to publish our claim.
 // What was lost stays lost until its claim is cleared: after a broker has lost its retained
 // messages, the phone's owner may just not be back yet.
 func (c claim) online(us string) (claim, bool) {
@@ -42,7 +42,7 @@ func (c claim) online(us string) (claim, bool) {
 	return claim{state: claimMade}, true
 }
 
-// read is what becomes of c when the owner topic says owner, and whether to publish our claim.
+// read is the claim after c when the owner topic says owner, and whether to publish our claim.
 func (c claim) read(us, owner string, retained bool) (claim, bool) {
 	switch {
 	case owner == "" && us == "":
@@ -119,8 +119,8 @@ func (c *claims) taken(name string) bool {
 }
 
 // ours reports whether the phone called name is ours as far as is known. While an instance's claim
-// is open it is not: commands for the phone are taken, but there may be somebody who knows better
-// what there is to tell of it.
+// is open it is not: commands for the phone are taken, but another bridge may
+// know more of it.
 func (c *claims) ours(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,7 +168,7 @@ func (b *Bridge) claimNew(ctx context.Context, added []*phone) {
 	}
 }
 
-// publishOwner publishes who serves a phone; empty: nobody any more.
+// publishOwner publishes who serves a phone; empty: no bridge any more.
 func (b *Bridge) publishOwner(name, owner string) {
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Owner(name), Payload: []byte(owner), Retained: true})
 }
@@ -192,7 +192,7 @@ func (b *Bridge) claimed(name string, m mqtt.Message) {
 	}
 	before, after := b.claims.move(name,
 		func(c claim) (claim, bool) {
-			if p == nil && (owner == b.claims.us || owner == "") { // nobody claims a group
+			if p == nil && (owner == b.claims.us || owner == "") { // groups are not claimed
 				return claim{}, false
 			}
 			return c.read(b.claims.us, owner, m.Retained)
@@ -226,10 +226,6 @@ func (b *Bridge) logClaim(level slog.Level, name, owner, text string) {
 
 // speaksFor reports whether it is for us to tell of the phone called name.
 func (b *Bridge) speaksFor(name string) bool { return b.claims.ours(name) && !b.standby.active() }
-
-// Foreign returns the phones and groups of ours that are not served, because another bridge on the
-// same base topic has claimed the name, each with that bridge's instance.
-func (b *Bridge) Foreign() map[string]string { return b.claims.foreign() }
 
 // served returns those of names that no other bridge has claimed.
 func (b *Bridge) served(names []string) []string {

@@ -28,16 +28,14 @@ type refusal struct {
 	message string
 }
 
-// admit checks a message for one phone: the command for its lane, and why it is refused. It does no I/O and looks at
-// no clock.
-func (p *profile) admit(m message, rules Rules, retained bool, now time.Time) (*command, refusal) {
-	c := &command{id: m.id, command: m.command, effects: m.command.Effects(), name: m.name, received: now, expires: m.expiry(now, rules.TTL)}
-	c.argument = m.raw
-	if m.fault == nil {
-		c.argument = m.command.Argument()
+// admit checks a message for one phone: the command for its lane, and why it is refused. secret says that neither the
+// result nor its message may show the argument. It does no I/O and looks at no clock.
+func (p *profile) admit(m message, rules Rules, secret, retained bool, now time.Time) (*command, refusal) {
+	if secret {
+		m.hideName()
 	}
-	secret := p.secret(m)
-	if secret && c.argument != "" {
+	c := &command{id: m.id, command: m.command, effects: m.command.Effects(), name: m.name, received: now, expires: m.expiry(now, rules.TTL)}
+	if c.argument = m.shownArgument(); secret && c.argument != "" {
 		c.argument = mask
 	}
 	switch {
@@ -55,8 +53,13 @@ func (p *profile) admit(m message, rules Rules, retained bool, now time.Time) (*
 		return c, refusal{Invalid, fmt.Sprintf("want the phone's own name, %q, as confirmation", p.Name)}
 	}
 	warning, err := p.model.Check(m.command)
-	if err != nil {
+	switch {
+	case err != nil && secret:
+		return c, refusal{Unsupported, "this phone cannot do it; MASK hides why"}
+	case err != nil:
 		return c, refusal{Unsupported, words(err)}
+	case warning != "" && secret:
+		warning = "this phone may ignore a part of it; MASK hides which"
 	}
 	c.warning = warning
 	return c, refusal{}
@@ -84,7 +87,11 @@ func explain(fault error, secret bool) string {
 	if secret && errors.As(fault, &syntax) {
 		return strings.TrimPrefix(syntax.Redacted(), "snom: ")
 	}
-	return words(fault) // what else decode finds at fault repeats no argument
+	var unknown unknownCommandError
+	if secret && errors.As(fault, &unknown) {
+		return unknownCommandError{}.Error()
+	}
+	return words(fault) // no other fault repeats an argument
 }
 
 // forbids says why the settings do not allow c on this phone, or nothing.

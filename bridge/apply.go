@@ -52,6 +52,7 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 	kept := make(map[string]bool, len(r.Phones)) // addresses
 	for _, cfg := range r.Phones {
 		kept[cfg.address()] = true
+		next.masks = next.masks || len(cfg.Mask) > 0
 	}
 	c.b = b
 	var left []*phone // that changed, and whose jobs may wait in a lane that is another's now

@@ -111,6 +111,7 @@ type roster struct {
 	phones map[string]*phone
 	groups map[string][]string
 	names  []string // of phones, sorted
+	masks  bool     // the argument of a command is secret for at least one phone
 }
 
 // New returns a bridge for the phones of r. It does nothing by itself until [Bridge.Run].
@@ -186,8 +187,18 @@ func (b *Bridge) Handle(m mqtt.Message) {
 	case mqtt.KindRequest:
 		b.ask(a.Action, m, now)
 	case mqtt.KindUnreadable:
-		b.refuse("", "", m, fmt.Sprintf("the topic %q cannot be read: want %s", shown(m.Topic), b.cfg.Tree.Command("<phone>", "<command>")), now)
+		b.refuse("", "", m, b.unreadable(m.Topic), now)
 	}
+}
+
+// unreadable says what is wrong with a topic that names no phone and no command. Where arguments are secret, it may
+// contain one.
+func (b *Bridge) unreadable(topic string) string {
+	expected := b.cfg.Tree.Command("<phone>", "<command>")
+	if b.roster.Load().masks {
+		return "the topic cannot be read: expected " + expected
+	}
+	return fmt.Sprintf("the topic %q cannot be read: expected %s", shown(topic), expected)
 }
 
 // command checks a message for every phone it names, and hands it to their lanes.
@@ -206,61 +217,66 @@ func (b *Bridge) command(a mqtt.Address, m mqtt.Message, now time.Time) {
 	}
 	msg := decode(a.Command, m.Payload)
 	if p != nil {
-		p.take(msg, nil, m.Retained, now)
+		p.take(msg, nil, p.profile.Load().secret(msg), m.Retained, now)
 		return
 	}
-	members = b.served(members)
-	g := &groupResult{group: a.Name, members: members, message: msg, received: now, codes: make(map[string]Code, len(members))}
-	g.argument = b.groupArgument(r, members, msg)
-	if len(members) == 0 {
-		s := g.summary(Time{Time: now})
-		s.OK, s.Code, s.Message = false, Forbidden, "every phone of this group is claimed by another bridge"
-		b.publishSummary(s)
-		return
-	}
-	for _, name := range members {
-		r.phones[name].take(msg, g, m.Retained, now)
+	b.commandGroup(a.Name, r, b.served(members), msg, m.Retained, now)
+}
+
+// commandGroup hands a message for a group to each member, or answers it as a whole.
+func (b *Bridge) commandGroup(name string, r *roster, members []string, msg message, retained bool, now time.Time) {
+	secret := slices.ContainsFunc(members, func(m string) bool { return r.phones[m].profile.Load().secret(msg) })
+	g := newGroupResult(name, members, msg, secret, now)
+	switch {
+	case len(members) == 0:
+		b.refuseGroup(g, Forbidden, "every phone of this group is claimed by another bridge")
+	case b.crowded(len(members)):
+		b.limit.Log(slog.LevelWarn, "crowded", "commands for groups refused: too many answers wait for the broker", slog.String("group", name))
+		b.refuseGroup(g, Busy, "too many answers wait for the broker: the command was sent to no member of the group")
+	default:
+		b.owed.Add(int64(len(members)))
+		for _, m := range members {
+			r.phones[m].take(msg, g, secret, retained, now)
+		}
 	}
 }
 
-// take checks a message for this phone: its command goes into the queue, or is refused at once.
-func (p *phone) take(m message, g *groupResult, retained bool, now time.Time) {
+// crowded reports whether the answers of so many more members would not fit into what waits for the broker. Half of it is
+// left to the answers of commands that name one phone.
+func (b *Bridge) crowded(members int) bool {
+	return b.cfg.Room != nil && 2*(b.owed.Load()+int64(members)) > int64(b.cfg.Room())
+}
+
+// take checks a message for this phone: its command goes into the queue, or is refused at once. secret says that the
+// argument is not to be shown.
+func (p *phone) take(m message, g *groupResult, secret, retained bool, now time.Time) {
 	at := p.profile.Load()
-	c, refusal := at.admit(m, p.b.cfg.Rules, retained, now)
+	c, refusal := at.admit(m, p.b.cfg.Rules, secret, retained, now)
 	c.to, c.group = p, g
 	if refusal.code == "" && p.b.clock.stale.Load() {
 		refusal.code, refusal.message = Expired, "it was received over a connection from before the machine was suspended"
 	}
 	if refusal.code != "" {
-		c.deliver(c.answer(refusal.code, refusal.message, now))
+		r := c.answer(refusal.code, refusal.message, now)
+		c.deliver(r)
+		p.update(func(s *phoneState) { s.lastResult = lastResult(r) })
 		return
 	}
 	c.enqueue()
-}
-
-// groupArgument is the argument as a group's summary shows it: secret if it is so for any member.
-func (b *Bridge) groupArgument(r *roster, members []string, m message) string {
-	argument := m.raw
-	if m.fault == nil {
-		argument = m.command.Argument()
-	}
-	for _, name := range members {
-		if argument != "" && r.phones[name].profile.Load().secret(m) {
-			return mask
-		}
-	}
-	return argument
 }
 
 // refuse answers a command that names no phone of ours, on a topic of the bridge: never on one
 // made from the input.
 func (b *Bridge) refuse(name, command string, m mqtt.Message, message string, now time.Time) {
 	msg := decode(command, m.Payload)
+	if b.roster.Load().masks {
+		msg.hideName()
+	}
 	code := UnknownPhone
 	if m.Retained {
 		code, message = Retained, retainedCommand
 	}
-	b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encode(Result{
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encodeResult(&Result{
 		ID: msg.id, Phone: shown(name), Command: msg.name, Code: code, Message: message, Time: Time{Time: now},
 	})})
 	b.cfg.Observe.Result(Result{Code: code})

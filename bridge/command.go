@@ -110,9 +110,10 @@ func (c *command) finish(r *Result) {
 // deliver publishes a result, and the summary of its group when that is complete.
 func (c *command) deliver(r *Result) {
 	b := c.to.b
-	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(r.Phone), Payload: encode(r)})
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(r.Phone), Payload: encodeResult(r)})
 	b.cfg.Observe.Result(*r)
 	if c.group != nil {
+		b.owed.Add(-1)
 		if s, complete := c.group.add(r); complete {
 			b.publishSummary(s)
 		}
@@ -242,7 +243,7 @@ func (c *command) learn() {
 	var probe bool
 	r := c.result
 	c.to.update(func(s *phoneState) {
-		s.lastResult = &LastResult{Code: r.Code, Command: r.Command, Time: r.Time}
+		s.lastResult = lastResult(r)
 		switch {
 		case r.HTTPStatus != 0:
 			s.seen(r.Time.Time)

@@ -77,7 +77,7 @@ func tooLong() error {
 func (m *message) read(name string, parse func(snom.Verb) (snom.Command, error)) error {
 	v := snom.Verb(name)
 	if !v.Valid() {
-		return fmt.Errorf("no such command %q: want one of %s", m.name, verbList())
+		return unknownCommandError{m.name}
 	}
 	c, err := parse(v)
 	if err != nil {
@@ -85,6 +85,32 @@ func (m *message) read(name string, parse func(snom.Verb) (snom.Command, error))
 	}
 	m.command = c
 	return nil
+}
+
+// An unknownCommandError says that there is no command of that name. The name may be a secret that was published in the
+// place of a command.
+type unknownCommandError struct{ name string }
+
+func (e unknownCommandError) Error() string {
+	if e.name == "" {
+		return "no such command: expected one of " + verbList()
+	}
+	return fmt.Sprintf("no such command %q: expected one of %s", e.name, verbList())
+}
+
+// hideName hides the name of a command that does not exist: where arguments are secret, it may be one.
+func (m *message) hideName() {
+	if m.name != "" && m.name != "command" && !snom.Verb(m.name).Valid() {
+		m.name = mask
+	}
+}
+
+// shownArgument is the argument as a result shows it, unless it is secret.
+func (m message) shownArgument() string {
+	if m.fault != nil {
+		return m.raw
+	}
+	return m.command.Argument()
 }
 
 // identity takes the id out of object. One that is not there is empty.

@@ -96,7 +96,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("fault %v with command %q", o.fault, o.command)
 		}
 		now := time.Now()
-		c, refused := p.profile.Load().admit(o, Rules{TTL: time.Minute}, false, now)
+		c, refused := p.profile.Load().admit(o, Rules{TTL: time.Minute}, false, false, now)
 		c.to = p
 		var refusal *Result
 		if refused.code != "" {
@@ -171,7 +171,7 @@ func TestExpiryIsNotOfTheClock(t *testing.T) {
 func TestTheFirstMomentHasPassed(t *testing.T) {
 	t.Parallel()
 	o := decode("answer", []byte(`{"expires_at":"0001-01-01T00:00:00Z"}`))
-	if _, refusal := (&profile{}).admit(o, Rules{TTL: time.Minute}, false, time.Now()); refusal.code != Expired {
+	if _, refusal := (&profile{}).admit(o, Rules{TTL: time.Minute}, false, false, time.Now()); refusal.code != Expired {
 		t.Errorf("a command that expired in the year 1: %+v, want expired", refusal)
 	}
 }
@@ -184,11 +184,14 @@ func TestFaultsOfASecretAreExplained(t *testing.T) {
 		{"dtmf", `{"id":4711,"digits":"4711x","expires_in":0}`,
 			`id: want text in quotes; expires_in: want a number of seconds, 0.001 to 86400; dtmf: field "digits": offset 4: expected digits 0 to 9, A to D, * and #`},
 		{"dtmf", `{"4711":1,"digits":"1"}`, "dtmf: expected no members but digits, method, hold_ms, pause_ms"},
-		{"dtfm", "4711", `no such command "dtfm": want one of ` + verbList()},
+		{"dtfm", "4711", "no such command: expected one of " + verbList()},
+		{"4711", "", "no such command: expected one of " + verbList()},
+		{"command", `{"command":"4711"}`, "no such command: expected one of " + verbList()},
 		{"command", "4711", `want a JSON object that names its command: {"command":"key","keys":"P1"}`},
 		{"dtmf", strings.Repeat("4711", 5000), "the payload is too long: want at most 16384 bytes"},
 	} {
-		_, refusal := p.admit(decode(tt.command, []byte(tt.payload)), Rules{TTL: time.Minute}, false, time.Now())
+		m := decode(tt.command, []byte(tt.payload))
+		_, refusal := p.admit(m, Rules{TTL: time.Minute}, p.secret(m), false, time.Now())
 		if refusal.code != Invalid || refusal.message != tt.want {
 			t.Errorf("%s %.60q: %+v, want invalid, %q", tt.command, tt.payload, refusal, tt.want)
 		}

@@ -20,6 +20,29 @@ type groupResult struct {
 	ok    int
 }
 
+// newGroupResult returns a result to which all members are still to add theirs. secret says that the argument is not to be
+// shown.
+func newGroupResult(group string, members []string, m message, secret bool, now time.Time) *groupResult {
+	g := &groupResult{group: group, members: members, message: m, received: now, codes: make(map[string]Code, len(members))}
+	if secret {
+		g.message.hideName()
+	}
+	if g.argument = m.shownArgument(); secret && g.argument != "" {
+		g.argument = mask
+	}
+	return g
+}
+
+// refuseGroup answers a command for a group as a whole: no member gets it, and none has a result.
+func (b *Bridge) refuseGroup(g *groupResult, code Code, message string) {
+	now := time.Now()
+	b.publishSummary(Summary{
+		ID: g.message.id, Group: g.group, Command: g.message.name, Argument: g.argument, Code: code, Message: message,
+		Members: map[string]Code{}, DurationMS: now.Sub(g.received).Milliseconds(), Time: Time{Time: now},
+	})
+	b.cfg.Observe.Result(Result{Code: code})
+}
+
 // add notes a member's answer, and returns the summary when it was the last one.
 func (g *groupResult) add(r *Result) (Summary, bool) {
 	g.mu.Lock()
@@ -34,7 +57,7 @@ func (g *groupResult) add(r *Result) (Summary, bool) {
 	return g.summary(r.Time), true
 }
 
-// summary is what the group answers. Its code is that of the first member, in the group's order,
+// summary is the group's answer. Its code is that of the first member, in the group's order,
 // that was not ok.
 func (g *groupResult) summary(now Time) Summary {
 	s := Summary{

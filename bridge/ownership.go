@@ -14,8 +14,8 @@ import (
 // is a value, moved by what is read on the phone's owner topic. It guards against a phone that
 // stands in the settings of two bridges; it is no lock.
 type claim struct {
-	state  claimState
-	holder string // whose the phone is, when it is lost
+	state     claimState
+	holder    string // whose the phone is, when it is lost
 	contested int    // claims of others since the last connection that we answered with ours
 }
 

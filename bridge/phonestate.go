@@ -35,7 +35,13 @@ type phoneState struct {
 type LastResult struct {
 	Code    Code   `json:"code"`
 	Command string `json:"command"`
+	Message string `json:"message"` // as the result has it, shortened
 	Time    Time   `json:"time"`
+}
+
+// lastResult is what the status shows of a result.
+func lastResult(r *Result) *LastResult {
+	return &LastResult{Code: r.Code, Command: r.Command, Message: shown(r.Message), Time: r.Time}
 }
 
 // How often a status is published that differs from the one before in its last result only: once a second for a

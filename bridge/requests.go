@@ -100,7 +100,7 @@ func (b *Bridge) ask(name string, m mqtt.Message, now time.Time) {
 			names = append(names, a.name)
 		}
 		// Not on a response topic: that would be made from the input.
-		b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encode(Result{Command: shown(name), Code: Invalid,
+		b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encodeResult(&Result{Command: shown(name), Code: Invalid,
 			Message: fmt.Sprintf("no such request %q: want one of %s", shown(name), strings.Join(names, ", ")), Time: Time{Time: now}})})
 		return
 	}
@@ -166,7 +166,7 @@ func (r *request) read(payload []byte) error {
 }
 
 func (b *Bridge) respond(r Response) {
-	b.publish(mqtt.Message{Topic: b.cfg.Tree.Response(r.Action), Payload: encode(r)})
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Response(r.Action), Payload: encodeResponse(r)})
 }
 
 // serveRequests answers requests to the bridge, one after the other, until ctx ends; those that still

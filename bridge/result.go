@@ -63,17 +63,61 @@ const (
 	SwitchOn      = jsonval.On
 )
 
+// maxResult bounds a result, and an answer to a request to the bridge, in bytes. Everything that enters one is bounded by
+// itself; this is the last bound, so that no text from outside can prevent an answer from being published.
+const maxResult = 8 << 10
+
+// encodeResult writes a result of at most maxResult bytes: of one that would be longer the message is cut, and then the
+// argument.
+func encodeResult(r *Result) []byte {
+	payload := encode(r)
+	for most := 1 << 10; len(payload) > maxResult && most > 0; most /= 4 {
+		r = r.cut(most)
+		payload = encode(r)
+	}
+	return payload
+}
+
+// cut returns r with texts of at most most bytes.
+func (r *Result) cut(most int) *Result {
+	c := *r
+	c.Message, c.Argument, c.Command = shorten(c.Message, most), shorten(c.Argument, most), shorten(c.Command, most)
+	if c.First != nil {
+		c.First = c.First.cut(most)
+	}
+	return &c
+}
+
+// encodeResponse writes an answer of at most maxResult bytes: one that would be longer goes out without its data, and with
+// its message cut.
+func encodeResponse(r Response) []byte {
+	payload := encode(r)
+	if len(payload) <= maxResult {
+		return payload
+	}
+	if r.Data != nil {
+		r.Data, r.Message = nil, strings.TrimLeft(r.Message+" (details left out: too long)", " ")
+	}
+	for most := 1 << 10; len(payload) > maxResult && most > 0; most /= 4 {
+		r.Message = shorten(r.Message, most)
+		payload = encode(r)
+	}
+	return payload
+}
+
 // shown is as much of a text from outside as a result or a log line repeats: valid UTF-8, bounded.
-func shown(s string) string {
+func shown(s string) string { return shorten(s, maxShown) }
+
+// shorten returns s as valid UTF-8 of at most most bytes, and an ellipsis where something was cut.
+func shorten(s string, most int) string {
 	s = strings.ToValidUTF8(s, "\uFFFD") // first, for it may make s longer
-	if len(s) <= maxShown {
+	if len(s) <= most {
 		return s
 	}
-	cut := maxShown
-	for !utf8.RuneStart(s[cut]) {
-		cut--
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
 	}
-	return s[:cut] + "…"
+	return s[:most] + "…"
 }
 
 // encode writes a document for MQTT: JSON with &, < and > left readable.

@@ -86,14 +86,14 @@ func (s *standby) receivedOlder(process, answers string, now time.Time) {
 	case s.older == "" && now.Sub(s.challenged) >= heartbeatEvery:
 		ask = true
 		if s.candidate {
-			s.b.limit.Log(slog.LevelWarn, "standby", "info of an older bridge process ignored: it does not answer", slog.String("process", process))
+			s.b.limit.Log(slog.LevelWarn, "standby", "info of an older bridge process ignored: it does not answer", slog.String("id", process))
 		}
 	}
 	s.mu.Unlock()
 	switch {
 	case enters:
 		s.b.cfg.Log.Error("another bridge process uses the same topics and started first: this one is on standby until that one is gone; "+
-			"give each an INSTANCE of its own", slog.String("process", shown(process)))
+			"give each an INSTANCE of its own", slog.String("id", shown(process)))
 		s.b.cfg.OnStandby(true)
 	case ask:
 		s.b.publishInfo(heartbeat{Challenge: s.newChallenge(true)})
@@ -113,7 +113,7 @@ func (s *standby) reply(process, challenge string, now time.Time) {
 	}
 	if first {
 		s.b.limit.Log(slog.LevelError, "younger", "another bridge process uses the same topics: it goes into standby; give each an INSTANCE of its own",
-			slog.String("process", process))
+			slog.String("id", process))
 	}
 	s.b.publishInfo(heartbeat{Answers: challenge})
 }

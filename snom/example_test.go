@@ -91,8 +91,8 @@ func ExampleModel_Check() {
 	}
 	// Output:
 	// key P4: "", <nil>
-	// key P6: "sources disagree whether snom 300 has 4 or 6 keys, so P6 may not be there", <nil>
-	// touch 10 10: "", snom: phone does not know this: only the snom 870 can be touched, not snom 300
+	// key P6: "sources disagree whether snom 300 has 4 or 6 keys, so P6 may not exist", <nil>
+	// touch 10 10: "", snom: not supported: only the snom 870 can be touched, not snom 300
 }
 
 func ExampleTransfer() {

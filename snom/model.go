@@ -14,7 +14,7 @@ import (
 
 // ErrUnsupported says that a phone certainly cannot do what it was asked: its kind has no such key or
 // command, or cannot be controlled over HTTP at all.
-var ErrUnsupported = errors.New("snom: phone does not know this")
+var ErrUnsupported = errors.New("snom: not supported")
 
 // A Support says whether a phone can do something. What is not documented is not guessed.
 type Support string
@@ -184,7 +184,12 @@ func (m Model) is(list string) bool {
 
 // Check says whether the model can carry out c. The error wraps [ErrUnsupported] for what it certainly
 // cannot. Where sources are silent or disagree there is no error but a warning, one short sentence.
-func (m Model) Check(c Command) (warning string, err error) {
+func (m Model) Check(c Command) (warning string, err error) { return m.checkCommand(c, false) }
+
+// CheckRedacted is Check without anything of c's argument, for arguments that must not be shown.
+func (m Model) CheckRedacted(c Command) (warning string, err error) { return m.checkCommand(c, true) }
+
+func (m Model) checkCommand(c Command, redacted bool) (warning string, err error) {
 	if m.RemoteControl() == No {
 		return "", fmt.Errorf("%w: %s cannot be controlled over HTTP: %s", ErrUnsupported, m, m.facts().remark)
 	}
@@ -195,12 +200,17 @@ func (m Model) Check(c Command) (warning string, err error) {
 		}
 	}
 	if !m.IsZero() && m.facts().remote == Unknown {
-		warning = "nobody documents whether " + m.String() + " can be controlled over HTTP"
+		warning = "no source says whether " + m.String() + " can be controlled over HTTP"
 	}
 	for event := range c.KeyEvents() {
 		w, err := m.checkKey(event.Key)
-		if err != nil {
+		switch {
+		case err != nil && redacted:
+			return "", fmt.Errorf("%w: %s lacks one of the keys", ErrUnsupported, m)
+		case err != nil:
 			return "", err
+		case w != "" && redacted:
+			w = "it is doubtful whether " + m.String() + " has all of the keys"
 		}
 		if warning == "" {
 			warning = w
@@ -223,12 +233,12 @@ func (m Model) checkKey(name string) (warning string, err error) {
 	case key.Name == "P1" && f.keysMost > 0 && n > f.keysMost:
 		return fmt.Sprintf("%s is beyond the %d keys of %s, so it can only be on an expansion module", name, f.keysMost, m), nil
 	case key.Name == "P1" && f.keysMost > 0 && n > f.keysLeast:
-		return fmt.Sprintf("sources disagree whether %s has %d or %d keys, so %s may not be there", m, f.keysLeast, f.keysMost, name), nil
+		return fmt.Sprintf("sources disagree whether %s has %d or %d keys, so %s may not exist", m, f.keysLeast, f.keysMost, name), nil
 	case key.Usual != "" && !m.is(key.Usual):
-		return fmt.Sprintf("%s is sure on %s only, not on %s", name, join(key.Usual), m), nil
+		return fmt.Sprintf("%s is documented for %s only, not for %s", name, join(key.Usual), m), nil
 	}
 	if key.Mark == MarkInferred {
-		return name + " is a key of the phone, but nobody documents that it can be pressed from afar", nil
+		return name + " is a key of the phone, but no source says that it can be pressed remotely", nil
 	}
 	return "", nil
 }

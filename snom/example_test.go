@@ -125,11 +125,11 @@ func ExampleClient_Send() {
 	}
 	_, err = client.Send(context.Background(), snom.Step{Request: "/command.htm?key=P1"})
 	fmt.Println(err)
-	fmt.Println("leave it alone:", errors.Is(err, snom.ErrUnauthorized))
+	fmt.Println("not retried:", errors.Is(err, snom.ErrUnauthorized))
 	fmt.Println("failed logins:", phone.FailedLogins())
 	// Output:
 	// snom: phone refuses the login: HTTP 401: user name or password is not right (basic)
-	// leave it alone: true
+	// not retried: true
 	// failed logins: 1
 }
 

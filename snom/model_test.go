@@ -253,14 +253,14 @@ func TestModelCheck(t *testing.T) {
 		{"820", []string{"key P13"}, "sources disagree"},
 		{"D735", []string{"key P32"}, fine},
 		{"D735", []string{"key P33", "key P1;P33;P34"}, "P33 is beyond the 32 keys of D735"},
-		{"100", []string{"key P300"}, fine}, // nobody says how many it has
+		{"100", []string{"key P300"}, fine}, // no source says how many it has
 		{"D735", []string{"key F_STATUS", "key HELP", "key 1;F_OK"}, "no source says that it can be pressed"},
 		{"D735", []string{"key F_HOLD", "key F_R", "key F_ADR_BOOK", "key MUTE"}, fine},
 		{"820 821", []string{"fix_lil"}, fine},
 		{"870 320 D735", []string{"fix_lil"}, "documented for 820 and 821 only"},
 		{"D713", []string{"logoff 6", "reregister 6", "logoff all"}, fine},
 		{"D713", []string{"logoff 7", "reregister 12"}, "D713 has 6 identities only"},
-		{"190", []string{"logoff 12"}, fine}, // nobody says how many it has
+		{"190", []string{"logoff 12"}, fine}, // no source says how many it has
 		{"D120 D150 MP PA1 ET635 IP830C", []string{"answer", "key F_STATUS", "reboot"}, "no source says whether"},
 		{"D735 320", []string{"transfer 1", "transfer complete", `dtmf {"digits":"1","method":"keys"}`, "hangup current", "answer"}, fine},
 	}

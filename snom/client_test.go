@@ -484,6 +484,108 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+// Replies that net/http refuses: what is certain counts, and what can be read is read.
+func TestRepliesThatAreBroken(t *testing.T) {
+	t.Parallel()
+	const (
+		page  = "<html><title>snom D735</title></html>"
+		login = "<title>Login</title>Login failed!"
+	)
+	tests := []struct {
+		name     string
+		reply    string
+		status   int
+		expected error
+		says     string
+	}{
+		{name: "status line twice", reply: "HTTP/1.0 200 OK\r\nHTTP/1.0 200 OK\r\n\r\n" + page, status: 200},
+		{name: "status line twice, other versions", reply: "HTTP/1.1 200 OK\r\nHTTP/1.0 200 Document follows\r\nServer: snom\r\n\r\n" + page, status: 200},
+		{name: "head twice", reply: "HTTP/1.0 200 OK\r\n\r\nHTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n" + page, status: 200},
+		{name: "head twice, with the length of both", reply: "HTTP/1.0 200 OK\r\nContent-Length: 42\r\n\r\nHTTP/1.0 200 OK\r\nA: b\r\n\r\n<html>snom</html>!", status: 200},
+		{name: "two statuses", reply: "HTTP/1.0 200 OK\r\nHTTP/1.0 404 Not Found\r\n\r\n" + page, status: 200, expected: snom.ErrPhone, says: "two different"},
+		{name: "two statuses in two heads", reply: "HTTP/1.0 200 OK\r\n\r\nHTTP/1.0 403 Forbidden\r\n\r\n" + page, status: 200, expected: snom.ErrPhone, says: "two different"},
+		{name: "interim and final status in one head", reply: "HTTP/1.1 100 Continue\r\nHTTP/1.1 200 OK\r\n\r\n" + page, status: 200},
+		{name: "header without a colon", reply: "HTTP/1.1 200 OK\r\n" + canary + "\r\nServer: snom\r\n\r\n" + page, status: 200},
+		{name: "header with a space before the colon", reply: "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok and more", status: 200},
+		{name: "header with no name", reply: "HTTP/1.1 200 OK\r\n: x\r\n\r\nok", status: 200},
+		{name: "header with odd bytes", reply: "HTTP/1.1 200 OK\r\nX-\x00\xff: \x01\r\n\r\nok", status: 200},
+		{name: "folded header at the start", reply: "HTTP/1.1 200 OK\r\n continued\r\nServer: snom\r\n\r\nok", status: 200},
+		{name: "two equal lengths", reply: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", status: 200},
+		{name: "two equal lengths in one", reply: "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok", status: 200},
+		{name: "two lengths", reply: "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok", status: 200},
+		{name: "two lengths, the longer first", reply: "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\nContent-Length: 2\r\n\r\nok", status: 200},
+		{name: "no number for a length", reply: "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nok", status: 200},
+		{name: "negative length", reply: "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nok", status: 200},
+		{name: "length beyond all numbers", reply: "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nok", status: 200},
+		{name: "length with a plus sign", reply: "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok", status: 200},
+		{name: "chunked and a length", reply: "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", status: 200},
+		{name: "unknown transfer encoding", reply: "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nok", status: 200},
+		{name: "chunked, and it is not", reply: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + page, status: 200},
+		{name: "chunked, and broken off between", reply: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n", status: 200},
+		{name: "no empty line before the page", reply: "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n" + page, status: 200},
+		{name: "no header at all", reply: "HTTP/1.0 200 OK\r\n" + page, status: 200},
+		{name: "nothing after the status line", reply: "HTTP/1.0 200 OK\r\n", status: 200},
+		{name: "line feeds", reply: "HTTP/1.1 200 OK\nContent-Length: 2\n\nok", status: 200},
+		{name: "empty lines first", reply: "\r\n\r\nHTTP/1.1 200 OK\r\n\r\nok", status: 200},
+		{name: "small letters", reply: "http/1.1 200 ok\r\ncontent-length: 2\r\n\r\nok", status: 200},
+		{name: "spaces in the status line", reply: "HTTP/1.1   200   OK\r\n\r\nok", status: 200},
+		{name: "a tab in the status line", reply: "HTTP/1.1\t200\tOK\r\n\r\nok", status: 200},
+		{name: "no version", reply: "HTTP 200 OK\r\n\r\nok", status: 200},
+		{name: "odd version", reply: "HTTP/2.0 200 OK\r\n\r\nok", status: 200},
+		{name: "reason without a space", reply: "HTTP/1.1 200OK\r\n\r\nok", status: 200},
+		{name: "long reason", reply: "HTTP/1.1 200 " + strings.Repeat("x", 20_000) + "\r\n\r\nok", status: 200},
+		{name: "long header", reply: "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 20_000) + "\r\nContent-Length: 2\r\n\r\nok", status: 200},
+		{name: "redirect with a folded target", reply: "HTTP/1.1 302 Found\r\nLocation:\r\n index.htm\r\n\r\n", status: 302},
+		{name: "refusal in a broken reply", reply: "HTTP/1.1 403 Forbidden\r\n" + canary + "\r\n\r\n", status: 403, expected: snom.ErrRefused},
+		{name: "status that is none", reply: "HTTP/1.1 999 Request denied\r\n\r\n", status: 999, expected: snom.ErrPhone},
+		{name: "four digits", reply: "HTTP/1.1 2000 OK\r\n\r\n", expected: snom.ErrOutcomeUnknown, says: "not HTTP"},
+		{name: "two digits", reply: "HTTP/1.1 20 OK\r\n\r\n", expected: snom.ErrOutcomeUnknown, says: "not HTTP"},
+		{name: "only empty lines", reply: strings.Repeat("\r\n", 100), expected: snom.ErrOutcomeUnknown, says: "not HTTP"},
+		{name: "a page and no head", reply: page, expected: snom.ErrOutcomeUnknown, says: "not HTTP"},
+		{name: "interim only", reply: "HTTP/1.1 100 Continue\r\n\r\n", expected: snom.ErrOutcomeUnknown},
+		{name: "status line cut off", reply: "HTTP/1.1 200", status: 200, expected: snom.ErrOutcomeUnknown, says: "HTTP 200"},
+		{name: "refusal cut off", reply: "HTTP/1.1 403 Forbidden\r\nServer: sn", status: 403, expected: snom.ErrOutcomeUnknown, says: "HTTP 403"},
+		{name: "no body where one was announced", reply: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n", status: 200, expected: snom.ErrOutcomeUnknown, says: "HTTP 200"},
+		{name: "login page in a broken reply", reply: "HTTP/1.1 200 OK\r\n" + canary + "\r\n" + login, status: 200, expected: snom.ErrPhone},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := listen(t, canned(tt.reply))
+			c := newClient(t, snom.ClientConfig{URL: w.url})
+			start := time.Now()
+			got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
+			if expected := (snom.Reply{Status: tt.status, Requests: 1}); got != expected || !errors.Is(err, tt.expected) || tt.expected == nil && err != nil {
+				t.Errorf("Send = %+v, %v, expected %+v, %v", got, err, expected, tt.expected)
+			}
+			if err != nil && (!strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), canary)) {
+				t.Errorf("Send: %q, expected it to say %q and nothing of the reply", err, tt.says)
+			}
+			if took := time.Since(start); took > 4*time.Second {
+				t.Errorf("Send took %v, expected it not to wait for more than there is", took)
+			}
+		})
+	}
+}
+
+// A broken login challenge can be answered, too.
+func TestLoginInBrokenReplies(t *testing.T) {
+	t.Parallel()
+	for _, challenge := range []string{
+		"HTTP/1.0 401 Unauthorized\r\nHTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"snom\"\r\n\r\n<html>",
+		"HTTP/1.0 401 Unauthorized\r\n\r\nHTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"snom\"\r\n\r\n<html>",
+		"HTTP/1.0 401 Unauthorized\r\nnonsense\r\nwww-authenticate :Basic\r\n realm=\"snom\"\r\n<html>no empty line</html>",
+		"HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n",
+		"HTTP/1.1 401 Unauthorized\r\nContent-Length: 1\r\nContent-Length: 9\r\nWWW-Authenticate: Digest realm=\"snom\",\r\n\tnonce=\"1\"\r\n\r\nx",
+	} {
+		w := listen(t, canned(challenge, reply(200, "", "ok")))
+		c := newClient(t, snom.ClientConfig{URL: w.url, Username: "admin", Password: canary})
+		if got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); err != nil || got.Requests != 2 {
+			t.Errorf("%q: Send = %+v, %v, expected a login", challenge, got, err)
+		}
+	}
+}
+
 // A phone that resets the connection has seen the request.
 func TestReset(t *testing.T) {
 	t.Parallel()

@@ -107,16 +107,16 @@ func (r *headReader) fields(h *replyHead) error {
 			return nil
 		case err != nil:
 			return err
-		case !whole:
-			return errCutHead
 		case len(r.line) == 0:
 			return nil
 		case r.line[0] == '<':
 			h.started = true
 			return nil
+		case !whole:
+			return errCutHead
 		case r.line[0] == ' ' || r.line[0] == '\t':
 			if last != nil && len(*last) < maxHeaderLine {
-				*last += " " + string(bytes.TrimSpace(r.line))
+				*last = strings.TrimSpace(*last + " " + string(bytes.TrimSpace(r.line)))
 			}
 			continue
 		}

@@ -55,6 +55,11 @@ func maxPage(target string) int64 {
 // setting and the error wraps [ErrPhone]. The other errors are those of [Client.Send]. A phone in user mode shows no
 // settings.
 func (c *Client) ReadSettings(ctx context.Context, names ...string) (map[string]Setting, error) {
+	for _, name := range names {
+		if err := checkSettingName(name); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.begin(ctx, time.Time{}); err != nil {
 		return nil, err
 	}
@@ -110,6 +115,7 @@ type settingsReader struct {
 	families map[string]bool   // of what was asked for: whether the page has settings of it
 	found    map[string]Setting
 	seen     map[string]int // how often its name stood there, by what was asked for
+	twice    string         // what was asked for and has two values; empty: nothing
 	count    int            // settings of the page
 	value    []byte         // of the setting that is being read
 }
@@ -182,6 +188,9 @@ func (r *settingsReader) add(shown, plain string, readOnly bool, times int) {
 		return
 	}
 	if name := r.names[plain]; name != "" {
+		if r.seen[name] > 0 && r.found[name] != s {
+			r.twice = name
+		}
 		r.found[name] = s
 		r.seen[name] += times
 		return
@@ -192,8 +201,11 @@ func (r *settingsReader) add(shown, plain string, readOnly bool, times int) {
 }
 
 // doubtful returns one of names that the page may have in a form that was not read: there is no other setting of its
-// family, or the name stands elsewhere in the page, too. It is empty where there is none.
+// family, or the name stands elsewhere in the page, too, or has two values. It is empty where there is none.
 func (r *settingsReader) doubtful(page []byte, names []string) string {
+	if r.twice != "" {
+		return r.twice
+	}
 	var lower []byte
 	for _, name := range names {
 		s, ok := r.found[name]
@@ -435,9 +447,10 @@ func (c *Client) SettingsStep(settings map[string]string) (Step, error) {
 	target := []byte("/dummy.htm?settings=save&store_settings=save")
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		plain, value := plainName(name), settings[name]
+		err := checkSettingName(name)
 		switch {
-		case !isSettingName(plain):
-			return Step{}, fmt.Errorf("snom: setting %q: expected a name of at most %d small letters, digits and _", cleantext.Clean(name, maxSettingName), maxSettingName)
+		case err != nil:
+			return Step{}, err
 		case len(value) > maxSetting || !utf8.ValidString(value) || strings.ContainsFunc(value, isControl):
 			return Step{}, fmt.Errorf("snom: setting %s: expected at most %d bytes of UTF-8 without control characters", name, maxSetting)
 		case plain == "action_blacklist_url" && value != "":
@@ -466,11 +479,12 @@ func SaveSetting(name, value string) (Step, error) {
 	return new(Client).SettingsStep(map[string]string{name: value})
 }
 
-func isSettingName(s string) bool {
-	for i := range len(s) {
-		if !isSettingByte(s[i]) {
-			return false
-		}
+// checkSettingName reports what is wrong with the name of a setting.
+func checkSettingName(name string) error {
+	plain := plainName(name)
+	odd := func(r rune) bool { return r >= utf8.RuneSelf || !isSettingByte(byte(r)) }
+	if plain == "" || len(plain) > maxSettingName || plain[0] < 'a' || strings.ContainsFunc(plain, odd) {
+		return fmt.Errorf("snom: setting %q: expected a name of at most %d small letters, digits and _", cleantext.Clean(name, maxSettingName), maxSettingName)
 	}
-	return s != "" && len(s) <= maxSettingName
+	return nil
 }

@@ -109,6 +109,8 @@ func TestReadNamedSettings(t *testing.T) {
 		{name: "text, no neighbours", text: "language!: English\n", ask: hold, err: snom.ErrPhone},
 		{name: "text with an equals sign", text: "action_unhold!:\naction_hold=http://a\n", ask: hold, err: snom.ErrPhone},
 		{name: "text, two flags", text: "action_unhold!:\naction_hold!&: http://a\n", ask: hold, err: snom.ErrPhone},
+		{name: "text, two values", text: "action_hold!: http://a\naction_hold!:\n", ask: hold, err: snom.ErrPhone},
+		{name: "text, the same value twice", text: "action_hold!: http://a\naction_hold!: http://a\n", ask: hold, expected: map[string]snom.Setting{hold: {Value: "http://a"}}},
 		{name: "a table", text: "<table><tr><td>action_unhold</td><td></td></tr><tr><td>action_hold</td><td>http://a</td></tr></table>", ask: hold, err: snom.ErrPhone},
 		{name: "a table beside text", text: "action_unhold!:\n<table><tr><td>action_hold</td><td>http://a</td></tr></table>", ask: hold, err: snom.ErrPhone},
 		{name: "a form", text: "action_unhold!:\n<input name=action_hold value=http://a>", ask: hold, err: snom.ErrPhone},
@@ -248,8 +250,13 @@ func TestSaveSettings(t *testing.T) {
 	if err != nil || got["dnd_mode"].Value != "on" || got["keyboard_lock"].Value != "off" || len(phone.Executed()) != 1 {
 		t.Errorf("ReadSettings = %+v, %v after %d writes, expected both after one", got, err, len(phone.Executed()))
 	}
-	if err := c.SaveSettings(t.Context(), map[string]string{"A": ""}); err == nil {
-		t.Error("SaveSettings took a name that cannot be")
+	for _, name := range []string{"", "A", "a b", "[1]", "a\x00", strings.Repeat("a", 65), "ü"} {
+		if _, err := c.ReadSettings(t.Context(), name); err == nil {
+			t.Errorf("ReadSettings took the name %q", name)
+		}
+		if err := c.SaveSettings(t.Context(), map[string]string{name: ""}); err == nil {
+			t.Errorf("SaveSettings took the name %q", name)
+		}
 	}
 }
 

@@ -9,9 +9,13 @@ func FuzzReadSettings(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, scan := range []func([]byte, *settingsReader) bool{scanSettingsXML, scanSettingsText} {
 			all, err := readSettings(body, nil, scan)
+			n := 0
 			for name, s := range all {
 				if name == "" || len(s.Value) > 2*maxShown {
 					t.Fatalf("a setting %q of %d bytes in %q", name, len(s.Value), body)
+				}
+				if n++; n > 50 || checkSettingName(name) != nil {
+					continue
 				}
 				one, err := readSettings(body, []string{name}, scan)
 				if err == nil && one[name].Value != s.Value && s.Value != "" && one[name].Value != all[plainName(name)].Value {

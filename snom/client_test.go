@@ -155,6 +155,11 @@ func TestHostAndAddress(t *testing.T) {
 		{"http://192.0.2.10/", "http://192.0.2.10", "192.0.2.10:80", "192.0.2.10"},
 		{"HTTP://phone_1.example:8080", "http://phone_1.example:8080", "phone_1.example:8080", "phone_1.example:8080"},
 		{"http://[2001:db8::1]", "http://[2001:db8::1]", "[2001:db8::1]:80", "[2001:db8::1]"},
+		{"http://[fe80::1%eth0]:81", "http://[fe80::1%25eth0]:81", "[fe80::1%eth0]:81", "[fe80::1]:81"},
+		{"http://[fe80::1%2]", "http://[fe80::1%252]", "[fe80::1%2]:80", "[fe80::1]"},
+		{"http://phone.local", "http://phone.local", "phone.local:80", "phone.local"},
+		{"http://phone.local.", "http://phone.local.", "phone.local.:80", "phone.local"},
+		{"http://phone.example.:8080/", "http://phone.example.:8080", "phone.example.:8080", "phone.example:8080"},
 		{"http://[fe80::1%25eth0]:81", "http://[fe80::1%25eth0]:81", "[fe80::1%eth0]:81", "[fe80::1]:81"},
 	}
 	for _, tt := range tests {
@@ -204,6 +209,12 @@ func TestConfigErrors(t *testing.T) {
 		"space in host":     {URL: "http://pho ne"},
 		"umlaut in host":    {URL: "http://küche.example"},
 		"odd host":          {URL: "http://a,b"},
+		"only a dot":        {URL: "http://."},
+		"two dots":          {URL: "http://a..b"},
+		"two dots at end":   {URL: "http://phone.local.."},
+		"dot at start":      {URL: "http://.local"},
+		"open bracket":      {URL: "http://[fe80::1%eth0"},
+		"zone of a name":    {URL: "http://phone%eth0"},
 		"long host":         {URL: "http://" + strings.Repeat("a", 254)},
 		"timeout":           {URL: good, Timeout: -1},
 		"gap":               {URL: good, Gap: -1},
@@ -222,6 +233,9 @@ func TestConfigErrors(t *testing.T) {
 			c, err := snom.NewClient(cfg)
 			if err == nil || c != nil {
 				t.Fatalf("NewClient = %v, %v, want an error", c, err)
+			}
+			if checked := snom.CheckURL(cfg.URL); (checked != nil) != strings.Contains(err.Error(), "phone URL") {
+				t.Errorf("CheckURL: %v, and NewClient: %v", checked, err)
 			}
 			if !strings.HasPrefix(err.Error(), "snom: ") || !strings.Contains(err.Error(), "expected ") || strings.Contains(err.Error(), canary) {
 				t.Errorf("NewClient: %q, want what would be right, and no password", err)

@@ -51,7 +51,7 @@ func validHost(u *url.URL) bool {
 	}
 	odd := func(r rune) bool { return r >= 0x80 || !isAlnum(byte(r)) && !strings.ContainsRune(".-_", r) }
 	name = strings.TrimSuffix(name, ".") // of an absolute name
-	return name != "" && len(name) <= 253 && !strings.HasPrefix(name, ".") && !strings.Contains(name, "..") &&
+	return name != "" && len(name) <= 253 && !strings.Contains("."+name+".", "..") &&
 		!strings.ContainsFunc(name, odd)
 }
 

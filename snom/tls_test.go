@@ -1,6 +1,7 @@
 package snom_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -165,4 +166,11 @@ func pinOf(t *testing.T, certificate []byte) string {
 	}
 	sum := sha256.Sum256(block.Bytes)
 	return hex.EncodeToString(sum[:])
+}
+
+// dialCurrent connects to the server of now.
+func dialCurrent(current *atomic.Pointer[httptest.Server]) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, current.Load().Listener.Addr().String())
+	}
 }

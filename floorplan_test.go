@@ -48,7 +48,7 @@ func mayImport() map[string][]string {
 		"e2e":                 {}, // tests only
 		"mqtt/session":        {"mqtt"},
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
-		"bridge":              {"internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
+		"bridge":              {"snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
 		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte"},
 		"homeassistant":       {"snom", "snom/actionurl", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "snom", "internal/netlimit", "internal/lograte"},
@@ -64,7 +64,7 @@ func onlyIn() map[string][]string {
 
 		"github.com/icholy/digest":         {"snom", "snom/snomtest", "internal/bench"},
 		"github.com/caarlos0/env/v11":      {"config"},
-		"github.com/goccy/go-yaml":         {"config"},
+		"go.yaml.in/yaml/v4":               {"config"},
 		"github.com/mochi-mqtt/server/v2":  {"broker"},
 		"github.com/spf13/cobra":           {"cmd/snom2mqtt"},
 		"github.com/prometheus":            {"metrics"},

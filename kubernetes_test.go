@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
@@ -150,7 +150,7 @@ func TestKubernetesPartitions(t *testing.T) {
 			}
 			environ = append(environ, e.Name+"="+value)
 		}
-		settings, err := config.Load(environ, config.Checks{Name: mqtt.ValidName})
+		settings, err := config.Load(t.Context(), environ)
 		if err != nil {
 			t.Errorf("%s: %v", pod, err)
 			continue

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -12,6 +13,10 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/textfile"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // A place knows how to name the settings that stand in it.
@@ -26,9 +31,10 @@ func (e environment) where(key string) string { return string(e) + key }
 
 // A field is the text of one setting, and where it stands.
 type field struct {
-	in   place
-	key  string
-	text string
+	in      place
+	key     string
+	text    string
+	accepts string // a range, "1 to 10", or a list of words, "a, b or c"; empty: other rules hold
 }
 
 func (f field) where() string { return f.in.where(f.key) }
@@ -37,25 +43,78 @@ func (f field) where() string { return f.in.where(f.key) }
 // text: any value may be a secret that was put in the wrong place.
 type checker struct {
 	faults
-	checks Checks
-	files  map[string]content // what was read already: a thousand phones may name one file
-	again  bool               // the phones file is read while it may be written
+	warnings faults
+	read     func(path string, limit int64) ([]byte, error) // reads a file, within the time of the call
+	files    map[string]content                             // what was read already: a thousand phones may name one file
+	stuck    bool                                           // a file did not answer in time: no other one is waited for
+	again    bool                                           // the phones file is read while it may be written
+	unseen   map[string]bool                                // places whose fault is a character that cannot be seen
 }
 
+// fault adds a fault about a field, and what in its text probably led to it.
 func (c *checker) fault(f field, format string, args ...any) {
-	c.add(f.where(), format, args...)
+	where := f.where()
+	if c.unseen[where] {
+		return
+	}
+	what := fmt.Sprintf(format, args...)
+	if odd := oddity(f.text); odd != "" {
+		what += "; the value " + odd
+	}
+	c.add(where, "%s", what)
 }
 
-// ask lets a rule of another package judge a text, and says whether it passed.
-func (c *checker) ask(rule func(string) error, f field) bool {
-	if rule == nil {
-		return true
+// look adds a fault where a text has a character that cannot be seen. No other fault of the place counts then: they would
+// follow from it.
+func (c *checker) look(f field) {
+	err := textfile.Secret(f.text)
+	if err == nil {
+		return
 	}
-	err := rule(f.text)
-	if err != nil {
-		c.fault(f, "%v", err)
+	c.add(f.where(), "%v", err)
+	if c.unseen == nil {
+		c.unseen = map[string]bool{}
 	}
-	return err == nil
+	c.unseen[f.where()] = true
+}
+
+// warn adds a warning where an accepted text is probably not what was meant.
+func (c *checker) warn(f field, text string) {
+	odd := oddity(text)
+	if odd == "" {
+		return
+	}
+	where := f.where()
+	for _, fault := range c.faults.list {
+		if fault.Where == where {
+			return
+		}
+	}
+	c.warnings.add(where, "the value %s", odd)
+}
+
+// oddity returns what in a text shows that it is not what was meant, without showing the text: quotes and comments that
+// Docker's --env-file keeps, ${NAME} where nothing replaces it, blanks at the ends. Empty: nothing.
+func oddity(text string) string {
+	if text == "" {
+		return ""
+	}
+	first, last := text[0], text[len(text)-1]
+	switch _, after, found := strings.Cut(text, "${"); {
+	case len(text) > 1 && first == last && (first == '"' || first == '\'' || first == '`'):
+		return "begins and ends with quotes, which are a part of it (docker run --env-file keeps them)"
+	case first == ' ' || first == '\t':
+		return "begins with a blank"
+	case last == ' ' || last == '\t':
+		return "ends with a blank"
+	case found && strings.Contains(after, "}"):
+		return "contains ${...}, which is not replaced here"
+	case strings.HasPrefix(text, "{{") && strings.HasSuffix(text, "}}"):
+		return "is a template, which is not replaced here"
+	case strings.Contains(text, " #"), strings.Contains(text, "\t#"):
+		return "contains a # after a blank: a comment there is a part of it"
+	}
+	return ""
 }
 
 func (c *checker) boolean(f field) bool {
@@ -64,46 +123,59 @@ func (c *checker) boolean(f field) bool {
 	}
 	b, err := strconv.ParseBool(f.text)
 	if err != nil {
-		c.fault(f, "want true or false")
+		c.fault(f, "expected true or false")
 	}
 	return b
 }
 
-func (c *checker) whole(f field, low, high int) int {
+func (c *checker) whole(f field) int {
+	low, high, _ := strings.Cut(f.accepts, " to ")
+	least, most := mustInt(low), mustInt(high)
 	n, err := strconv.Atoi(f.text)
-	if err != nil || n < low || n > high {
-		c.fault(f, "want a whole number from %d to %d", low, high)
+	if err != nil || n < least || n > most {
+		c.fault(f, "expected a whole number from %d to %d", least, most)
 	}
 	return n
 }
 
-func (c *checker) duration(f field, low, high time.Duration) time.Duration {
+func (c *checker) duration(f field) time.Duration {
+	low, high, _ := strings.Cut(f.accepts, " to ")
 	d, err := time.ParseDuration(f.text)
-	if err != nil || d < low || d > high {
-		c.fault(f, "want a time with its unit from %s to %s, such as 90s or 1m30s", short(low), short(high))
+	if err != nil || d < mustDuration(low) || d > mustDuration(high) {
+		c.fault(f, "expected a time with its unit from %s, such as 90s or 1m30s", f.accepts)
 	}
 	return d
 }
 
-// short writes a duration without the zeros at its end: 1h for 1h0m0s.
-func short(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
+// mustInt and mustDuration read the limits of a row.
+func mustInt(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		panic(err) // a wrong tag in this package
 	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
+	return n
+}
+
+func mustDuration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		panic(err) // a wrong tag in this package
+	}
+	return d
+}
+
+// word accepts one of the words of the row, in small letters or capitals, and returns it in small letters.
+func (c *checker) word(f field) string {
+	text := strings.ToLower(f.text)
+	if !slices.Contains(words(f.accepts), text) {
+		c.fault(f, "expected %s", f.accepts)
 	}
 	return text
 }
 
-// word accepts one of words, in small letters or capitals, and returns it in small letters.
-func (c *checker) word(f field, words ...string) string {
-	text := strings.ToLower(f.text)
-	if !slices.Contains(words, text) {
-		c.fault(f, "want %s", either(words))
-	}
-	return text
+// words returns the words of "a, b or c".
+func words(accepts string) []string {
+	return strings.Split(strings.ReplaceAll(accepts, " or ", ", "), ", ")
 }
 
 // either joins two words or more for a sentence: "a, b or c".
@@ -114,9 +186,7 @@ func either(words []string) string {
 
 func (c *checker) level(f field) slog.Level {
 	var l slog.Level
-	if word := c.word(f, "debug", "info", "warn", "error"); word != "" {
-		_ = l.UnmarshalText([]byte(word)) // word has said what is wrong
-	}
+	_ = l.UnmarshalText([]byte(c.word(f))) // word has added the fault
 	return l
 }
 
@@ -128,9 +198,10 @@ func (c *checker) list(f field, check func(field) bool) []string {
 	}
 	var list []string
 	for part := range strings.SplitSeq(f.text, ",") {
-		item := field{f.in, f.key, strings.TrimSpace(part)}
+		item := f
+		item.text = strings.TrimSpace(part)
 		if item.text == "" {
-			c.fault(f, "want names with a comma between two of them; one is empty")
+			c.fault(f, "expected names separated by commas; one is empty")
 		} else if check(item) {
 			list = append(list, item.text)
 		}
@@ -139,55 +210,93 @@ func (c *checker) list(f field, check func(field) bool) []string {
 	return slices.Compact(list)
 }
 
-// gated are the commands that the setting ALLOW opens.
-func (c *checker) gated(f field) []string {
-	gates := []string{"reset", "firmware"}
-	return c.list(f, func(item field) bool {
-		ok := slices.Contains(gates, item.text)
+// verbs returns the commands that a list names, each of which must pass check.
+func (c *checker) verbs(f field, check func(snom.Verb) bool, expected string) []snom.Verb {
+	list := c.list(f, func(item field) bool {
+		ok := check(snom.Verb(item.text))
 		if !ok {
-			c.fault(item, "want %s, or both with a comma: other commands need no opening", either(gates))
+			c.fault(item, "expected %s", expected)
 		}
 		return ok
 	})
+	if list == nil {
+		return nil
+	}
+	verbs := make([]snom.Verb, len(list))
+	for i, name := range list {
+		verbs[i] = snom.Verb(name)
+	}
+	return verbs
 }
 
-func (c *checker) commands(f field) []string {
-	return c.list(f, func(item field) bool { return c.ask(c.checks.Command, item) })
+// gated returns the commands that the setting ALLOW enables.
+func (c *checker) gated(f field) []snom.Verb {
+	return c.verbs(f, snom.Verb.Gated, either(gates())+", or several separated by commas: other commands are enabled already")
+}
+
+// gates names the commands that are disabled by default.
+func gates() (names []string) {
+	for _, v := range snom.GatedVerbs() {
+		names = append(names, string(v))
+	}
+	return names
+}
+
+// masked returns the commands that the setting MASK names.
+func (c *checker) masked(f field) []snom.Verb {
+	return c.verbs(f, snom.Verb.Valid, "the name of a command, such as dtmf")
+}
+
+// model returns the model that a setting names; empty: none.
+func (c *checker) model(f field) snom.Model {
+	if f.text == "" {
+		return snom.Model{}
+	}
+	m, ok := snom.FindModel(f.text)
+	if !ok {
+		c.fault(f, "expected a Snom model such as D735, 320 or D862; leave it out if docs/keys.md does not list the model")
+	}
+	return m
 }
 
 // name checks the name of a phone, a group or an instance.
 func (c *checker) name(f field) bool {
-	if !validName(f.text) {
-		c.fault(f, "want a name of 1 to 64 small letters, digits, _ and -, a letter or digit first")
-		return false
+	switch {
+	case f.text == "all":
+		c.fault(f, "all is the built-in group of every phone: expected another name")
+	case f.text == "bridge":
+		c.fault(f, "bridge is the bridge's own name in topics: expected another name")
+	case mqtt.ValidName(f.text) != nil:
+		c.fault(f, "expected a name of 1 to 64 small letters, digits, _ and -, a letter or digit first")
+	default:
+		return true
 	}
-	if f.text == "all" {
-		c.fault(f, "all is the built-in group of every phone: want another name")
-		return false
-	}
-	if f.text == "bridge" {
-		c.fault(f, "bridge is the bridge's own name in topics: want another name")
-		return false
-	}
-	return c.ask(c.checks.Name, f)
+	return false
 }
 
-func validName(name string) bool {
-	if name == "" || len(name) > 64 || name[0] == '_' || name[0] == '-' {
-		return false
+// topics checks what becomes a part of topics.
+func (c *checker) topics(base, prefix, instance field) {
+	c.topic(base)
+	c.topic(prefix)
+	if instance.text == "" || !c.name(instance) {
+		return
 	}
-	for _, b := range []byte(name) {
-		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '_' && b != '-' {
-			return false
-		}
+	if _, err := mqtt.NewTree("snom", instance.text); err != nil {
+		c.fault(instance, "the bridge has a topic of this name: expected another name")
 	}
-	return true
+}
+
+// topic checks the first levels of topics. The errors of mqtt quote the topic, and no fault may.
+func (c *checker) topic(f field) {
+	if _, err := mqtt.NewTree(f.text, ""); err != nil {
+		c.fault(f, "expected 1 to %d bytes without space, $, + and #, no slash at an end, no empty level", mqtt.MaxBase)
+	}
 }
 
 // line checks a text that goes into one line of a protocol.
 func (c *checker) line(f field, longest int) string {
 	if len(f.text) > longest || !utf8.ValidString(f.text) || strings.ContainsFunc(f.text, unicode.IsControl) {
-		c.fault(f, "want at most %d bytes of UTF-8 without control characters", longest)
+		c.fault(f, "expected at most %d bytes of UTF-8 without control characters", longest)
 	}
 	return f.text
 }
@@ -199,7 +308,7 @@ func (c *checker) listen(f field) string {
 	}
 	host, port, err := net.SplitHostPort(f.text)
 	if err != nil || !validPort(port, 0) || host != "" && !validHost(host) {
-		c.fault(f, "want host:port, such as 127.0.0.1:8080 or [::1]:8080, or :8080 for every address, or off")
+		c.fault(f, "expected host:port, such as 127.0.0.1:8080 or [::1]:8080, or :8080 for every address, or off")
 	}
 	return f.text
 }
@@ -214,11 +323,13 @@ func loopback(address string) bool {
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
-// validHost says whether host is an IP address without a zone, or a DNS name.
+// validHost reports whether host is an IP address, with a zone or without, or a name as DNS and mDNS have it; a dot may end
+// it.
 func validHost(host string) bool {
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.Zone() == ""
+	if _, err := netip.ParseAddr(host); err == nil {
+		return !strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r >= 0x7F || strings.ContainsRune(`/?#@[]`, r) })
 	}
+	host = strings.TrimSuffix(host, ".")
 	if len(host) > 253 {
 		return false
 	}
@@ -251,37 +362,52 @@ type address struct {
 
 // String returns the URL with its port.
 func (a address) String() string {
-	return a.scheme + "://" + net.JoinHostPort(a.host, a.port) + a.path
+	return a.scheme + "://" + net.JoinHostPort(strings.ReplaceAll(a.host, "%", "%25"), a.port) + a.path
 }
 
 // short returns the URL without its port where that is the usual one.
 func (a address) short(usual string) string {
 	if a.port == usual {
-		return strings.TrimSuffix(a.scheme+"://"+net.JoinHostPort(a.host, ""), ":") + a.path
+		return strings.TrimSuffix(a.scheme+"://"+net.JoinHostPort(strings.ReplaceAll(a.host, "%", "%25"), ""), ":") + a.path
 	}
 	return a.String()
 }
 
-// address reads a URL whose scheme is a key of ports, which has the scheme's usual port. want is what
-// a fault says.
-func (c *checker) address(f field, ports map[string]string, want string) (a address, ok bool) {
-	u, err := url.Parse(f.text)
+// address reads a URL whose scheme is a key of ports, which has the scheme's usual port. expected is
+// what a fault says.
+func (c *checker) address(f field, ports map[string]string, expected string) (a address, ok bool) {
+	u, err := url.Parse(escapeZone(f.text))
 	if err == nil && u.User != nil {
-		c.fault(f, "want a URL without user name and password: they have settings of their own")
+		c.fault(f, "expected a URL without user name and password: they have settings of their own")
 		return address{}, false
 	}
 	if err == nil {
-		a = address{u.Scheme, strings.ToLower(u.Hostname()), u.Port(), strings.TrimSuffix(u.EscapedPath(), "/")}
+		a = address{u.Scheme, lowerHost(u.Hostname()), u.Port(), strings.TrimSuffix(u.EscapedPath(), "/")}
 		if a.port == "" && !strings.HasSuffix(u.Host, ":") {
 			a.port = ports[a.scheme]
 		}
 		ok = ports[a.scheme] != "" && validHost(a.host) && validPort(a.port, 1) && !strings.ContainsAny(f.text, "?#")
 	}
 	if !ok {
-		c.fault(f, "want %s", want)
+		c.fault(f, "expected %s", expected)
 		return address{}, false
 	}
 	return a, true
+}
+
+// lowerHost returns a host in small letters, but for the zone of an address.
+func lowerHost(host string) string {
+	name, zone, _ := strings.Cut(host, "%")
+	return strings.ToLower(name) + host[len(name):len(host)-len(zone)] + zone
+}
+
+// escapeZone escapes the percent sign before the zone of an address, which url.Parse expects and people do not write.
+func escapeZone(text string) string {
+	before, zone, ok := strings.Cut(text, "%")
+	if !ok || !strings.Contains(before, "[") || strings.Contains(before, "]") || strings.HasPrefix(zone, "25") {
+		return text
+	}
+	return before + "%25" + zone
 }
 
 // numbers compiles an expression over a whole number.
@@ -291,7 +417,7 @@ func (c *checker) numbers(f field) *regexp.Regexp {
 	}
 	// Alone first: a)|(b would fit into the frame and mean something else.
 	if _, err := regexp.Compile(f.text); err != nil {
-		c.fault(f, "want a regular expression of Go (RE2 syntax) over the whole number, such as \\+49.*|[1-9][0-9]")
+		c.fault(f, "expected a regular expression of Go (RE2 syntax) over the whole number, such as \\+49.*|[1-9][0-9]")
 		return nil
 	}
 	r, err := regexp.Compile(`\A(?:` + f.text + `)\z`)
@@ -304,14 +430,15 @@ func (c *checker) numbers(f field) *regexp.Regexp {
 
 // hosts reads a list of host or host:port. An IPv6 address has brackets in the second case only.
 func (c *checker) hosts(f field) []string {
-	hosts := c.list(field{f.in, f.key, strings.ToLower(f.text)}, func(item field) bool {
+	f.text = strings.ToLower(f.text)
+	hosts := c.list(f, func(item field) bool {
 		host, port, err := net.SplitHostPort(item.text)
 		if err != nil {
 			host, port = strings.TrimSuffix(strings.TrimPrefix(item.text, "["), "]"), "1"
 		}
 		ok := validHost(host) && validPort(port, 1)
 		if !ok {
-			c.fault(item, "want hosts with a comma between two of them, such as fw.example or 192.0.2.1:8000")
+			c.fault(item, "expected hosts with a comma between two of them, such as fw.example or 192.0.2.1:8000")
 		}
 		return ok
 	})

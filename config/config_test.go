@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/config"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 func TestDefaults(t *testing.T) {
@@ -97,7 +98,7 @@ CONSOLE_LISTEN=:8080
 CONSOLE_PASSWORD=hunter2
 LOG_LEVEL=DEBUG
 LOG_FORMAT=json`, map[string]string{
-		"ca": own.cert, "key": own.key, "mqtt": "hunter2\n\r\n", "token": "0123456789abcdef\r\n", "secret": "fedcba9876543210\n", "a": "hunter2\n",
+		"ca": own.cert, "key": own.key, "mqtt": "hunter2\r\n", "token": "0123456789abcdef\r\n", "secret": "fedcba9876543210\n", "a": "hunter2\n",
 		"phones.yaml": "phones:\n  b: {url: http://b}\n  a: {url: http://a, username: x, password_file: a}\ngroups:\n  g: [door, b]\n",
 	})
 	if faults != nil {
@@ -106,7 +107,7 @@ LOG_FORMAT=json`, map[string]string{
 	dir := filepath.Dir(got.PhonesFile)
 	want := config.Config{
 		MQTT: config.MQTT{
-			URL: "ssl://broker.example:8883", Username: "bridge", Password: config.NewSecret("hunter2\n"), ClientID: "me",
+			URL: "ssl://broker.example:8883", Username: "bridge", Password: config.NewSecret("hunter2"), ClientID: "me",
 			CAFile: dir + "/ca", CertFile: dir + "/ca", KeyFile: dir + "/key", ServerName: "mqtt.example", Insecure: true,
 		},
 		BrokerListen: "0.0.0.0:1883",
@@ -116,22 +117,22 @@ LOG_FORMAT=json`, map[string]string{
 			Phones: []config.Phone{
 				{
 					Name: "door", URL: "https://[2001:db8::1]", Username: "admin", Password: config.NewSecret(" hunter2,="),
-					Model: "D735", Dialect: "old", Allow: []string{"firmware", "reset"}, Mask: []string{"dial", "dtmf"},
+					Model: model(t, "D735"), Dialect: "old", Allow: []snom.Verb{"firmware", "reset"}, Mask: []snom.Verb{"dial", "dtmf"},
 					LegacyTLS: true, CA: []byte(own.cert), Token: config.NewSecret("0123456789abcdef"),
 				},
-				{Name: "pin", URL: "https://pin.example:8443", Allow: []string{"reset"}, Mask: []string{"dtmf"}, CertSHA256: strings.Repeat("ab", 32)},
-				{Name: "open", URL: "https://[2001:db8::1]:8443", Allow: []string{"reset"}, Mask: []string{"dtmf"}, Insecure: true},
-				{Name: "a", URL: "http://a", Username: "x", Password: config.NewSecret("hunter2"), Allow: []string{"reset"}, Mask: []string{"dtmf"}},
-				{Name: "b", URL: "http://b", Allow: []string{"reset"}, Mask: []string{"dtmf"}},
+				{Name: "pin", URL: "https://pin.example:8443", Allow: []snom.Verb{"reset"}, Mask: []snom.Verb{"dtmf"}, CertSHA256: strings.Repeat("ab", 32)},
+				{Name: "open", URL: "https://[2001:db8::1]:8443", Allow: []snom.Verb{"reset"}, Mask: []snom.Verb{"dtmf"}, Insecure: true},
+				{Name: "a", URL: "http://a", Username: "x", Password: config.NewSecret("hunter2"), Allow: []snom.Verb{"reset"}, Mask: []snom.Verb{"dtmf"}},
+				{Name: "b", URL: "http://b", Allow: []snom.Verb{"reset"}, Mask: []snom.Verb{"dtmf"}},
 			},
 			Groups: map[string][]string{"g": {"door", "b"}},
 		},
 		PhonesFile:           dir + "/phones.yaml",
-		Allow:                []string{"reset"},
+		Allow:                []snom.Verb{"reset"},
 		FirmwareHosts:        []string{"192.0.2.1:8000", "2001:db8::2", "2001:db8::3", "[2001:db8::4]:81", "fw.example"},
 		DialAllow:            regexp.MustCompile(`\A(?:a|\+49.*)\z`),
 		DialDeny:             regexp.MustCompile(`\A(?:0900.*)\z`),
-		Mask:                 []string{"dtmf"},
+		Mask:                 []snom.Verb{"dtmf"},
 		CommandTTL:           time.Hour,
 		QueueLength:          1,
 		RequestTimeout:       time.Minute,
@@ -142,6 +143,7 @@ LOG_FORMAT=json`, map[string]string{
 		RingTimeout:          time.Second,
 		CallTimeout:          168 * time.Hour,
 		Console:              config.Console{Listen: ":8080", Password: config.NewSecret("hunter2")},
+		Warnings:             []config.Fault{{Where: "SNOM2MQTT_PHONE_0_PASSWORD", What: "the value begins with a blank"}},
 		LogLevel:             slog.LevelDebug,
 		LogFormat:            "json",
 	}
@@ -160,9 +162,19 @@ LOG_FORMAT=json`, map[string]string{
 	}
 }
 
+func model(t *testing.T, name string) snom.Model {
+	t.Helper()
+	m, ok := snom.FindModel(name)
+	if !ok {
+		t.Fatalf("no model %s", name)
+	}
+	return m
+}
+
 // equal compares the exported fields of two configurations, secrets and all.
 func equal(t *testing.T, got, want config.Config) {
 	t.Helper()
+	got.MQTT = got.MQTT.WithoutReader()
 	g, w := reflect.ValueOf(got), reflect.ValueOf(want)
 	for i := range g.NumField() {
 		if f := g.Type().Field(i); f.IsExported() && !reflect.DeepEqual(g.Field(i).Interface(), w.Field(i).Interface()) {
@@ -254,7 +266,7 @@ func TestReloadPhones(t *testing.T) {
 	}
 
 	write("phones:\n  c: {url: http://c}\n  b: {url: http://b}\ngroups:\n  g: [kitchen, c]\n")
-	r, err := c.ReloadPhones()
+	r, _, err := c.ReloadPhones(t.Context())
 	if want := []string{"kitchen", "b", "c"}; err != nil || !slices.Equal(names(r), want) {
 		t.Errorf("phones after the reload: %v, %v, want %v", names(r), err, want)
 	}
@@ -263,7 +275,7 @@ func TestReloadPhones(t *testing.T) {
 	}
 
 	write("phones:\n  kitchen: {url: http://c}\n  d: {url: http://192.0.2.10}\n  e:\n")
-	r, err = c.ReloadPhones()
+	r, _, err = c.ReloadPhones(t.Context())
 	if len(r.Phones) != 0 || r.Groups != nil {
 		t.Errorf("a roster came with the faults: %v", r)
 	}
@@ -284,8 +296,8 @@ func TestReloadPhones(t *testing.T) {
 	}
 
 	write("phones:\n  d: {url: http://d, username: u, password: half a pass}")
-	_, err = c.ReloadPhones()
-	if got, want := faultsOf(t, err)[0].Error(), c.PhonesFile+":2:1: this line has no end: is the file being written just now?"; got != want {
+	_, _, err = c.ReloadPhones(t.Context())
+	if got, want := faultsOf(t, err)[0].Error(), c.PhonesFile+":2:1: this line has no end: is the file being written?"; got != want {
 		t.Errorf("a half written file: %q, want %q", got, want)
 	}
 }
@@ -296,7 +308,7 @@ func TestReloadWithoutAPhonesFileChangesNothing(t *testing.T) {
 	if faults != nil {
 		t.Fatal(faults)
 	}
-	r, err := c.ReloadPhones()
+	r, _, err := c.ReloadPhones(t.Context())
 	if err != nil || !reflect.DeepEqual(r, c.Roster) {
 		t.Errorf("ReloadPhones = %v, %v, want %v", r, err, c.Roster)
 	}

@@ -3,10 +3,8 @@ package config
 import (
 	"crypto/x509"
 	"errors"
-	"io"
-	"io/fs"
-	"os"
-	"strings"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/textfile"
 )
 
 // Sizes in bytes beyond which a file is not what it should be. Both are ours.
@@ -21,62 +19,65 @@ type content struct {
 	fault string
 }
 
-// read returns what stands in a file, read once.
-func (c *checker) read(path string, most int64) content {
+// file returns what stands in a file, read once. After one file did not answer in time, others are not waited for: a
+// thousand of them on a file server that is away would take hours.
+func (c *checker) file(path string, limit int64) content {
 	if known, ok := c.files[path]; ok {
 		return known
 	}
-	data, fault := readFile(path, most)
+	if c.stuck {
+		return content{fault: "the file was not read, since another one does not answer"}
+	}
+	var got content
+	data, err := c.read(path, limit)
+	if err != nil {
+		got.fault = err.Error()
+		c.stuck = errors.Is(err, textfile.ErrTimeout)
+	} else {
+		got.data = data
+	}
 	if c.files == nil {
 		c.files = map[string]content{}
 	}
-	c.files[path] = content{data, fault}
-	return c.files[path]
+	c.files[path] = got
+	return got
 }
 
-// readFile returns what stands in a file of at most the given size, or what is wrong with it. That text
-// does not name the path: somebody may have written the secret where the path belongs.
-func readFile(path string, most int64) (data []byte, fault string) {
-	file, err := os.Open(path)
-	if err == nil {
-		defer file.Close()
-		data, err = io.ReadAll(io.LimitReader(file, most+1))
-	}
-	switch pathError := (*fs.PathError)(nil); {
-	case errors.As(err, &pathError):
-		return nil, "the file cannot be read: " + pathError.Err.Error()
-	case err != nil:
-		return nil, "the file cannot be read"
-	case int64(len(data)) > most:
-		return nil, "the file is too large"
-	case len(data) == 0:
-		return nil, "the file is empty"
-	}
-	return data, ""
-}
-
-// secret returns a secret given as text or in a file, from which one line end is taken off.
+// secret returns a secret given as text or in a file, which has one line.
 func (c *checker) secret(text, path field) Secret {
 	if path.text == "" {
+		c.warn(text, text.text)
 		return NewSecret(text.text)
 	}
 	if text.text != "" {
-		c.fault(path, "given as well as the setting without file in its name: want one of the two")
+		c.fault(path, "given as well as the setting without file in its name: expected one of the two")
 		return Secret{}
 	}
-	file := c.read(path.text, maxSmallFile)
+	file := c.file(path.text, maxSmallFile)
 	if file.fault != "" {
 		c.fault(path, "%s", file.fault)
 		return Secret{}
 	}
-	line, ended := strings.CutSuffix(string(file.data), "\n")
-	if ended {
-		line = strings.TrimSuffix(line, "\r")
+	line, err := textfile.Line(file.data)
+	if err != nil {
+		c.fault(path, "%v", err)
+		return Secret{}
 	}
-	if line == "" {
-		c.fault(path, "the file holds an empty line only")
-	}
+	c.warn(path, line)
 	return NewSecret(line)
+}
+
+// pem returns a file of certificates or keys as text in UTF-8. The fault is empty, or says why there is none.
+func (c *checker) pem(path field) (data []byte, fault string) {
+	file := c.file(path.text, maxSmallFile)
+	if file.fault != "" {
+		return nil, file.fault
+	}
+	text, err := textfile.Text(file.data)
+	if err != nil {
+		return nil, "expected PEM, which is text: " + err.Error()
+	}
+	return []byte(text), ""
 }
 
 // roots returns the PEM in a file of certificates.
@@ -84,14 +85,14 @@ func (c *checker) roots(path field) []byte {
 	if path.text == "" {
 		return nil
 	}
-	file := c.read(path.text, maxSmallFile)
-	if file.fault != "" {
-		c.fault(path, "%s", file.fault)
+	data, fault := c.pem(path)
+	if fault != "" {
+		c.fault(path, "%s", fault)
 		return nil
 	}
-	if !x509.NewCertPool().AppendCertsFromPEM(file.data) {
-		c.fault(path, "the file holds no certificate in PEM form")
+	if !x509.NewCertPool().AppendCertsFromPEM(data) {
+		c.fault(path, "the file contains no certificate in PEM form")
 		return nil
 	}
-	return file.data
+	return data
 }

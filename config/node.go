@@ -20,10 +20,13 @@ const (
 )
 
 // pairs yields the keys and values of a mapping in the order of the file.
-func (n node) pairs() iter.Seq2[node, node] {
-	return func(yield func(node, node) bool) {
+func (n *node) pairs() iter.Seq2[*node, *node] {
+	return func(yield func(key, value *node) bool) {
+		if n.kind != mapping {
+			return
+		}
 		for i := 0; i+1 < len(n.parts); i += 2 {
-			if !yield(n.parts[i], n.parts[i+1]) {
+			if !yield(&n.parts[i], &n.parts[i+1]) {
 				return
 			}
 		}

@@ -1,21 +1,22 @@
 package config
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/textfile"
 )
 
 // A filePlace is a mapping in the phones file, such as that of one phone.
 type filePlace struct {
 	path string
-	key  node // of the mapping
-	is   node // the mapping
+	key  *node // of the mapping
+	is   *node // the mapping
 }
 
 // where names a value of the mapping, or the mapping itself where the value is missing.
@@ -48,13 +49,13 @@ type phonesFile struct {
 }
 
 // wrong adds a fault at a node.
-func (f phonesFile) wrong(at node, format string, args ...any) {
+func (f phonesFile) wrong(at *node, format string, args ...any) {
 	f.add(fmt.Sprintf("%s:%d:%d", f.path, at.line, at.column), format, args...)
 }
 
 // members hands the values of a mapping to take, with the index of their key in known, and adds a fault
 // for each key that is written twice or is not known.
-func (f phonesFile) members(m node, known []string, take func(i int, value node)) {
+func (f phonesFile) members(m *node, known []string, take func(i int, value *node)) {
 	written := make([]bool, len(known))
 	for key, value := range m.pairs() {
 		i := slices.Index(known, key.text)
@@ -75,84 +76,68 @@ func (f phonesFile) members(m node, known []string, take func(i int, value node)
 }
 
 // readPhonesFile checks the phones file and returns its phones by name, and the groups.
-func (c *checker) readPhonesFile(path string, taken registry, allow, mask []string) ([]Phone, map[string][]string) {
-	data, fault := readFile(path, maxPhonesFile)
-	if fault != "" {
-		c.add(prefix+"PHONES_FILE", "%s", fault)
+func (c *checker) readPhonesFile(path field, taken registry, d defaults) ([]Phone, map[string][]string) {
+	data, err := c.read(path.text, maxPhonesFile)
+	if err != nil {
+		c.stuck = errors.Is(err, textfile.ErrTimeout)
+		c.fault(path, "%v", err)
 		return nil, nil
 	}
-	f := phonesFile{c, path}
-	if c.again && len(data) > 0 && data[len(data)-1] != '\n' {
-		f.wrong(node{line: bytes.Count(data, []byte("\n")) + 1, column: 1}, "this line has no end: is the file being written just now?")
+	f := phonesFile{c, path.text}
+	text, err := textfile.Text(data)
+	if wrong := (*textfile.Error)(nil); errors.As(err, &wrong) {
+		f.wrong(&node{line: wrong.Line, column: wrong.Column}, "%s", wrong.What)
 		return nil, nil
 	}
-	return f.read(data, taken, allow, mask)
+	if c.again && !strings.HasSuffix(text, "\n") {
+		f.wrong(&node{line: strings.Count(text, "\n") + 1, column: 1}, "this line has no end: is the file being written?")
+		return nil, nil
+	}
+	return f.parse(text, taken, d)
 }
 
-// read checks what stands in the phones file.
-func (f phonesFile) read(data []byte, taken registry, allow, mask []string) ([]Phone, map[string][]string) {
-	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // some editors begin a file with a byte order mark
-	if good := validBytes(data); good < len(data) {
-		// The YAML library would mend it silently, and log in with another password.
-		before := data[:good]
-		line := bytes.Count(before, []byte("\n"))
-		column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
-		f.wrong(node{line: line + 1, column: column + 1}, "want the file in UTF-8")
+// parse checks the text of the phones file.
+func (f phonesFile) parse(text string, taken registry, d defaults) ([]Phone, map[string][]string) {
+	root, wrong := readNodes(text)
+	if wrong != nil {
+		f.wrong(&node{line: wrong.line, column: wrong.column}, "%s", wrong.what)
 		return nil, nil
-	}
-	root, ok := readPlain(data)
-	if !ok {
-		var wrong *yamlFault
-		if root, wrong = readYAML(data); wrong != nil {
-			f.wrong(node{line: wrong.line, column: wrong.column}, "%s", wrong.what)
-			return nil, nil
-		}
 	}
 	if root.kind != mapping {
-		f.wrong(node{line: max(root.line, 1), column: max(root.column, 1)}, "want phones: and below it a name for each phone")
+		f.wrong(&node{line: max(root.line, 1), column: max(root.column, 1)}, "expected phones: and below it a name for each phone")
 		return nil, nil
 	}
-	var sections [2]node
-	f.members(root, []string{"phones", "groups"}, func(i int, section node) { sections[i] = section })
-	phones := f.phones(sections[0], taken, allow, mask)
+	sections := [2]*node{{}, {}}
+	f.members(&root, []string{"phones", "groups"}, func(i int, section *node) { sections[i] = section })
+	phones := f.phones(sections[0], taken, d)
 	return phones, f.groups(sections[1], taken)
 }
 
-// validBytes counts the bytes before the first that is not UTF-8.
-func validBytes(data []byte) int {
-	good := 0
-	for good < len(data) {
-		r, size := utf8.DecodeRune(data[good:])
-		if r == utf8.RuneError && size == 1 {
-			break
-		}
-		good += size
-	}
-	return good
-}
-
 // phones checks the section of the phones.
-func (f phonesFile) phones(section node, taken registry, allow, mask []string) []Phone {
+func (f phonesFile) phones(section *node, taken registry, d defaults) []Phone {
 	if section.kind == nothing {
 		return nil
 	}
 	if section.kind != mapping {
-		f.wrong(section, "phones: want a name for each phone, and its settings below the name")
+		f.wrong(section, "phones: expected a name for each phone, and its settings below the name")
 		return nil
 	}
-	known := phoneKeys()
+	form := newPhoneForm()
 	phones := make([]Phone, 0, len(section.parts)/2)
 	for name, settings := range section.pairs() {
-		in := filePlace{f.path, name, settings}
-		if settings.kind == scalar || settings.kind == list {
-			f.wrong(settings, "%s: want the settings of a phone, such as url: http://192.0.2.10", shown(name.text))
+		if settings.kind != mapping && settings.kind != nothing {
+			f.wrong(settings, "%s: expected the settings of a phone, such as url: http://192.0.2.10", shown(name.text))
 			continue
 		}
-		called := nameField(f.path, name)
-		named := f.name(called)
-		p := f.phone(name.text, f.phoneText(in, known), in, allow, mask)
+		odd := f.fill(form, name, settings)
+		v := &form.v
+		named := f.name(v.Name)
+		p := f.checker.phone(v, d)
+		for _, one := range odd {
+			f.warn(one, one.text)
+		}
 		if named {
-			taken.take(f.checker, called, field{in, "URL", p.URL}, p)
+			taken.take(f.checker, v.Name, v.URL, p)
 		}
 		phones = append(phones, p)
 	}
@@ -160,43 +145,67 @@ func (f phonesFile) phones(section node, taken registry, allow, mask []string) [
 	return phones
 }
 
-// phoneKeys lists the keys of a phone: the fields of phoneText behind the first, which is the name.
-func phoneKeys() []string {
-	keys := names(&phoneText{})[1:]
-	for i := range keys {
-		keys[i] = strings.ToLower(keys[i])
-	}
-	return keys
+// A phoneForm is filled in for one phone after the other.
+type phoneForm struct {
+	v      phoneVariables
+	keys   []string // in small letters; without the name, which is the key of the phone
+	fields []*field // of v, in the order of keys
 }
 
-// phoneText returns the settings of a phone as text; known are the keys it may have. Paths are relative
-// to the phones file.
-func (f phonesFile) phoneText(in filePlace, known []string) phoneText {
-	var t phoneText
-	fields := reflect.ValueOf(&t).Elem()
-	f.members(in.is, known, func(i int, value node) {
-		text := value.text
-		switch key := known[i]; {
+func newPhoneForm() *phoneForm {
+	form := &phoneForm{v: placed(phoneVariables{}, nil)}
+	fields := reflect.ValueOf(&form.v).Elem()
+	for _, r := range rows(phoneVariables{}) {
+		if r.name == "NAME" {
+			continue
+		}
+		form.keys = append(form.keys, strings.ToLower(r.name))
+		form.fields = append(form.fields, fields.FieldByName(r.field).Addr().Interface().(*field)) //nolint:forcetypeassert // rows saw to it
+	}
+	return form
+}
+
+// fill fills in the form for a phone, and returns those texts that are probably not what was meant. Paths are relative to
+// the phones file.
+func (f phonesFile) fill(form *phoneForm, name, settings *node) (odd []field) {
+	var at place = filePlace{f.path, name, settings}
+	for _, one := range form.fields {
+		one.in, one.text = at, ""
+	}
+	f.members(settings, form.keys, func(i int, value *node) {
+		key, text := form.keys[i], value.text
+		switch {
 		case value.kind == nothing:
-			f.wrong(value, "%s: %s: no value; leave the key out, or put the text in quotes", shown(in.key.text), key)
+			f.wrong(value, "%s: %s: no value; leave the key out, or put the text in quotes", shown(name.text), key)
+			return
 		case value.kind == mapping, value.kind == list && key != "allow" && key != "mask":
-			f.wrong(value, "%s: %s: want one value", shown(in.key.text), key)
+			f.wrong(value, "%s: %s: expected one value", shown(name.text), key)
+			return
 		case value.kind == list:
 			text = f.joined(value)
-		case strings.HasSuffix(key, "_file") && text != "" && !filepath.IsAbs(text):
-			text = filepath.Join(filepath.Dir(f.path), text)
 		}
-		fields.Field(i + 1).SetString(text)
+		one := form.fields[i]
+		one.text = text
+		f.look(*one)
+		if oddity(text) != "" {
+			odd = append(odd, *one)
+		}
+		if strings.HasSuffix(key, "_file") && text != "" && !filepath.IsAbs(text) {
+			one.text = filepath.Join(filepath.Dir(f.path), text)
+		}
 	})
-	return t
+	form.v.Name = nameField(f.path, name)
+	f.look(form.v.Name)
+	return odd
 }
 
 // joined returns the texts of a list with commas between them, as a variable would say them.
-func (f phonesFile) joined(l node) string {
+func (f phonesFile) joined(l *node) string {
 	texts := make([]string, 0, len(l.parts))
-	for _, item := range l.parts {
+	for i := range l.parts {
+		item := &l.parts[i]
 		if item.kind != scalar {
-			f.wrong(item, "want a word")
+			f.wrong(item, "expected a word")
 			continue
 		}
 		texts = append(texts, item.text)
@@ -205,14 +214,14 @@ func (f phonesFile) joined(l node) string {
 }
 
 // nameField returns a key of the file as a field whose place is the key itself.
-func nameField(path string, key node) field {
-	return field{namePlace{path, key}, "", key.text}
+func nameField(path string, key *node) field {
+	return field{in: namePlace{path, key}, text: key.text}
 }
 
 // A namePlace is a key in the phones file.
 type namePlace struct {
 	path string
-	key  node
+	key  *node
 }
 
 func (p namePlace) where(string) string {
@@ -220,12 +229,12 @@ func (p namePlace) where(string) string {
 }
 
 // groups checks the section of the groups. Their members are phones of the file or of the environment.
-func (f phonesFile) groups(section node, taken registry) map[string][]string {
+func (f phonesFile) groups(section *node, taken registry) map[string][]string {
 	if section.kind == nothing {
 		return nil
 	}
 	if section.kind != mapping {
-		f.wrong(section, "groups: want a name for each group, and its list of phones")
+		f.wrong(section, "groups: expected a name for each group, and its list of phones")
 		return nil
 	}
 	groups, written := map[string][]string{}, map[string]bool{}
@@ -235,6 +244,7 @@ func (f phonesFile) groups(section node, taken registry) map[string][]string {
 	}
 	for name, members := range section.pairs() {
 		called := nameField(f.path, name)
+		f.look(called)
 		if !f.name(called) {
 			continue
 		}
@@ -244,31 +254,38 @@ func (f phonesFile) groups(section node, taken registry) map[string][]string {
 		}
 		written[name.text] = true
 		if _, isPhone := taken.names[name.text]; isPhone {
-			f.fault(called, "a phone has this name: want another one for the group")
+			f.fault(called, "a phone has this name: expected another one for the group")
 		}
 		if members.kind != list || len(members.parts) == 0 {
-			f.wrong(members, "%s: want a list of phones, such as [kitchen, hall]", name.text)
+			f.wrong(members, "%s: expected a list of phones, such as [kitchen, hall]", name.text)
 			continue
 		}
-		seen := map[string]bool{}
-		for _, member := range members.parts {
-			_, isPhone := taken.names[member.text]
-			switch {
-			case member.kind != scalar:
-				f.wrong(member, "%s: want the name of a phone", name.text)
-			case seen[member.text]:
-				f.wrong(member, "%s: %s is in the group twice", name.text, shown(member.text))
-			case isPhone:
-				seen[member.text] = true
-				groups[name.text] = append(groups[name.text], member.text)
-			default:
-				what := fmt.Sprintf("%s: no phone has the name %s", name.text, shown(member.text))
-				if near := nearest(member.text, known); near != "" {
-					what += "; did you mean " + near + "?"
-				}
-				f.wrong(member, "%s", what)
-			}
-		}
+		groups[name.text] = f.group(name.text, members, taken, known)
 	}
 	return groups
+}
+
+// group checks the members of a group, and looks among known for what was meant by others.
+func (f phonesFile) group(name string, members *node, taken registry, known []string) (list []string) {
+	seen := map[string]bool{}
+	for i := range members.parts {
+		member := &members.parts[i]
+		_, isPhone := taken.names[member.text]
+		switch {
+		case member.kind != scalar:
+			f.wrong(member, "%s: expected the name of a phone", name)
+		case seen[member.text]:
+			f.wrong(member, "%s: %s is in the group twice", name, shown(member.text))
+		case isPhone:
+			seen[member.text] = true
+			list = append(list, member.text)
+		default:
+			what := fmt.Sprintf("%s: no phone has the name %s", name, shown(member.text))
+			if near := nearest(member.text, known); near != "" {
+				what += "; did you mean " + near + "?"
+			}
+			f.wrong(member, "%s", what)
+		}
+	}
+	return list
 }

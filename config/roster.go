@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // A Roster is the phones and their groups.
@@ -16,14 +18,15 @@ type Roster struct {
 
 // A Phone is one phone as the settings describe it.
 type Phone struct {
-	Name     string // [a-z0-9][a-z0-9_-]{0,63}, not "bridge" or "all"
+	Name     string // as mqtt.ValidName accepts it, and not "all"
 	URL      string // http://host[:port] or https://host[:port]; no two phones have the same
 	Username string // empty: never log in
 	Password Secret
-	Model    string   // as written; empty: not said
-	Dialect  string   // "old", "new", or empty: not said
-	Allow    []string // gated commands open at this phone, those of Config.Allow included; sorted
-	Mask     []string // commands whose argument is not shown, those of Config.Mask included; sorted
+	Auth     snom.AuthPolicy // which login is allowed; empty: not said
+	Model    snom.Model      // zero: not said
+	Dialect  snom.Dialect    // empty: not said
+	Allow    []snom.Verb     // gated commands enabled for this phone, those of Config.Allow included; sorted
+	Mask     []snom.Verb     // commands whose argument is not shown, those of Config.Mask included; sorted
 
 	Insecure   bool   // https: the certificate is not checked at all
 	LegacyTLS  bool   // https: TLS 1.0 and old ciphers are accepted
@@ -33,76 +36,94 @@ type Phone struct {
 	Token Secret // what its action URLs carry; empty: it cannot call us
 }
 
-// phone checks one phone but for its name. allow and mask are what the bridge's settings say for all.
-func (c *checker) phone(name string, t phoneText, in place, allow, mask []string) Phone {
-	at := func(key, text string) field { return field{in, key, text} }
+// defaults are what the bridge's settings say for all phones.
+type defaults struct{ allow, mask []snom.Verb }
+
+// phone checks one phone but for its name.
+func (c *checker) phone(v *phoneVariables, d defaults) Phone {
 	p := Phone{
-		Name:      name,
-		Username:  c.line(at("USERNAME", t.Username), 128),
-		Password:  c.secret(at("PASSWORD", t.Password), at("PASSWORD_FILE", t.PasswordFile)),
-		Model:     t.Model,
-		Allow:     join(allow, c.gated(at("ALLOW", t.Allow))),
-		Mask:      join(mask, c.commands(at("MASK", t.Mask))),
-		Insecure:  c.boolean(at("INSECURE", t.Insecure)),
-		LegacyTLS: c.boolean(at("LEGACY_TLS", t.LegacyTLS)),
-		CA:        c.roots(at("CA_FILE", t.CAFile)),
-		Token:     c.secret(at("TOKEN", t.Token), at("TOKEN_FILE", t.TokenFile)),
+		Name:      v.Name.text,
+		Username:  c.line(v.Username, 128),
+		Password:  c.secret(v.Password, v.PasswordFile),
+		Model:     c.model(v.Model),
+		Allow:     join(d.allow, c.gated(v.Allow)),
+		Mask:      join(d.mask, c.masked(v.Mask)),
+		Insecure:  c.boolean(v.Insecure),
+		LegacyTLS: c.boolean(v.LegacyTLS),
+		CA:        c.roots(v.CAFile),
+		Token:     c.secret(v.Token, v.TokenFile),
 	}
-	if t.Model != "" {
-		c.ask(c.checks.Model, at("MODEL", t.Model))
+	if v.Dialect.text != "" {
+		p.Dialect = snom.Dialect(c.word(v.Dialect))
 	}
-	if t.Dialect != "" {
-		p.Dialect = c.word(at("DIALECT", t.Dialect), "old", "new")
+	if v.Auth.text != "" {
+		p.Auth = snom.AuthPolicy(c.word(v.Auth))
 	}
-
-	url := at("URL", t.URL)
-	if t.URL == "" {
-		c.fault(url, "not set")
-	} else if a, ok := c.address(url, phonePorts(), wantPhoneURL); ok && a.path != "" {
-		c.fault(url, "want %s", wantPhoneURL)
-	} else if ok {
-		p.URL = a.short(phonePorts()[a.scheme])
-		if a.scheme == "http" && (t.CAFile != "" || t.CertSHA256 != "") {
-			c.fault(url, "a certificate is set, but http has none: want https")
-		}
-	}
-
-	if t.Username != "" && strings.Contains(t.Username, ":") {
-		c.fault(at("USERNAME", t.Username), "want a name without a colon: HTTP ends the name there")
-	}
-	hasPassword := t.Password != "" || t.PasswordFile != ""
-	if t.Username != "" && !hasPassword {
-		c.fault(at("PASSWORD", ""), "not set, but a user name is: a login that fails counts towards the phone's lock")
-	}
-	if t.Username == "" && hasPassword {
-		c.fault(at("USERNAME", ""), "not set, but a password is")
-	}
-
-	pin := strings.ToLower(strings.ReplaceAll(t.CertSHA256, ":", ""))
-	if raw, err := hex.DecodeString(pin); pin != "" && (err != nil || len(raw) != 32) {
-		c.fault(at("CERT_SHA256", t.CertSHA256), "want the SHA-256 of the certificate: 64 hex digits, with or without colons")
-	} else {
-		p.CertSHA256 = pin
-	}
-	if said := count(p.Insecure, t.CAFile != "", pin != ""); said > 1 {
-		c.fault(at("INSECURE", ""), "want one of insecure, ca_file and cert_sha256: they contradict one another")
-	}
-	given := func(key, file string) field {
-		if file != "" {
-			key += "_FILE"
-		}
-		return at(key, "")
-	}
-	if strings.ContainsFunc(p.Password.Reveal(), func(r rune) bool { return r < ' ' || r == 0x7F }) {
-		c.fault(given("PASSWORD", t.PasswordFile), "want one line without control characters: HTTP has no way to send them")
-	}
+	p.URL = c.phoneURL(v)
+	c.login(v)
+	c.certificate(v, &p)
 	if token := p.Token.Reveal(); token != "" && !validToken(token) {
-		c.fault(given("TOKEN", t.TokenFile), "want 16 to 128 letters, digits, _ and -: it becomes a part of a URL")
+		c.fault(given(v.Token, v.TokenFile), "expected 16 to 128 letters, digits, _ and -: it becomes a part of a URL")
 	}
+	c.warn(v.Username, v.Username.text)
 	return p
 }
 
-const wantPhoneURL = "http://host, http://host:port, https://host or https://host:port and nothing behind it"
+// phoneURL checks the address of a phone.
+func (c *checker) phoneURL(v *phoneVariables) string {
+	if v.URL.text == "" {
+		c.fault(v.URL, "not set")
+		return ""
+	}
+	a, ok := c.address(v.URL, phonePorts(), expectedPhoneURL)
+	switch {
+	case !ok:
+		return ""
+	case a.path != "":
+		c.fault(v.URL, "expected %s", expectedPhoneURL)
+		return ""
+	case a.scheme == "http" && (v.CAFile.text != "" || v.CertSHA256.text != ""):
+		c.fault(v.URL, "a certificate is set, but http has none: expected https")
+	}
+	return a.short(phonePorts()[a.scheme])
+}
+
+// login checks that a user name and a password go together.
+func (c *checker) login(v *phoneVariables) {
+	if strings.Contains(v.Username.text, ":") {
+		c.fault(v.Username, "expected a name without a colon: HTTP ends the name there")
+	}
+	hasPassword := v.Password.text != "" || v.PasswordFile.text != ""
+	if v.Username.text != "" && !hasPassword {
+		c.fault(v.Password, "not set, but a user name is: a login that fails counts towards the phone's lock")
+	}
+	if v.Username.text == "" && hasPassword {
+		c.fault(v.Username, "not set, but a password is")
+	}
+}
+
+// certificate checks what is said of the phone's certificate.
+func (c *checker) certificate(v *phoneVariables, p *Phone) {
+	pin := strings.ToLower(strings.ReplaceAll(v.CertSHA256.text, ":", ""))
+	if raw, err := hex.DecodeString(pin); pin != "" && (err != nil || len(raw) != 32) {
+		c.fault(v.CertSHA256, "expected the SHA-256 of the certificate: 64 hex digits, with or without colons")
+	} else {
+		p.CertSHA256 = pin
+	}
+	if said := count(p.Insecure, v.CAFile.text != "", pin != ""); said > 1 {
+		c.fault(v.Insecure, "expected one of insecure, ca_file and cert_sha256: they contradict one another")
+	}
+}
+
+// given returns the one of two fields by which a secret was given.
+func given(text, file field) field {
+	if file.text != "" {
+		return file
+	}
+	return text
+}
+
+const expectedPhoneURL = "http://host, http://host:port, https://host or https://host:port and nothing behind it"
 
 func phonePorts() map[string]string { return map[string]string{"http": "80", "https": "443"} }
 
@@ -126,7 +147,7 @@ func count(said ...bool) int {
 }
 
 // join returns what is in a or b, in order and each once; nil when there is nothing.
-func join(a, b []string) []string {
+func join(a, b []snom.Verb) []snom.Verb {
 	if len(a)+len(b) == 0 {
 		return nil
 	}
@@ -142,6 +163,8 @@ type registry struct {
 }
 
 func newRegistry() registry { return registry{map[string]field{}, map[string]string{}} }
+
+func (r registry) clone() registry { return registry{maps.Clone(r.names), maps.Clone(r.urls)} }
 
 // take notes a phone, or adds a fault when its name or its address is taken.
 func (r registry) take(c *checker, name, url field, p Phone) {
@@ -159,32 +182,31 @@ func (r registry) take(c *checker, name, url field, p Phone) {
 
 // roster reads the phones file, if there is one, and adds its phones to those of the environment, which
 // taken knows already.
-func (c *checker) roster(numbered []Phone, taken registry, path string, allow, mask []string) Roster {
+func (c *checker) roster(numbered []Phone, taken registry, path field, d defaults) Roster {
 	r := Roster{Phones: slices.Clone(numbered), Groups: map[string][]string{}}
-	if path != "" {
-		phones, groups := c.readPhonesFile(path, taken, allow, mask)
+	if path.text != "" {
+		phones, groups := c.readPhonesFile(path, taken, d)
 		r.Phones = append(r.Phones, phones...)
 		maps.Copy(r.Groups, groups)
 	}
 	if len(r.Phones) == 0 && len(c.faults.list) == 0 {
-		c.fault(field{numberedPlace(0), "URL", ""}, "not set, and no phones file has a phone: want at least one phone")
+		c.fault(field{in: numberedPlace(0), key: "URL"}, "not set, and no phones file has a phone: expected at least one phone")
 	}
 	return r
 }
 
 // numbered checks the phones of the environment.
-func (c *checker) numbered(v variables, taken registry, allow, mask []string) []Phone {
+func (c *checker) numbered(all []phoneVariables, taken registry, d defaults) []Phone {
 	var phones []Phone
-	for i, t := range v.Phones {
-		in := numberedPlace(v.numbers[i])
-		name := field{in, "NAME", t.Name}
-		if t.Name == "" {
-			c.fault(name, "not set")
+	for _, v := range all {
+		each(v, c.look)
+		named := v.Name.text != "" && c.name(v.Name)
+		if v.Name.text == "" {
+			c.fault(v.Name, "not set")
 		}
-		named := t.Name != "" && c.name(name)
-		p := c.phone(t.Name, t, in, allow, mask)
+		p := c.phone(&v, d)
 		if named {
-			taken.take(c, name, field{in, "URL", t.URL}, p)
+			taken.take(c, v.Name, v.URL, p)
 		}
 		phones = append(phones, p)
 	}

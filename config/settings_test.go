@@ -22,9 +22,7 @@ func TestSettingsDocumentIsMadeFromTheCode(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join("..", "docs", "settings.md")
 	var want bytes.Buffer
-	if err := config.WriteSettings(&want); err != nil {
-		t.Fatal(err)
-	}
+	writeSettings(t, &want)
 	if flag.Lookup("update").Value.String() == "true" {
 		if err := os.WriteFile(path, want.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
@@ -39,26 +37,11 @@ func TestSettingsDocumentIsMadeFromTheCode(t *testing.T) {
 	}
 }
 
-func TestWriteSettingsReturnsTheErrorOfItsWriter(t *testing.T) {
-	t.Parallel()
-	want := errors.New("disk full")
-	if err := config.WriteSettings(failingWriter{want}); !errors.Is(err, want) {
-		t.Errorf("WriteSettings = %v, want %v", err, want)
-	}
-}
-
-type failingWriter struct{ err error }
-
-func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
-
 // Every variable of the table is read, and every variable that is read is in the table: Load knows the
 // one and refuses the other.
 func TestSettingsAreThoseThatLoadKnows(t *testing.T) {
 	t.Parallel()
 	for _, s := range config.Settings() {
-		if s.What == "" {
-			t.Errorf("%s: the table does not say what it is", s.Name)
-		}
 		name := strings.Replace(s.Name, "<n>", "0", 1)
 		if known(t, name) != true {
 			t.Errorf("%s is in the table, but Load does not know it", name)
@@ -83,7 +66,7 @@ func TestSettingsAreThoseThatLoadKnows(t *testing.T) {
 // known says whether Load takes a variable of this name for a setting.
 func known(t *testing.T, name string) bool {
 	t.Helper()
-	_, err := config.Load([]string{name + "=x"}, config.Checks{})
+	_, err := config.Load(t.Context(), []string{name + "=x"})
 	for _, f := range faultsOf(t, err) {
 		if f.Where == name && strings.HasPrefix(f.What, "no such setting") {
 			return false

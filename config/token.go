@@ -17,7 +17,7 @@ import (
 func (c *checker) tokenSecret(text, path field) Secret {
 	s := c.secret(text, path)
 	if n := len(s.Reveal()); n > 0 && (n < 16 || n > 128) {
-		c.fault(text, "want 16 to 128 characters that nobody guesses, such as openssl rand -hex 16 prints")
+		c.fault(text, "expected 16 to 128 random characters, such as openssl rand -hex 16 prints")
 	}
 	return s
 }
@@ -34,8 +34,8 @@ func (c *checker) tokens(settings *Config, phones []Phone) {
 		if settings.tokenSecret.IsZero() {
 			kept, err := keptSecret(settings.secrets)
 			if err != nil {
-				c.fault(field{environment(prefix), "PHONE_TOKEN_SECRET", ""}, "not set, but PHONE_LISTEN is, not every phone has a "+
-					"token of its own, and a secret cannot be made and kept (%v): want 16 to 128 characters that nobody guesses, "+
+				c.fault(field{in: environment(prefix), key: "PHONE_TOKEN_SECRET"}, "not set, but PHONE_LISTEN is, not every phone has a "+
+					"token of its own, and a secret cannot be made and kept (%v): expected 16 to 128 random characters, "+
 					"such as openssl rand -hex 16 prints", err)
 				return
 			}

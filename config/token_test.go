@@ -36,7 +36,7 @@ func TestTokensAreMade(t *testing.T) {
 	if err := os.WriteFile(c.PhonesFile, []byte("phones:\n  door: {url: http://d}\n  attic: {url: http://e}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := c.ReloadPhones()
+	r, _, err := c.ReloadPhones(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestReloadWantsTokens(t *testing.T) {
 	if err := os.WriteFile(filepath.Clean(c.PhonesFile), []byte("phones:\n  a: {url: http://a}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := c.ReloadPhones(); err == nil || len(faultsOf(t, err)) != 1 {
+	if r, _, err := c.ReloadPhones(t.Context()); err == nil || len(faultsOf(t, err)) != 1 {
 		t.Errorf("ReloadPhones = %v, %v, want the fault that a token is missing", r, err)
 	}
 }
@@ -85,7 +85,7 @@ func TestASecretIsMadeAndKept(t *testing.T) {
 			var loading sync.WaitGroup
 			for i := range tokens { // processes that start at the same time agree
 				loading.Go(func() {
-					c, err := config.Load(settings, checks())
+					c, err := config.Load(t.Context(), settings)
 					if err != nil {
 						t.Error(err)
 						return
@@ -110,7 +110,7 @@ func TestASecretIsMadeAndKept(t *testing.T) {
 			if err := os.WriteFile(path, []byte("short"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := config.Load(settings, checks()); err == nil || !strings.Contains(err.Error(), "no secret that was kept") {
+			if _, err := config.Load(t.Context(), settings); err == nil || !strings.Contains(err.Error(), "no secret that was kept") {
 				t.Errorf("a file that holds no secret: %v, want a fault", err)
 			}
 		})
@@ -119,7 +119,7 @@ func TestASecretIsMadeAndKept(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := config.Load(append(environ(kitchen+"PHONE_LISTEN=:8081"), "HOME="+file), checks()); err == nil {
+	if _, err := config.Load(t.Context(), append(environ(kitchen+"PHONE_LISTEN=:8081"), "HOME="+file)); err == nil {
 		t.Error("a folder that cannot be made is no fault")
 	}
 }
@@ -138,12 +138,12 @@ func TestStateDirectory(t *testing.T) {
 		{[]string{"STATE_DIRECTORY=/var/lib/a", "SNOM2MQTT_STATE_DIRECTORY=/data"}, "/data"},
 		{[]string{"STATE_DIRECTORY=/var/lib/a", "SNOM2MQTT_STATE_DIRECTORY="}, "/var/lib/a"},
 	} {
-		c, err := config.Load(append(environ(kitchen), tt.environ...), checks())
+		c, err := config.Load(t.Context(), append(environ(kitchen), tt.environ...))
 		if err != nil || c.StateDirectory != tt.want {
 			t.Errorf("%q: %q, %v, expected %q", tt.environ, c.StateDirectory, err, tt.want)
 		}
 	}
-	if _, err := config.Load(append(environ(kitchen), "SNOM2MQTT_STATE_DIRECTORY=state"), checks()); err == nil {
+	if _, err := config.Load(t.Context(), append(environ(kitchen), "SNOM2MQTT_STATE_DIRECTORY=state")); err == nil {
 		t.Error("a relative path is no fault")
 	}
 }

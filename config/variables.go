@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,98 +13,200 @@ import (
 // prefix begins the name of every variable of the program.
 const prefix = "SNOM2MQTT_"
 
-// variables is the environment as it is written. Everything is text here and is checked afterwards,
-// because the env library names the field and not the variable in its errors, quotes the value, and of
-// a list reports the first bad element only.
+// variables is the environment as it is written: one row for each setting. The comment of a row is its text in
+// docs/settings.md; accepts is the range or the list of words that it may have. A row ending in File is the other way to
+// give the secret above it.
+//
+// Everything is text here and is checked afterwards, because the env library names the field and not the variable in its
+// errors, quotes the value, and of a list reports the first bad element only.
 type variables struct {
-	MQTTURL          string `env:"MQTT_URL" envDefault:"tcp://localhost:1883"`
-	MQTTUsername     string `env:"MQTT_USERNAME"`
-	MQTTPassword     string `env:"MQTT_PASSWORD"`
-	MQTTPasswordFile string `env:"MQTT_PASSWORD_FILE"`
-	MQTTClientID     string `env:"MQTT_CLIENT_ID"`
-	MQTTCAFile       string `env:"MQTT_CA_FILE"`
-	MQTTCertFile     string `env:"MQTT_CERT_FILE"`
-	MQTTKeyFile      string `env:"MQTT_KEY_FILE"`
-	MQTTServerName   string `env:"MQTT_SERVER_NAME"`
-	MQTTInsecure     string `env:"MQTT_INSECURE" envDefault:"false"`
-	BrokerListen     string `env:"BROKER_LISTEN" envDefault:"off"`
-	BaseTopic        string `env:"BASE_TOPIC" envDefault:"snom"`
-	Instance         string `env:"INSTANCE"`
+	// The URL of the broker: `tcp://`, `ssl://`, `ws://` or `wss://`, host, port. `mqtt://` and `mqtts://` are other names
+	// of the first two. Without a port it is 1883, 8883, 80 or 443.
+	MQTTURL field `env:"MQTT_URL" envDefault:"tcp://localhost:1883"`
+	// The user name at the broker. The embedded broker requires it of its clients.
+	MQTTUsername field `env:"MQTT_USERNAME"`
+	// The password at the broker.
+	MQTTPassword     field `env:"MQTT_PASSWORD"`
+	MQTTPasswordFile field `env:"MQTT_PASSWORD_FILE"`
+	// `snom2mqtt-<host>-<random>` unless set. No two clients of a broker may have the same one.
+	MQTTClientID field `env:"MQTT_CLIENT_ID"`
+	// A file with the certificates in PEM form of the authorities that may sign the broker's certificate, instead of those of
+	// the system.
+	MQTTCAFile field `env:"MQTT_CA_FILE"`
+	// A file with the client certificate in PEM form that the bridge presents to the broker.
+	MQTTCertFile field `env:"MQTT_CERT_FILE"`
+	// A file with the key of the client certificate in PEM form, not encrypted. Unless set, `MQTT_CERT_FILE` holds it as well.
+	MQTTKeyFile field `env:"MQTT_KEY_FILE"`
+	// The name that the broker's certificate must have, if that is not the host of the URL.
+	MQTTServerName field `env:"MQTT_SERVER_NAME"`
+	// `true`: accept any certificate of the broker.
+	MQTTInsecure field `env:"MQTT_INSECURE" envDefault:"false"`
+	// `host:port`: run the embedded broker at this address and use it instead of `MQTT_URL`. Without `MQTT_USERNAME` it must be
+	// a loopback address.
+	BrokerListen field `env:"BROKER_LISTEN" envDefault:"off"`
+	// The first level of every topic, or several.
+	BaseTopic field `env:"BASE_TOPIC" envDefault:"snom"`
+	// The name of this bridge if several share a base topic, each with phones of its own. Bridge topics become
+	// `<base>/bridge/<instance>/…`. Same form as the name of a phone.
+	Instance field `env:"INSTANCE"`
 
-	Phones     []phoneText `envPrefix:"PHONE_"`
-	PhonesFile string      `env:"PHONES_FILE"`
+	Phones []phoneVariables `envPrefix:"PHONE_"`
+	// A file with phones and groups, below. It may be used together with the numbered phones.
+	PhonesFile field `env:"PHONES_FILE"`
 
-	Allow                string `env:"ALLOW"`
-	FirmwareHosts        string `env:"FIRMWARE_HOSTS"`
-	DialAllow            string `env:"DIAL_ALLOW"`
-	DialDeny             string `env:"DIAL_DENY"`
-	Mask                 string `env:"MASK"`
-	CommandTTL           string `env:"COMMAND_TTL" envDefault:"30s"`
-	QueueLength          string `env:"QUEUE_LENGTH" envDefault:"32"`
-	RequestTimeout       string `env:"REQUEST_TIMEOUT" envDefault:"5s"`
-	CommandGap           string `env:"COMMAND_GAP" envDefault:"100ms"`
-	AvailabilityInterval string `env:"AVAILABILITY_INTERVAL" envDefault:"60s"`
+	// Enables commands that are disabled by default, separated by commas:
+	Allow field `env:"ALLOW" accepts:"gated"`
+	// The hosts, or `host:port`, that a firmware URL may name, separated by commas.
+	FirmwareHosts field `env:"FIRMWARE_HOSTS"`
+	// A regular expression (RE2 syntax) over the whole number: what may be dialled. Unless set, everything.
+	DialAllow field `env:"DIAL_ALLOW"`
+	// A regular expression over the whole number: what may not be dialled, even if `DIAL_ALLOW` matches. For a SIP URI it is
+	// also applied to the user, the part before the `@`. Unless set, nothing.
+	DialDeny field `env:"DIAL_DENY"`
+	// Commands whose argument is shown as `***` in results and in the log, separated by commas: `dtmf`, if a code opens a door.
+	Mask field `env:"MASK"`
+	// How long a command may wait before it expires.
+	CommandTTL field `env:"COMMAND_TTL" envDefault:"30s" accepts:"100ms to 1h"`
+	// How many commands may wait for one phone.
+	QueueLength field `env:"QUEUE_LENGTH" envDefault:"32" accepts:"1 to 10000"`
+	// The time limit of one HTTP exchange with a phone.
+	RequestTimeout field `env:"REQUEST_TIMEOUT" envDefault:"5s" accepts:"100ms to 1m"`
+	// The pause between two requests to one phone, including the two of a login.
+	CommandGap field `env:"COMMAND_GAP" envDefault:"100ms" accepts:"0s to 1m"`
+	// How often a phone that sends nothing is polled.
+	AvailabilityInterval field `env:"AVAILABILITY_INTERVAL" envDefault:"60s" accepts:"1s to 24h"`
 
-	HomeAssistant       string `env:"HOMEASSISTANT" envDefault:"true"`
-	HomeAssistantPrefix string `env:"HOMEASSISTANT_PREFIX" envDefault:"homeassistant"`
+	// `false`: publish no discovery documents for Home Assistant.
+	HomeAssistant field `env:"HOMEASSISTANT" envDefault:"true"`
+	// The first level of their topics, or several.
+	HomeAssistantPrefix field `env:"HOMEASSISTANT_PREFIX" envDefault:"homeassistant"`
 
-	PhoneListen      string `env:"PHONE_LISTEN" envDefault:"off"`
-	PhoneBaseURL     string `env:"PHONE_BASE_URL"`
-	PhoneCheckSource string `env:"PHONE_CHECK_SOURCE" envDefault:"true"`
-	TokenSecret      string `env:"PHONE_TOKEN_SECRET"`
-	TokenSecretFile  string `env:"PHONE_TOKEN_SECRET_FILE"`
-	RingTimeout      string `env:"RING_TIMEOUT" envDefault:"120s"`
-	CallTimeout      string `env:"CALL_TIMEOUT" envDefault:"4h"`
+	// `host:port` where phones report events to the bridge (action URLs).
+	PhoneListen field `env:"PHONE_LISTEN" envDefault:"off"`
+	// The URL under which phones reach that address. Unless set, `PHONE_LISTEN` if that names one IP address, otherwise the
+	// address of this machine on the way to the phone. Required in a container.
+	PhoneBaseURL field `env:"PHONE_BASE_URL"`
+	// `false`: accept events of a phone from any address, as behind NAT.
+	PhoneCheckSource field `env:"PHONE_CHECK_SOURCE" envDefault:"true"`
+	// What the tokens of phones without one of their own are derived from: 16 to 128 random characters, such as
+	// `openssl rand -hex 16` prints. Unless set, the program makes one and keeps it in `phone-token-secret`, in
+	// `STATE_DIRECTORY`, or else in `snom2mqtt` below `XDG_STATE_HOME` or `~/.local/state`. After a change the action URLs must be
+	// installed again.
+	TokenSecret     field `env:"PHONE_TOKEN_SECRET"`
+	TokenSecretFile field `env:"PHONE_TOKEN_SECRET_FILE"`
+	// How long a call is shown as ringing when no further event arrives.
+	RingTimeout field `env:"RING_TIMEOUT" envDefault:"120s" accepts:"1s to 1h"`
+	// How long a call is shown when no further event arrives.
+	CallTimeout field `env:"CALL_TIMEOUT" envDefault:"4h" accepts:"1s to 168h"`
 
-	StateDirectory string `env:"STATE_DIRECTORY"`
+	// The absolute path of a directory that outlives the process. The program keeps there, for each phone, Home Assistant's
+	// identifier, model, firmware, MAC address and authentication scheme, none of them a secret; and `phone-token-secret`,
+	// above. Unless set, the directory that systemd gives a service; without one they are lost with a restart.
+	StateDirectory field `env:"STATE_DIRECTORY"`
 
-	ConsoleListen       string `env:"CONSOLE_LISTEN" envDefault:"127.0.0.1:8080"`
-	ConsolePassword     string `env:"CONSOLE_PASSWORD"`
-	ConsolePasswordFile string `env:"CONSOLE_PASSWORD_FILE"`
+	// `host:port` of the console, `/healthz`, `/readyz` and `/metrics`, or `off`. An address that is not loopback requires the
+	// password.
+	ConsoleListen field `env:"CONSOLE_LISTEN" envDefault:"127.0.0.1:8080"`
+	// The password of the console.
+	ConsolePassword     field `env:"CONSOLE_PASSWORD"`
+	ConsolePasswordFile field `env:"CONSOLE_PASSWORD_FILE"`
 
-	LogLevel  string `env:"LOG_LEVEL" envDefault:"info"`
-	LogFormat string `env:"LOG_FORMAT" envDefault:"text"`
-
-	numbers    []int // the number of each of Phones
-	consoleSet bool  // CONSOLE_LISTEN is not the default
+	// The least level that is logged:
+	LogLevel field `env:"LOG_LEVEL" envDefault:"info" accepts:"debug, info, warn or error"`
+	// The format of the log:
+	LogFormat field `env:"LOG_FORMAT" envDefault:"text" accepts:"text or json"`
 }
 
-// phoneText is a phone as it is written, in variables or, with the names in small letters and without
-// NAME, in the phones file. Every field is text.
-type phoneText struct {
-	Name         string `env:"NAME"`
-	URL          string `env:"URL"`
-	Username     string `env:"USERNAME"`
-	Password     string `env:"PASSWORD"`
-	PasswordFile string `env:"PASSWORD_FILE"`
-	Model        string `env:"MODEL"`
-	Dialect      string `env:"DIALECT"`
-	Allow        string `env:"ALLOW"`
-	Mask         string `env:"MASK"`
-	Insecure     string `env:"INSECURE"`
-	CAFile       string `env:"CA_FILE"`
-	CertSHA256   string `env:"CERT_SHA256"`
-	LegacyTLS    string `env:"LEGACY_TLS"`
-	Token        string `env:"TOKEN"`
-	TokenFile    string `env:"TOKEN_FILE"`
+// phoneVariables is a phone as it is written, in variables or, with the names in small letters and without NAME, in the
+// phones file. Its rows are like those of [variables].
+type phoneVariables struct {
+	// The phone's name in topics: 1 to 64 of `a` to `z`, `0` to `9`, `_`, `-`, a letter or digit first. `bridge` and `all` are
+	// reserved.
+	Name field `env:"NAME"`
+	// `http://host[:port]` or `https://host[:port]`: the phone's web interface.
+	URL field `env:"URL"`
+	// The user name of the phone's web interface. Without it the bridge never logs in.
+	Username field `env:"USERNAME"`
+	// The password of the phone's web interface.
+	Password     field `env:"PASSWORD"`
+	PasswordFile field `env:"PASSWORD_FILE"`
+	// The login that the bridge may make. Unless set, the one that the phone asks for, digest before basic, but no basic login over
+	// `http` once a phone has asked for digest: otherwise a program at the phone's address could ask for the password in
+	// the clear. `any` permits that:
+	Auth field `env:"AUTH" accepts:"digest, basic or any"`
+	// Such as `D735` or `snom 320`. Keys that it does not have are refused. Unless set, the model that the phone reports.
+	Model field `env:"MODEL"`
+	// The firmware's dialect, for the requests that differ: the hold key, the ringer, clearing the call lists. Unless set, `new`
+	// for the D series; for others keys are sent as written, and the rest as to new firmware:
+	Dialect field `env:"DIALECT" accepts:"old or new"`
+	// As `ALLOW`, for this phone.
+	Allow field `env:"ALLOW" accepts:"gated"`
+	// As `MASK`, for this phone.
+	Mask field `env:"MASK"`
+	// `true`: accept any certificate of an `https` phone.
+	Insecure field `env:"INSECURE"`
+	// A file with the certificates in PEM form of the authorities that may sign the phone's certificate, instead of those of the
+	// system.
+	CAFile field `env:"CA_FILE"`
+	// The SHA-256 of the phone's own certificate, 64 hex digits, with or without colons. No other certificate is accepted then,
+	// and its names and dates are ignored. `snom2mqtt probe` prints it.
+	CertSHA256 field `env:"CERT_SHA256"`
+	// `true`: accept TLS 1.0 and old ciphers, for old phones.
+	LegacyTLS field `env:"LEGACY_TLS"`
+	// What the phone's action URLs carry as proof that an event is the phone's: 16 to 128 letters, digits, `_`, `-`. Unless set, it
+	// is derived from `PHONE_TOKEN_SECRET` and the phone's name.
+	Token     field `env:"TOKEN"`
+	TokenFile field `env:"TOKEN_FILE"`
 }
 
-// params lists the variables that v, a pointer to a struct, is read from.
-func params(v any) []env.FieldParams {
-	list, err := env.GetFieldParamsWithOptions(v, env.Options{Environment: map[string]string{}})
-	if err != nil {
-		panic(err) // a wrong tag in this file
+// UnmarshalText takes the text of a variable, for the env library.
+func (f *field) UnmarshalText(text []byte) error {
+	f.text = string(text)
+	return nil
+}
+
+// A row is what the tags of one field of [variables] or [phoneVariables] say.
+type row struct{ field, name, def, accepts string }
+
+// rows lists the settings of a struct, but for lists of phones.
+func rows(of any) []row {
+	t := reflect.TypeOf(of)
+	list := make([]row, 0, t.NumField())
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if name := f.Tag.Get("env"); name != "" {
+			list = append(list, row{f.Name, name, f.Tag.Get("envDefault"), f.Tag.Get("accepts")})
+		}
 	}
 	return list
 }
 
-// names lists the variables that v, a pointer to a struct, is read from, without the prefix.
-func names(v any) []string {
+// names lists the variables of a struct, without the prefix.
+func names(of any) []string {
 	var list []string
-	for _, p := range params(v) {
-		list = append(list, p.OwnKey)
+	for _, r := range rows(of) {
+		list = append(list, r.name)
 	}
 	return list
+}
+
+// placed returns the fields of a struct with their names, their place and what they accept.
+func placed[T variables | phoneVariables](v T, in place) T {
+	fields := reflect.ValueOf(&v).Elem()
+	for _, r := range rows(v) {
+		f := fields.FieldByName(r.field).Addr().Interface().(*field) //nolint:forcetypeassert // every row is one
+		f.in, f.key, f.accepts = in, r.name, r.accepts
+	}
+	return v
+}
+
+// each calls f with every field of a struct that is set.
+func each[T variables | phoneVariables](v T, f func(field)) {
+	for _, value := range reflect.ValueOf(v).Fields() {
+		if one, ok := value.Interface().(field); ok && one.text != "" {
+			f(one)
+		}
+	}
 }
 
 // readVariables reads environ and adds a fault for every name with our prefix that is not a setting.
@@ -111,8 +214,8 @@ func names(v any) []string {
 func readVariables(environ []string, f *faults) variables {
 	var (
 		all       = env.ToMap(environ)
-		known     = names(&variables{})
-		knownKeys = names(&phoneText{})
+		known     = names(variables{})
+		knownKeys = names(phoneVariables{})
 		set       = map[string]string{} // what the library gets: settings that are set, and nothing else
 		phones    = map[int]map[string]string{}
 		unknown   []string
@@ -132,7 +235,7 @@ func readVariables(environ []string, f *faults) variables {
 			if all[full] == "" {
 				break
 			}
-			n, _ := strconv.Atoi(number) // canonical has seen to it
+			n, _ := strconv.Atoi(number) // canonical has checked it
 			if phones[n] == nil {
 				phones[n] = map[string]string{}
 			}
@@ -144,9 +247,17 @@ func readVariables(environ []string, f *faults) variables {
 	for _, name := range withoutServiceLinks(unknown, f) {
 		f.add(prefix+name, "%s", whyUnknown(name, known, knownKeys))
 	}
+	numbers := withoutGaps(phones, set, f)
+	v := env.Must(env.ParseAsWithOptions[variables](env.Options{Prefix: prefix, Environment: set})) // texts only: cannot fail
+	for i, n := range numbers {
+		v.Phones[i] = placed(v.Phones[i], numberedPlace(n))
+	}
+	return placed(v, environment(prefix))
+}
 
-	// The library ends a list of structs at the first gap without a word, so it gets the phones without
-	// gaps, and the gaps are faults.
+// withoutGaps adds the phones to what the env library gets, numbered without the gaps at which it would end the list, adds a
+// fault for each gap, and returns their numbers.
+func withoutGaps(phones map[int]map[string]string, set map[string]string, f *faults) []int {
 	numbers := slices.Sorted(maps.Keys(phones))
 	next := 0
 	for i, n := range numbers {
@@ -159,9 +270,7 @@ func readVariables(environ []string, f *faults) variables {
 			set[prefix+"PHONE_"+strconv.Itoa(i)+"_"+key] = text
 		}
 	}
-	v := env.Must(env.ParseAsWithOptions[variables](env.Options{Prefix: prefix, Environment: set})) // texts only: cannot fail
-	v.numbers, v.consoleSet = numbers, set[prefix+"CONSOLE_LISTEN"] != ""
-	return v
+	return numbers
 }
 
 // cutPhone takes PHONE_<n>_<key> apart.

@@ -5,7 +5,7 @@ func answerRow() *verbRow {
 	return &verbRow{
 		verb: VerbAnswer,
 		help: VerbHelp{
-			Summary:     "answers the ringing call",
+			Summary:     "answers the call that rings",
 			Plain:       "nothing",
 			Request:     "/command.htm?key=ENTER",
 			Source:      sourceBoth + "; ENTER answers: p4irin/remote_phone_control",

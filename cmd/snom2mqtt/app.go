@@ -91,7 +91,7 @@ func (a app) environ(ctx context.Context, environ []string) ([]string, error) {
 	var odd *json.UnmarshalTypeError
 	switch err := d.Decode(&o); {
 	case errors.As(err, &odd):
-		return nil, fmt.Errorf("app: options.json: %s is a %s, want what the app's configuration asks for", strings.TrimPrefix(odd.Field, "."), odd.Value)
+		return nil, fmt.Errorf("app: options.json: %s is a %s, expected what the app's configuration asks for", strings.TrimPrefix(odd.Field, "."), odd.Value)
 	case err != nil:
 		return nil, fmt.Errorf("app: options.json: %w", err)
 	}
@@ -131,7 +131,7 @@ func (a app) environ(ctx context.Context, environ []string) ([]string, error) {
 	for i, s := range o.Settings {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok { // it may be a secret, so it is not repeated
-			return nil, fmt.Errorf("app: option settings: line %d has no =, want lines such as COMMAND_TTL=10s", i+1)
+			return nil, fmt.Errorf("app: option settings: line %d has no =, expected lines such as COMMAND_TTL=10s", i+1)
 		}
 		set(strings.TrimPrefix(name, "SNOM2MQTT_"), value)
 	}

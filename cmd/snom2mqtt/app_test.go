@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/snom2mqtt/snom2mqtt/config"
 )
@@ -105,7 +105,7 @@ func TestAppOptionsBecomeSettings(t *testing.T) {
 			if !maps.Equal(got, tt.want) {
 				t.Errorf("settings %v, want %v", got, tt.want)
 			}
-			if _, err := config.Load(environ, checks()); err != nil && len(tt.want) > 4 {
+			if _, err := config.Load(t.Context(), environ); err != nil && len(tt.want) > 4 {
 				t.Errorf("the settings are wrong: %v", err)
 			}
 		})
@@ -128,9 +128,9 @@ func TestAppSaysWhatIsWrong(t *testing.T) {
 		{"no token", `{"phones":[]}`, "", "the Supervisor answers 401"},
 		{"not JSON", `{`, "", "options.json"},
 		{"an option that nobody reads", `{"phnoes":[]}`, "", "phnoes"},
-		{"a text that should be a list", `{"phones":"x"}`, "", "phones is a string, want"},
-		{"a number that should be a text", `{"phones":[{"password":1}]}`, "", "phones.password is a number, want"},
-		{"a setting without a value", `{"mqtt_url":"tcp://x","settings":["MASK=dtmf","MQTT_PASSWORD hunter2"]}`, "", "line 2 has no =, want lines such as COMMAND_TTL=10s"},
+		{"a text that should be a list", `{"phones":"x"}`, "", "phones is a string, expected"},
+		{"a number that should be a text", `{"phones":[{"password":1}]}`, "", "phones.password is a number, expected"},
+		{"a setting without a value", `{"mqtt_url":"tcp://x","settings":["MASK=dtmf","MQTT_PASSWORD hunter2"]}`, "", "line 2 has no =, expected lines such as COMMAND_TTL=10s"},
 	}
 	for _, tt := range tests {
 		a := appIn(t, tt.options, "")
@@ -162,7 +162,7 @@ func TestAppNamesItsOptions(t *testing.T) {
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SetArgs([]string{"--data", a.data})
 	err := c.ExecuteContext(t.Context())
-	for _, want := range []string{"SNOM2MQTT_PHONE_0_URL: want", "PHONE_0 is the first phone"} {
+	for _, want := range []string{"SNOM2MQTT_PHONE_0_URL: expected", "PHONE_0 is the first phone"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want it to say %q", err, want)
 		}

@@ -23,8 +23,8 @@ phones are listed as they were understood.
 Exit codes: 0 the settings are right, 2 they are not.`,
 		Example: `  SNOM2MQTT_PHONES_FILE=phones.yml snom2mqtt check`,
 		Args:    noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			c, r, err := p.load()
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, r, err := p.load(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -33,20 +33,20 @@ fish, powershell.`,
 			case "powershell":
 				return c.Root().GenPowerShellCompletionWithDesc(p.stdout)
 			}
-			return seeHelp(c, fmt.Errorf("no such shell %q: want %s", args[0], oneOf(shells)))
+			return seeHelp(c, fmt.Errorf("no such shell %q: expected %s", args[0], oneOf(shells)))
 		},
 	}
 }
 
 // completeSend offers the configured phones, then what they can be told.
-func (p *program) completeSend(_ *cobra.Command, args []string, _ string) (words []string, _ cobra.ShellCompDirective) {
+func (p *program) completeSend(c *cobra.Command, args []string, _ string) (words []string, _ cobra.ShellCompDirective) {
 	switch len(args) {
 	case 0:
-		c, _, err := p.load()
+		settings, _, err := p.load(c.Context())
 		if err != nil {
 			break // there is nothing to offer, and `check` says why
 		}
-		for _, phone := range c.Roster.Phones {
+		for _, phone := range settings.Roster.Phones {
 			words = append(words, cobra.CompletionWithDesc(phone.Name, phone.URL))
 		}
 	case 1:

@@ -73,11 +73,11 @@ func (p *program) demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := p.demoService(environ)
+	s, err := p.demoService(ctx, environ)
 	if err != nil {
 		return err
 	}
-	if err := install(ctx, s.actions, phones); err != nil {
+	if err := install(ctx, s.ear, phones); err != nil {
 		s.close()
 		return err
 	}
@@ -147,7 +147,7 @@ func newOnce() once {
 }
 
 // demoService binds the bridge to the usual ports, or to any where those are taken.
-func (p *program) demoService(phones []string) (s *service, err error) {
+func (p *program) demoService(ctx context.Context, phones []string) (s *service, err error) {
 	const any = "127.0.0.1:0"
 	for _, at := range []struct{ broker, console string }{{free("127.0.0.1:1883"), free("127.0.0.1:8080")}, {any, any}} {
 		inner := &program{stdout: p.stdout, stderr: p.stderr, environ: slices.Concat(phones, []string{
@@ -157,7 +157,7 @@ func (p *program) demoService(phones []string) (s *service, err error) {
 			"SNOM2MQTT_PHONE_TOKEN_SECRET=" + rand.Text(),
 			"SNOM2MQTT_LOG_LEVEL=warn",
 		})}
-		settings, roster, err := inner.load()
+		settings, roster, err := inner.load(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -172,7 +172,7 @@ func (p *program) demoService(phones []string) (s *service, err error) {
 }
 
 // install makes phones call the bridge, as `action-urls --install` does with real ones.
-func install(ctx context.Context, to *actionServer, phones []*snomtest.Phone) error {
+func install(ctx context.Context, to *ear, phones []*snomtest.Phone) error {
 	for _, phone := range phones {
 		urls, err := to.actionURLs(ctx, phone.Name())
 		if err != nil {
@@ -285,7 +285,7 @@ func (s *stage) request(r snomtest.Request) {
 	case r.Note != "":
 		what += " (" + r.Note + ")"
 	case r.Status == http.StatusUnauthorized:
-		what += " (wants a login)"
+		what += " (login required)"
 	}
 	s.event("phone", r.Phone, what)
 }

@@ -42,7 +42,7 @@ Exit codes: 0 the documents are right, 1 they are not, 2 the settings are wrong.
 
 // discovery prints and checks the documents.
 func (p *program) discovery(ctx context.Context, ask bool) error {
-	settings, phones, err := p.load()
+	settings, phones, err := p.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -75,9 +75,9 @@ func (p *program) discovery(ctx context.Context, ask bool) error {
 	}
 	if err := home.Check(documents); err != nil {
 		fmt.Fprintln(p.stderr, err)
-		return errors.New("the documents are not as Home Assistant wants them")
+		return errors.New("the documents are not as Home Assistant expects them")
 	}
-	fmt.Fprintf(p.stderr, "%s, as Home Assistant wants them\n", count(len(documents), "document"))
+	fmt.Fprintf(p.stderr, "%s, as Home Assistant expects them\n", count(len(documents), "document"))
 	return nil
 }
 

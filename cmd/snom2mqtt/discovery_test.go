@@ -38,7 +38,7 @@ func TestDiscoveryPrintsWhatHomeAssistantIsTold(t *testing.T) {
 		want []string // ids
 		says string
 	}{
-		{[]string{"discovery"}, []string{"snom2mqtt_snom", "snom_snom_attic", "snom_snom_hall"}, "3 documents, as Home Assistant wants them"},
+		{[]string{"discovery"}, []string{"snom2mqtt_snom", "snom_snom_attic", "snom_snom_hall"}, "3 documents, as Home Assistant expects them"},
 		{[]string{"discovery", "--probe"}, []string{"snom2mqtt_snom", "snom_000413112233", "snom_snom_attic"}, "attic: "},
 	}
 	for _, tt := range tests {

@@ -54,7 +54,7 @@ func consoleURL(environ []string) (string, error) {
 	}
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "", errors.New("SNOM2MQTT_CONSOLE_LISTEN: want host:port")
+		return "", errors.New("SNOM2MQTT_CONSOLE_LISTEN: expected host:port")
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

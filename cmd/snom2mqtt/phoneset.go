@@ -48,7 +48,7 @@ func (s *phoneSet) control(addr string, phones []*snomtest.Phone) (url string, e
 	}
 	if a, ok := l.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
 		_ = l.Close() // it never served
-		return "", usageError{fmt.Errorf("--control %q: want a loopback address: whoever reaches it plays calls", addr)}
+		return "", usageError{fmt.Errorf("--control %q: expected a loopback address: every client that reaches it can play calls", addr)}
 	}
 	s.start(&http.Server{Handler: snomtest.ControlHandler(phones...), ReadHeaderTimeout: 5 * time.Second}, l)
 	return "http://" + l.Addr().String(), nil

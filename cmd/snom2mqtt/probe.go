@@ -45,7 +45,7 @@ Exit codes: 0 the phone answered, 1 it did not or refused the login, 2 wrong fla
 		Args: rangeArgs(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if (f.username == "") != (f.passwordFile == "") {
-				return seeHelp(c, errors.New("want --username and --password-file, or neither"))
+				return seeHelp(c, errors.New("expected --username and --password-file, or neither"))
 			}
 			client, err := f.client(args[0])
 			if err != nil {
@@ -76,7 +76,7 @@ func (f probe) client(url string) (*snom.Client, error) {
 		url = "http://" + url
 	}
 	if f.pin != "" && !strings.HasPrefix(strings.ToLower(url), "https://") {
-		return nil, errors.New("--cert-sha256: want https:// in the URL, http has no certificate")
+		return nil, errors.New("--cert-sha256: expected https:// in the URL: http has no certificate")
 	}
 	open := f.username == "" && f.pin == "" // nothing secret is sent, and the certificate is shown
 	return snom.NewClient(snom.ClientConfig{

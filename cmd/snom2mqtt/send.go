@@ -55,7 +55,7 @@ func commandHelp() string {
 
 // send is a bridge for one command: what it would publish as the result is printed.
 func (p *program) send(c *cobra.Command, args []string) error {
-	settings, phones, err := p.load()
+	settings, phones, err := p.load(c.Context())
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func knowsPhone(phones bridge.Roster, name string) error {
 		}
 		names = append(names, p.Name)
 	}
-	return fmt.Errorf("no phone is called %q: want %s", name, oneOf(names))
+	return fmt.Errorf("no phone is called %q: expected %s", name, oneOf(names))
 }
 
 // knows says what is wrong with the name of a phone or of a command.
@@ -117,7 +117,7 @@ func knows(phones bridge.Roster, name, verb string) error {
 		for _, v := range snom.Verbs() {
 			names = append(names, string(v))
 		}
-		return fmt.Errorf("no such command %q: want %s", verb, oneOf(names))
+		return fmt.Errorf("no such command %q: expected %s", verb, oneOf(names))
 	}
 	return nil
 }

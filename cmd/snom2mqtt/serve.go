@@ -49,7 +49,7 @@ Exit codes: 0 a signal ended it, 1 it could not go on, 2 the settings are wrong.
 
 // bridge is the main job: settings in, phones driven until the context ends.
 func (p *program) bridge(c *cobra.Command, _ []string) error {
-	settings, phones, err := p.load()
+	settings, phones, err := p.load(c.Context())
 	if err != nil {
 		return err
 	}
@@ -57,6 +57,7 @@ func (p *program) bridge(c *cobra.Command, _ []string) error {
 	level := &slog.LevelVar{}
 	level.Set(settings.LogLevel)
 	log := logger(p.stderr, settings.LogFormat, level)
+	logWarnings(log, settings.Warnings)
 	s, err := newService(settings, phones, level, log)
 	if err != nil {
 		return err
@@ -76,7 +77,7 @@ type service struct {
 	session  *session.Session
 	broker   *broker.Broker        // nil: somebody else's
 	console  net.Listener          // nil: none
-	actions  *actionServer         // where phones report their events; nil: nowhere
+	ear      *ear                  // where phones call; nil: nowhere
 	keeper   *homeassistant.Keeper // of what Home Assistant is told; nil: it is told nothing
 	state    *statefile.Store      // what phones told, across restarts
 	metrics  *metrics.Metrics
@@ -109,7 +110,7 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	if s.console, err = listenConsole(settings.Console, log); err != nil {
 		return s, err
 	}
-	s.actions, err = listenForActions(settings, container(os.DirFS("/"), os.Environ()), func(phone string, e actionurl.Event) { s.bridge.Event(phone, e) }, log)
+	s.ear, err = listenToPhones(settings, func(phone string, e actionurl.Event) { s.bridge.Event(phone, e) }, log)
 	if err != nil {
 		return s, err
 	}
@@ -125,10 +126,10 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
 		PollEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
 		Reload: s.reload, OnChange: func() { s.keeper.Changed() },
-		RingTimeout: settings.RingTimeout, Events: s.actions != nil, Observe: s.metrics,
+		RingTimeout: settings.RingTimeout, Events: s.ear != nil, Observe: s.metrics,
 	}
-	if s.actions != nil {
-		cfg.ActionURLs = s.actions.actionURLs
+	if s.ear != nil {
+		cfg.ActionURLs = s.ear.actionURLs
 	}
 	s.bridge = bridge.New(cfg, phones)
 	s.keeper = s.keepDiscovery(tree)
@@ -149,8 +150,8 @@ func (s *service) newMetrics(version, revision string) *metrics.Metrics {
 			}
 		},
 	}
-	if s.actions != nil {
-		c.Calls = func() metrics.Calls { return metrics.Calls(s.actions.web.Stats()) }
+	if s.ear != nil {
+		c.Calls = func() metrics.Calls { return metrics.Calls(s.ear.web.Stats()) }
 	}
 	return metrics.New(c)
 }
@@ -172,7 +173,7 @@ func (s *service) newSession(tree mqtt.Tree) (*session.Session, error) {
 // features names what is switched on, for bridge/info.
 func (s *service) features() []string {
 	f := []string{"commands", "availability"}
-	if s.actions != nil {
+	if s.ear != nil {
 		f = append(f, "events")
 	}
 	if s.broker != nil {
@@ -191,11 +192,12 @@ func (s *service) features() []string {
 func (s *service) reload(ctx context.Context) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
-	r, err := s.settings.ReloadPhones()
+	r, warnings, err := s.settings.ReloadPhones(ctx)
 	if err != nil {
 		s.log.Error("phones not reloaded", slog.Any("err", err))
 		return err
 	}
+	logWarnings(s.log, warnings)
 	phones, err := roster(s.settings, r)
 	if err != nil {
 		s.log.Error("phones not reloaded", slog.Any("err", err))
@@ -205,8 +207,8 @@ func (s *service) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.actions != nil {
-		s.actions.setPhones(r)
+	if s.ear != nil {
+		s.ear.know(r)
 	}
 	s.session.Resubscribe(ctx)
 	change.Complete(ctx)
@@ -229,7 +231,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	bridgeCtx, endBridge := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBridge()
 
-	var parts, inner, actions sync.WaitGroup
+	var parts, inner, ears sync.WaitGroup
 	start := func(wg *sync.WaitGroup, name string, f func() error) {
 		wg.Go(func() {
 			if err := f(); err != nil {
@@ -250,8 +252,8 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 			})
 		})
 	}
-	if s.actions != nil {
-		start(&actions, "action URLs", func() error { return s.actions.serve(stop) })
+	if s.ear != nil {
+		start(&ears, "action URLs", func() error { return s.ear.serve(stop) })
 	}
 	parts.Go(func() { s.watchdog.run(stop) })
 	start(&parts, "discovery", func() error { return s.keeper.Run(stop) })
@@ -269,7 +271,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 		}
 	})
 	<-stop.Done()
-	actions.Wait()
+	ears.Wait()
 	endBridge()
 	parts.Wait()
 	endSession()
@@ -303,8 +305,8 @@ func (s *service) close() {
 	if s.console != nil {
 		_ = s.console.Close() // closed already where it was served
 	}
-	if s.actions != nil {
-		_ = s.actions.listener.Close() // likewise
+	if s.ear != nil {
+		_ = s.ear.listener.Close() // likewise
 	}
 	if s.broker != nil {
 		s.broker.Close()

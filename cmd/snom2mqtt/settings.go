@@ -1,23 +1,24 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/config"
-	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// load reads the settings. Its error is one of usage, and tells every fault.
-func (p *program) load() (config.Config, bridge.Roster, error) {
-	c, err := config.Load(p.environ, checks())
+// load reads the settings. Its error is a usageError with every fault.
+func (p *program) load(ctx context.Context) (config.Config, bridge.Roster, error) {
+	c, err := config.Load(ctx, p.environ)
 	if err != nil {
 		if !p.configured() {
 			err = fmt.Errorf("%w\n\nThere are no settings yet. snom2mqtt --help shows the first ones; snom2mqtt demo needs none", err)
@@ -31,35 +32,16 @@ func (p *program) load() (config.Config, bridge.Roster, error) {
 	return c, r, nil
 }
 
+// logWarnings logs what is accepted in the settings and probably not meant. No warning shows a value.
+func logWarnings(log *slog.Logger, warnings []config.Fault) {
+	for _, w := range warnings {
+		log.Warn("setting probably not as meant", slog.String("setting", w.Where), slog.String("err", w.What))
+	}
+}
+
 // configured reports whether the environment has any setting at all.
 func (p *program) configured() bool {
 	return slices.ContainsFunc(p.environ, func(e string) bool { return strings.HasPrefix(e, "SNOM2MQTT_") })
-}
-
-// checks are the rules of other packages that settings must pass.
-func checks() config.Checks {
-	return config.Checks{
-		Command: func(s string) error {
-			if !snom.Verb(s).Valid() {
-				return errors.New("want the name of a command, such as dtmf")
-			}
-			return nil
-		},
-		Model: func(s string) error {
-			if _, ok := snom.FindModel(s); !ok {
-				return errors.New("want a model of Snom such as D735, 320 or D862; leave it out where the model is not listed in docs/keys.md")
-			}
-			return nil
-		},
-		BaseTopic: func(s string) error {
-			if _, err := mqtt.NewTree(s, ""); err != nil {
-				// Without the setting's value: no fault shows one.
-				return errors.New(strings.TrimPrefix(inWords(err), fmt.Sprintf("base topic %q: ", s)))
-			}
-			return nil
-		},
-		Name: mqtt.ValidName,
-	}
 }
 
 // roster makes the bridge's phones from the settings.
@@ -80,29 +62,28 @@ func roster(c config.Config, r config.Roster) (bridge.Roster, error) {
 // phoneOf makes one phone of the bridge.
 func phoneOf(p config.Phone, timeout, gap time.Duration) (bridge.PhoneConfig, error) {
 	client, err := snom.NewClient(snom.ClientConfig{
-		URL: p.URL, Username: p.Username, Password: p.Password.Reveal(), Timeout: timeout, Gap: gap,
+		URL: p.URL, Username: p.Username, Password: p.Password.Reveal(), Timeout: timeout, Gap: gap, Auth: p.Auth,
 		TLS: snom.TLSConfig{CA: p.CA, PinSHA256: p.CertSHA256, Insecure: p.Insecure, Legacy: p.LegacyTLS},
 	})
 	if err != nil {
 		return bridge.PhoneConfig{}, err
 	}
-	model, _ := snom.FindModel(p.Model)
 	return bridge.PhoneConfig{
-		Name: p.Name, URL: client.URL(), Phone: client, Model: model, Dialect: snom.Dialect(p.Dialect),
+		Name: p.Name, URL: client.URL(), Phone: client, Model: p.Model, Dialect: p.Dialect,
 		HTTPS: strings.HasPrefix(strings.ToLower(p.URL), "https:"),
 		Allow: verbs(p.Allow), Mask: verbs(p.Mask),
-		Fingerprint: digest(p, p.Password.Reveal(), p.Token.Reveal()),
+		Fingerprint: digest(p, p.Model.Name(), p.Password.Reveal(), p.Token.Reveal()),
 		Login:       digest(p.Username, p.Password.Reveal()),
 	}, nil
 }
 
-func verbs(names []string) map[snom.Verb]bool {
-	if len(names) == 0 {
+func verbs(list []snom.Verb) map[snom.Verb]bool {
+	if len(list) == 0 {
 		return nil // as of most phones
 	}
-	set := make(map[snom.Verb]bool, len(names))
-	for _, n := range names {
-		set[snom.Verb(n)] = true
+	set := make(map[snom.Verb]bool, len(list))
+	for _, v := range list {
+		set[v] = true
 	}
 	return set
 }

@@ -18,7 +18,7 @@ func TestAPasswordThatCannotBeSent(t *testing.T) {
 		"SNOM2MQTT_PHONE_0_USERNAME=admin", "SNOM2MQTT_PHONE_0_PASSWORD=geheim\nfalsch",
 	}, &out, &log)
 	got := log.String()
-	if code != exitUsage || out.Len() > 0 || !strings.HasPrefix(got, "snom2mqtt: configuration:\nSNOM2MQTT_PHONE_0_PASSWORD: want one line without control characters") || strings.Contains(got, "geheim") {
+	if code != exitUsage || out.Len() > 0 || !strings.HasPrefix(got, "snom2mqtt: configuration:\nSNOM2MQTT_PHONE_0_PASSWORD: contains an invisible character, U+000A LINE FEED") || strings.Contains(got, "geheim") {
 		t.Errorf("exit code %d, %q, %q; want 2, nothing, and a fault without the password", code, &out, got)
 	}
 }

@@ -185,29 +185,29 @@ func (p *program) simulate(ctx context.Context, s simulation) error {
 func (s *simulation) check() error {
 	_, port, err := net.SplitHostPort(s.listen)
 	if err != nil {
-		return fmt.Errorf("--listen %q: want host:port", s.listen)
+		return fmt.Errorf("--listen %q: expected host:port", s.listen)
 	}
 	n, err := strconv.Atoi(port)
 	if err != nil || n < 0 || n > 65535 {
-		return fmt.Errorf("--listen %q: want host:port, the port 0 to 65535", s.listen)
+		return fmt.Errorf("--listen %q: expected host:port, the port 0 to 65535", s.listen)
 	}
 	if _, _, err := net.SplitHostPort(s.control); err != nil && s.control != "" {
-		return fmt.Errorf("--control %q: want host:port", s.control)
+		return fmt.Errorf("--control %q: expected host:port", s.control)
 	}
 	if s.count < 1 || s.count > 20000 || n > 0 && n+s.count-1 > 65535 {
-		return fmt.Errorf("--count %d: want 1 to 20000, and no port above 65535", s.count)
+		return fmt.Errorf("--count %d: expected 1 to 20000, and no port above 65535", s.count)
 	}
 	if err := mqtt.ValidName(s.phone.Name); err != nil {
 		return fmt.Errorf("--name: %s", inWords(err))
 	}
 	if _, ok := snom.FindModel(s.phone.Model); !ok {
-		return fmt.Errorf("--model %q: want a model such as D735, 320 or D865", s.phone.Model)
+		return fmt.Errorf("--model %q: expected a model such as D735, 320 or D865", s.phone.Model)
 	}
 	if s.phone.Latency < 0 || s.phone.NonceUses < 0 {
-		return errors.New("--latency, --nonce-uses: want 0 or more")
+		return errors.New("--latency, --nonce-uses: expected 0 or more")
 	}
 	if s.phone.Username == "" && s.phone.Password != "" {
-		return errors.New("--password wants --username: without it these phones want no login")
+		return errors.New("--password requires --username: without it these phones have no login")
 	}
 	if s.auth == "" {
 		s.auth = string(snomtest.AuthNone)
@@ -216,16 +216,16 @@ func (s *simulation) check() error {
 		}
 	}
 	if !slices.Contains(auths(), s.auth) {
-		return fmt.Errorf("--auth %q: want %s", s.auth, oneOf(auths()))
+		return fmt.Errorf("--auth %q: expected %s", s.auth, oneOf(auths()))
 	}
 	if s.auth != string(snomtest.AuthNone) && s.phone.Username == "" {
-		return fmt.Errorf("--auth %s wants --username and --password", s.auth)
+		return fmt.Errorf("--auth %s requires --username and --password", s.auth)
 	}
 	if s.fault != "" && !slices.Contains(snomtest.FaultNames(), s.fault) {
-		return fmt.Errorf("--fault %q: want %s", s.fault, oneOf(snomtest.FaultNames()))
+		return fmt.Errorf("--fault %q: expected %s", s.fault, oneOf(snomtest.FaultNames()))
 	}
 	if s.encoding != "" && !slices.Contains(encodings(), s.encoding) {
-		return fmt.Errorf("--encoding %q: want %s", s.encoding, oneOf(encodings()))
+		return fmt.Errorf("--encoding %q: expected %s", s.encoding, oneOf(encodings()))
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func noArgs(c *cobra.Command, args []string) error {
 func rangeArgs(least, most int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return seeHelp(c, fmt.Errorf("want %s", strings.TrimSuffix(c.UseLine(), " [flags]")))
+			return seeHelp(c, fmt.Errorf("usage: %s", strings.TrimSuffix(c.UseLine(), " [flags]")))
 		}
 		return nil
 	}

@@ -7,6 +7,10 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
+// eventWorth is how long an event may wait for the broker. Later it would contradict the status, which is retained and
+// up to date: a call that "rings" is over.
+const eventWorth = 10 * time.Second
+
 // Event takes an event that a phone sent: it is published, and moves the phone's state one step. It never
 // blocks. An event of a phone that this bridge does not serve is dropped.
 func (b *Bridge) Event(name string, e actionurl.Event) {
@@ -21,8 +25,11 @@ func (b *Bridge) Event(name string, e actionurl.Event) {
 		return
 	}
 	e.Phone = name
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
 	e = s.callState().Complete(e)
-	b.publish(mqtt.Message{Topic: b.cfg.Tree.Event(name), Payload: encode(e)})
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Event(name), Payload: encode(e), Expires: e.Time.Add(eventWorth)})
 	b.cfg.Observe.Event(e)
 	p.change(func(s *phoneState) {
 		s.seen(time.Now())

@@ -1,0 +1,81 @@
+package bridge_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
+)
+
+// Every event has a time after which it is not published any more, counted from its arrival; nothing else has one.
+func TestEventsExpire(t *testing.T) {
+	inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+		arrived := map[string]time.Time{}
+		for i, kind := range actionurl.EventTypes() {
+			at := time.Now()
+			if i%3 == 0 { // it waited behind others
+				at = at.Add(-4 * time.Second)
+			}
+			arrived[string(kind)] = at
+			h.bridge.Event("desk", actionurl.Event{Type: kind, CallID: string(kind), Time: at})
+		}
+		h.say("snom/desk/key", "ENTER")
+		time.Sleep(time.Second)
+		events := 0
+		for _, m := range h.out.Take() {
+			if m.Topic != "snom/desk/event" {
+				if !m.Expires.IsZero() {
+					t.Errorf("%s expires at %v, expected never", m.Topic, m.Expires)
+				}
+				continue
+			}
+			events++
+			for kind, at := range arrived {
+				if strings.Contains(string(m.Payload), `"event_type":"`+kind+`"`) && !m.Expires.Equal(at.Add(10*time.Second)) {
+					t.Errorf("%s expires %v after it arrived, expected 10s", kind, m.Expires.Sub(at))
+				}
+			}
+			if m.Retained {
+				t.Errorf("%s is retained", m.Payload)
+			}
+		}
+		if events != len(arrived) {
+			t.Errorf("%d events, expected %d", events, len(arrived))
+		}
+	})
+}
+
+// After the broker was away, what is published is what is still true: the status, the results and the last events.
+func TestLateEventsAreDropped(t *testing.T) {
+	inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+		box := mqtt.NewOutbox(mqtt.Limits{Messages: 100, Bytes: 1 << 20, RetainedBytes: 1 << 20, Window: 10}, nil)
+		wait := func() {
+			for _, m := range h.out.Take() {
+				box.Add(time.Now(), m)
+			}
+		}
+		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventIncoming, CallID: "a", Time: time.Now()})
+		wait()
+		time.Sleep(40 * time.Second)
+		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventConnected, CallID: "a", Time: time.Now()})
+		wait()
+		time.Sleep(8 * time.Second)
+		var events []string
+		for connection := box.Connected(); ; {
+			e, ok := box.Take(connection, time.Now(), true)
+			if !ok {
+				break
+			}
+			box.Done(e.Seq)
+			if e.Message.Topic == "snom/desk/event" {
+				events = append(events, string(e.Message.Payload))
+			}
+		}
+		if len(events) != 1 || !strings.Contains(events[0], `"event_type":"connected"`) || box.Drops().Expired != 1 {
+			t.Errorf("events %q and %+v dropped, expected connected only and one expired", events, box.Drops())
+		}
+	})
+}

@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
@@ -24,6 +25,7 @@ func TestEventsExpire(t *testing.T) {
 		}
 		h.say("snom/desk/key", "ENTER")
 		time.Sleep(time.Second)
+		synctest.Wait()
 		events := 0
 		for _, m := range h.out.Take() {
 			if m.Topic != "snom/desk/event" {

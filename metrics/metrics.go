@@ -33,9 +33,12 @@ const fewPhones = 100
 type Config struct {
 	Version, Revision string
 
-	Loads   func() iter.Seq[bridge.Load] // the phones
-	Session func() Session               // the connection to the broker
-	Calls   func() Calls                 // what phones ask of us; nil: they cannot
+	Loads      func() iter.Seq[bridge.Load] // the phones
+	Session    func() Session               // the connection to the broker
+	Calls      func() Calls                 // what phones ask of us; nil: they cannot
+	Refused    func() map[string]uint64     // connections that were closed before a login, by listener; nil: none listens
+	Broker     func() Broker                // the embedded broker; nil: it does not run
+	LogDropped func() uint64                // log lines that were dropped; nil: none can be
 
 	Log *slog.Logger
 }
@@ -48,6 +51,13 @@ type Session struct {
 	Reconnects int
 	Waiting    int // messages that wait to be sent or acknowledged
 	Dropped    int // messages that were given up
+}
+
+// A Broker is how the embedded broker does.
+type Broker struct {
+	Sessions int
+	Retained int64 // bytes
+	Slow     uint64
 }
 
 // Calls are the requests of phones, by what became of them.
@@ -114,7 +124,8 @@ func New(cfg Config) *Metrics {
 		registry: prometheus.NewRegistry(),
 		figures: newFigures("commands_total", "phone_requests_total", "commands_waiting", "queue_length", "phones", "phone_up",
 			"phones_left_alone", "breaker_open", "action_url_requests_total", "mqtt_connected", "mqtt_online", "mqtt_taken_over",
-			"mqtt_reconnects_total", "mqtt_publishes_waiting", "mqtt_publishes_dropped_total", "build_info"),
+			"mqtt_reconnects_total", "mqtt_publishes_waiting", "mqtt_publishes_dropped_total", "build_info", "connections_refused_total",
+			"broker_sessions", "broker_retained_bytes", "broker_clients_dropped_total", "log_lines_dropped_total"),
 		codes:  bridge.Codes(),
 		waits:  prometheus.NewHistogram(histogram("command_queue_seconds")),
 		times:  prometheus.NewHistogramVec(histogram("command_duration_seconds"), doc("command_duration_seconds").Labels),
@@ -182,7 +193,26 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 		out <- m.figures.of("action_url_requests_total", float64(c.Malformed), "not_understood")
 		out <- m.figures.of("action_url_requests_total", float64(c.Dropped), "dropped")
 	}
+	m.collectServers(out)
 	out <- m.figures.of("build_info", 1, m.cfg.Version, m.cfg.Revision, runtime.Version())
+}
+
+// collectServers reports what was refused or dropped so that the program goes on.
+func (m *Metrics) collectServers(out chan<- prometheus.Metric) {
+	if m.cfg.Refused != nil {
+		for listener, n := range m.cfg.Refused() {
+			out <- m.figures.of("connections_refused_total", float64(n), listener)
+		}
+	}
+	if m.cfg.Broker != nil {
+		b := m.cfg.Broker()
+		out <- m.figures.of("broker_sessions", float64(b.Sessions))
+		out <- m.figures.of("broker_retained_bytes", float64(b.Retained))
+		out <- m.figures.of("broker_clients_dropped_total", float64(b.Slow))
+	}
+	if m.cfg.LogDropped != nil {
+		out <- m.figures.of("log_lines_dropped_total", float64(m.cfg.LogDropped()))
+	}
 }
 
 // collectPhones tells of the phones, and forgets those that are gone.

@@ -37,6 +37,9 @@ func newMetrics(loads *[]bridge.Load) *metrics.Metrics {
 		Calls: func() metrics.Calls {
 			return metrics.Calls{Accepted: 1, WrongToken: 2, WrongSource: 3, Limited: 4, Malformed: 5, Dropped: 6}
 		},
+		Refused:    func() map[string]uint64 { return map[string]uint64{"console": 7} },
+		Broker:     func() metrics.Broker { return metrics.Broker{Sessions: 8, Retained: 9, Slow: 10} },
+		LogDropped: func() uint64 { return 11 },
 	})
 }
 
@@ -115,6 +118,11 @@ func TestWhatIsTold(t *testing.T) {
 		`snom2mqtt_mqtt_reconnects_total 2`,
 		`snom2mqtt_mqtt_publishes_waiting 3`,
 		`snom2mqtt_mqtt_publishes_dropped_total 4`,
+		`snom2mqtt_connections_refused_total{listener="console"} 7`,
+		`snom2mqtt_broker_sessions 8`,
+		`snom2mqtt_broker_retained_bytes 9`,
+		`snom2mqtt_broker_clients_dropped_total 10`,
+		`snom2mqtt_log_lines_dropped_total 11`,
 		`snom2mqtt_build_info{goversion="` + runtime.Version() + `",revision="abc",version="1.2.3"} 1`,
 	} {
 		if !strings.Contains(text, "\n"+want+"\n") {

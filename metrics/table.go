@@ -37,6 +37,11 @@ func Docs() []Doc {
 		{"snom2mqtt_mqtt_reconnects_total", "counter", nil, "Connections to the broker after the first one."},
 		{"snom2mqtt_mqtt_publishes_waiting", "gauge", nil, "Messages that wait for the broker or its acknowledgement."},
 		{"snom2mqtt_mqtt_publishes_dropped_total", "counter", nil, "Messages that were given up, because too many waited or the broker would not have them."},
+		{"snom2mqtt_connections_refused_total", "counter", []string{"listener"}, "Connections closed before a login, because there were too many or because their first request took too long. The listeners are console and broker; those of PHONE_LISTEN count as too_many."},
+		{"snom2mqtt_broker_sessions", "gauge", nil, "Sessions of clients of the embedded broker, the bridge's own not counted. Absent where it does not run."},
+		{"snom2mqtt_broker_retained_bytes", "gauge", nil, "Memory that messages take which clients of the embedded broker have retained. Absent where it does not run."},
+		{"snom2mqtt_broker_clients_dropped_total", "counter", nil, "Clients that the embedded broker disconnected because they did not read or acknowledge messages. Absent where it does not run."},
+		{"snom2mqtt_log_lines_dropped_total", "counter", nil, "Log lines that were dropped because standard error was not read."},
 		{"snom2mqtt_build_info", "gauge", []string{"version", "revision", "goversion"}, "Always 1; the labels say what is running."},
 	}
 }

@@ -47,7 +47,7 @@ count; what the configuration says comes first.`,
 			if err != nil {
 				return usageError{err}
 			}
-			inner := &program{environ: environ, stdout: p.stdout, stderr: p.stderr}
+			inner := &program{environ: environ, stdout: p.stdout, stderr: p.stderr, log: p.log}
 			err = inner.bridge(c, args)
 			if errors.As(err, &usageError{}) {
 				err = usageError{fmt.Errorf("%w\n\nThese are options of the app: PHONE_0 is the first phone, MQTT_URL is mqtt_url, and so on", err)}

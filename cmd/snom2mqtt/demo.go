@@ -150,7 +150,7 @@ func newOnce() once {
 func (p *program) demoService(ctx context.Context, phones []string) (s *service, err error) {
 	const any = "127.0.0.1:0"
 	for _, at := range []struct{ broker, console string }{{free("127.0.0.1:1883"), free("127.0.0.1:8080")}, {any, any}} {
-		inner := &program{stdout: p.stdout, stderr: p.stderr, environ: slices.Concat(phones, []string{
+		inner := &program{stdout: p.stdout, stderr: p.stderr, log: p.log, environ: slices.Concat(phones, []string{
 			"SNOM2MQTT_BROKER_LISTEN=" + at.broker,
 			"SNOM2MQTT_CONSOLE_LISTEN=" + at.console,
 			"SNOM2MQTT_PHONE_LISTEN=127.0.0.1:0",
@@ -163,7 +163,7 @@ func (p *program) demoService(ctx context.Context, phones []string) (s *service,
 		}
 		level := &slog.LevelVar{}
 		level.Set(settings.LogLevel)
-		s, err = newService(settings, roster, level, logger(p.stderr, settings.LogFormat, level))
+		s, err = newService(settings, roster, level, p.log)
 		if err == nil {
 			return s, nil
 		}

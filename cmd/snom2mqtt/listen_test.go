@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -53,7 +54,7 @@ func TestReloadChangesWhoMayCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newService(settings, phones, &slog.LevelVar{}, slog.New(slog.DiscardHandler))
+	s, err := newService(settings, phones, &slog.LevelVar{}, newSpooler(io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,18 +21,21 @@ const (
 type program struct {
 	environ        []string
 	stdout, stderr io.Writer
+	log            *spooler // what stderr is: it never makes a writer wait
 }
 
 // run is the program. Its exit codes are exitDone, exitFailed and exitUsage.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	p := &program{environ: environ, stdout: stdout, stderr: stderr}
+	log := newSpooler(stderr)
+	defer log.flush()
+	p := &program{environ: environ, stdout: stdout, stderr: log, log: log}
 	root := p.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(stderr, "snom2mqtt:", inWords(err))
+	fmt.Fprintln(log, "snom2mqtt:", inWords(err))
 	if errors.As(err, new(usageError)) {
 		return exitUsage
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/console"
 	"github.com/snom2mqtt/snom2mqtt/homeassistant"
+	"github.com/snom2mqtt/snom2mqtt/internal/netlimit"
 	"github.com/snom2mqtt/snom2mqtt/metrics"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/paho3"
@@ -56,9 +57,7 @@ func (p *program) bridge(c *cobra.Command, _ []string) error {
 	p.suit(len(phones.Phones))
 	level := &slog.LevelVar{}
 	level.Set(settings.LogLevel)
-	log := logger(p.stderr, settings.LogFormat, level)
-	logWarnings(log, settings.Warnings)
-	s, err := newService(settings, phones, level, log)
+	s, err := newService(settings, phones, level, p.log)
 	if err != nil {
 		return err
 	}
@@ -72,11 +71,12 @@ func (p *program) bridge(c *cobra.Command, _ []string) error {
 type service struct {
 	settings config.Config
 	log      *slog.Logger
-	process  string // names this process and no other
+	lines    *spooler // what log writes to
+	process  string   // names this process and no other
 	bridge   *bridge.Bridge
 	session  *session.Session
 	broker   *broker.Broker        // nil: somebody else's
-	console  net.Listener          // nil: none
+	console  *netlimit.Listener    // nil: none
 	ear      *ear                  // where phones call; nil: nowhere
 	keeper   *homeassistant.Keeper // of what Home Assistant is told; nil: it is told nothing
 	state    *statefile.Store      // what phones told, across restarts
@@ -87,8 +87,10 @@ type service struct {
 }
 
 // newService binds what has to be bound, so that a port that is taken is known at once.
-func newService(settings config.Config, phones bridge.Roster, level *slog.LevelVar, log *slog.Logger) (s *service, err error) {
-	s = &service{settings: settings, log: log, process: processName(), state: openState(settings, log)}
+func newService(settings config.Config, phones bridge.Roster, level *slog.LevelVar, lines *spooler) (s *service, err error) {
+	log := lines.logger(settings.LogFormat, level)
+	logWarnings(log, settings.Warnings)
+	s = &service{settings: settings, log: log, lines: lines, process: processName(), state: openState(settings, log)}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -133,7 +135,7 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	}
 	s.bridge = bridge.New(cfg, phones)
 	s.keeper = s.keepDiscovery(tree)
-	s.watchdog = newWatchdog(s.bridge.Alive, s.ready, log)
+	s.watchdog = newWatchdog(s.bridge.Alive, s.status, log)
 	return s, nil
 }
 
@@ -150,10 +152,30 @@ func (s *service) newMetrics(version, revision string) *metrics.Metrics {
 			}
 		},
 	}
+	c.LogDropped = s.lines.droppedWrites
+	c.Refused = s.refused
+	if s.broker != nil {
+		c.Broker = func() metrics.Broker {
+			st := s.broker.Stats()
+			return metrics.Broker{Sessions: st.Sessions, Retained: st.Retained, Slow: st.Slow}
+		}
+	}
 	if s.ear != nil {
 		c.Calls = func() metrics.Calls { return metrics.Calls(s.ear.web.Stats()) }
 	}
 	return metrics.New(c)
+}
+
+// refused counts the connections that were closed before a login, by listener.
+func (s *service) refused() map[string]uint64 {
+	n := map[string]uint64{}
+	if s.console != nil {
+		n["console"] = s.console.Refused()
+	}
+	if s.broker != nil {
+		n["broker"] = s.broker.Stats().Refused
+	}
+	return n
 }
 
 // newSession returns the session with the broker.
@@ -284,20 +306,31 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	return nil
 }
 
-// ready says whether commands are taken and answered.
-func (s *service) ready() (bool, string) {
+// ready reports whether commands are taken and answered, and if not, why: for any client, and in detail.
+func (s *service) ready() (ok bool, reason, detail string) {
 	other := s.bridge.Standby()
 	switch st := s.session.Status(); {
 	case st.Proven && other != "":
-		return false, "another bridge uses the same topics and was first: " + other
+		return false, "standby: another bridge uses the same topics and was first", other
 	case st.Proven:
-		return true, ""
+		return true, "", ""
 	case st.Connected:
-		return false, "connected, but the broker does not deliver our own messages: see its access rules"
-	case st.LastError != "":
-		return false, "waiting for the broker: " + st.LastError
+		return false, "connected, but the broker does not deliver the bridge's own messages: see its access rules", ""
+	default:
+		return false, "waiting for the broker", st.LastError
 	}
-	return false, "waiting for the broker"
+}
+
+// status is what systemctl status shows.
+func (s *service) status() string {
+	switch ok, reason, detail := s.ready(); {
+	case ok:
+		return "taking commands"
+	case detail != "":
+		return reason + ": " + detail
+	default:
+		return reason
+	}
 }
 
 // close gives back what was bound and has not been served.
@@ -315,7 +348,7 @@ func (s *service) close() {
 
 // listenConsole binds the console. Where nobody asked for its address and something else has it,
 // the bridge goes without: its job is the phones.
-func listenConsole(c config.Console, log *slog.Logger) (net.Listener, error) {
+func listenConsole(c config.Console, log *slog.Logger) (*netlimit.Listener, error) {
 	if c.Listen == "" {
 		return nil, nil
 	}
@@ -328,7 +361,7 @@ func listenConsole(c config.Console, log *slog.Logger) (net.Listener, error) {
 		return nil, fmt.Errorf("console: %w", err)
 	}
 	log.Info("console", slog.String("from", l.Addr().String()))
-	return l, nil
+	return netlimit.New(l, console.Limits().Within(listenerShare())), nil
 }
 
 // processName makes a name that no other process has.

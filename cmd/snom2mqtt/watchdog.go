@@ -19,7 +19,7 @@ const lookEvery = 10 * time.Second
 // Whether broker and phones are there is no matter of life; it is what the status says.
 type watchdog struct {
 	alive  func() error
-	ready  func() (ok bool, reason string)
+	status func() string
 	notify func(state string)
 	every  time.Duration
 	log    *slog.Logger
@@ -28,8 +28,8 @@ type watchdog struct {
 }
 
 // newWatchdog returns a watchdog that has just seen the bridge move.
-func newWatchdog(alive func() error, ready func() (bool, string), log *slog.Logger) *watchdog {
-	w := &watchdog{alive: alive, ready: ready, every: lookEvery, log: log}
+func newWatchdog(alive func() error, status func() string, log *slog.Logger) *watchdog {
+	w := &watchdog{alive: alive, status: status, every: lookEvery, log: log}
 	var once sync.Once
 	w.notify = func(state string) {
 		if _, err := daemon.SdNotify(false, state); err != nil {
@@ -75,14 +75,6 @@ func (w *watchdog) run(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// status is what systemctl status shows.
-func (w *watchdog) status() string {
-	if ok, reason := w.ready(); !ok {
-		return reason
-	}
-	return "taking commands"
 }
 
 // check says what is wrong when the bridge has not been seen to move for too long.

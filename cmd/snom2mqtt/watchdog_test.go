@@ -30,7 +30,7 @@ func TestWatchdog(t *testing.T) {
 			defer mu.Unlock()
 			return waits, stuck
 		}
-		w := newWatchdog(func() error { _, err := get(); return err }, func() (bool, string) { wait, _ := get(); return wait == "", wait },
+		w := newWatchdog(func() error { _, err := get(); return err }, func() string { wait, _ := get(); return wait },
 			slog.New(slog.NewTextHandler(&log, nil)))
 		w.notify = func(state string) {
 			mu.Lock()
@@ -61,9 +61,9 @@ func TestWatchdog(t *testing.T) {
 			t.Errorf("at the start: said %q, want %q", said, want)
 		}
 		step("no broker", "WATCHDOG=1")
-		set(nil, "")
+		set(nil, "taking commands")
 		step("a broker", "WATCHDOG=1", "STATUS=taking commands")
-		set(errors.New("nothing moves at the phone hall"), "")
+		set(errors.New("nothing moves at the phone hall"), "taking commands")
 		step("stuck")
 		step("stuck")
 		if err := w.check(); err != nil {
@@ -74,7 +74,7 @@ func TestWatchdog(t *testing.T) {
 		if err := w.check(); err == nil {
 			t.Errorf("check after %v = nil, want an error", 4*w.every)
 		}
-		set(nil, "")
+		set(nil, "taking commands")
 		step("it moves", "WATCHDOG=1")
 		if err := w.check(); err != nil {
 			t.Errorf("check at the end = %v, want nil", err)

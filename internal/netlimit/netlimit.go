@@ -75,8 +75,8 @@ type Listener struct {
 
 // How long a pending connection keeps its place when a new one needs it.
 const (
-	whileNew    = 20 * time.Millisecond // its first bytes may be on their way
-	whileUnread = time.Second           // they are here, and the server did not come to read them
+	whileNew    = 5 * time.Millisecond // its first bytes may be on their way
+	whileUnread = time.Second          // they are here, and the server did not come to read them
 )
 
 // New returns a listener that hands out the connections of l within the limits.

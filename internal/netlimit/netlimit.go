@@ -64,9 +64,9 @@ type Listener struct {
 	limits  Limits
 	refused atomic.Uint64
 
-	freed  chan struct{} // capacity 1: a place is free
-	closed chan struct{}
-	once   sync.Once
+	changed chan struct{} // capacity 1: a place is free, or a connection was read from
+	closed  chan struct{}
+	once    sync.Once
 
 	mu       sync.Mutex
 	pending  []*Conn // in the order in which they came; guarded by mu
@@ -75,13 +75,13 @@ type Listener struct {
 
 // How long a pending connection keeps its place when a new one needs it.
 const (
-	whileNew    = 5 * time.Millisecond // its first bytes may be on their way
-	whileUnread = time.Second          // they are here, and the server did not come to read them
+	whileNew    = 5 * time.Millisecond   // its first bytes may be on their way
+	whileUnread = 200 * time.Millisecond // they are here, and the server did not come to read them
 )
 
 // New returns a listener that hands out the connections of l within the limits.
 func New(l net.Listener, limits Limits) *Listener {
-	return &Listener{Listener: l, limits: limits.filled(), freed: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &Listener{Listener: l, limits: limits.filled(), changed: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // Refused returns how many connections were closed because there were too many or because they took too long.
@@ -100,7 +100,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return c, nil
 		}
 		select {
-		case <-l.freed:
+		case <-l.changed:
 		case <-time.After(wait):
 		case <-l.closed:
 			_ = nc.Close() // its client has no use for the error
@@ -191,8 +191,13 @@ func (l *Listener) drop(c *Conn) {
 		l.pending = slices.Delete(l.pending, i, i+1)
 	}
 	c.dropped = true
+	l.look()
+}
+
+// look has a waiting Accept look for a place once more.
+func (l *Listener) look() {
 	select {
-	case l.freed <- struct{}{}:
+	case l.changed <- struct{}{}:
 	default:
 	}
 }
@@ -251,6 +256,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
+		c.listener.look()
 	}
 	return n, err
 }

@@ -21,7 +21,9 @@ import (
 func TestPages(t *testing.T) {
 	t.Parallel()
 	ready := func() (bool, string, string) { return true, "", "" }
-	away := func() (bool, string, string) { return false, "waiting for the broker", "dial tcp 192.0.2.1:1883: connection refused" }
+	away := func() (bool, string, string) {
+		return false, "waiting for the broker", "dial tcp 192.0.2.1:1883: connection refused"
+	}
 	moves := func() error { return nil }
 	stuck := func() error { return errors.New("no progress for 31s") }
 	counted := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "counted") })

@@ -107,13 +107,22 @@ func (p *phone) request(ctx context.Context, do func(pacedPhone) error) error {
 // A betweenCommands is a phone whose requests are each made between two commands.
 type betweenCommands struct{ *phone }
 
-// Send makes the request of one step.
-func (p betweenCommands) Send(ctx context.Context, s snom.Step) (reply snom.Reply, err error) {
-	err = p.request(ctx, func(paced pacedPhone) error {
-		reply, err = paced.send(ctx, s, s.Pause)
-		return err
-	})
-	return reply, err
+// SaveSettings writes settings, one a request.
+func (p betweenCommands) SaveSettings(ctx context.Context, settings map[string]string) error {
+	for name, value := range settings {
+		step, err := snom.SaveSetting(name, value)
+		if err != nil {
+			return err
+		}
+		err = p.request(ctx, func(paced pacedPhone) error {
+			_, err := paced.send(ctx, step, step.Pause)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ReadSettings asks the phone for its settings.

@@ -45,21 +45,23 @@ func (p *profile) admit(m message, rules Rules, secret, retained bool, now time.
 		return c, refusal{Invalid, explain(m.fault, secret)}
 	case !now.Before(c.expires):
 		return c, refusal{Expired, "expires_at is in the past"}
+	case m.command.IsTimestamp(now):
+		return c, refusal{Invalid, "the digits are the present time in milliseconds, which an inject node of Node-RED sends unless msg.payload is set: " +
+			"expected a number"}
 	}
-	if reason := p.forbids(m.command, rules); reason != "" {
+	if reason := p.forbids(m.command, rules, secret); reason != "" {
 		return c, refusal{Forbidden, reason}
 	}
 	if name, ok := m.command.Confirmation(); ok && name != p.Name {
-		return c, refusal{Invalid, fmt.Sprintf("want the phone's own name, %q, as confirmation", p.Name)}
+		return c, refusal{Invalid, fmt.Sprintf("expected the phone's own name, %q, as confirmation", p.Name)}
 	}
-	warning, err := p.model.Check(m.command)
-	switch {
-	case err != nil && secret:
-		return c, refusal{Unsupported, "this phone cannot do it; MASK hides why"}
-	case err != nil:
+	check := p.model.Check
+	if secret {
+		check = p.model.CheckRedacted
+	}
+	warning, err := check(m.command)
+	if err != nil {
 		return c, refusal{Unsupported, words(err)}
-	case warning != "" && secret:
-		warning = "this phone may ignore a part of it; MASK hides which"
 	}
 	c.warning = warning
 	return c, refusal{}
@@ -83,28 +85,26 @@ func explain(fault error, secret bool) string {
 		}
 		return strings.Join(all, "; ")
 	}
-	var syntax *snom.SyntaxError
-	if secret && errors.As(fault, &syntax) {
-		return strings.TrimPrefix(syntax.Redacted(), "snom: ")
-	}
-	var unknown unknownCommandError
-	if secret && errors.As(fault, &unknown) {
-		return unknownCommandError{}.Error()
+	var redacted interface{ Redacted() string }
+	if secret && errors.As(fault, &redacted) {
+		return strings.TrimPrefix(redacted.Redacted(), "snom: ")
 	}
 	return words(fault) // no other fault repeats an argument
 }
 
-// forbids says why the settings do not allow c on this phone, or nothing.
-func (p *profile) forbids(c snom.Command, rules Rules) string {
+// forbids says why the settings do not allow c on this phone, or nothing. Of a secret argument it repeats nothing.
+func (p *profile) forbids(c snom.Command, rules Rules, secret bool) string {
 	if v := c.Verb(); v.Gated() && !p.Allow[v] {
 		return fmt.Sprintf("%s is disabled: enable it with ALLOW=%s, for all phones or for this one", v, v)
 	}
 	if u, ok := c.FirmwareURL(); ok {
 		if !p.HTTPS {
-			return "firmware wants an https:// connection to the phone"
+			return "firmware is only accepted for a phone with an https:// URL"
 		}
 		listed := func(host string) bool { return slices.Contains(rules.FirmwareHosts, strings.ToLower(host)) }
-		if !listed(u.Hostname()) && !listed(u.Host) {
+		if allowed := listed(u.Hostname()) || listed(u.Host); !allowed && secret {
+			return "FIRMWARE_HOSTS does not list the host"
+		} else if !allowed {
 			return fmt.Sprintf("FIRMWARE_HOSTS does not list %q", u.Host)
 		}
 	}

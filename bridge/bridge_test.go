@@ -90,7 +90,8 @@ func TestAskingTheBridge(t *testing.T) {
 			{"ping", `{"id":"p1"}`, bridge.OK, "p1", ""},
 			{"ping", `{"id":"p1","x":1}`, bridge.Invalid, "p1", "no such member"},
 			{"ping", `{"id":"p1","expires_in":5}`, bridge.Invalid, "p1", `no such member "expires_in"`},
-			{"ping", `{"id":1}`, bridge.Invalid, "", "id"},
+			{"ping", `{"id":1}`, bridge.OK, "1", ""},
+			{"ping", `{"id":[1]}`, bridge.Invalid, "", "id"},
 			{"ping", `{`, bridge.Invalid, "", "offset"},
 			{"ping", strings.Repeat("x", 20000), bridge.Invalid, "", "16384 bytes"},
 			{"log_level", "debug", bridge.OK, "", ""},
@@ -99,7 +100,8 @@ func TestAskingTheBridge(t *testing.T) {
 			{"probe", "desk", bridge.OK, "", ""},
 			{"probe", `{"phone":"desk"}`, bridge.OK, "", ""},
 			{"probe", "attic", bridge.UnknownPhone, "", "attic"},
-			{"probe", `{"phone":7}`, bridge.Invalid, "", "phone"},
+			{"probe", `{"phone":7}`, bridge.UnknownPhone, "", "7"},
+			{"probe", `{"phone":true}`, bridge.Invalid, "", "phone"},
 			{"reload", "", bridge.Invalid, "", "cannot be read again"},
 		} {
 			h.say("snom/bridge/request/"+tt.action, tt.payload)

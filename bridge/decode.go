@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
@@ -43,7 +44,7 @@ func decode(name string, payload []byte) message {
 	m.raw = shown(string(payload))
 	if !snom.IsObject(payload) {
 		if name == "command" {
-			m.fault = errors.New(`want a JSON object that names its command: {"command":"key","keys":"P1"}`)
+			m.fault = errors.New(`expected a JSON object that names its command: {"command":"key","keys":"P1"}`)
 			return m
 		}
 		m.fault = m.read(name, func(v snom.Verb) (snom.Command, error) { return snom.ParsePayload(v, payload) })
@@ -58,7 +59,7 @@ func decode(name string, payload []byte) message {
 	if name == "command" {
 		var err error
 		if name, err = text(object, "command"); err != nil || name == "" {
-			m.fault = errors.Join(m.fault, fmt.Errorf("command: want one of %s", verbList()))
+			m.fault = errors.Join(m.fault, fmt.Errorf("command: expected one of %s", verbList()))
 			return m
 		}
 		m.name = shown(name)
@@ -67,17 +68,31 @@ func decode(name string, payload []byte) message {
 	return m
 }
 
-// tooLong is the fault of a payload beyond [snom.MaxPayload]. How long it was nobody knows: the session
-// cuts off what is far beyond.
+// tooLong is the fault of a payload beyond [snom.MaxPayload]. Its length is not known here: the session cuts off what
+// is far beyond.
 func tooLong() error {
-	return fmt.Errorf("the payload is too long: want at most %d bytes", snom.MaxPayload)
+	return fmt.Errorf("the payload is too long: expected at most %d bytes", snom.MaxPayload)
 }
+
+// An unknownCommand is the fault of a name that is no command.
+type unknownCommand string
+
+func (name unknownCommand) Error() string {
+	text := fmt.Sprintf("no such command %q: expected one of %s", string(name), verbList())
+	if lower := snom.Verb(strings.ToLower(string(name))); lower.Valid() {
+		text += "; commands are written in lower case: " + string(lower)
+	}
+	return text
+}
+
+// Redacted is Error without the name, which may be a secret that was put into the wrong place.
+func (unknownCommand) Redacted() string { return "no such command: expected one of " + verbList() }
 
 // read makes the command called name with parse.
 func (m *message) read(name string, parse func(snom.Verb) (snom.Command, error)) error {
 	v := snom.Verb(name)
 	if !v.Valid() {
-		return unknownCommandError{m.name}
+		return unknownCommand(m.name)
 	}
 	c, err := parse(v)
 	if err != nil {
@@ -85,17 +100,6 @@ func (m *message) read(name string, parse func(snom.Verb) (snom.Command, error))
 	}
 	m.command = c
 	return nil
-}
-
-// An unknownCommandError says that there is no command of that name. The name may be a secret that was published in the
-// place of a command.
-type unknownCommandError struct{ name string }
-
-func (e unknownCommandError) Error() string {
-	if e.name == "" {
-		return "no such command: expected one of " + verbList()
-	}
-	return fmt.Sprintf("no such command %q: expected one of %s", e.name, verbList())
 }
 
 // hideName hides the name of a command that does not exist: where arguments are secret, it may be one.
@@ -113,16 +117,42 @@ func (m message) shownArgument() string {
 	return m.command.Argument()
 }
 
-// identity takes the id out of object. One that is not there is empty.
+// identity takes the id out of object. One that is not there is empty. A number is taken as the text that it is written
+// as.
 func identity(object snom.Object) (string, error) {
-	id, err := text(object, "id")
+	raw, ok := object.Take("id")
+	if !ok {
+		return "", nil
+	}
+	id, err := identityText(raw)
 	switch {
 	case err != nil:
 		return "", err
 	case utf8.RuneCountInString(id) > maxID:
-		return "", fmt.Errorf("id: want at most %d characters", maxID)
+		return "", fmt.Errorf("id: expected at most %d characters", maxID)
 	case strings.ContainsFunc(id, unicode.IsControl):
-		return "", errors.New("id: want no control characters")
+		return "", errors.New("id: expected no control characters")
+	}
+	return id, nil
+}
+
+// maxDigits is how many digits of a number with a fraction every program keeps (IEEE 754 double precision).
+const maxDigits = 15
+
+// identityText reads an id. Of a number nothing may have been lost on its way, or two ids could become one.
+func identityText(raw json.RawMessage) (string, error) {
+	if len(raw) > 0 && (raw[0] == '-' || '0' <= raw[0] && raw[0] <= '9') {
+		if whole, err := strictjson.Whole(raw); err == nil {
+			return whole, nil
+		}
+		if digits := strings.Trim(strings.Replace(string(raw), ".", "", 1), "-"); len(digits) > maxDigits || strings.ContainsAny(digits, "eE") {
+			return "", fmt.Errorf("id: expected text in double quotes, or a number of at most %d digits without an exponent: programs round longer ones", maxDigits)
+		}
+		return string(raw), nil
+	}
+	id, err := strictjson.Text(raw)
+	if err != nil || id == "" {
+		return "", errors.New("id: expected text in double quotes, or a number")
 	}
 	return id, nil
 }
@@ -139,7 +169,7 @@ func (m *message) envelope(object snom.Object) error {
 		err := json.Unmarshal(raw, &seconds)
 		// Compared before it becomes a Duration, which would overflow.
 		if err != nil || string(raw) == "null" || seconds < minExpiry.Seconds() || seconds > maxExpiry.Seconds() {
-			errs = append(errs, fmt.Errorf("expires_in: want a number of seconds, %g to %g", minExpiry.Seconds(), maxExpiry.Seconds()))
+			errs = append(errs, fmt.Errorf("expires_in: expected a number of seconds, %g to %g, without quotes", minExpiry.Seconds(), maxExpiry.Seconds()))
 		} else {
 			m.in = time.Duration(seconds * float64(time.Second))
 		}
@@ -150,24 +180,27 @@ func (m *message) envelope(object snom.Object) error {
 		m.dated = true
 		m.at, err = time.Parse(time.RFC3339, strings.ToUpper(at)) // RFC 3339 allows t and z, Go does not
 		if err != nil {
-			errs = append(errs, errors.New("expires_at: want a moment like 2026-11-22T10:00:00Z (RFC 3339)"))
+			errs = append(errs, errors.New("expires_at: expected a time such as 2026-11-22T10:00:00Z (RFC 3339)"))
 		} else if m.in != 0 {
-			errs = append(errs, errors.New("want expires_in or expires_at, not both"))
+			errs = append(errs, errors.New("expected expires_in or expires_at, not both"))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// text takes a member out of object that must be text. One that is not there is empty; one that
-// is there must not be.
+// text takes a member out of object that must be text, or a whole number for its digits. One that is not there is
+// empty; one that is there must not be.
 func text(object snom.Object, name string) (string, error) {
 	raw, ok := object.Take(name)
 	if !ok {
 		return "", nil
 	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil || s == "" {
-		return "", fmt.Errorf("%s: want text in quotes", name)
+	if whole, err := strictjson.Whole(raw); err == nil {
+		return whole, nil
+	}
+	s, err := strictjson.Text(raw)
+	if err != nil || s == "" {
+		return "", fmt.Errorf("%s: expected text in double quotes", name)
 	}
 	return s, nil
 }

@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,30 +27,42 @@ func TestDecode(t *testing.T) {
 		{name: "expires at", command: "answer", payload: `{"expires_at":"2026-11-22T11:00:03+01:00"}`, expiry: 3 * time.Second},
 		{name: "expires at, in small letters", command: "answer", payload: `{"expires_at":"2026-11-22t10:00:03z"}`, expiry: 3 * time.Second},
 		{name: "longest id", command: "answer", payload: `{"id":"` + strings.Repeat("ü", 64) + `"}`, id: strings.Repeat("ü", 64), expiry: time.Minute},
-		{name: "id too long", command: "answer", payload: `{"id":"` + strings.Repeat("x", 65) + `"}`, fault: "id: want at most 64 characters"},
-		{name: "id is a number", command: "answer", payload: `{"id":7}`, fault: "id: want text in quotes"},
-		{name: "id is empty", command: "answer", payload: `{"id":""}`, fault: "id: want text in quotes"},
-		{name: "id is null", command: "answer", payload: `{"id":null}`, fault: "id: want text in quotes"},
+		{name: "id too long", command: "answer", payload: `{"id":"` + strings.Repeat("x", 65) + `"}`, fault: "id: expected at most 64 characters"},
+		{name: "id is a number", command: "answer", payload: `{"id":7}`, id: "7", expiry: time.Minute},
+		{name: "id is a whole number with a fraction", command: "answer", payload: `{"id":7.0}`, id: "7", expiry: time.Minute},
+		{name: "id is negative", command: "answer", payload: `{"id":-7}`, id: "-7", expiry: time.Minute},
+		{name: "id is the time in milliseconds", command: "answer", payload: `{"id":1795795610123}`, id: "1795795610123", expiry: time.Minute},
+		{name: "id is the time in seconds", command: "answer", payload: `{"id":1795795610.123}`, id: "1795795610.123", expiry: time.Minute},
+		{name: "id is the largest whole number", command: "answer", payload: `{"id":9007199254740992}`, id: "9007199254740992", expiry: time.Minute},
+		{name: "id may have been rounded", command: "answer", payload: `{"id":9007199254740993}`, fault: "id: expected text in double quotes, or a number of at most 15 digits"},
+		{name: "id may have been rounded behind the point", command: "answer", payload: `{"id":1795795610.123456789}`, fault: "id: expected text in double quotes, or a number of at most 15 digits"},
+		{name: "id has an exponent", command: "answer", payload: `{"id":1e3}`, fault: "without an exponent"},
+		{name: "id is true", command: "answer", payload: `{"id":true}`, fault: "id: expected text in double quotes, or a number"},
+		{name: "id is a list", command: "answer", payload: `{"id":["7"]}`, fault: "id: expected text in double quotes, or a number"},
+		{name: "id has a line end", command: "answer", payload: `{"id":"7\n"}`, fault: "id: expected no control characters"},
+		{name: "id is empty", command: "answer", payload: `{"id":""}`, fault: "id: expected text in double quotes"},
+		{name: "id is null", command: "answer", payload: `{"id":null}`, fault: "id: expected text in double quotes"},
 		{name: "id with NUL", command: "answer", payload: `{"id":"\u0000"}`, fault: "control characters"},
-		{name: "expires never", command: "answer", payload: `{"id":"k","expires_in":1e300}`, id: "k", fault: "expires_in: want a number of seconds"},
+		{name: "expires never", command: "answer", payload: `{"id":"k","expires_in":1e300}`, id: "k", fault: "expires_in: expected a number of seconds"},
 		{name: "expires before", command: "answer", payload: `{"expires_in":0}`, fault: "expires_in"},
 		{name: "expires null", command: "answer", payload: `{"expires_in":null}`, fault: "expires_in"},
 		{name: "expires as text", command: "answer", payload: `{"expires_in":"5"}`, fault: "expires_in"},
-		{name: "no moment", command: "answer", payload: `{"expires_at":"tomorrow"}`, fault: "expires_at: want a moment like"},
+		{name: "no moment", command: "answer", payload: `{"expires_at":"tomorrow"}`, fault: "expires_at: expected a time such as"},
 		{name: "both, one long ago", command: "answer", payload: `{"expires_in":5,"expires_at":"0001-01-01T00:00:00Z"}`, fault: "not both"},
 		{name: "moment is a number", command: "answer", payload: `{"expires_at":1763805600}`, fault: "expires_at"},
 		{name: "both", command: "answer", payload: `{"expires_in":5,"expires_at":"2026-11-22T11:00:00Z"}`, fault: "not both"},
 		{name: "id of a faulty command", command: "key", payload: `{"id":"k","keys":"P1","nope":1}`, id: "k", fault: `nope`},
-		{name: "all faults", command: "key", payload: `{"id":3,"keys":"x"}`, fault: "CANCEL"},
-		{name: "no command", command: "command", payload: `{"keys":"P1","id":"k"}`, id: "k", fault: "command: want one of key, dial"},
-		{name: "command is a number", command: "command", payload: `{"command":1}`, fault: "command: want one of"},
+		{name: "all faults", command: "key", payload: `{"id":[3],"keys":"x"}`, fault: "CANCEL"},
+		{name: "no command", command: "command", payload: `{"keys":"P1","id":"k"}`, id: "k", fault: "command: expected one of key, dial"},
+		{name: "command is a number", command: "command", payload: `{"command":1}`, fault: `no such command "1"`},
+		{name: "command is true", command: "command", payload: `{"command":true}`, fault: "command: expected one of"},
 		{name: "command in command", command: "command", payload: `{"command":"command"}`, fault: "no such command"},
-		{name: "plain on command", command: "command", payload: `key P1`, fault: "want a JSON object"},
+		{name: "plain on command", command: "command", payload: `key P1`, fault: "expected a JSON object"},
 		{name: "command elsewhere", command: "key", payload: `{"command":"key","keys":"P1"}`, fault: "command"},
 		{name: "no such command", command: "fly", payload: "", fault: `no such command "fly"`},
 		{name: "broken json", command: "key", payload: `{"keys":`, fault: "offset"},
 		{name: "two documents", command: "key", payload: `{"keys":"P1"}{}`, fault: "offset"},
-		{name: "too long", command: "key", payload: strings.Repeat("P1;", 6000), fault: "too long: want at most 16384 bytes"},
+		{name: "too long", command: "key", payload: strings.Repeat("P1;", 6000), fault: "too long: expected at most 16384 bytes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -181,19 +195,76 @@ func TestFaultsOfASecretAreExplained(t *testing.T) {
 	t.Parallel()
 	p := &profile{PhoneConfig: PhoneConfig{Name: "desk", Mask: map[snom.Verb]bool{snom.VerbDTMF: true}}}
 	for _, tt := range []struct{ command, payload, want string }{
-		{"dtmf", `{"id":4711,"digits":"4711x","expires_in":0}`,
-			`id: want text in quotes; expires_in: want a number of seconds, 0.001 to 86400; dtmf: field "digits": offset 4: expected digits 0 to 9, A to D, * and #`},
+		{"dtmf", `{"id":[4711],"digits":"4711x","expires_in":0}`,
+			`id: expected text in double quotes, or a number; expires_in: expected a number of seconds, 0.001 to 86400, without quotes; dtmf: field "digits": offset 4: expected digits 0 to 9, A to D, * and #`},
 		{"dtmf", `{"4711":1,"digits":"1"}`, "dtmf: expected no members but digits, method, hold_ms, pause_ms"},
 		{"dtfm", "4711", "no such command: expected one of " + verbList()},
 		{"4711", "", "no such command: expected one of " + verbList()},
-		{"command", `{"command":"4711"}`, "no such command: expected one of " + verbList()},
-		{"command", "4711", `want a JSON object that names its command: {"command":"key","keys":"P1"}`},
-		{"dtmf", strings.Repeat("4711", 5000), "the payload is too long: want at most 16384 bytes"},
+		{"command", `{"command":"4711","digits":"1"}`, "no such command: expected one of " + verbList()},
+		{"command", `{"command":"DTMF","digits":"4711"}`, "no such command: expected one of " + verbList()},
+		{"dtmf", "4711#\n", "dtmf: offset 5: expected digits 0 to 9, A to D, * and #; it has a line end (LF) at its end"},
+		{"command", "4711", `expected a JSON object that names its command: {"command":"key","keys":"P1"}`},
+		{"dtmf", strings.Repeat("4711", 5000), "the payload is too long: expected at most 16384 bytes"},
 	} {
 		m := decode(tt.command, []byte(tt.payload))
 		_, refusal := p.admit(m, Rules{TTL: time.Minute}, p.secret(m), false, time.Now())
 		if refusal.code != Invalid || refusal.message != tt.want {
 			t.Errorf("%s %.60q: %+v, want invalid, %q", tt.command, tt.payload, refusal, tt.want)
+		}
+	}
+}
+
+// TestTimestampIsNoNumber: what an inject node of Node-RED sends unless it is given something else is not dialled.
+func TestTimestampIsNoNumber(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)
+	ms := strconv.FormatInt(now.UnixMilli(), 10)
+	p := &profile{PhoneConfig: PhoneConfig{Name: "desk"}}
+	for _, tt := range []struct {
+		command, payload string
+		code             Code
+	}{
+		{"dial", ms, Invalid}, {"dial", `{"number":` + ms + `}`, Invalid}, {"dial", "tel:" + ms, Invalid}, {"transfer", ms, Invalid}, {"dtmf", ms, Invalid},
+		{"command", `{"command":"dial","number":` + ms + `}`, Invalid},
+		{"dial", "+" + ms, ""}, {"dial", ms[:10], ""}, {"dial", strconv.FormatInt(now.AddDate(0, 0, -3).UnixMilli(), 10), ""},
+	} {
+		_, refusal := p.admit(decode(tt.command, []byte(tt.payload)), Rules{TTL: time.Minute}, false, false, now)
+		if refusal.code != tt.code || tt.code == Invalid && !strings.Contains(refusal.message, "Node-RED") {
+			t.Errorf("%s %s: %+v, expected the code %q", tt.command, tt.payload, refusal, tt.code)
+		}
+	}
+}
+
+// TestNothingSecretIsRepeated: where everything is masked, neither the name, the message nor the warning of a command
+// repeats what was received, whatever is wrong with it.
+func TestNothingSecretIsRepeated(t *testing.T) {
+	t.Parallel()
+	masked := map[snom.Verb]bool{}
+	for _, v := range snom.Verbs() {
+		masked[v] = true
+	}
+	rules := Rules{TTL: time.Minute, DialDeny: regexp.MustCompile(".*4711.*")}
+	payloads := []string{
+		"4711", "4711x", "P277", "EK277", "P277;CLEAR", "F_STATUS;P277", "F_MUTE", "4711\n", "(4711)", "tel:4711;ext=4711", "+49 (0)4711", "4711\uff11", "canary",
+		"https://canary.example/4711", "http://canary.example/4711", `{"4711":1}`, `{"4711":1,"4711":2}`, `{4711`, `{"keys":["P277"]}`, `{"keys":["P277","4711"]}`,
+		`{"keys":[{"key":"P277"}]}`, `{"keys":[{"key":"4711"}]}`, `{"number":4711.5}`, `{"number":04711}`, `{"digits":4711.5}`, `{"identity":4711}`, `{"ringer":4711}`,
+		`{"number":"4711","mode":"4711"}`, `{"confirm":"canary"}`, `{"url":"https://canary.example/4711"}`, `{"dnd":"4711"}`, `{"touches":[{"x":4711,"y":4711}]}`,
+		`{"id":"x","expires_in":"4711"}`, `{"expires_at":"4711"}`, `{"command":"4711"}`, `{"command":"F_STATUS"}`,
+	}
+	secrets := []string{"4711", "277", "canary", "F_STATUS", "F_MUTE", "CLEAR", "\uff11", "FF11"}
+	for _, name := range []string{"", "D735", "870", "300", "D865", "D120"} {
+		model, _ := snom.FindModel(name)
+		p := &profile{PhoneConfig: PhoneConfig{Name: "desk", HTTPS: true, Mask: masked, Allow: map[snom.Verb]bool{snom.VerbReset: true, snom.VerbFirmware: true}}, model: model}
+		for _, v := range append(snom.Verbs(), "command", "4711", "canary") {
+			for _, payload := range payloads {
+				m := decode(string(v), []byte(payload))
+				c, refusal := p.admit(m, rules, p.secret(m), false, time.Now())
+				for _, secret := range secrets {
+					if strings.Contains(refusal.message, secret) || strings.Contains(c.warning, secret) || strings.Contains(c.name, secret) || strings.Contains(c.argument, secret) {
+						t.Errorf("%s %s, model %q: name %q, argument %q, warning %q, %+v", v, payload, name, c.name, c.argument, c.warning, refusal)
+					}
+				}
+			}
 		}
 	}
 }

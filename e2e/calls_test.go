@@ -557,7 +557,7 @@ func TestFlood(t *testing.T) {
 		if strings.Contains(line, "wrong token") {
 			warned++
 		}
-		if _, rest, ok := strings.Cut(line, `msg="phones called"`); ok {
+		if _, rest, ok := strings.Cut(line, `msg="action URLs served"`); ok {
 			if _, err := fmt.Sscanf(rest, " events=%d wrong_token=%d", new(int), &counted); err != nil {
 				t.Errorf("%s: %v", line, err)
 			}

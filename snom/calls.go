@@ -5,7 +5,7 @@ func answerRow() *verbRow {
 	return &verbRow{
 		verb: VerbAnswer,
 		help: VerbHelp{
-			Summary:     "answers the call that rings",
+			Summary:     "answers the ringing call",
 			Plain:       "nothing",
 			Request:     "/command.htm?key=ENTER",
 			Source:      sourceBoth + "; ENTER answers: p4irin/remote_phone_control",

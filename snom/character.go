@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// oddCharacter names a character of received that people do not see or take for another one, and says where it
-// stands: the one at offset, otherwise the first. It is empty where there is none. What it says before " (U+" tells
-// nothing of the characters that people see.
+// oddCharacter names a character of received that is invisible or easily mistaken for another one, with its place: the
+// one at offset, otherwise the first. It is empty where there is none. The text before " (U+" reveals no visible
+// character.
 func oddCharacter(received string, offset int) string {
 	if offset >= 0 && offset < len(received) {
 		if name, size := oddAt(received, offset); name != "" && received[offset] != ' ' {
@@ -19,7 +19,7 @@ func oddCharacter(received string, offset int) string {
 	first, last := len(received)-len(strings.TrimLeft(received, " ")), len(strings.TrimRight(received, " "))
 	for i, r := range received {
 		if r == ' ' && i >= first && i < last {
-			continue // a blank between words can be seen
+			continue // a blank between words is visible
 		}
 		if name, size := oddAt(received, i); name != "" {
 			return name + place(received, i, size)
@@ -67,7 +67,7 @@ func oddAt(s string, offset int) (name string, size int) {
 	return fmt.Sprintf("%s (%U)", class(r), r), size
 }
 
-// class says what kind of character r is, which is none of ASCII's visible ones.
+// class returns the kind of r, which is not a visible ASCII character.
 func class(r rune) string {
 	switch {
 	case r == '\uFEFF':

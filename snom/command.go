@@ -9,9 +9,9 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 )
 
-// A Command is one thing a phone can be told to do: a [Verb] and its argument, parsed. Commands are made by
+// A Command is one command for a phone: a [Verb] and its argument, parsed. Commands are made by
 // constructors such as [Dial] and [Hangup], by [ParseCommand], [ParsePayload] and [Verb.Command], so every
-// Command but the zero one is valid. They are comparable with ==: the plain and the JSON form of a command
+// Command except the zero one is valid. They are comparable with ==: the plain and the JSON form of a command
 // are equal. What a phone takes in two spellings, such as the touches "1 2" and "1 2 pr", stays two commands.
 type Command struct {
 	row *verbRow // nil: the zero Command
@@ -48,7 +48,7 @@ func ParsePayload(verb Verb, payload []byte) (Command, error) {
 	return newCommand(verb, string(payload))
 }
 
-// Command makes the command of v from the members of a JSON object, which it leaves as they are. A
+// Command returns the command of v with the members of a JSON object as argument. It does not change args. A
 // member that v does not know is an error. Every error is a [*SyntaxError].
 func (v Verb) Command(args Object) (Command, error) {
 	row := v.row()
@@ -121,7 +121,7 @@ func fromPlain(v Verb, text string) (Command, error) {
 	return row.command(a, err)
 }
 
-// Verb returns what the command does; empty for the zero Command.
+// Verb returns the name of the command; empty for the zero Command.
 func (c Command) Verb() Verb {
 	if c.row == nil {
 		return ""
@@ -129,7 +129,7 @@ func (c Command) Verb() Verb {
 	return c.row.verb
 }
 
-// Argument returns the argument in canonical form: plain text where that can say it, otherwise a compact
+// Argument returns the argument in canonical form: plain text where there is one, otherwise a compact
 // JSON object with its members in documented order and without those at their default.
 func (c Command) Argument() string {
 	if c.row == nil {
@@ -150,7 +150,7 @@ func (c Command) String() string {
 // IsZero reports whether c is the zero Command, the only invalid one.
 func (c Command) IsZero() bool { return c.row == nil }
 
-// Effects says what c does beside its requests. They are zero for the zero Command.
+// Effects returns what c does beside its requests; zero for the zero Command.
 func (c Command) Effects() Effects {
 	if c.row == nil || c.row.effects == nil {
 		return Effects{}
@@ -158,8 +158,8 @@ func (c Command) Effects() Effects {
 	return c.row.effects(c.arg)
 }
 
-// WhenIdle says what speaks against c on a phone that is known to have no call: an objection in words, and
-// whether the phone should not be asked at all. The objection is empty where nothing does.
+// WhenIdle returns the objection to c on a phone that is known to have no call, in words, and whether c should be
+// refused for it. The objection is empty where there is none.
 func (c Command) WhenIdle() (objection string, refused bool) {
 	switch {
 	case c.row == nil:
@@ -215,7 +215,7 @@ func (c Command) KeyEvents() iter.Seq[KeyEvent] {
 }
 
 // Steps returns the requests that carry out c, in order. There is exactly one, except for a ring with a
-// count and for a transfer. It is nil for "ring stop", which the phone is not asked, and for the zero Command.
+// count and for a transfer. It is nil for "ring stop", which needs no request, and for the zero Command.
 func (c Command) Steps(d Dialect) []Step {
 	if c.row == nil {
 		return nil
@@ -228,16 +228,16 @@ type Step struct {
 	// Request is the path and query of the request exactly as it goes on the wire:
 	// "/command.htm?key=P1". It needs no further encoding, and must get none.
 	Request string
-	// Pause is how long to wait after the phone has accepted the request before it is asked for anything
-	// else: what a key sequence holds and pauses in all, what a ring pauses before it rings again, what a
-	// call needs to settle before it can be transferred.
+	// Pause is how long to wait after the phone has accepted the request, before the next request to it: the
+	// hold times and pauses of a key sequence, the pause between two rings, the time that a call needs before
+	// it can be transferred.
 	Pause time.Duration
 	// NotAfter is the time after which the first byte of no request of the step is written; zero: no limit.
 	NotAfter time.Time
 }
 
-// A Dialect is how one generation of firmware spells what changed between them. The zero Dialect is for
-// a phone that nobody said it of: keys go as they are written, everything else in the newer spelling.
+// A Dialect is the spelling of the requests that changed between generations of firmware. The zero Dialect is for
+// a phone whose generation is not known: keys are sent as they are written, everything else in the newer spelling.
 type Dialect string
 
 // The dialects. Sources: Snom wiki FAQ/Can_I_control_my_snom_phone_remotely (new) and Snom KB entry 40
@@ -246,9 +246,6 @@ const (
 	DialectNew Dialect = "new" // the hold key is F_HOLD, ringers "+Ringer", call lists are cleared by "clear"
 	DialectOld Dialect = "old" // the hold key is F_R, ringers "Play+Ringer", call lists are cleared by "0"
 )
-
-// Valid reports whether d is a dialect or zero.
-func (d Dialect) Valid() bool { return d == "" || d == DialectNew || d == DialectOld }
 
 // An argument is the argument of a command, parsed. Each kind is a type of its own, and comparable.
 type argument interface {

@@ -672,15 +672,6 @@ func TestVerbs(t *testing.T) {
 	}
 }
 
-func TestDialectValid(t *testing.T) {
-	t.Parallel()
-	for d, want := range map[snom.Dialect]bool{"": true, "old": true, "new": true, "Old": false, "8": false} {
-		if got := d.Valid(); got != want {
-			t.Errorf("Dialect(%q).Valid() = %v, want %v", d, got, want)
-		}
-	}
-}
-
 // TestCommandLeavesItsObject: the caller may look at the members again, for its log or its answer.
 func TestCommandLeavesItsObject(t *testing.T) {
 	t.Parallel()

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Bounds of what can be dialled. They are ours.
+// Bounds of what can be dialled. They are those of this package.
 const (
 	maxNumber = 64  // digits of a number
 	maxURI    = 255 // bytes of a SIP URI
@@ -18,9 +18,9 @@ func dialRow() *verbRow {
 	return &verbRow{
 		verb: VerbDial,
 		help: VerbHelp{
-			Summary:     "calls a number",
-			Plain:       "a number of up to 64 digits, * and #, with + only in front; or a SIP URI, user@host",
-			JSON:        "number; outgoing_uri: the identity to call from, user@host",
+			Summary:     "calls a number or a SIP URI",
+			Plain:       "a number of up to 64 digits, * and #, with + only in front, also as tel:+49-30-123; or a SIP URI, user@host",
+			JSON:        "number; outgoing_uri: the identity that calls, user@host",
 			Request:     "/command.htm?number=…[&outgoing_uri=…]",
 			Source:      sourceBoth,
 			Example:     "dial +4930123",

@@ -13,7 +13,7 @@ func dndRow() *verbRow {
 			Summary: "turns do not disturb on or off",
 			Plain:   "on, off or toggle",
 			JSON:    "dnd: on, off or toggle, or true or false; identity: 1 to 12, with on and off only",
-			Request: "nothing where the phone is known to be so; else /dummy.htm?settings=save&store_settings=save&dnd_mode=…, " +
+			Request: "none where the state is known and does not change; else /dummy.htm?settings=save&store_settings=save&dnd_mode=…, " +
 				"and the setting is read back; toggle /command.htm?key=DND",
 			Source:      "nethesis/tancredi snom.tmpl; gemeinschaft; the key: " + sourceBoth,
 			Example:     "dnd on",

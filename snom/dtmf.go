@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// defaultTone is how long a tone is held, and how long the pause after it is, when tones are sent by keys
-// and nothing else is said: 100 ms each. Source: p4irin/remote_phone_control, which sends "d,100,100".
+// defaultTone is the default of the hold time and of the pause when tones are sent by keys: 100 ms each. Source: p4irin/remote_phone_control, which sends "d,100,100".
 const defaultTone = 100 * time.Millisecond
 
 // dtmfRow is the row of the command dtmf.
@@ -15,7 +14,7 @@ func dtmfRow() *verbRow {
 	return &verbRow{
 		verb: VerbDTMF,
 		help: VerbHelp{
-			Summary: "sends tones into the call",
+			Summary: "sends DTMF tones in the call",
 			Plain:   "1 to 64 digits 0-9, A-D, * and #",
 			JSON: "digits; method: dtmf (default), or keys to press them on the keypad, which has no A to D; " +
 				"hold_ms, pause_ms: with method keys, 0 to 60000, default 100",
@@ -67,7 +66,7 @@ func readTones(m *members) argument {
 	if !t.byKeys {
 		for _, name := range []string{"hold_ms", "pause_ms"} {
 			if m.has(name) {
-				m.refuse(name, `no times without "method":"keys": they would not be sent`)
+				m.refuse(name, `no times without "method":"keys"`)
 			}
 		}
 		return t

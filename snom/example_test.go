@@ -91,8 +91,8 @@ func ExampleModel_Check() {
 	}
 	// Output:
 	// key P4: "", <nil>
-	// key P6: "sources disagree whether snom 300 has 4 or 6 keys, so P6 may not be there", <nil>
-	// touch 10 10: "", snom: phone does not know this: only the snom 870 can be touched, not snom 300
+	// key P6: "sources disagree whether snom 300 has 4 or 6 keys, so P6 may not exist", <nil>
+	// touch 10 10: "", snom: not supported: only the snom 870 can be touched, not snom 300
 }
 
 func ExampleTransfer() {
@@ -125,11 +125,11 @@ func ExampleClient_Send() {
 	}
 	_, err = client.Send(context.Background(), snom.Step{Request: "/command.htm?key=P1"})
 	fmt.Println(err)
-	fmt.Println("leave it alone:", errors.Is(err, snom.ErrUnauthorized))
+	fmt.Println("not retried:", errors.Is(err, snom.ErrUnauthorized))
 	fmt.Println("failed logins:", phone.FailedLogins())
 	// Output:
 	// snom: phone refuses the login: HTTP 401: user name or password is not right (basic)
-	// leave it alone: true
+	// not retried: true
 	// failed logins: 1
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// hostileTexts are what people send who mean harm, by family.
+// hostileTexts are hostile inputs, by family.
 func hostileTexts() map[string][]string {
 	return map[string][]string{
 		"binary":          {"\x00\x01\x02\xfe\xff", "\x89PNG\r\n\x1a\n", "\x1f\x8b\x08"},
@@ -60,7 +60,7 @@ func smuggled(v snom.Verb, text string) []string {
 	return payloads
 }
 
-// TestHostilePayloads: nothing that anybody sends makes the package panic or a phone get a request that
+// TestHostilePayloads: no input makes the package panic or a phone get a request that
 // the command does not have.
 func TestHostilePayloads(t *testing.T) {
 	t.Parallel()

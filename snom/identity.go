@@ -33,7 +33,7 @@ func reregisterRow() *verbRow {
 	return &verbRow{
 		verb: VerbReregister,
 		help: VerbHelp{
-			Summary:     "registers one SIP identity anew",
+			Summary:     "registers one SIP identity again",
 			Plain:       "an identity from 1 to 12",
 			JSON:        "identity: 1 to 12",
 			Request:     "/command.htm?REREGISTER=…",

@@ -12,7 +12,7 @@ import (
 
 // A Key is one row of the table of key names.
 type Key struct {
-	Name   string // as a phone wants it: "CANCEL"; of a numbered row the first, "P1"
+	Name   string // as in a request: "CANCEL"; of a numbered row the first, "P1"
 	Last   string // of a numbered row the last, "P300"; otherwise empty
 	Does   string // what pressing it does
 	Only   string // the models and series, separated by spaces, that may have it; empty: all
@@ -20,13 +20,13 @@ type Key struct {
 	Usual  string // the models and series it is documented for, where others may have it as well
 	Mark   Mark
 	Source string
-	Remark string // what else is worth knowing; may be empty
+	Remark string // further facts; may be empty
 
 	prefix      string // of a numbered row: what stands before the number
 	first, last int    // of a numbered row: its bounds
 }
 
-// Where says for people which phones have the key: "all", "all but 870", "1xx, 2xx",
+// Where describes the phones that have the key: "all", "all but 870", "1xx, 2xx",
 // "3xx, 220, perhaps D3xx".
 func (k Key) Where() string {
 	switch {
@@ -92,8 +92,7 @@ func findKey(name string) (_ *Key, number int) {
 	return nil, 0
 }
 
-// suggestKey says what somebody may have meant who wrote name, which is no key. It is empty when nothing
-// comes to mind.
+// suggestKey returns a suggestion for name, which is no key; empty where there is none.
 func suggestKey(name string) string {
 	if name == "" || len(name) > maxQuoted {
 		return ""
@@ -115,7 +114,7 @@ func suggestKey(name string) string {
 			}
 			last = next
 		}
-		return "these keys are " + row.Name + " to " + last + ", without leading zeros"
+		return "valid names are " + row.Name + " to " + last + ", without leading zeros"
 	}
 	for _, key := range table.rows {
 		if squeezed := squeeze(key.Name); squeezed == squeeze(upper) || squeezed == "F"+squeeze(upper) {
@@ -125,7 +124,7 @@ func suggestKey(name string) string {
 	return ""
 }
 
-// squeeze leaves out what is easily forgotten or written in another way.
+// squeeze removes the characters that are often left out or written in another way.
 func squeeze(name string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune("_- ", r) {

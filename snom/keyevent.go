@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Bounds of a key sequence. They are ours: Snom gives none.
+// Bounds of a key sequence. They are those of this package: Snom documents none.
 const (
 	maxKeyEvents   = 128
 	maxKeyTime     = 60_000  // milliseconds of one hold or pause

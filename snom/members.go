@@ -9,8 +9,8 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 )
 
-// members reads the members of an Object one by one. The first fault is kept in err; after it every read
-// gives nothing, so that readers look at err only at their end.
+// members reads the members of an Object one by one. The first fault is kept in err; after it every
+// read returns nothing, so readers check err only at their end.
 type members struct {
 	object Object
 	within string // what stands before a name in SyntaxError.Field, such as "keys[2]."
@@ -156,7 +156,7 @@ func (m *members) nested(place string, raw json.RawMessage, names []string, read
 	m.err = item.err
 }
 
-// wholeFrom says what decimal takes.
+// wholeFrom describes what decimal accepts.
 func wholeFrom(least, most int) string {
 	return "a whole number from " + strconv.Itoa(least) + " to " + strconv.Itoa(most)
 }

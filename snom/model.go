@@ -12,11 +12,11 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/internal/csvtable"
 )
 
-// ErrUnsupported says that a phone certainly cannot do what it was asked: its kind has no such key or
+// ErrUnsupported says that a phone certainly cannot do what was requested: its model has no such key or
 // command, or cannot be controlled over HTTP at all.
-var ErrUnsupported = errors.New("snom: phone does not know this")
+var ErrUnsupported = errors.New("snom: not supported")
 
-// A Support says whether a phone can do something. What is not documented is not guessed.
+// A Support says whether a phone can do something. What is not documented is [Unknown].
 type Support string
 
 // The values of a Support.
@@ -109,10 +109,10 @@ func (m Model) facts() modelRow {
 	return *m.row
 }
 
-// Name returns the model's name without "snom": "D735", "320"; empty for the zero Model.
+// Name returns the name of the model without "snom": "D735", "320"; empty for the zero Model.
 func (m Model) Name() string { return m.facts().name }
 
-// String returns the name as people say it: "D735", "snom 320"; "unknown model" for the zero Model.
+// String returns the name for messages: "D735", "snom 320"; "unknown model" for the zero Model.
 func (m Model) String() string {
 	switch {
 	case m.IsZero():
@@ -139,14 +139,14 @@ func (m Model) RemoteControl() Support {
 	return m.facts().remote
 }
 
-// Mark says how well the answer of [Model.RemoteControl] is known; empty when it is [Unknown].
+// Mark says how well [Model.RemoteControl] is known; empty when it is [Unknown].
 func (m Model) Mark() Mark { return m.facts().mark }
 
-// Source says who documents the answer of [Model.RemoteControl].
+// Source returns the source of [Model.RemoteControl].
 func (m Model) Source() string { return m.facts().source }
 
 // KeyCount returns how many programmable keys P1, P2, … the model has without expansion modules, by the
-// least and by the most generous source; they are equal where sources agree, and 0 where nobody says or
+// least and by the most generous source; they are equal where sources agree, and 0 where it is not known or
 // there are none. [Model.CountsMark] and [Model.CountsSource] say how that is known.
 func (m Model) KeyCount() (least, most int) { return m.facts().keysLeast, m.facts().keysMost }
 
@@ -156,7 +156,7 @@ func (m Model) Identities() int { return m.facts().identities }
 // CountsMark says how well the numbers of [Model.KeyCount] and [Model.Identities] are known.
 func (m Model) CountsMark() Mark { return m.facts().countsMark }
 
-// CountsSource says who documents the numbers of [Model.KeyCount] and [Model.Identities].
+// CountsSource returns the source of [Model.KeyCount] and [Model.Identities].
 func (m Model) CountsSource() string { return m.facts().countsSource }
 
 // Dialect returns how the model spells what changed between generations of firmware, as far as the model
@@ -168,7 +168,7 @@ func (m Model) Dialect() Dialect {
 	return ""
 }
 
-// Remark says what else is worth knowing of the model; it may be empty.
+// Remark returns further facts about the model; it may be empty.
 func (m Model) Remark() string { return m.facts().remark }
 
 // is reports whether m is one of the models and series in list, which are separated by spaces.
@@ -184,7 +184,12 @@ func (m Model) is(list string) bool {
 
 // Check says whether the model can carry out c. The error wraps [ErrUnsupported] for what it certainly
 // cannot. Where sources are silent or disagree there is no error but a warning, one short sentence.
-func (m Model) Check(c Command) (warning string, err error) {
+func (m Model) Check(c Command) (warning string, err error) { return m.checkCommand(c, false) }
+
+// CheckRedacted is Check without anything of c's argument, for arguments that must not be shown.
+func (m Model) CheckRedacted(c Command) (warning string, err error) { return m.checkCommand(c, true) }
+
+func (m Model) checkCommand(c Command, redacted bool) (warning string, err error) {
 	if m.RemoteControl() == No {
 		return "", fmt.Errorf("%w: %s cannot be controlled over HTTP: %s", ErrUnsupported, m, m.facts().remark)
 	}
@@ -195,12 +200,17 @@ func (m Model) Check(c Command) (warning string, err error) {
 		}
 	}
 	if !m.IsZero() && m.facts().remote == Unknown {
-		warning = "nobody documents whether " + m.String() + " can be controlled over HTTP"
+		warning = "no source says whether " + m.String() + " can be controlled over HTTP"
 	}
 	for event := range c.KeyEvents() {
 		w, err := m.checkKey(event.Key)
-		if err != nil {
+		switch {
+		case err != nil && redacted:
+			return "", fmt.Errorf("%w: %s lacks one of the keys", ErrUnsupported, m)
+		case err != nil:
 			return "", err
+		case w != "" && redacted:
+			w = "it is doubtful whether " + m.String() + " has all of the keys"
 		}
 		if warning == "" {
 			warning = w
@@ -223,12 +233,12 @@ func (m Model) checkKey(name string) (warning string, err error) {
 	case key.Name == "P1" && f.keysMost > 0 && n > f.keysMost:
 		return fmt.Sprintf("%s is beyond the %d keys of %s, so it can only be on an expansion module", name, f.keysMost, m), nil
 	case key.Name == "P1" && f.keysMost > 0 && n > f.keysLeast:
-		return fmt.Sprintf("sources disagree whether %s has %d or %d keys, so %s may not be there", m, f.keysLeast, f.keysMost, name), nil
+		return fmt.Sprintf("sources disagree whether %s has %d or %d keys, so %s may not exist", m, f.keysLeast, f.keysMost, name), nil
 	case key.Usual != "" && !m.is(key.Usual):
-		return fmt.Sprintf("%s is sure on %s only, not on %s", name, join(key.Usual), m), nil
+		return fmt.Sprintf("%s is documented for %s only, not for %s", name, join(key.Usual), m), nil
 	}
 	if key.Mark == MarkInferred {
-		return name + " is a key of the phone, but nobody documents that it can be pressed from afar", nil
+		return name + " is a key of the phone, but no source says that it can be pressed remotely", nil
 	}
 	return "", nil
 }

@@ -3,6 +3,7 @@ package snom_test
 import (
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -231,7 +232,7 @@ func TestModelCheck(t *testing.T) {
 		want     string // a part of the warning; lacks: ErrUnsupported
 	}{
 		{"-", []string{"touch 1 1", "key F4", "key P300", "key EK299", "key CLEAR", "key DISCONNECT", "fix_lil", "logoff 12"}, fine},
-		{"-", []string{"key F_STATUS"}, "nobody documents that it can be pressed"},
+		{"-", []string{"key F_STATUS"}, "no source says that it can be pressed"},
 		{"870", []string{"touch 1 1", "key P15", "hangup", "transfer 1"}, fine},
 		{"320 820 821 D735 190", []string{"touch 1 1"}, lacks},
 		{"190 200", []string{"key F4", "key P1;F4"}, lacks},
@@ -241,9 +242,9 @@ func TestModelCheck(t *testing.T) {
 		{"D862 D892M M900 M100SC", []string{"answer", "dial 1", "reboot", "key 1", "firmware http://h/p", "hangup", "ring 1"}, lacks},
 		{"100 105 190 200 220", []string{"key CLEAR", "key FUNCTION", "key RECALL", "key DISCONNECT"}, fine},
 		{"300 320 710 820 870 D385 D785 D150", []string{"key CLEAR", "key FUNCTION", "key RECALL"}, lacks},
-		{"300 320 710 820 870 D385 D785", []string{"key DISCONNECT"}, "is sure on 1xx, 2xx only"},
+		{"300 320 710 820 870 D385 D785", []string{"key DISCONNECT"}, "is documented for 1xx, 2xx only"},
 		{"220 300 320 360 370", []string{"key EK0", "key EK299"}, fine},
-		{"D305 D385", []string{"key EK0"}, "is sure on 3xx, 220 only"},
+		{"D305 D385", []string{"key EK0"}, "is documented for 3xx, 220 only"},
 		{"190 200 710 820 870 D735 D785", []string{"key EK0"}, lacks},
 		{"300", []string{"key P4"}, fine},
 		{"300", []string{"key P5", "key P6"}, "sources disagree whether snom 300 has 4 or 6 keys"},
@@ -252,15 +253,15 @@ func TestModelCheck(t *testing.T) {
 		{"820", []string{"key P13"}, "sources disagree"},
 		{"D735", []string{"key P32"}, fine},
 		{"D735", []string{"key P33", "key P1;P33;P34"}, "P33 is beyond the 32 keys of D735"},
-		{"100", []string{"key P300"}, fine}, // nobody says how many it has
-		{"D735", []string{"key F_STATUS", "key HELP", "key 1;F_OK"}, "nobody documents that it can be pressed"},
+		{"100", []string{"key P300"}, fine}, // no source says how many it has
+		{"D735", []string{"key F_STATUS", "key HELP", "key 1;F_OK"}, "no source says that it can be pressed"},
 		{"D735", []string{"key F_HOLD", "key F_R", "key F_ADR_BOOK", "key MUTE"}, fine},
 		{"820 821", []string{"fix_lil"}, fine},
 		{"870 320 D735", []string{"fix_lil"}, "documented for 820 and 821 only"},
 		{"D713", []string{"logoff 6", "reregister 6", "logoff all"}, fine},
 		{"D713", []string{"logoff 7", "reregister 12"}, "D713 has 6 identities only"},
-		{"190", []string{"logoff 12"}, fine}, // nobody says how many it has
-		{"D120 D150 MP PA1 ET635 IP830C", []string{"answer", "key F_STATUS", "reboot"}, "nobody documents whether"},
+		{"190", []string{"logoff 12"}, fine}, // no source says how many it has
+		{"D120 D150 MP PA1 ET635 IP830C", []string{"answer", "key F_STATUS", "reboot"}, "no source says whether"},
 		{"D735 320", []string{"transfer 1", "transfer complete", `dtmf {"digits":"1","method":"keys"}`, "hangup current", "answer"}, fine},
 	}
 	for _, tt := range tests {
@@ -303,5 +304,34 @@ func TestTablesAreCopies(t *testing.T) {
 	snom.Models()[0] = snom.Model{}
 	if k, m := snom.KeyTable()[0].Name, snom.Models()[0].Name(); k != "CANCEL" || m != "100" {
 		t.Errorf("got %q and %q, want CANCEL and 100", k, m)
+	}
+}
+
+// TestModelCheckRedacted: for every key of every model the same is said as without redaction, and the key is not.
+func TestModelCheckRedacted(t *testing.T) {
+	t.Parallel()
+	for _, m := range append(snom.Models(), snom.Model{}) {
+		for _, k := range snom.KeyTable() {
+			names := []string{k.Name}
+			if k.Last != "" {
+				names = append(names, k.Last)
+			}
+			for _, name := range names {
+				c := commandOf(t, "key "+name)
+				warning, err := m.Check(c)
+				redacted, redactedErr := m.CheckRedacted(c)
+				if (warning == "") != (redacted == "") || (err == nil) != (redactedErr == nil) || errors.Is(err, snom.ErrUnsupported) != errors.Is(redactedErr, snom.ErrUnsupported) {
+					t.Errorf("%s, %s: %q, %v; redacted %q, %v", m, name, warning, err, redacted, redactedErr)
+				}
+				if m.RemoteControl() == snom.No || len(name) < 2 {
+					continue // a single digit is in many a sentence
+				}
+				for said := range strings.FieldsSeq(redacted + " " + fmt.Sprint(redactedErr)) {
+					if strings.Trim(said, ".,:;()") == name {
+						t.Errorf("%s, %s: redacted %q, %v", m, name, redacted, redactedErr)
+					}
+				}
+			}
+		}
 	}
 }

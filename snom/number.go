@@ -26,8 +26,8 @@ func parseNumber(text string, check func(string) *SyntaxError) (number string, _
 	return number, err
 }
 
-// telNumber leaves out of a number after tel: what is only there for the eye, and returns the offset that each byte
-// of the number, and its end, has in text. Parameters would change who is called, so they are refused.
+// telNumber removes the visual separators from a number after tel:, and returns the offset that each byte of the
+// number, and its end, has in text. Parameters would change who is called, so they are refused.
 func telNumber(text string) (number string, offsets []int, _ *SyntaxError) {
 	if strings.HasPrefix(text, "//") {
 		return "", nil, fault(0, "a number after tel:, without slashes")
@@ -43,7 +43,7 @@ func telNumber(text string) (number string, offsets []int, _ *SyntaxError) {
 		case '-', '.', '(', ')': // the visual separators of RFC 3966
 			continue
 		case ';', '?':
-			err := fault(i, "no parameters behind the number")
+			err := fault(i, "no parameters after the number")
 			switch param := strings.ToLower(text[i+1:]); {
 			case strings.HasPrefix(param, "ext"):
 				err.Hint = "send an extension into the call with dtmf"
@@ -63,14 +63,14 @@ func telNumber(text string) (number string, offsets []int, _ *SyntaxError) {
 	return b.String(), append(offsets, len(text)), nil
 }
 
-// isSeparator reports whether people put r between the digits of a number for the eye alone.
+// isSeparator reports whether r is a visual separator between the digits of a number.
 func isSeparator(r rune) bool {
 	return unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) || strings.ContainsRune("/().[]\u2212\u00ad\u2044", r) ||
 		unicode.Is(unicode.Cf, r)
 }
 
-// trunkPrefix returns where the (0) of "+49 (0)30" begins and ends, start -1 where there is none: people write it for
-// the 0 that is dialled only where the country code is not.
+// trunkPrefix returns where the (0) of "+49 (0)30" begins and ends, start -1 where there is none. It stands for the
+// trunk prefix, which is dialled only without the country code.
 func trunkPrefix(text string) (start, end int) {
 	if len(text) > maxURI || !strings.HasPrefix(text, "+") && !strings.HasPrefix(text, "00") {
 		return -1, -1
@@ -86,7 +86,7 @@ func trunkPrefix(text string) (start, end int) {
 	return -1, -1
 }
 
-// numberHint says what to write instead of a number that is written for people to read; empty if it is not.
+// numberHint returns what to write instead of a number with visual separators; empty if it has none.
 func numberHint(text string) string {
 	const leave = "leave out spaces, dashes, slashes, dots and brackets"
 	start, end := trunkPrefix(text)
@@ -111,14 +111,14 @@ func numberHint(text string) string {
 	}
 	switch {
 	case start >= 0:
-		return `leave out "(0)" as a whole, because the country code replaces that 0: ` + clean
+		return `leave out "(0)" as a whole, because it is not dialled after the country code: ` + clean
 	case strings.Contains(strings.ReplaceAll(text, " ", ""), "(0)"):
 		return leave + "; the 0 in brackets only if it is not dialled at this phone: " + clean
 	}
 	return leave + ": " + clean
 }
 
-// timestampTolerance is how far a clock may be off.
+// timestampTolerance is the accepted difference between the clocks of sender and receiver.
 const timestampTolerance = 24 * time.Hour
 
 // IsTimestamp reports whether the number that c dials, or the digits that it sends, are the time now in milliseconds

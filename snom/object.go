@@ -40,7 +40,7 @@ func parseObject(data []byte) (Object, *SyntaxError) {
 	return o, nil
 }
 
-// jsonFault makes the SyntaxError of what is not JSON.
+// jsonFault converts an error of the JSON reader.
 func jsonFault(err *strictjson.Error) *SyntaxError {
 	return &SyntaxError{Offset: err.Offset, Expected: err.Expected, Hint: quotable(err.Hint)}
 }

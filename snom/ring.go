@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Bounds of the ring command. They are ours; that there are ringers 1 to 9 is Snom's (Snom KB entry 40).
+// Bounds of the ring command. They are those of this package; ringers 1 to 9 are documented (Snom KB entry 40).
 const (
 	maxRings     = 20
 	maxRingPause = 60_000 // milliseconds
@@ -18,9 +18,9 @@ func ringRow() *verbRow {
 		verb: VerbRing,
 		help: VerbHelp{
 			Summary:     "plays a ringer",
-			Plain:       "a ringer from 1 to 9; or stop",
+			Plain:       "a ringer from 1 to 9; or stop, which ends a ring with a count",
 			JSON:        "ringer: 1 to 9, or stop; count: 1 (default) to 20; pause_ms: with a count, between two rings, 0 to 60000, default 2000",
-			Request:     "/line_login.htm?PLAY_RINGER:…=+Ringer; older firmware =Play+Ringer; stop: nothing, the rings that are left are dropped",
+			Request:     "/line_login.htm?PLAY_RINGER:…=+Ringer; older firmware =Play+Ringer; stop: none",
 			Source:      sourceBoth,
 			Example:     "ring 3",
 			ExampleJSON: `{"ringer":3}`,
@@ -113,7 +113,7 @@ func (r ring) text() string {
 	return text + "}"
 }
 
-// steps presses a button of the phone's page, whose caption is the value and differs between firmwares.
+// steps presses a button of the phone's page. The value is its caption, which differs between firmwares.
 func (r ring) steps(d Dialect) []Step {
 	if r.ringer == ringStop {
 		return nil

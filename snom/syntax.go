@@ -6,14 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// MaxPayload is the longest text of a command or JSON object, in bytes. Longer ones are a [SyntaxError]
-// before anything else is looked at.
+// MaxPayload is the longest text of a command or JSON object, in bytes. Longer ones are a [SyntaxError],
+// whatever they hold.
 const MaxPayload = 16 << 10
 
 // maxQuoted bounds how much of a received text a SyntaxError repeats, in bytes.
 const maxQuoted = 64
 
-// A SyntaxError says where a command stopped making sense, and what was expected there.
+// A SyntaxError says where a command is not valid, and what was expected there.
 type SyntaxError struct {
 	// Verb is the command. It is empty when the verb itself is not known, and for a JSON object read on
 	// its own.
@@ -35,8 +35,7 @@ type SyntaxError struct {
 	Hint string
 }
 
-// Error says everything in one line: the command, what was received, where it went wrong, what was
-// expected.
+// Error returns one line: the command, what was received, the offset of the fault, what was expected.
 func (e *SyntaxError) Error() string { return e.message(e.Text, e.Found, e.Hint) }
 
 // Redacted is Error without anything that was received, for arguments that must not be shown, such as
@@ -74,7 +73,7 @@ func (e *SyntaxError) message(text, found, hint string) string {
 	return b.String()
 }
 
-// fault makes the SyntaxError of a byte. Those who know the text and the command add them with in.
+// fault returns the SyntaxError of one byte. Callers that know the received text add it with in.
 func fault(offset int, expected string) *SyntaxError {
 	return &SyntaxError{Offset: offset, Expected: expected}
 }
@@ -86,7 +85,7 @@ func tooLong(text string) *SyntaxError {
 	return err
 }
 
-// in adds what was received, unless the error already says it.
+// in adds what was received, unless the error already has it.
 func (e *SyntaxError) in(received string) *SyntaxError {
 	if e.Text == "" && e.Offset >= 0 {
 		e.Text = quotable(received)

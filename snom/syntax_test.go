@@ -22,7 +22,7 @@ func TestBadPayloads(t *testing.T) {
 		{verb: "key", payload: "f1", offset: 0, want: "in capitals: F1"},
 		{verb: "key", payload: "P1;cancel", offset: 3, want: "in capitals: CANCEL"},
 		{verb: "key", payload: "123", offset: 0, want: "one key at a time: 1;2;3"},
-		{verb: "key", payload: "P301", offset: 0, want: "these keys are P1 to P300,"},
+		{verb: "key", payload: "P301", offset: 0, want: "valid names are P1 to P300,"},
 		{verb: "key", payload: "HOLD", offset: 0, want: "perhaps F_HOLD"},
 		{verb: "key", payload: "VOLUMEUP", offset: 0, want: "perhaps VOLUME_UP"},
 		{verb: "key", payload: "volume-up", offset: 0, want: "perhaps VOLUME_UP"},

@@ -9,7 +9,7 @@ func fixLILRow() *verbRow {
 	return &verbRow{
 		verb: VerbFixLIL,
 		help: VerbHelp{
-			Summary:     "fixes the line info layer for pictures of the screen (820, 821)",
+			Summary:     "fixes the line info layer in screenshots (820, 821)",
 			Plain:       "nothing",
 			Request:     "/command.htm?FIX_LIL=true",
 			Source:      sourceNew,
@@ -50,7 +50,7 @@ func resetRow() *verbRow {
 	return &verbRow{
 		verb: VerbReset,
 		help: VerbHelp{
-			Summary:     "sets the phone back to how it left the factory; all its settings are lost",
+			Summary:     "restores the factory settings; all settings are lost",
 			Plain:       "the phone's own name, as a confirmation",
 			JSON:        "confirm: the phone's own name",
 			Request:     "/advanced_update.htm?reset=Reset",

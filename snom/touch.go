@@ -19,7 +19,7 @@ const (
 	maxTouchY = 271 // 0 is the upper edge
 )
 
-// maxTouches bounds a chain of touches. It is ours: Snom gives none.
+// maxTouches bounds a chain of touches. It is a value of this package: Snom documents none.
 const maxTouches = 64
 
 const expectedAction = "press, p, release, r or pr"
@@ -31,7 +31,7 @@ func touchRow() *verbRow {
 		help: VerbHelp{
 			Summary: "touches the screen of a snom 870",
 			Plain: "X Y [press|p|release|r|pr], chained by spaces: 1 to 64 touches, X from 0 to 479, " +
-				"Y from 0 to 271; without a word press and release",
+				"Y from 0 to 271; without an action press and release",
 			JSON:        `touches: a list of {"x", "y", "action"}`,
 			Request:     "/command.htm?touch=…",
 			Source:      sourceNew,

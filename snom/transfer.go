@@ -13,11 +13,11 @@ var (
 	ErrTransferUnderWay = errors.New("snom: a transfer is under way")
 )
 
-// settle is how long a phone is left alone after the key that opens a transfer, so that digits are not
-// typed into the call before it is on hold. It is ours: Snom's recipe gives no times.
+// settle is the pause after the key that begins a transfer, so that digits are not sent into the call before it is on
+// hold. It is a value of this package: Snom's recipe gives no times.
 const settle = 500 * time.Millisecond
 
-// TransferKind says what a transfer command does.
+// A TransferKind is the kind of a transfer command.
 type TransferKind string
 
 // The kinds of transfer commands.
@@ -25,14 +25,14 @@ type TransferKind string
 // The attended ones follow Snom's recipe (Snom KB entry 40): F_HOLD, the digits one by one, ENTER; then
 // TRANSFER. The phone's setting "Call Join on Xfer (2 calls)" must be off for it.
 //
-// The blind one, TRANSFER, the digits, ENTER, is inferred from how the keys work by hand: it was never
-// seen on a phone. The setting transfer_dialing_on_transfer must be blind for it, which is the default
+// The blind one, TRANSFER, the digits, ENTER, is inferred from how the keys work by hand; it has not been
+// confirmed on a phone. The setting transfer_dialing_on_transfer must be blind for it, which is the default
 // (nethesis/tancredi snom.tmpl).
 const (
 	TransferStart    TransferKind = "start"    // hold the call and call the number, to announce it
-	TransferBlind    TransferKind = "blind"    // hand the call to the number unannounced
-	TransferComplete TransferKind = "complete" // connect the two and leave
-	TransferCancel   TransferKind = "cancel"   // press CANCEL: give up the call to the number
+	TransferBlind    TransferKind = "blind"    // transfer the call to the number unannounced
+	TransferComplete TransferKind = "complete" // connect the two calls
+	TransferCancel   TransferKind = "cancel"   // press CANCEL: end the call to the number
 )
 
 // transferRow is the row of the command transfer.
@@ -40,10 +40,10 @@ func transferRow() *verbRow {
 	return &verbRow{
 		verb: VerbTransfer,
 		help: VerbHelp{
-			Summary: "hands the call to a number",
+			Summary: "transfers the call to a number",
 			Plain:   "a number of 1 to 64 digits, * and # to announce the call to; then complete or cancel",
-			JSON: "number; mode: attended (default), or blind to hand over unannounced, which was never seen " +
-				"on a phone; or instead of both step: complete or cancel",
+			JSON: "number; mode: attended (default), or blind for a transfer without announcement, which has not been " +
+				"confirmed on a phone; or, instead of both, step: complete or cancel",
 			Request: "/command.htm?key=F_HOLD, a request for each digit, /command.htm?key=ENTER; " +
 				"complete /command.htm?key=TRANSFER; cancel /command.htm?key=CANCEL; blind TRANSFER, digits, ENTER",
 			Source:      sourceBoth,
@@ -59,7 +59,7 @@ func transferRow() *verbRow {
 // A TransferStep is the argument of a transfer command, one step of a [Transfer].
 type TransferStep struct {
 	Kind   TransferKind
-	Number string // who is called, of a start or a blind transfer: digits, * and #
+	Number string // the number called by a start or a blind transfer: digits, * and #
 }
 
 // TransferTo returns the command that holds the call and calls the number, to announce the call to it.

@@ -32,8 +32,7 @@ var verbRows = []*verbRow{
 	dndRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(),
 }
 
-// A verbRow is everything that the package knows of one command. A command without an argument needs
-// verb, help and only.
+// A verbRow describes one command completely. A command without an argument needs verb, help and only.
 type verbRow struct {
 	verb Verb
 	help VerbHelp
@@ -49,13 +48,13 @@ type verbRow struct {
 
 	// gated says that the command is disabled until the settings enable it.
 	gated bool
-	// effects says what the command does to the phone and its queue; nil: nothing that matters there.
+	// effects returns what the command does to the phone and its queue; nil: none of the Effects.
 	effects func(argument) Effects
-	// check says what a model cannot do (an error that wraps ErrUnsupported) or may not be able to do (a
-	// warning); nil: nothing but what [Model.Check] says of every command and of its keys.
+	// check returns an error that wraps ErrUnsupported where a model cannot carry out the command, and a warning
+	// where it is not sure; nil: [Model.Check] checks remote control and keys only.
 	check func(Model, argument) (warning string, err error)
-	// idleWarning and idleRefusal say why the command is doubtful or pointless on a phone that is known to
-	// have no call; at most one of them is set.
+	// idleWarning and idleRefusal say why the command is doubtful, or has no effect, on a phone that is known
+	// to have no call; at most one of them is set.
 	idleWarning, idleRefusal string
 }
 
@@ -94,8 +93,8 @@ func oneMember[A argument](name string, parse func(string) (A, *SyntaxError)) fu
 	}
 }
 
-// Effects says what a command does beside its requests, for a program that keeps a queue for a phone and
-// knows what the phone is doing. Effects are comparable.
+// Effects are what a command does beside its requests, for a program that has a queue of commands for a phone
+// and tracks the state of the phone. Effects are comparable.
 type Effects struct {
 	Urgent       bool // it goes before all commands that wait, and cancels them
 	EndsCalls    bool // all calls of the phone end
@@ -129,8 +128,7 @@ func GatedVerbs() []Verb {
 // Valid reports whether v is one of [Verbs].
 func (v Verb) Valid() bool { return v.row() != nil }
 
-// Gated reports whether v is destructive, so that a program must not carry it out unless its settings enable
-// it.
+// Gated reports whether v is destructive: a program must not carry it out unless its settings enable it.
 func (v Verb) Gated() bool {
 	row := v.row()
 	return row != nil && row.gated
@@ -158,7 +156,7 @@ func (v Verb) Help() VerbHelp {
 	return row.help
 }
 
-// VerbHelp describes one verb to people.
+// VerbHelp documents one verb.
 type VerbHelp struct {
 	Summary     string // what the phone does
 	Plain       string // the argument as plain text
@@ -166,7 +164,7 @@ type VerbHelp struct {
 	Request     string // the request to the phone
 	Source      string // the document or code that the request is known from
 	Example     string // a whole command; [ParseCommand] reads it
-	Maintenance bool   // it serves the care of phones; what uses them has no need of it
+	Maintenance bool   // for administrators: automations do not need it
 	ExampleJSON string // the argument of Example as a JSON object; [ParsePayload] reads it to the same Command
 }
 

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/snom2mqtt/snom2mqtt/config"
-	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
@@ -19,21 +18,22 @@ func (p *program) actionURLsCommand() *cobra.Command {
 	var f urlFlags
 	c := &cobra.Command{
 		Use:   "action-urls <phone>",
-		Short: "Print the URLs by which a phone tells its events, or write them into it",
-		Long: `Print the URLs that a phone has to call when something happens at it: each with its
+		Short: "Print the action URLs of a phone, or install them in it",
+		Long: `Print the URLs that a phone requests when something happens at it: each with its
 name on the page "Action URL Settings" of the phone's web interface, and the name of
-its setting. --xml prints them for provisioning. Who knows a URL can tell events in
-the phone's name: it holds the phone's token.
+its setting. --xml prints them for provisioning. A URL contains the phone's token:
+keep it secret, it is enough to report events in the phone's name.
 
---install writes them into the phone, which must not be in user mode. It first reads
-what is there: a setting that holds somebody else's URL is left alone, unless --force
-is given. Then it reads again, since a phone keeps a read-only setting without a word.
-A wrong password costs one failed login. While the bridge runs, a message to
-snom/bridge/request/install does the same between two commands.
+--install writes them into the phone, which must not be in user mode. It reads the
+settings first: a URL of another program is kept unless --force is given, and nothing
+is written to a phone whose settings cannot be read. Then it reads them again, since a
+phone silently keeps a read-only setting. A wrong password costs one failed login.
+While the bridge runs, a message to snom/bridge/request/install does the same between
+two commands.
 
-action_blacklist_url is never set: a phone then rejects calls in silence.
+action_blacklist_url is never set: the phone would silently reject calls.
 
-Exit codes: 0 all is as it should be, 1 it is not, 2 the settings are wrong.`,
+Exit codes: 0 installed or printed, 1 not installed, 2 wrong settings or usage.`,
 		Example: `  snom2mqtt action-urls kitchen
   snom2mqtt action-urls kitchen --install
   snom2mqtt action-urls kitchen --xml > actions.xml`,
@@ -48,7 +48,7 @@ Exit codes: 0 all is as it should be, 1 it is not, 2 the settings are wrong.`,
 	}
 	c.Flags().BoolVar(&f.xml, "xml", false, "print them as a document for provisioning")
 	c.Flags().BoolVar(&f.install, "install", false, "write them into the phone")
-	c.Flags().BoolVar(&f.force, "force", false, "with --install: write over what is somebody else's, or not to be seen")
+	c.Flags().BoolVar(&f.force, "force", false, "with --install: overwrite URLs of other programs, and settings that cannot be read")
 	return c
 }
 
@@ -65,7 +65,7 @@ func (p *program) actionURLs(c *cobra.Command, f urlFlags, name string) error {
 	}
 	// The phones of both are the same, in the same order.
 	i := slices.IndexFunc(settings.Roster.Phones, func(p config.Phone) bool { return p.Name == name })
-	urls, err := actionURLs(c.Context(), settings, settings.Roster.Phones[i], settings.PhoneListen)
+	urls, err := actionURLs(c.Context(), settings, settings.Roster.Phones[i], settings.PhoneListen, container(os.DirFS("/"), p.environ))
 	switch {
 	case err != nil:
 		return usageError{err}
@@ -75,14 +75,18 @@ func (p *program) actionURLs(c *cobra.Command, f urlFlags, name string) error {
 	case !f.install:
 		return p.printActionURLs(urls)
 	}
-	if err := p.install(c.Context(), &paced{Configurable: phones.Phones[i].Phone, gap: settings.CommandGap}, urls, f.force); err != nil {
+	phone, ok := phones.Phones[i].Phone.(actionurl.Configurable)
+	if !ok {
+		return fmt.Errorf("phone %s: its settings cannot be written", name)
+	}
+	if err := p.install(c.Context(), phone, urls, f.force); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "It calls %s now. Watch its events: mosquitto_sub -v -t '%s/%s/#'\n", hostOf(urls), settings.BaseTopic, name)
+	_, err = fmt.Fprintf(p.stdout, "The phone calls %s now. Watch its events: mosquitto_sub -v -t '%s/%s/#'\n", hostOf(urls), settings.BaseTopic, name)
 	return err
 }
 
-// completePhone offers the configured phones.
+// completePhone completes the names of the configured phones.
 func (p *program) completePhone(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -104,7 +108,7 @@ func (p *program) printActionURLs(urls []actionurl.URL) error {
 	return nil
 }
 
-// install writes urls into a phone, and says what became of them.
+// install writes urls into a phone, and prints the outcome.
 func (p *program) install(ctx context.Context, phone actionurl.Configurable, urls []actionurl.URL, force bool) error {
 	done, err := actionurl.Install(ctx, phone, urls, force)
 	if err == nil {
@@ -114,50 +118,16 @@ func (p *program) install(ctx context.Context, phone actionurl.Configurable, url
 		fmt.Fprintf(p.stdout, "%d written, %d were there already\n", len(done.Written), len(done.Unchanged))
 	}
 	if err == nil && !done.Checked {
-		fmt.Fprintln(p.stdout, "The phone does not show its settings, so nobody looked whether it has kept them.")
+		fmt.Fprintln(p.stdout, "The phone does not show its settings: whether it kept them is unknown.")
 	}
 	return err
 }
 
-// hostOf is where urls point.
+// hostOf returns the host of urls.
 func hostOf(urls []actionurl.URL) string {
 	u, err := url.Parse(urls[0].URL)
 	if err != nil {
 		return ""
 	}
 	return u.Host
-}
-
-// paced leaves a pause between two requests to a phone.
-type paced struct {
-	actionurl.Configurable
-	gap   time.Duration
-	until time.Time
-}
-
-func (p *paced) Send(ctx context.Context, s snom.Step) (snom.Reply, error) {
-	if err := p.rest(ctx); err != nil {
-		return snom.Reply{}, err
-	}
-	defer p.tire()
-	return p.Configurable.Send(ctx, s)
-}
-
-func (p *paced) ReadSettings(ctx context.Context, names ...string) (map[string]snom.Setting, error) {
-	if err := p.rest(ctx); err != nil {
-		return nil, err
-	}
-	defer p.tire()
-	return p.Configurable.ReadSettings(ctx, names...)
-}
-
-func (p *paced) tire() { p.until = time.Now().Add(p.gap) }
-
-func (p *paced) rest(ctx context.Context) error {
-	select {
-	case <-time.After(time.Until(p.until)):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

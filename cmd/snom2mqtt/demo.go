@@ -77,7 +77,7 @@ func (p *program) demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := install(ctx, s.ear, phones); err != nil {
+	if err := install(ctx, s.actions, phones); err != nil {
 		s.close()
 		return err
 	}
@@ -172,7 +172,7 @@ func (p *program) demoService(ctx context.Context, phones []string) (s *service,
 }
 
 // install makes phones call the bridge, as `action-urls --install` does with real ones.
-func install(ctx context.Context, to *ear, phones []*snomtest.Phone) error {
+func install(ctx context.Context, to *actionServer, phones []*snomtest.Phone) error {
 	for _, phone := range phones {
 		urls, err := to.actionURLs(ctx, phone.Name())
 		if err != nil {

@@ -77,7 +77,7 @@ type service struct {
 	session  *session.Session
 	broker   *broker.Broker        // nil: somebody else's
 	console  *netlimit.Listener    // nil: none
-	ear      *ear                  // where phones call; nil: nowhere
+	actions  *actionServer         // where phones report their events; nil: nowhere
 	keeper   *homeassistant.Keeper // of what Home Assistant is told; nil: it is told nothing
 	state    *statefile.Store      // what phones told, across restarts
 	metrics  *metrics.Metrics
@@ -112,7 +112,7 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	if s.console, err = listenConsole(settings.Console, log); err != nil {
 		return s, err
 	}
-	s.ear, err = listenToPhones(settings, func(phone string, e actionurl.Event) { s.bridge.Event(phone, e) }, log)
+	s.actions, err = listenForActions(settings, container(os.DirFS("/"), os.Environ()), func(phone string, e actionurl.Event) { s.bridge.Event(phone, e) }, log)
 	if err != nil {
 		return s, err
 	}
@@ -128,10 +128,10 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
 		PollEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
 		Reload: s.reload, OnChange: func() { s.keeper.Changed() },
-		RingTimeout: settings.RingTimeout, Events: s.ear != nil, Observe: s.metrics,
+		RingTimeout: settings.RingTimeout, Events: s.actions != nil, Observe: s.metrics,
 	}
-	if s.ear != nil {
-		cfg.ActionURLs = s.ear.actionURLs
+	if s.actions != nil {
+		cfg.ActionURLs = s.actions.actionURLs
 	}
 	s.bridge = bridge.New(cfg, phones)
 	s.keeper = s.keepDiscovery(tree)
@@ -160,8 +160,8 @@ func (s *service) newMetrics(version, revision string) *metrics.Metrics {
 			return metrics.Broker{Sessions: st.Sessions, Retained: st.Retained, Slow: st.Slow}
 		}
 	}
-	if s.ear != nil {
-		c.Calls = func() metrics.Calls { return metrics.Calls(s.ear.web.Stats()) }
+	if s.actions != nil {
+		c.Calls = func() metrics.Calls { return metrics.Calls(s.actions.web.Stats()) }
 	}
 	return metrics.New(c)
 }
@@ -195,7 +195,7 @@ func (s *service) newSession(tree mqtt.Tree) (*session.Session, error) {
 // features names what is switched on, for bridge/info.
 func (s *service) features() []string {
 	f := []string{"commands", "availability"}
-	if s.ear != nil {
+	if s.actions != nil {
 		f = append(f, "events")
 	}
 	if s.broker != nil {
@@ -229,8 +229,8 @@ func (s *service) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.ear != nil {
-		s.ear.know(r)
+	if s.actions != nil {
+		s.actions.setPhones(r)
 	}
 	s.session.Resubscribe(ctx)
 	change.Complete(ctx)
@@ -253,7 +253,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	bridgeCtx, endBridge := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBridge()
 
-	var parts, inner, ears sync.WaitGroup
+	var parts, inner, actions sync.WaitGroup
 	start := func(wg *sync.WaitGroup, name string, f func() error) {
 		wg.Go(func() {
 			if err := f(); err != nil {
@@ -274,8 +274,8 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 			})
 		})
 	}
-	if s.ear != nil {
-		start(&ears, "action URLs", func() error { return s.ear.serve(stop) })
+	if s.actions != nil {
+		start(&actions, "action URLs", func() error { return s.actions.serve(stop) })
 	}
 	parts.Go(func() { s.watchdog.run(stop) })
 	start(&parts, "discovery", func() error { return s.keeper.Run(stop) })
@@ -293,7 +293,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 		}
 	})
 	<-stop.Done()
-	ears.Wait()
+	actions.Wait()
 	endBridge()
 	parts.Wait()
 	endSession()
@@ -338,8 +338,8 @@ func (s *service) close() {
 	if s.console != nil {
 		_ = s.console.Close() // closed already where it was served
 	}
-	if s.ear != nil {
-		_ = s.ear.listener.Close() // likewise
+	if s.actions != nil {
+		_ = s.actions.listener.Close() // likewise
 	}
 	if s.broker != nil {
 		s.broker.Close()

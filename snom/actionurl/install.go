@@ -13,28 +13,30 @@ import (
 
 // A Configurable is what [Install] needs of a phone. *snom.Client is one.
 type Configurable interface {
-	Send(ctx context.Context, s snom.Step) (snom.Reply, error)
+	// ReadSettings returns the settings with these names. One that is not in the result is certainly not set.
 	ReadSettings(ctx context.Context, names ...string) (map[string]snom.Setting, error)
+	// SaveSettings writes settings that survive a restart of the phone, in one request.
+	SaveSettings(ctx context.Context, settings map[string]string) error
 }
 
-// An Installation says what became of action URLs, each by the name of its setting.
+// An Installation is the outcome of [Install]: each action URL by the name of its setting.
 type Installation struct {
 	Written   []string  `json:"written"`   // were written
 	Unchanged []string  `json:"unchanged"` // were there already
-	Foreign   []Foreign `json:"foreign"`   // hold somebody else's URL, and were left alone
-	Kept      []string  `json:"kept"`      // the phone took them, and kept what it had
-	// Checked says that the settings were read back. Without that, Written may be kept as well.
+	Foreign   []Foreign `json:"foreign"`   // hold a URL of another program, which was kept
+	Kept      []string  `json:"kept"`      // the phone accepted them, and kept what it had
+	// Checked is set when the settings were read back. Without that, some of Written may be kept as well.
 	Checked bool `json:"checked"`
 }
 
 // A Foreign is a setting that holds something that is not ours.
 type Foreign struct {
 	Setting string `json:"setting"`
-	Host    string `json:"host"` // where it points; empty when that is not to be seen
+	Host    string `json:"host"` // of its URL; empty when it cannot be read
 }
 
-// Err says in one sentence what is left to do, nil when every URL is where it should be. The error wraps
-// [ErrForeign] or [snom.ErrRefused].
+// Err returns what is left to do, nil when every URL is where it should be. The error wraps [ErrForeign] or
+// [snom.ErrRefused].
 func (i Installation) Err() error {
 	if len(i.Kept) > 0 {
 		return fmt.Errorf("%w: it keeps what it has in %s: these settings are read-only there (perm=\"R\" in provisioning), "+
@@ -59,26 +61,22 @@ func list(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// ErrForeign says that settings of a phone hold somebody else's action URLs, which were left alone.
-var ErrForeign = errors.New("snom: somebody else's action URLs were left alone")
+// ErrForeign means that settings of a phone hold action URLs of another program, which were kept.
+var ErrForeign = errors.New("snom: action URLs of another program were kept")
 
-// Install writes urls, which [URLs] made, into the phone: it reads what is there, writes what differs,
-// one setting a request, and reads again, because a phone keeps a read-only setting without a word. What
-// holds a URL that does not begin with the same base and phone as ours is left alone unless force is set.
+// Install writes urls, which [URLs] made, into the phone: it reads what is there, writes what differs, one setting a
+// request, and reads again, because a phone silently keeps a read-only setting. A setting that holds a URL which does
+// not begin with the same base and phone as ours is kept unless force is set.
 //
-// A phone that does not show its settings is left alone too, unless force is set. The first error ends it;
-// the Installation tells how far it came. The errors are those of [snom.Client.Send]. An Installation without an
-// error may still have left something: see [Installation.Err].
+// Nothing is written to a phone whose settings cannot be read, or are not understood, unless force is set. The first
+// error ends the installation; what it returns tells how far it came. The errors are those of [snom.Client.Send]. An
+// Installation without an error may still have left something to do: see [Installation.Err].
 func Install(ctx context.Context, phone Configurable, urls []URL, force bool) (Installation, error) {
 	done := Installation{Written: []string{}, Unchanged: []string{}, Foreign: []Foreign{}, Kept: []string{}}
 	have, err := phone.ReadSettings(ctx, settingsOf(urls)...)
 	seen := err == nil
 	if !seen && (!force || !hidesSettings(err)) {
-		if hidesSettings(err) {
-			err = fmt.Errorf("%w; it does not show its settings, so nothing was written: in user mode it shows none "+
-				"(set admin_mode to on), or let provisioning write them; force writes without looking", err)
-		}
-		return done, err
+		return done, whyUnread(err)
 	}
 	for _, u := range urls {
 		now := have[u.Setting].Value
@@ -90,10 +88,7 @@ func Install(ctx context.Context, phone Configurable, urls []URL, force bool) (I
 			done.Foreign = append(done.Foreign, Foreign{u.Setting, hostOf(now)})
 			continue
 		}
-		step, err := snom.SaveSetting(u.Setting, u.URL)
-		if err == nil {
-			_, err = phone.Send(ctx, step)
-		}
+		err := phone.SaveSettings(ctx, map[string]string{u.Setting: u.URL})
 		if errors.Is(err, snom.ErrRefused) {
 			err = fmt.Errorf("%w; to change settings it must not be in user mode (set admin_mode to on), or let provisioning write them", err)
 		}
@@ -109,7 +104,19 @@ func Install(ctx context.Context, phone Configurable, urls []URL, force bool) (I
 	return done.check(ctx, phone, urls)
 }
 
-// settingsOf are the names of the settings that hold urls.
+// whyUnread returns err, which ReadSettings returned, with what follows from it for the installation.
+func whyUnread(err error) error {
+	switch {
+	case errors.Is(err, snom.ErrPhone):
+		return fmt.Errorf("%w; what its settings hold is unknown, so nothing was written; let provisioning write them; force overwrites what is there", err)
+	case hidesSettings(err):
+		return fmt.Errorf("%w; it does not show its settings, so nothing was written: in user mode it shows none "+
+			"(set admin_mode to on), or let provisioning write them; force writes without reading", err)
+	}
+	return err
+}
+
+// settingsOf returns the names of the settings that hold urls.
 func settingsOf(urls []URL) []string {
 	names := make([]string, 0, len(urls))
 	for _, u := range urls {
@@ -118,20 +125,20 @@ func settingsOf(urls []URL) []string {
 	return names
 }
 
-// check reads the settings again, and tells those that were written from those that were kept.
+// check reads the settings again, and separates those that were written from those that the phone kept.
 func (i Installation) check(ctx context.Context, phone Configurable, urls []URL) (Installation, error) {
 	have, err := phone.ReadSettings(ctx, settingsOf(urls)...)
 	if err != nil {
 		return i, fmt.Errorf("%w; the settings were written and could not be read back", err)
 	}
-	want := map[string]string{}
+	expected := map[string]string{}
 	for _, u := range urls {
-		want[u.Setting] = u.URL
+		expected[u.Setting] = u.URL
 	}
 	written := i.Written
 	i.Written, i.Checked = []string{}, true
 	for _, name := range written {
-		if sameURL(have[name].Value, want[name]) {
+		if sameURL(have[name].Value, expected[name]) {
 			i.Written = append(i.Written, name)
 		} else {
 			i.Kept = append(i.Kept, name)
@@ -140,17 +147,17 @@ func (i Installation) check(ctx context.Context, phone Configurable, urls []URL)
 	return i, nil
 }
 
-// hidesSettings says whether err is a phone that answers, lets us in, and does not show its settings.
+// hidesSettings reports whether err is that of a phone that answers, accepts the login, and does not show its settings.
 func hidesSettings(err error) bool {
 	return errors.Is(err, snom.ErrRefused) || errors.Is(err, snom.ErrUnsupported) || errors.Is(err, snom.ErrPhone)
 }
 
-// sameURL compares URLs as they may be shown: escaped or not.
+// sameURL reports whether a and b are the same URL. The phone may show it escaped or not.
 func sameURL(a, b string) bool {
 	return a == b || unescape(a) == unescape(b)
 }
 
-// start is what all action URLs of this base and phone begin with.
+// start returns what all action URLs of this base and phone begin with.
 func (u URL) start() string {
 	path, _, _ := strings.Cut(u.URL, "?")
 	for range 2 { // the event and the token
@@ -159,7 +166,7 @@ func (u URL) start() string {
 	return path + "/"
 }
 
-// hostOf is the host of a URL, in words that can be shown.
+// hostOf returns the host of a URL, printable and bounded, "" when there is none.
 func hostOf(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

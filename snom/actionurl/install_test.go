@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -119,7 +120,19 @@ func TestInstall(t *testing.T) {
 			want: actionurl.Installation{Written: all, Checked: true}, kept: settings("action_blacklist_url", "http://pbx.example/b")},
 		{name: "what is no URL", phone: snomtest.Config{Settings: settings("action_incoming_url", "%zz://")},
 			want: actionurl.Installation{Written: all[1:], Checked: true, Foreign: []actionurl.Foreign{{"action_incoming_url", ""}}},
-			left: actionurl.ErrForeign, says: "left alone: action_incoming_url; force", kept: settings("action_incoming_url", "%zz://")},
+			left: actionurl.ErrForeign, says: "were kept: action_incoming_url; force", kept: settings("action_incoming_url", "%zz://")},
+		{name: "a page without flags", phone: snomtest.Config{Shows: snomtest.SettingsPlain, Settings: settings("action_incoming_url", "http://192.0.2.99/x", "action_hold", urls[7].URL)},
+			want: actionurl.Installation{Written: without(all, "action_incoming_url", "action_hold"), Unchanged: []string{"action_hold"}, Checked: true, Foreign: []actionurl.Foreign{{"action_incoming_url", "192.0.2.99"}}},
+			left: actionurl.ErrForeign, says: "action_incoming_url (192.0.2.99); force replaces them", kept: settings("action_incoming_url", "http://192.0.2.99/x")},
+		{name: "a page with flags only", phone: snomtest.Config{Shows: snomtest.SettingsText, Settings: settings("action_incoming_url", "http://192.0.2.99/x")},
+			want: actionurl.Installation{Written: all[1:], Checked: true, Foreign: []actionurl.Foreign{{"action_incoming_url", "192.0.2.99"}}},
+			left: actionurl.ErrForeign, says: "192.0.2.99", kept: settings("action_incoming_url", "http://192.0.2.99/x")},
+		{name: "a page that is not understood", phone: snomtest.Config{Shows: snomtest.SettingsForm, Settings: settings("action_incoming_url", "http://192.0.2.99/x")},
+			err: snom.ErrPhone, says: "nothing was written", kept: settings("action_incoming_url", "http://192.0.2.99/x")},
+		{name: "a page that shows none of them", phone: snomtest.Config{Shows: snomtest.SettingsSparse}, err: snom.ErrPhone, says: "nothing was written"},
+		{name: "a page that shows one of them", phone: snomtest.Config{Shows: snomtest.SettingsSparse, Settings: settings("action_incoming_url", "http://192.0.2.99/x")},
+			want: actionurl.Installation{Written: all[1:], Checked: true, Foreign: []actionurl.Foreign{{"action_incoming_url", "192.0.2.99"}}},
+			left: actionurl.ErrForeign, says: "192.0.2.99", kept: settings("action_incoming_url", "http://192.0.2.99/x")},
 		{name: "read-only", phone: snomtest.Config{ReadOnly: []string{"action_incoming_url", "action_hold"}, Settings: settings("action_hold", oursFor("earlier-earlier-")[7].URL)},
 			want: actionurl.Installation{Written: without(all, "action_incoming_url", "action_hold"), Kept: []string{"action_incoming_url", "action_hold"}, Checked: true},
 			left: snom.ErrRefused, says: "action_incoming_url, action_hold: these settings are read-only", kept: settings("action_hold", oursFor("earlier-earlier-")[7].URL)},
@@ -227,6 +240,54 @@ func TestInstallEnds(t *testing.T) {
 			got, err := actionurl.Install(t.Context(), newClient(t, snom.ClientConfig{URL: url}), urls, true)
 			if !errors.Is(err, tt.err) || len(got.Written) != tt.wrote || got.Checked {
 				t.Errorf("Install = %+v, %v, want %d written and %v", got, err, tt.wrote, tt.err)
+			}
+		})
+	}
+}
+
+// Whatever a phone's settings page looks like, a setting that holds a URL of another program is not overwritten.
+func TestInstallOverwritesNothing(t *testing.T) {
+	t.Parallel()
+	urls := oursFor("t0kent0kent0ken1")
+	const foreign = "http://192.0.2.99/x"
+	pages := map[string]string{
+		"a line without a flag":        "<pre>language: English\naction_incoming_url: " + foreign + "\n</pre>",
+		"a line with a flag":           "<pre>language!: English\naction_incoming_url!: " + foreign + "\naction_hold!:\n</pre>",
+		"other flags than those known": "<pre>language*: English\naction_incoming_url*: " + foreign + "\naction_hold*:\n</pre>",
+		"equals signs":                 "<pre>language!: English\naction_incoming_url=" + foreign + "\naction_hold=\n</pre>",
+		"a table":                      "<table><tr><td>action_incoming_url</td><td>" + foreign + "</td></tr></table>",
+		"a form":                       `<form><input name="action_incoming_url" value="` + foreign + `"></form><pre>language!: English</pre>`,
+		"some flags":                   "<pre>action_hold!:\naction_incoming_url " + foreign + "\n</pre>",
+		"capitals":                     "<pre>action_hold!:\nACTION_INCOMING_URL!: " + foreign + "\n</pre>",
+		"other settings only":          "<pre>language!: English\nuser_name1!: 27\n</pre>",
+		"no settings":                  "<html><h1>Welcome</h1></html>",
+		"nothing":                      "",
+		"a script that fills it":       `<script>var s = {"action_incoming_url": "` + foreign + `"}</script>`,
+		"the end is missing":           "<pre>action_hold!:\n" + strings.Repeat("x", 1<<20),
+	}
+	for name, body := range pages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var wrote atomic.Value
+			wrote.Store("")
+			base := listen(t, func(_ int, request string) string {
+				switch {
+				case strings.HasPrefix(request, "GET /settings.xml"):
+					return page("404 Not Found", "")
+				case strings.HasPrefix(request, "GET /settings.htm"):
+					return page("200 OK", body)
+				}
+				if strings.Contains(request, "action_incoming_url") {
+					wrote.Store(request)
+				}
+				return page("200 OK", "")
+			})
+			got, err := actionurl.Install(t.Context(), newClient(t, snom.ClientConfig{URL: base}), urls, false)
+			if w := wrote.Load(); w != "" {
+				t.Errorf("it was overwritten by %q", w)
+			}
+			if err == nil && got.Err() == nil {
+				t.Errorf("Install = %+v, expected an error, or that the setting is another program's", got)
 			}
 		})
 	}

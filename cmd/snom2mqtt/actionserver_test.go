@@ -14,7 +14,7 @@ import (
 
 func TestBaseURL(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ set, at, phone, want, fault string }{
+	for _, tt := range []struct{ set, at, phone, container, want, fault string }{
 		{set: "http://bridge.example/phones", at: ":8090", phone: "http://192.0.2.10", want: "http://bridge.example/phones"},
 		{at: "192.0.2.5:8090", phone: "http://192.0.2.10", want: "http://192.0.2.5:8090"},
 		{at: "[2001:db8::5]:8090", phone: "https://[2001:db8::10]", want: "http://[2001:db8::5]:8090"},
@@ -23,14 +23,20 @@ func TestBaseURL(t *testing.T) {
 		{at: "0.0.0.0:8090", phone: "http://127.0.0.1", want: "http://127.0.0.1:8090"},
 		{at: "[::]:8090", phone: "http://127.0.0.1", want: "http://127.0.0.1:8090"},
 		{at: "127.0.0.1:8090", phone: "http://localhost:1", want: "http://127.0.0.1:8090"},
-		{at: "127.0.0.1:8090", phone: "http://192.0.2.10", fault: "phones take 127.0.0.1 for themselves"},
-		{set: "http://localhost:8090", at: ":8090", phone: "http://192.0.2.10", fault: "phones take localhost for themselves"},
+		{at: "127.0.0.1:8090", phone: "http://192.0.2.10", fault: "for a phone, 127.0.0.1 is the phone itself"},
+		{set: "http://localhost:8090", at: ":8090", phone: "http://192.0.2.10", fault: "for a phone, localhost is the phone itself"},
 		{at: "192.0.2.5:0", phone: "http://192.0.2.10", fault: "leaves the port open"},
-		{at: ":8090", phone: "http://phone.invalid", fault: "knows no way to the phone"},
+		{at: ":8090", phone: "http://phone.invalid", fault: "has no route to the phone"},
+		{at: ":8090", phone: "http://192.0.2.10", container: "/.dockerenv", fault: "SNOM2MQTT_PHONE_BASE_URL: not set, and this is a container (/.dockerenv)"},
+		{at: "0.0.0.0:8090", phone: "http://phone.example", container: "/run/.containerenv", fault: "such as http://192.0.2.5:8090"},
+		{at: "[::]:8090", phone: "http://[2001:db8::10]", container: "x", fault: "SNOM2MQTT_PHONE_BASE_URL"},
+		{set: "http://192.0.2.5:8090", at: ":8090", phone: "http://192.0.2.10", container: "/.dockerenv", want: "http://192.0.2.5:8090"},
+		{at: "192.0.2.5:8090", phone: "http://192.0.2.10", container: "/.dockerenv", want: "http://192.0.2.5:8090"},
+		{at: ":8090", phone: "http://127.0.0.1:8100", container: "/.dockerenv", want: "http://127.0.0.1:8090"},
 	} {
-		got, err := baseURL(t.Context(), tt.set, tt.at, tt.phone)
+		got, err := baseURL(t.Context(), tt.set, tt.at, tt.phone, tt.container)
 		if got != tt.want || (err != nil) != (tt.fault != "") || !strings.Contains(fmt.Sprint(err), tt.fault) {
-			t.Errorf("baseURL(%q, %q, %q) = %q, %v, want %q %s", tt.set, tt.at, tt.phone, got, err, tt.want, tt.fault)
+			t.Errorf("baseURL(%q, %q, %q, %q) = %q, %v, expected %q %s", tt.set, tt.at, tt.phone, tt.container, got, err, tt.want, tt.fault)
 		}
 	}
 }
@@ -75,7 +81,7 @@ func TestReloadChangesWhoMayCall(t *testing.T) {
 		resp.Body.Close()
 		return resp.StatusCode
 	}
-	urls, err := s.ear.actionURLs(t.Context(), "kitchen")
+	urls, err := s.actions.actionURLs(t.Context(), "kitchen")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +93,7 @@ func TestReloadChangesWhoMayCall(t *testing.T) {
 	if err := s.reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	urls, err = s.ear.actionURLs(t.Context(), "hall")
+	urls, err = s.actions.actionURLs(t.Context(), "hall")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +105,7 @@ func TestReloadChangesWhoMayCall(t *testing.T) {
 			t.Errorf("%s: %d, want %d", url, got, want)
 		}
 	}
-	if _, err := s.ear.actionURLs(t.Context(), "kitchen"); err == nil {
+	if _, err := s.actions.actionURLs(t.Context(), "kitchen"); err == nil {
 		t.Error("action URLs of a phone that went: no error")
 	}
 	cancel()

@@ -28,6 +28,8 @@ type conn struct {
 	acks    int         // PUBACK packets among them; guarded by writing
 	timer   *time.Timer // ends the wait; nil: no packet ever waited; guarded by writing
 
+	leaving atomic.Bool // DISCONNECT was written
+
 	once sync.Once
 	lost chan struct{} // closed when the connection is of no use any more
 	err  error         // why; not to be read before
@@ -111,6 +113,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	case packets.Puback:
 		c.acks++
 		hold = c.acks <= maxAcks && (c.more.Load() || c.publishing.Load() > 0)
+	case packets.Disconnect:
+		c.leaving.Store(true)
 	}
 	if !hold || len(c.held)+len(p) > maxHeld {
 		return c.flushWith(p)
@@ -166,9 +170,24 @@ func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 // SetDeadline sets the deadline for reading only.
 func (c *conn) SetDeadline(t time.Time) error { return c.Conn.SetReadDeadline(t) }
 
+// closeTimeout is how long the broker may take to close the connection after DISCONNECT.
+const closeTimeout = time.Second
+
 // Close is called by Paho to give up the connection.
+//
+// After DISCONNECT it waits for the broker to do so: where a connection is closed with unread bytes, or with more on
+// the way, the kernel resets it, and the broker may lose DISCONNECT and publish the will.
 func (c *conn) Close() error {
-	c.fail(errClosed)
+	if !c.leaving.Load() {
+		c.fail(errClosed)
+		return nil
+	}
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // only to be the first to close
+	}
+	if err := c.Conn.SetReadDeadline(time.Now().Add(closeTimeout)); err != nil {
+		c.fail(err)
+	}
 	return nil
 }
 

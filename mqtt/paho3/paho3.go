@@ -103,8 +103,8 @@ func (c *client) Publish(m mqtt.Message) session.Pending {
 
 // Disconnect is [session.Conn].
 func (c *client) Disconnect(timeout time.Duration) {
-	c.paho.Disconnect(uint(timeout.Milliseconds()))
-	_ = c.conn.Close() // never fails
+	c.paho.Disconnect(uint(timeout.Milliseconds())) // until the broker has closed the connection
+	c.conn.fail(errClosed)
 }
 
 // Fail is [session.Conn].

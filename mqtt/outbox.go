@@ -264,7 +264,7 @@ func (o *Outbox) next(now time.Time, settled bool) *entry {
 		if o.quarantine.alone != nil {
 			return nil // until it is known how this one ends
 		}
-		if settled && o.quarantine.due(now) {
+		if settled && o.quarantine.anyDue(now) {
 			if len(o.flight) > 0 {
 				return nil // it travels alone
 			}
@@ -283,11 +283,11 @@ func (o *Outbox) next(now time.Time, settled bool) *entry {
 		switch {
 		case o.dropExpired(now, e):
 		case o.quarantine.isolates(e):
-			o.quarantine.hold(now, e)
+			o.quarantine.held.insert(e)
 		default:
 			return e
 		}
-		if settled && len(o.flight) == 0 && o.quarantine.due(now) {
+		if settled && len(o.flight) == 0 && o.quarantine.held.len > 0 && o.quarantine.anyDue(now) {
 			return o.next(now, settled)
 		}
 	}
@@ -449,10 +449,10 @@ func (o *Outbox) shorten(e *entry) bool {
 }
 
 // Retry returns when the next message in quarantine may be sent; the zero time: none waits there.
-func (o *Outbox) Retry() time.Time {
+func (o *Outbox) Retry(now time.Time) time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.quarantine.nextTry()
+	return o.quarantine.nextTry(now)
 }
 
 // Crowded reports whether so much waits that is not retained that it is time to take in less: half of what there is
@@ -468,7 +468,7 @@ func (o *Outbox) Room(payload int) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	count := o.limits.Messages - o.results.len
-	fit := (o.limits.Bytes - o.bytes + o.events.bytes) / (payload + overhead)
+	fit := (o.limits.Bytes - o.bytes + o.events.bytes) / (payload + MaxTopic/2 + overhead)
 	return max(0, min(count, fit))
 }
 

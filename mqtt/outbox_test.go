@@ -206,22 +206,22 @@ func TestOutboxFindsPoison(t *testing.T) {
 			if o.Add(at(59), message(tt.poison)) {
 				t.Error("taken within a minute")
 			}
-			if !o.Add(at(60), message(tt.poison)) {
+			if !o.Add(at(90), message(tt.poison)) {
 				t.Error("not taken after a minute")
 			}
-			if _, lost := send(t, o, at(60), "bad"); lost != 1 {
+			if _, lost := send(t, o, at(90), "bad"); lost != 1 {
 				t.Errorf("the second time it cost %d connections, want 1", lost)
 			}
-			if o.AddEphemeral(at(60+119), message(tt.poison)) {
+			if o.AddEphemeral(at(90+119), message(tt.poison)) {
 				t.Error("taken within two minutes of the second time")
 			}
-			now := 60 + 120
+			now := 90 + 130
 			for range 10 { // four minutes, eight, … an hour
 				if !o.Add(at(now), message(tt.poison)) {
 					t.Fatal("not taken after an hour")
 				}
 				send(t, o, at(now), "bad")
-				now += 3600
+				now += 3660 // a message is sent some seconds later
 			}
 			add(t, o, "c=1")
 			if arrived, lost := send(t, o, at(now), "bad"); arrived != "c=1" || lost != 0 {
@@ -230,6 +230,9 @@ func TestOutboxFindsPoison(t *testing.T) {
 		})
 	}
 }
+
+// nextTry is the time after which a message in quarantine is sent again, at most.
+const nextTry = 4 * time.Second
 
 // send sends all there is, over connections that are lost, with what is in flight, when a message for bad is sent.
 // A message that is followed by a good one on the same connection has arrived.
@@ -248,9 +251,10 @@ func send(tb testing.TB, o *box, now time.Time, bad string) (arrived string, los
 				o.Done(place)
 			}
 		}
-		if len(flight) == 0 {
+		if len(flight) == 0 && o.Waiting() == 0 {
 			return strings.Join(all, " "), lost
 		}
+		now = now.Add(nextTry)
 		if poisoned {
 			lost++
 			o.lose(now, true)

@@ -18,6 +18,9 @@ import (
 //   - A topic is convicted when [convictAfter] connections in a row were lost with it, all but the first one with its
 //     message alone in flight. A connection that is lost with no message of an isolated topic on its way shows that
 //     connections do not live without it either, and begins the count anew.
+//   - Topics that differ only in their middle levels, such as those of the status of many phones, are a class. Where
+//     two topics of a class were in flight, and none of it was ever accepted, all of it is isolated; once one is
+//     accepted, each is judged alone. Where two are convicted, all are: one missing right concerns all phones alike.
 //   - A message of ordinary size on a topic that was accepted before is never convicted. It is sent again at growing
 //     intervals, until it arrives, and everything else is sent meanwhile.
 //
@@ -35,13 +38,14 @@ type quarantine struct {
 	seed    maphash.Seed
 	longest int // payload that was accepted
 
-	classes        map[string]*class // of convicted topics that were never accepted, by className
+	classes        map[string]*class // of isolated topics of which none was ever accepted, by className
 	acceptsOfClass map[string]bool   // classes of which a topic was accepted, by className; at most maxClasses
 }
 
 // An isolation is what is known against one topic.
 type isolation struct {
 	lost     int       // connections in a row
+	isolated bool      // messages of the topic are held until one is accepted, so that none overtakes another
 	retry    time.Time // not sent before
 	until    time.Time // convicted: not accepted before
 	shortest int       // convicted: shortest payload that is not accepted
@@ -49,17 +53,21 @@ type isolation struct {
 	times    int       // how often it was convicted
 }
 
-// A class is the topics that differ only in the levels between the first and the last one, such as those of the
+// A class consists of the topics that differ only in the levels between the first and the last one, such as those of the
 // discovery documents of many phones, which one missing permission concerns all at once.
 type class struct {
+	isolated  int             // topics of it, at least
 	convicted map[string]bool // topics, at most convictClassAfter
 	until     time.Time       // convicted: no topic of it is accepted before
 	times     int
 }
 
 const (
-	convictAfter      = 3       // connections in a row
-	convictClassAfter = 2       // convicted topics of a class of which none was ever accepted
+	convictAfter      = 3 // connections in a row
+	isolateClassAfter = 2 // isolated topics of a class of which none was ever accepted
+	convictClassAfter = 2 // convicted ones
+	nextTopicFirst    = 3 * time.Second
+	deferAfter        = 6       // connections in a row, of a topic that was accepted before: it is reported
 	maxAccepted       = 1 << 17 // topics that are remembered as accepted
 	maxIsolated       = 1 << 12 // topics that are remembered as isolated or convicted
 	maxClasses        = 1 << 8
@@ -97,11 +105,16 @@ func (q *quarantine) admits(now time.Time, m Message) bool {
 	if i := q.topics[m.Topic]; i != nil && now.Before(i.until) && len(m.Payload) >= i.shortest {
 		return false
 	}
-	if len(q.classes) == 0 {
-		return true
-	}
-	c := q.classes[className(m.Topic)]
+	c := q.class(m.Topic)
 	return c == nil || !now.Before(c.until)
+}
+
+// class returns what is known against the class of topic; nil: nothing.
+func (q *quarantine) class(topic string) *class {
+	if len(q.classes) == 0 {
+		return nil
+	}
+	return q.classes[className(topic)]
 }
 
 // trusts reports whether m is a message of ordinary size on a topic that was accepted before.
@@ -115,57 +128,66 @@ func (q *quarantine) isolates(e *entry) bool {
 	if len(q.topics) == 0 {
 		return false
 	}
-	i := q.topics[e.Message.Topic]
-	return i != nil && i.lost > 0 && (i.lost > 1 || !q.trusts(e.Message))
-}
-
-// hold puts an entry of an isolated topic behind those that wait.
-func (q *quarantine) hold(now time.Time, e *entry) {
-	if i := q.topics[e.Message.Topic]; i.retry.IsZero() {
-		i.retry = now
+	if i := q.topics[e.Message.Topic]; i != nil && i.lost > 0 {
+		i.isolated = i.isolated || i.lost > 1 || !q.trusts(e.Message)
+		if i.isolated {
+			return true
+		}
 	}
-	q.held.insert(e)
+	c := q.class(e.Message.Topic)
+	return c != nil && c.isolated >= isolateClassAfter
 }
 
 // nextTry returns when the next held message may be sent; zero: there is none.
-func (q *quarantine) nextTry() (first time.Time) {
+func (q *quarantine) nextTry(now time.Time) (first time.Time) {
 	for e := q.held.head; e != nil; e = e.next {
-		if r := q.topics[e.Message.Topic].retry; first.IsZero() || r.Before(first) {
-			first = r
+		at := now
+		if i := q.topics[e.Message.Topic]; i != nil && i.retry.After(now) {
+			at = i.retry
+		}
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+		if first == now {
+			break
 		}
 	}
 	return first
 }
 
-// due reports whether a held message may be sent now.
-func (q *quarantine) due(now time.Time) bool {
-	t := q.nextTry()
-	return !t.IsZero() && !now.Before(t)
+// due reports whether e may be sent now.
+func (q *quarantine) due(now time.Time, e *entry) bool {
+	i := q.topics[e.Message.Topic]
+	return i == nil || !now.Before(i.retry)
+}
+
+// anyDue reports whether a held message may be sent now.
+func (q *quarantine) anyDue(now time.Time) bool {
+	for e := q.held.head; e != nil; e = e.next {
+		if q.due(now, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // take removes and returns the first held message that may be sent now.
 func (q *quarantine) take(now time.Time) *entry {
-	found := false
-	all := q.held.remove(func(e *entry) bool {
-		if found || now.Before(q.topics[e.Message.Topic].retry) {
-			return false
-		}
-		found = true
-		return true
-	})
-	if len(all) == 0 {
-		return nil
-	}
-	return all[0]
+	return q.removeFirst(func(e *entry) bool { return q.due(now, e) })
 }
 
 // popUnretained removes the first held message that is not retained, to make room; nil: there is none.
 func (q *quarantine) popUnretained() *entry {
+	return q.removeFirst(func(e *entry) bool { return !e.Message.Retained || e.ephemeral })
+}
+
+// removeFirst removes and returns the first held entry that matches; nil: there is none.
+func (q *quarantine) removeFirst(match func(*entry) bool) *entry {
 	found := false
 	all := q.held.remove(func(e *entry) bool {
-		match := !found && (!e.Message.Retained || e.ephemeral)
-		found = found || match
-		return match
+		first := !found && match(e)
+		found = found || first
+		return first
 	})
 	if len(all) == 0 {
 		return nil
@@ -182,42 +204,45 @@ func (q *quarantine) takeEphemeral() []*entry {
 }
 
 // accepted records that the broker acknowledged e. It returns the entries that were held back for their topic.
-func (q *quarantine) accepted(e *entry) (released []*entry) {
+func (q *quarantine) accepted(e *entry) []*entry {
 	topic, length := e.Message.Topic, len(e.Message.Payload)
-	if hash := maphash.String(q.seed, topic); len(q.accepts) < maxAccepted {
-		if _, known := q.accepts[hash]; !known {
-			q.accepts[hash] = struct{}{}
-			q.acceptClass(className(topic))
-		}
-	}
+	released := q.firstOfClass(topic)
 	q.longest = max(q.longest, length)
 	if e == q.alone {
 		q.alone = nil
 	}
 	i := q.topics[topic]
 	if i == nil {
-		return nil
+		return released
 	}
 	if i.replaced > length {
 		i.shortest = i.replaced // the topic is not what the broker objects to
 	}
 	if i.times > 0 && length < i.shortest {
-		i.lost, i.retry = 0, time.Time{} // what is longer stays convicted
+		i.lost, i.isolated, i.retry = 0, false, time.Time{} // what is longer stays convicted
 	} else {
 		delete(q.topics, topic)
 	}
-	if q.held.len == 0 {
-		return nil
-	}
-	return q.held.remove(func(e *entry) bool { return e.Message.Topic == topic })
+	return append(released, q.held.remove(func(e *entry) bool { return e.Message.Topic == topic })...)
 }
 
-// acceptClass records that a topic of a class was accepted: its other topics are judged one by one.
-func (q *quarantine) acceptClass(name string) {
+// firstOfClass records that topic was accepted. Where it is the first one of its class, it returns the entries that
+// were held back for their class alone.
+func (q *quarantine) firstOfClass(topic string) []*entry {
+	hash := maphash.String(q.seed, topic)
+	if _, known := q.accepts[hash]; known || len(q.accepts) >= maxAccepted {
+		return nil
+	}
+	q.accepts[hash] = struct{}{}
+	name := className(topic)
 	if len(q.acceptsOfClass) < maxClasses {
 		q.acceptsOfClass[name] = true
 	}
+	if q.classes[name] == nil {
+		return nil
+	}
 	delete(q.classes, name)
+	return q.held.remove(func(e *entry) bool { return q.topics[e.Message.Topic] == nil && className(e.Message.Topic) == name })
 }
 
 // blame judges a connection that the broker closed with these entries in flight.
@@ -242,21 +267,42 @@ func (q *quarantine) blame(now time.Time, alone *entry, flight []*entry) Verdict
 			}
 			i = &isolation{}
 			q.topics[topic] = i
+			q.isolateClass(topic)
 		}
 		i.lost++
 	}
 	return Verdict{}
 }
 
+// isolateClass counts an isolated topic against its class.
+func (q *quarantine) isolateClass(topic string) {
+	name := className(topic)
+	c := q.classes[name]
+	switch {
+	case q.acceptsOfClass[name], c == nil && len(q.classes) >= maxClasses:
+		return
+	case c == nil:
+		c = &class{convicted: map[string]bool{}}
+		q.classes[name] = c
+	}
+	c.isolated++
+}
+
 // blameAlone judges a connection that the broker closed when e was the only message in flight.
 func (q *quarantine) blameAlone(now time.Time, e *entry) Verdict {
 	m := e.Message
 	i := q.topics[m.Topic]
+	if i == nil { // it was held back for its class
+		i = &isolation{lost: 1}
+		q.topics[m.Topic] = i
+		q.isolateClass(m.Topic)
+	}
 	i.lost++
+	i.retry = now.Add(nextTopicFirst)
 	v := Verdict{Alone: true, Message: m}
 	if q.trusts(m) {
 		i.retry = now.Add(min(time.Second<<min(i.lost-1, 20), retryAtMost))
-		v.Deferred, v.Until = i.lost >= convictAfter, i.retry
+		v.Deferred, v.Until = i.lost >= deferAfter, i.retry
 		return v
 	}
 	if i.lost < convictAfter {
@@ -286,19 +332,14 @@ func (q *quarantine) replaced(v *Verdict) {
 
 // convictClass counts a convicted topic against its class, and reports whether that is convicted too.
 func (q *quarantine) convictClass(now time.Time, topic string) bool {
-	name := className(topic)
-	c := q.classes[name]
+	c := q.class(topic)
 	if c == nil {
-		if len(q.classes) >= maxClasses {
-			return false
-		}
-		c = &class{convicted: map[string]bool{}}
-		q.classes[name] = c
+		return false
 	}
 	if len(c.convicted) < convictClassAfter {
 		c.convicted[topic] = true
 	}
-	if q.acceptsOfClass[name] || len(c.convicted) < convictClassAfter {
+	if len(c.convicted) < convictClassAfter {
 		return false
 	}
 	c.until = now.Add(min(time.Minute<<min(c.times, 6), time.Hour))

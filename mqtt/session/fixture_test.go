@@ -294,6 +294,7 @@ type gate struct {
 	acl    func(topic string, write bool) bool
 	login  func(user, password string) bool
 	accept func(topic string) error
+	closes func(filter string) bool // on SUBSCRIBE
 	logins int
 }
 
@@ -314,7 +315,7 @@ func (g *gate) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
 
 func (*gate) ID() string { return "gate" }
 func (*gate) Provides(b byte) bool {
-	return slices.Contains([]byte{mochi.OnConnectAuthenticate, mochi.OnSessionEstablish, mochi.OnACLCheck, mochi.OnPublish}, b)
+	return slices.Contains([]byte{mochi.OnConnectAuthenticate, mochi.OnSessionEstablish, mochi.OnACLCheck, mochi.OnPublish, mochi.OnSubscribe}, b)
 }
 
 func (g *gate) set(change func(*gate)) {

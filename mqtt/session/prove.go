@@ -69,6 +69,7 @@ func (s *Session) loopback(topic string) uint32 {
 // on, for it shows what the other one cannot: that commands are delivered.
 type proof struct {
 	proven   bool
+	complete bool          // all subscriptions were made
 	waiting  bool          // for the messages of a round
 	began    time.Time     // the round
 	round    int           //
@@ -124,7 +125,7 @@ func (s *Session) serve(ctx context.Context, c *connection, b *backoff) error {
 		case done := <-s.resub:
 			if err := s.subscribe(ctx, c); err != nil && !c.ended(ctx) {
 				s.setUnhealthy(err)
-				p.waiting = false
+				p.waiting, p.complete = false, false
 				p.next.Reset(p.pause)
 			}
 			close(done)
@@ -147,7 +148,7 @@ func (s *Session) proceed(ctx context.Context, c *connection, p *proof) {
 	case p.proven && (c.commands.Load() != p.commands || c.pending.any.Load()):
 		p.waiting = false // commands are delivered, or the session itself holds the broker back
 	default:
-		p.waiting = false
+		p.waiting, p.complete = false, false
 		clear(c.granted) // of no use
 		err = s.undelivered(p)
 	}
@@ -171,8 +172,11 @@ func (s *Session) proceed(ctx context.Context, c *connection, p *proof) {
 
 // begin subscribes to what is not granted yet, and begins a round.
 func (s *Session) begin(ctx context.Context, c *connection, p *proof) error {
-	if err := s.subscribe(ctx, c); err != nil {
-		return err
+	if !p.complete {
+		if err := s.subscribe(ctx, c); err != nil {
+			return err
+		}
+		p.complete = true
 	}
 	p.topics = loopBridge
 	switch {

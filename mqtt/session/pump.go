@@ -35,7 +35,7 @@ func (s *Session) send(c *connection) {
 // idle waits until there may be a message to send. False means that c is lost.
 func (s *Session) idle(c *connection) bool {
 	var retry <-chan time.Time
-	if at := s.outbox.Retry(); !at.IsZero() && c.settled.Load() {
+	if at := s.outbox.Retry(time.Now()); !at.IsZero() && c.settled.Load() {
 		if wait := time.Until(at); wait > 0 {
 			t := time.NewTimer(wait)
 			defer t.Stop()

@@ -59,10 +59,10 @@ func (r *refusals) closed(asking []string) bool {
 // culprit returns the filter that the last closed found, and whether it cannot be left out.
 func (r *refusals) culprit() (filter string, required bool) { return r.found, r.required[r.found] }
 
-// without reports whether filter is left out now.
-func (r *refusals) without(filter string) bool {
+// without reports whether filter is left out on a connection made then.
+func (r *refusals) without(filter string, made time.Time) bool {
 	since, ok := r.leftOut[filter]
-	return ok && time.Since(since) < leaveOutFor
+	return ok && made.Sub(since) < leaveOutFor
 }
 
 // granted records that the broker granted filter.
@@ -106,11 +106,11 @@ func (s *Session) subscribe(ctx context.Context, c *connection) error {
 	s.refusals.required = map[string]bool{}
 	for i := range all {
 		sub := &all[i]
-		if len(sub.Instead) > 0 && (s.refusals.without(sub.Filter) || c.granted[sub.Instead[0]]) {
+		if len(sub.Instead) > 0 && (s.refusals.without(sub.Filter, c.made) || c.granted[sub.Instead[0]]) {
 			instead = append(instead, sub.Instead...)
 			continue
 		}
-		if sub.Optional && s.refusals.without(sub.Filter) {
+		if sub.Optional && s.refusals.without(sub.Filter, c.made) {
 			continue
 		}
 		expected[sub.Filter] = sub

@@ -24,6 +24,7 @@ type Outbox struct {
 	limits Limits
 	// minimal returns a short payload in place of one that the broker does not accept; nil: there is none.
 	minimal func(Message) []byte
+	dropped func() // called for each dropped message, with mu held
 
 	mu         sync.Mutex
 	last       int64             // sequence number of the newest entry
@@ -87,12 +88,16 @@ type entry struct {
 func (e *entry) size() int { return len(e.Message.Topic) + cap(e.Message.Payload) + overhead }
 
 // NewOutbox returns an empty outbox. minimal, if set, returns a short payload, of at most 1 KiB, that is sent in place of
-// one that the broker does not accept, or nil where there is none.
-func NewOutbox(l Limits, minimal func(Message) []byte) *Outbox {
+// one that the broker does not accept, or nil where there is none. dropped, if set, is called when a message is dropped;
+// it must not block, nor use the outbox.
+func NewOutbox(l Limits, minimal func(Message) []byte, dropped func()) *Outbox {
 	if minimal == nil {
 		minimal = func(Message) []byte { return nil }
 	}
-	return &Outbox{limits: l, minimal: minimal, byTopic: map[string]*entry{}, quarantine: newQuarantine()}
+	if dropped == nil {
+		dropped = func() {}
+	}
+	return &Outbox{limits: l, minimal: minimal, dropped: dropped, byTopic: map[string]*entry{}, quarantine: newQuarantine()}
 }
 
 // Add appends m. False means that it was not taken: it has expired, its topic is in quarantine, or there is no room.
@@ -101,10 +106,10 @@ func (o *Outbox) Add(now time.Time, m Message) bool {
 	defer o.mu.Unlock()
 	switch {
 	case m.expired(now):
-		o.drops.Expired++
+		o.count(&o.drops.Expired)
 		return false
 	case !o.quarantine.admits(now, m):
-		o.drops.Quarantined++
+		o.count(&o.drops.Quarantined)
 		return false
 	case m.Retained:
 		return o.addState(m)
@@ -128,7 +133,7 @@ func (o *Outbox) addState(m Message) bool {
 		size -= old.size()
 	}
 	if size > 0 && o.retained+size > o.limits.RetainedBytes || old == nil && len(o.byTopic) >= MaxRetained {
-		o.drops.Full++
+		o.count(&o.drops.Full)
 		return false
 	}
 	o.retained += size
@@ -155,7 +160,7 @@ func (o *Outbox) makeRoom(added *entry) bool {
 		if e == nil {
 			return true // only what is in flight is left
 		}
-		o.drops.Full++
+		o.count(&o.drops.Full)
 		o.discard(e)
 		if e == added {
 			return false
@@ -168,7 +173,7 @@ func (o *Outbox) makeRoom(added *entry) bool {
 // expires first; one that lives longer is dropped when it is at the front, or is found expired by Take.
 func (o *Outbox) expire(now time.Time) {
 	for e := o.events.head; e != nil && e.Message.expired(now); e = o.events.head {
-		o.drops.Expired++
+		o.count(&o.drops.Expired)
 		o.discard(o.events.pop())
 	}
 }
@@ -293,11 +298,17 @@ func (o *Outbox) next(now time.Time, settled bool) *entry {
 	}
 }
 
+// count counts a dropped message.
+func (o *Outbox) count(reason *int) {
+	*reason++
+	o.dropped()
+}
+
 func (o *Outbox) dropExpired(now time.Time, e *entry) bool {
 	if !e.Message.expired(now) {
 		return false
 	}
-	o.drops.Expired++
+	o.count(&o.drops.Expired)
 	o.discard(e)
 	return true
 }
@@ -316,8 +327,8 @@ func (o *Outbox) headQueue() *queue {
 	return first
 }
 
-// Left is what an outbox still has to do, and what it has given up so far.
-type Left struct{ Waiting, InFlight, Dropped int }
+// Left is what an outbox still has to do.
+type Left struct{ Waiting, InFlight int }
 
 // Done records that the broker acknowledged the message with this sequence number. It returns what is left.
 func (o *Outbox) Done(seq int64) Left {
@@ -336,7 +347,7 @@ func (o *Outbox) Done(seq int64) Left {
 		o.discard(e)
 		break
 	}
-	return Left{Waiting: o.waiting(), InFlight: len(o.flight), Dropped: o.drops.Total()}
+	return Left{Waiting: o.waiting(), InFlight: len(o.flight)}
 }
 
 // requeue puts entries that were held in quarantine back into their queues.
@@ -411,7 +422,7 @@ func (o *Outbox) convict(now time.Time, e *entry, v *Verdict) {
 		o.quarantine.held.insert(e)
 		v.Replaced = true
 	} else {
-		o.drops.Quarantined++
+		o.count(&o.drops.Quarantined)
 		o.discard(e)
 		v.Class = v.Topic && o.quarantine.convictClass(now, topic)
 	}
@@ -426,7 +437,7 @@ func (o *Outbox) convict(now time.Time, e *entry, v *Verdict) {
 			case !v.Topic && o.shorten(e):
 				q.insert(e)
 			default:
-				o.drops.Quarantined++
+				o.count(&o.drops.Quarantined)
 				o.discard(e)
 			}
 		}

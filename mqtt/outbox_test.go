@@ -24,7 +24,7 @@ func newBox(messages, window int) *box {
 }
 
 func newBoxWith(l mqtt.Limits, minimal func(mqtt.Message) []byte) *box {
-	b := &box{Outbox: mqtt.NewOutbox(l, minimal)}
+	b := &box{Outbox: mqtt.NewOutbox(l, minimal, nil)}
 	b.connection = b.Connected()
 	return b
 }

@@ -55,7 +55,6 @@ func (s *Session) idle(c *connection) bool {
 func (s *Session) collect(c *connection, acks <-chan ack) {
 	limit := time.NewTimer(ackTimeout)
 	defer limit.Stop()
-	dropped := 0
 	for a := range acks {
 		limit.Reset(ackTimeout)
 		select {
@@ -77,10 +76,6 @@ func (s *Session) collect(c *connection, acks <-chan ack) {
 			notify(c.wake)
 		case left.InFlight == 0:
 			notify(c.empty)
-		}
-		if left.Dropped != dropped {
-			dropped = left.Dropped
-			notify(s.drops)
 		}
 	}
 }

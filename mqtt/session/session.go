@@ -178,12 +178,12 @@ func New(cfg Config) (*Session, error) {
 		cfg:      cfg,
 		url:      u,
 		log:      cfg.Log.With("broker", u.Scheme+"://"+u.Host),
-		outbox:   mqtt.NewOutbox(limits, cfg.Minimal),
 		resub:    make(chan chan struct{}),
 		drops:    make(chan struct{}, 1),
 		announce: make(chan struct{}, 1),
 		clientID: cfg.ClientID,
 	}
+	s.outbox = mqtt.NewOutbox(limits, cfg.Minimal, func() { notify(s.drops) })
 	s.renewClientID()
 	return s, nil
 }
@@ -233,7 +233,6 @@ func (s *Session) Publish(m mqtt.Message) bool {
 		return false
 	}
 	if !s.outbox.Add(time.Now(), m) {
-		notify(s.drops)
 		return false
 	}
 	if c := s.current.Load(); c != nil {
@@ -402,7 +401,6 @@ func (s *Session) reportVerdict(v mqtt.Verdict) {
 	}
 	s.log.Error(text+": check the access rights of the user and the size limit of the broker", "topic", v.Message.Topic,
 		"bytes", len(v.Message.Payload), "until", v.Until.Round(time.Second))
-	notify(s.drops)
 }
 
 // reachable reports whether a server still listens where the broker was. A broker that closed the connection on purpose

@@ -166,7 +166,7 @@ func TestBrokerAwayAtStart(t *testing.T) {
 		if st.Connected || st.Dropped != 5 || st.Waiting != 11 || !strings.Contains(st.LastError, "connection refused") {
 			t.Errorf("status is %+v, want 11 waiting, 5 dropped, connection refused", st)
 		}
-		if n := strings.Count(w.log.String(), "level=WARN"); n != 1 {
+		if n := strings.Count(w.log.String(), "level=WARN msg=\"no session"); n != 1 {
 			t.Errorf("%d warnings in an hour, want 1", n)
 		}
 		w.setDown(false)

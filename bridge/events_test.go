@@ -53,7 +53,7 @@ func TestEventsExpire(t *testing.T) {
 // After the broker was away, what is published is what is still true: the status, the results and the last events.
 func TestLateEventsAreDropped(t *testing.T) {
 	inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
-		box := mqtt.NewOutbox(mqtt.Limits{Messages: 100, Bytes: 1 << 20, RetainedBytes: 1 << 20, Window: 10}, nil)
+		box := mqtt.NewOutbox(mqtt.Limits{Messages: 100, Bytes: 1 << 20, RetainedBytes: 1 << 20, Window: 10}, nil, nil)
 		wait := func() {
 			for _, m := range h.out.Take() {
 				box.Add(time.Now(), m)

@@ -1,7 +1,12 @@
 package snom_test
 
 import (
+	"context"
+	"io"
+	"net"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
@@ -101,6 +106,58 @@ func BenchmarkAccessors(b *testing.B) {
 				for range c.KeyEvents() {
 				}
 				c.Steps("")
+			}
+		})
+	}
+}
+
+// A recording is a connection to a phone that has replied already.
+type recording struct {
+	net.Conn
+	reply []byte
+}
+
+func (r *recording) Read(b []byte) (int, error) {
+	if len(r.reply) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, r.reply)
+	r.reply = r.reply[n:]
+	return n, nil
+}
+
+func (r *recording) Write(b []byte) (int, error)      { return len(b), nil }
+func (r *recording) Close() error                     { return nil }
+func (r *recording) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (r *recording) SetDeadline(time.Time) error      { return nil }
+func (r *recording) SetReadDeadline(time.Time) error  { return nil }
+func (r *recording) SetWriteDeadline(time.Time) error { return nil }
+
+func BenchmarkSend(b *testing.B) {
+	const head = "HTTP/1.1 200 OK\r\nServer: snom embedded\r\nContent-Type: text/html\r\nDate: Mon, 01 Jan 2026 00:00:00 GMT\r\n"
+	for _, bb := range []struct{ name, reply string }{
+		{"empty", head + "Content-Length: 0\r\n\r\n"},
+		{"redirect", "HTTP/1.1 302 Found\r\nServer: snom embedded\r\nLocation: index.htm\r\nContent-Length: 0\r\n\r\n"},
+		{"page", head + "Content-Length: 8000\r\n\r\n<html><title>snom D735</title>" + strings.Repeat("x", 8000)},
+		{"until closed", head + "\r\n<html><title>snom D735</title>" + strings.Repeat("x", 8000)},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			c, err := snom.NewClient(snom.ClientConfig{URL: "http://phone.example", Dial: func(context.Context, string, string) (net.Conn, error) {
+				return &recording{reply: []byte(bb.reply)}, nil
+			}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			cmd, err := snom.ParseCommand("key P1")
+			if err != nil {
+				b.Fatal(err)
+			}
+			step := cmd.Steps("")[0]
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.Send(b.Context(), step); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

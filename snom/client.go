@@ -68,7 +68,7 @@ type Client struct {
 	ready      time.Time // when the phone may be asked again
 	digestSeen bool      // the phone has asked for a digest login
 	trusted    bool      // the last TLS handshake succeeded
-	identified string    // how the device has shown that it is a Snom phone; empty: it has not
+	identified proof     // that the device is a Snom phone
 	noControl  bool      // the phone says that it is of a model without remote control
 }
 
@@ -78,7 +78,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	c := &Client{
 		username:   cfg.Username,
 		password:   cfg.Password,
-		userAgent:  cmp.Or(cfg.UserAgent, "snom2mqtt"),
+		userAgent:  cmp.Or(cfg.UserAgent, ownUserAgent),
 		timeout:    cmp.Or(cfg.Timeout, 5*time.Second),
 		gap:        cfg.Gap,
 		dial:       dialTCP,

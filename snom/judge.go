@@ -151,7 +151,7 @@ type answer struct {
 	remote     netip.Addr // of the connection
 	carried    bool       // the request carried a login
 	configured bool       // there is a login to give
-	identified string     // how the device has shown before that it is a Snom phone; empty: it has not
+	identified proof      // that the device is a Snom phone, from before
 	noControl  bool       // it was asked to do something, and has said that it is of a model without remote control
 }
 
@@ -173,8 +173,8 @@ func (c *Client) judge(target string, head *replyHead, body []byte, l *login, co
 	v := a.verdict()
 	switch shown := a.identifies(); {
 	case a.isForeign():
-		c.identified = ""
-	case shown != "" && c.identified == "":
+		c.identified = unproven
+	case shown != unproven && c.identified == unproven:
 		c.identified = shown
 	}
 	return v
@@ -305,9 +305,9 @@ func (a *answer) isLoginForm() bool {
 		}
 	}
 	if passwords == 0 {
-		return a.identified == "" && a.identifies() == "" && others > 0 && others <= few && bytes.Contains(visible(a.lower), []byte("passw"))
+		return a.identified == unproven && a.identifies() == unproven && others > 0 && others <= few && bytes.Contains(visible(a.lower), []byte("passw"))
 	}
-	return passwords <= few && others <= few && !isSettings(a.target) || a.identified == "" && a.identifies() == ""
+	return passwords <= few && others <= few && !isSettings(a.target) || a.identified == unproven && a.identifies() == unproven
 }
 
 // attributeOf returns the value of an attribute of a tag in small letters.
@@ -334,21 +334,31 @@ func attributeOf(tag []byte, name string) string {
 	}
 }
 
-// Ways in which a device shows that it is a Snom phone, as [Info] has them.
+// A proof is a way in which a device shows that it is a Snom phone.
+type proof uint8
+
 const (
-	byServer    = "server header"
-	byTitle     = "page title"
-	byPage      = "page text"
-	byRealm     = "login realm"
-	bySettings  = "settings"
-	byMAC       = "MAC address" // 00:04:13 and 1C:71:26 are Snom's (Snom, Mass Deployment FAQ; ns8-nethvoice)
-	ownUserName = "snom2mqtt"   // what the Client calls itself is not what the device says
+	unproven proof = iota
+	byServer
+	byTitle
+	byPage
+	byRealm
+	bySettings
+	byMAC // 00:04:13 and 1C:71:26 are Snom's (Snom, Mass Deployment FAQ; ns8-nethvoice)
 )
+
+// String is the proof as [Info] has it.
+func (p proof) String() string {
+	return [...]string{"", "server header", "page title", "page text", "login realm", "settings", "MAC address"}[p]
+}
+
+// ownUserAgent is the name of the Client, which a page that repeats it does not say of the device.
+const ownUserAgent = "snom2mqtt"
 
 // identifies says how the reply shows that the device is a Snom phone: Server: snom embedded, a title that begins
 // with snom (Greenbone, gb_snom_http_detect.nasl; symcon/Snom), a realm that names it, or its name in the page.
-// It is empty where nothing does.
-func (a *answer) identifies() string {
+// It is unproven where nothing does.
+func (a *answer) identifies() proof {
 	name := []byte("snom")
 	switch {
 	case namesSnom(a.head.server):
@@ -362,11 +372,11 @@ func (a *answer) identifies() string {
 	case slices.ContainsFunc([]string{"000413", "00:04:13", "1c7126", "1c:71:26"}, func(oui string) bool { return bytes.Contains(a.lower, []byte(oui)) }):
 		return byMAC
 	case strings.Contains(strings.ToLower(a.host), "snom"): // a page that repeats its own address says nothing
-		return ""
-	case bytes.Count(a.lower, name) > bytes.Count(a.lower, []byte(ownUserName)):
+		return unproven
+	case bytes.Count(a.lower, name) > bytes.Count(a.lower, []byte(ownUserAgent)):
 		return byPage
 	}
-	return ""
+	return unproven
 }
 
 func namesSnom(text string) bool { return strings.Contains(strings.ToLower(text), "snom") }
@@ -375,14 +385,14 @@ func namesSnom(text string) bool { return strings.Contains(strings.ToLower(text)
 // say so, from a device that has never said so. An empty reply, or one that is not a page, shows nothing: what a phone
 // answers to a command is not documented. Nor does a page of settings, which is read for what it contains.
 func (a *answer) isForeign() bool {
-	if !a.ok() && a.head.status != http.StatusFound || isSettings(a.target) || a.identifies() != "" {
+	if !a.ok() && a.head.status != http.StatusFound || isSettings(a.target) || a.identifies() != unproven {
 		return false
 	}
 	if a.head.server != "" {
-		return a.identified == "" || a.identified == byServer
+		return a.identified == unproven || a.identified == byServer
 	}
 	page := bytes.Contains(a.lower, []byte("<html")) || bytes.Contains(a.lower, []byte("<title")) || bytes.Contains(a.lower, []byte("<!doctype"))
-	return a.identified == "" && page && a.ok()
+	return a.identified == unproven && page && a.ok()
 }
 
 // upgrades reports whether the phone sends a request over plain HTTP to an https address.

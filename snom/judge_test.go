@@ -33,7 +33,7 @@ func TestVerdicts(t *testing.T) {
 	)
 	login := func(a *answer) { a.carried, a.configured = true, true }
 	configured := func(a *answer) { a.configured = true }
-	known := func(by string) func(*answer) { return func(a *answer) { a.identified = by } }
+	known := func(by proof) func(*answer) { return func(a *answer) { a.identified = by } }
 	tests := []struct {
 		name     string
 		status   int

@@ -66,7 +66,7 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 		c.noControl = known && model.RemoteControl() == No
 	}
 	info := Info{
-		IdentifiedBy:  c.identified,
+		IdentifiedBy:  c.identified.String(),
 		Model:         found.model,
 		Firmware:      found.firmware,
 		MAC:           found.mac,

@@ -101,7 +101,7 @@ func TestChallengesInEverySpelling(t *testing.T) {
 	}
 }
 
-// A refusal says what somebody has to change, and blames the password only when it can be wrong.
+// A refusal says what has to be changed, and blames the password only when it can be wrong.
 func TestRefusalSaysWhy(t *testing.T) {
 	t.Parallel()
 	const basic, digest = `Basic realm="r"`, `Digest realm="r", nonce="1"`

@@ -296,7 +296,7 @@ func TestNamesThatOthersChoose(t *testing.T) {
 	}
 }
 
-// A phone that says by a page that the login failed is believed, once.
+// A page that says that the login failed ends it after one.
 func TestLoginPages(t *testing.T) {
 	t.Parallel()
 	for _, request := range []string{"/command.htm?key=P1", "/index.htm?receiveddel=clear", "/settings.xml"} {

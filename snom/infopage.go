@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// An infoPage is what a page of a phone says of the phone. What it does not say is empty.
+// An infoPage is what a page of a phone says about the phone. What it does not say is empty.
 type infoPage struct {
 	model    string // without "snom", in capitals: "D735", "320", "M900"
 	firmware string // "10.1.184.14"
@@ -20,7 +20,7 @@ type infoPage struct {
 // the page comes from programs that search it (symcon/Snom, SnomDeskphone/module.php and its history:
 // "Mac:" and "Hardware:" in a block of its own, before that "MAC Address" and its value in two table
 // cells, and "snom D785" in the title; Greenbone, gb_snom_http_detect.nasl: "snomD305-8325FE" and
-// "snom 320" in the title), and nobody shows how it writes the firmware: the name that a phone gives
+// "snom 320" in the title), and how it writes the firmware is not shown anywhere: the name that a phone gives
 // itself in SIP and HTTP is looked for ("snomD785-SIP 10.1.33.33"; wazo-platform/wazo-provd-plugins), and
 // a version after the word firmware.
 func readInfoPage(body []byte) infoPage {

@@ -12,13 +12,13 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/internal/cleantext"
 )
 
-// Info is what a phone tells about itself. What it did not tell is empty.
+// Info is what a phone says about itself. What it did not say is empty.
 type Info struct {
 	Model    string `json:"model"`    // "D735", "320"; where it is one of [Models], in the spelling of [Model.Name]
 	Firmware string `json:"firmware"` // "10.1.184.14"
 	MAC      string `json:"mac"`      // twelve hexadecimal digits in lower case
-	Auth     Scheme `json:"auth"`     // how the phone wants a login; SchemeNone: it wants none
-	Realm    string `json:"realm"`    // what the phone calls what the login is for
+	Auth     Scheme `json:"auth"`     // the login that the phone asks for; SchemeNone: it asks for none
+	Realm    string `json:"realm"`    // the realm of the login
 	// RemoteControl says whether commands can work: No when the phone or its model certainly takes none.
 	// Yes is said of the model; settings that block commands cannot be seen without sending one.
 	RemoteControl Support `json:"remote_control"`
@@ -29,18 +29,18 @@ type Info struct {
 	// "login realm", "settings" or "MAC address". It is empty when nothing has since the Client was made: then the
 	// device may be another.
 	IdentifiedBy string `json:"identified_by"`
-	// Certificate is the SHA-256 of the phone's certificate, as [TLSConfig] wants it; over https only. It
-	// is there even when the certificate is not trusted.
+	// Certificate is the SHA-256 of the phone's certificate, as [TLSConfig] takes it; over https only. It
+	// is set even when the certificate is not trusted.
 	Certificate string `json:"certificate"`
 }
 
-// Probe asks the phone what it is. It costs no failed login: it gives no user name and no password unless
-// the phone has taken them from c before, so a phone that wants a login tells little more than that. Send
-// it something first.
+// Probe asks the phone what it is. It costs no failed login: it sends no user name and no password unless
+// the phone has accepted them from c before, so a phone that requires a login says little more than that. [Client.Send]
+// a request first.
 //
 // It asks for info.htm and, when that does not name the model, for the first page. The error is nil when
-// the phone said what it is, that it wants a login, or that it cannot be controlled. Else it is one of
-// [Client.Send], and Info holds what was learnt all the same.
+// the phone said what it is, that it requires a login, or that it cannot be controlled. Otherwise it is one of
+// [Client.Send], and Info contains what was learnt all the same.
 func (c *Client) Probe(ctx context.Context) (Info, error) {
 	if err := c.begin(ctx, time.Time{}); err != nil {
 		return Info{RemoteControl: Unknown, Advice: []string{}}, err
@@ -87,7 +87,7 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 	return info, err
 }
 
-// wantedLogin says how the phone that answered p wants a login, and what for.
+// wantedLogin returns the login that the phone that answered p asks for, and its realm.
 func (c *Client) wantedLogin(p page) (Scheme, string) {
 	var l login
 	if c.login != nil {
@@ -102,7 +102,7 @@ func (c *Client) wantedLogin(p page) (Scheme, string) {
 	return l.scheme, cleantext.Clean(l.realm, maxErrorText)
 }
 
-// advice says what to change on the phone or in its settings here, the most important first.
+// advice returns what to change on the phone or in its settings here, the most important first.
 func (c *Client) advice(info Info, p page, err error) []string {
 	answered := p.status != 0 && p.meaning().err == nil
 	rows := []struct {

@@ -65,7 +65,7 @@ func TestProbe(t *testing.T) {
 			pages: site{"/": says(200, "<TITLE>snom 320</TITLE>")},
 			want:  snom.Info{IdentifiedBy: "page title", Model: "320", Auth: snom.SchemeNone, RemoteControl: snom.Yes}, advice: "use_hidden_tags",
 		}, {
-			name:  "a model nobody knows",
+			name:  "an unknown model",
 			pages: site{"/info.htm": says(200, "Hardware: D999")},
 			want:  snom.Info{Model: "D999", Auth: snom.SchemeNone, RemoteControl: snom.Unknown}, advice: "use_hidden_tags",
 		}, {
@@ -220,7 +220,7 @@ func TestProbeCertificate(t *testing.T) {
 	}
 }
 
-// A phone that serves https only refuses connections over http, as nobody does who is there.
+// A phone that serves https only refuses connections over http, unlike a phone that is off.
 func TestProbeRefusedConnection(t *testing.T) {
 	t.Parallel()
 	phone, url := snomtest.NewServer(t, snomtest.Config{})

@@ -245,10 +245,10 @@ func (r *headReader) body(h *replyHead, b []byte, most int64) ([]byte, error) {
 		}
 		return b, err
 	case h.length >= 0 && !h.chunked:
-		want := min(most, h.length)
+		size := min(most, h.length)
 		before := len(b)
-		b, err := appendAll(b, r.in, want)
-		if err == nil && int64(len(b)-before) < want && !h.started {
+		b, err := appendAll(b, r.in, size)
+		if err == nil && int64(len(b)-before) < size && !h.started {
 			err = io.ErrUnexpectedEOF
 		}
 		return b, err

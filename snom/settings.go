@@ -160,8 +160,8 @@ func family(plain string) string {
 	return strings.TrimRight(plain, "0123456789")
 }
 
-// wants reports whether the value of the setting is of use.
-func (r *settingsReader) wants(plain string) bool {
+// needs reports whether the value of the setting is used.
+func (r *settingsReader) needs(plain string) bool {
 	return r.all || r.names[plain] != "" || r.others[plain] != ""
 }
 
@@ -173,7 +173,7 @@ func (r *settingsReader) add(shown, plain string, readOnly bool, times int) {
 			r.families[group] = true
 		}
 	}
-	if !r.wants(plain) {
+	if !r.needs(plain) {
 		return
 	}
 	value := string(bytes.TrimSpace(r.value))
@@ -300,7 +300,7 @@ func scanSettingsXML(page []byte, r *settingsReader) bool {
 			perm := xmlAttribute(attributes, "perm")
 			index, readOnly = xmlAttribute(attributes, "idx"), perm == "R" || perm == "&" // Snom wiki, PERMISSIONFLAG
 			r.value = r.value[:0]
-			wanted = r.wants(string(name) + index)
+			wanted = r.needs(string(name) + index)
 			if closed {
 				r.add(shownName(string(name), index), string(name)+index, readOnly, 1)
 				continue

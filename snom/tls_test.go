@@ -71,7 +71,7 @@ func TestTLS(t *testing.T) {
 	old, _ := secureServer(t, &tls.Config{
 		MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10, CipherSuites: []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA},
 	})
-	deaf, resets := hangingUp(t, false), hangingUp(t, true)
+	silent, resets := hangingUp(t, false), hangingUp(t, true)
 	plain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(plain.Close)
 
@@ -99,8 +99,8 @@ func TestTLS(t *testing.T) {
 		{name: "other pin", url: server.URL, tls: snom.TLSConfig{PinSHA256: strings.Repeat("ab", 32)}, want: "not the pinned one"},
 		{name: "insecure", url: otherName, tls: snom.TLSConfig{Insecure: true}},
 		{name: "old phone", url: old.URL, tls: snom.TLSConfig{Insecure: true}, want: "legacy TLS must be allowed"},
-		{name: "old phone that says no more", url: deaf, tls: snom.TLSConfig{Insecure: true}, want: "legacy TLS must be allowed"},
-		{name: "legacy, and it says no more", url: deaf, tls: snom.TLSConfig{Insecure: true, Legacy: true}, want: "EOF"},
+		{name: "old phone that says no more", url: silent, tls: snom.TLSConfig{Insecure: true}, want: "legacy TLS must be allowed"},
+		{name: "legacy, and it says no more", url: silent, tls: snom.TLSConfig{Insecure: true, Legacy: true}, want: "EOF"},
 		{name: "reset", url: resets, tls: snom.TLSConfig{Insecure: true}, want: "reset"},
 		{name: "old phone, legacy", url: old.URL, tls: snom.TLSConfig{Insecure: true, Legacy: true}},
 		{name: "old phone, legacy, pin", url: old.URL, tls: snom.TLSConfig{PinSHA256: pin, Legacy: true}},

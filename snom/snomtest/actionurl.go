@@ -71,7 +71,7 @@ func ParseEncoding(name string) (Encoding, error) {
 		return EncodingPercent, nil
 	}
 	if !slices.Contains(Encodings(), Encoding(name)) {
-		return "", fmt.Errorf("snomtest: encoding %q: want one of %s", name, joined(Encodings()))
+		return "", fmt.Errorf("snomtest: encoding %q: expected one of %s", name, joined(Encodings()))
 	}
 	return Encoding(name), nil
 }
@@ -316,15 +316,15 @@ func (p *Phone) variables(c *Call, extra map[string]string) map[string]string {
 	}
 	maps.Copy(vars, map[string]string{
 		"mac": p.config.MAC, "phone_type": "snom" + p.config.Model, "phone_ip": p.host(), "local_ip": p.host(),
-		"nr_ongoing_calls": strconv.Itoa(len(p.desk.calls)), "active_key": p.desk.key, "expansion_module": "0",
-		"redirect_number": p.desk.forward, "context_url": "", "longpress_key": "",
+		"nr_ongoing_calls": strconv.Itoa(len(p.panel.calls)), "active_key": p.panel.key, "expansion_module": "0",
+		"redirect_number": p.panel.forward, "context_url": "", "longpress_key": "",
 		"call-id": "", "csta_id": "", "remote": "", "display_remote": "", "cancel_reason": "",
 	})
 	line := 1
 	if c != nil {
 		line = c.Line
 		maps.Copy(vars, map[string]string{
-			"call-id": c.ID, "csta_id": strconv.Itoa(p.desk.made), "remote": p.remoteURI(c),
+			"call-id": c.ID, "csta_id": strconv.Itoa(p.panel.made), "remote": p.remoteURI(c),
 			"display_remote": c.Name, "cancel_reason": c.Reason,
 		})
 		for name, value := range c.Headers {

@@ -262,7 +262,7 @@ func TestActionsComeInOrderAndTakeTheirTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := snomtest.New(snomtest.Config{
 			Settings: map[string]string{"action_dnd_on_url": "http://h/on", "action_dnd_off_url": "http://h/off"},
-			Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { // nobody is there
+			Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { // the host is down
 				<-ctx.Done()
 				return nil, ctx.Err()
 			},

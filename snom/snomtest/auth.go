@@ -12,19 +12,19 @@ import (
 	"github.com/icholy/digest"
 )
 
-// Auth is how the phone wants requests to authenticate: the settings http_user and http_scheme.
+// Auth is how the phone requires requests to authenticate: the settings http_user and http_scheme.
 type Auth string
 
-// The kinds of authentication. A phone that wants one kind counts the other as a failed login.
+// The kinds of authentication. A phone that requires one kind counts the other as a failed login.
 const (
-	AuthNone        Auth = "none" // also the empty Auth: no user is set, everybody may
+	AuthNone        Auth = "none" // also the empty Auth: no user is set, no login is required
 	AuthBasic       Auth = "basic"
 	AuthDigest      Auth = "digest"       // RFC 2617 with MD5 and qop=auth
 	AuthDigestNoQOP Auth = "digest-noqop" // RFC 2069
 	AuthAny         Auth = "any"          // offers Digest and Basic
 )
 
-// A login is what the phone remembers of nonces and of who knocked.
+// A login is what the phone remembers of nonces and of failed logins.
 type login struct {
 	nonces  map[string]*nonce
 	failed  int       // bad logins since New

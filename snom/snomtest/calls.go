@@ -30,8 +30,8 @@ type Call struct {
 	Reason   string            `json:"reason,omitempty"`  // the Reason header of the CANCEL, for $cancel_reason
 }
 
-// A desk is what goes on at the phone: its calls, its handset, what was typed.
-type desk struct {
+// A panel is the state that a user of the phone sees and changes: its calls, its handset, what was typed.
+type panel struct {
 	calls        []*Call // the newest last
 	made         int     // calls so far
 	typed        string
@@ -49,17 +49,17 @@ type desk struct {
 // maxReceived bounds the list of received calls.
 const maxReceived = 20
 
-func newDesk(lines int) desk {
-	return desk{registered: slices.Repeat([]bool{true}, lines)}
+func newPanel(lines int) panel {
+	return panel{registered: slices.Repeat([]bool{true}, lines)}
 }
 
-func (d *desk) reboot() {
+func (d *panel) reboot() {
 	d.calls, d.typed, d.transferring, d.lifted = nil, "", false, false
 	clear(d.registered)
 }
 
 // newest returns the newest call in one of the states, nil when there is none.
-func (d *desk) newest(states ...CallState) *Call {
+func (d *panel) newest(states ...CallState) *Call {
 	for _, c := range slices.Backward(d.calls) {
 		if slices.Contains(states, c.State) {
 			return c
@@ -69,7 +69,7 @@ func (d *desk) newest(states ...CallState) *Call {
 }
 
 // find returns the call of that id; the empty id is the newest call that is not held, or else held.
-func (d *desk) find(id string) *Call {
+func (d *panel) find(id string) *Call {
 	if id == "" {
 		if c := d.newest(CallRinging, CallDialing, CallConnected); c != nil {
 			return c
@@ -82,7 +82,7 @@ func (d *desk) find(id string) *Call {
 	return nil
 }
 
-func (d *desk) add(c Call) *Call {
+func (d *panel) add(c Call) *Call {
 	d.made++
 	c.ID = or(c.ID, fmt.Sprintf("%x-%06x@phone", time.Now().Unix(), d.made))
 	c.Line = max(c.Line, 1)
@@ -90,7 +90,7 @@ func (d *desk) add(c Call) *Call {
 	return &c
 }
 
-func (d *desk) remove(c *Call) {
+func (d *panel) remove(c *Call) {
 	d.calls = slices.DeleteFunc(d.calls, func(other *Call) bool { return other == c })
 }
 
@@ -99,14 +99,14 @@ func (d *desk) remove(c *Call) {
 func (p *Phone) Incoming(c Call) (id string, rings bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.down || p.desk.dnd || p.desk.forward != "" {
+	if p.down || p.panel.dnd || p.panel.forward != "" {
 		return "", false
 	}
 	c.Incoming, c.State = true, CallRinging
-	call := p.desk.add(c)
-	p.desk.received = append(p.desk.received, strings.TrimSpace(c.Name+" "+c.Number))
-	if len(p.desk.received) > maxReceived {
-		p.desk.received = slices.Delete(p.desk.received, 0, 1)
+	call := p.panel.add(c)
+	p.panel.received = append(p.panel.received, strings.TrimSpace(c.Name+" "+c.Number))
+	if len(p.panel.received) > maxReceived {
+		p.panel.received = slices.Delete(p.panel.received, 0, 1)
 	}
 	p.fire("action_incoming_url", call, nil)
 	return call.ID, true
@@ -138,7 +138,7 @@ func (p *Phone) Unhold() bool { return p.act(p.unhold) }
 // current one when id is empty. It returns false when there is no such attempt.
 func (p *Phone) RemoteAnswer(id string) bool {
 	return p.act(func() bool {
-		c := p.desk.find(id)
+		c := p.panel.find(id)
 		if c == nil || c.State != CallDialing {
 			return false
 		}
@@ -152,7 +152,7 @@ func (p *Phone) RemoteAnswer(id string) bool {
 // empty. One that rings is missed then. It returns false when there is no such call.
 func (p *Phone) RemoteHangUp(id string) bool {
 	return p.act(func() bool {
-		c := p.desk.find(id)
+		c := p.panel.find(id)
 		if c == nil {
 			return false
 		}
@@ -160,8 +160,8 @@ func (p *Phone) RemoteHangUp(id string) bool {
 			p.end(c)
 			return true
 		}
-		p.desk.remove(c)
-		p.desk.missed++
+		p.panel.remove(c)
+		p.panel.missed++
 		if p.config.LikeD765 {
 			p.fire("action_disconnected_url", c, nil)
 		}
@@ -180,15 +180,15 @@ func (p *Phone) OnHook() bool { return p.act(p.onHook) }
 func (p *Phone) SetDND(on bool) bool { return p.act(func() bool { return p.setDND(on) }) }
 
 // ToggleDND presses the DND key.
-func (p *Phone) ToggleDND() bool { return p.act(func() bool { return p.setDND(!p.desk.dnd) }) }
+func (p *Phone) ToggleDND() bool { return p.act(func() bool { return p.setDND(!p.panel.dnd) }) }
 
 // Forward forwards calls to a number, or no more when it is empty. It returns false when nothing changed.
 func (p *Phone) Forward(number string) bool {
 	return p.act(func() bool {
-		if p.desk.forward == number {
+		if p.panel.forward == number {
 			return false
 		}
-		p.desk.forward = number
+		p.panel.forward = number
 		if number == "" {
 			p.fire("action_redirection_off_url", nil, nil)
 		} else {
@@ -203,14 +203,14 @@ func (p *Phone) Forward(number string) bool {
 func (p *Phone) Register(line int, ok bool) bool {
 	return p.act(func() bool {
 		i := line - 1
-		if i < 0 || i >= len(p.desk.registered) {
+		if i < 0 || i >= len(p.panel.registered) {
 			return false
 		}
 		if ok {
 			p.register(i)
 			return true
 		}
-		p.desk.registered[i] = false
+		p.panel.registered[i] = false
 		p.fire("action_reg_failed", nil, map[string]string{"context_url": p.lineURI(i + 1)})
 		return true
 	})
@@ -222,7 +222,7 @@ func (p *Phone) LongPress(key string) bool {
 		if !hasKey(p.config.Model, p.config.Dialect, key) {
 			return false
 		}
-		p.desk.key = key
+		p.panel.key = key
 		p.longPressed(key)
 		return true
 	})
@@ -231,7 +231,7 @@ func (p *Phone) LongPress(key string) bool {
 // Fire calls one action URL by its setting's name, as if its event had happened to the current call.
 // It is for the events that nothing else here causes, such as action_received_attended_transfer.
 func (p *Phone) Fire(setting string) bool {
-	return p.act(func() bool { p.fire(setting, p.desk.find(""), nil); return true })
+	return p.act(func() bool { p.fire(setting, p.panel.find(""), nil); return true })
 }
 
 // act does something at the phone, unless it is down.
@@ -242,7 +242,7 @@ func (p *Phone) act(f func() bool) bool {
 }
 
 func (p *Phone) answerCall() bool {
-	c := p.desk.newest(CallRinging)
+	c := p.panel.newest(CallRinging)
 	if c == nil {
 		return false
 	}
@@ -253,11 +253,11 @@ func (p *Phone) answerCall() bool {
 }
 
 func (p *Phone) reject() bool {
-	c := p.desk.newest(CallRinging)
+	c := p.panel.newest(CallRinging)
 	if c == nil {
 		return false
 	}
-	p.desk.remove(c)
+	p.panel.remove(c)
 	if p.config.LikeD765 {
 		again := func() { p.fire("action_disconnected_url", c, nil) }
 		again()
@@ -267,9 +267,9 @@ func (p *Phone) reject() bool {
 }
 
 func (p *Phone) hangUp() bool {
-	c := p.desk.newest(CallDialing, CallConnected)
+	c := p.panel.newest(CallDialing, CallConnected)
 	if c == nil {
-		c = p.desk.newest(CallHeld)
+		c = p.panel.newest(CallHeld)
 	}
 	if c == nil {
 		return false
@@ -284,25 +284,25 @@ func (p *Phone) hangUpAll() {
 	}
 	for p.hangUp() {
 	}
-	p.desk.typed, p.desk.transferring = "", false
+	p.panel.typed, p.panel.transferring = "", false
 }
 
 // end ends a call that is not ringing.
 func (p *Phone) end(c *Call) {
-	p.desk.remove(c)
+	p.panel.remove(c)
 	p.fire("action_disconnected_url", c, nil)
 }
 
-// dial calls somebody on a line, from 0; a call that is connected is held.
+// dial calls a number on a line, from 0; a call that is connected is held.
 func (p *Phone) dial(number string, line int) {
 	p.hold()
-	p.desk.dialled = number
-	c := p.desk.add(Call{State: CallDialing, Number: number, Line: line + 1})
+	p.panel.dialled = number
+	c := p.panel.add(Call{State: CallDialing, Number: number, Line: line + 1})
 	p.fire("action_outgoing_url", c, nil)
 }
 
 func (p *Phone) hold() bool {
-	c := p.desk.newest(CallConnected)
+	c := p.panel.newest(CallConnected)
 	if c == nil {
 		return false
 	}
@@ -312,7 +312,7 @@ func (p *Phone) hold() bool {
 }
 
 func (p *Phone) unhold() bool {
-	c := p.desk.newest(CallHeld)
+	c := p.panel.newest(CallHeld)
 	if c == nil {
 		return false
 	}
@@ -322,21 +322,21 @@ func (p *Phone) unhold() bool {
 }
 
 func (p *Phone) offHook() bool {
-	if p.desk.lifted {
+	if p.panel.lifted {
 		return false
 	}
-	p.desk.lifted = true
-	p.fire("action_offhook_url", p.desk.newest(CallRinging), nil)
+	p.panel.lifted = true
+	p.fire("action_offhook_url", p.panel.newest(CallRinging), nil)
 	p.answerCall()
 	return true
 }
 
 func (p *Phone) onHook() bool {
-	if !p.desk.lifted {
+	if !p.panel.lifted {
 		return false
 	}
-	p.desk.lifted, p.desk.typed = false, ""
-	c := p.desk.newest(CallDialing, CallConnected)
+	p.panel.lifted, p.panel.typed = false, ""
+	c := p.panel.newest(CallDialing, CallConnected)
 	if c != nil {
 		p.end(c)
 	}
@@ -345,10 +345,10 @@ func (p *Phone) onHook() bool {
 }
 
 func (p *Phone) setDND(on bool) bool {
-	if p.desk.dnd == on {
+	if p.panel.dnd == on {
 		return false
 	}
-	p.desk.dnd = on
+	p.panel.dnd = on
 	p.showDND()
 	if on {
 		p.fire("action_dnd_on_url", nil, nil)
@@ -360,22 +360,22 @@ func (p *Phone) setDND(on bool) bool {
 
 // register logs a line on, from 0.
 func (p *Phone) register(i int) {
-	p.desk.registered[i] = true
+	p.panel.registered[i] = true
 	p.fire("action_log_on_url", nil, map[string]string{"context_url": p.lineURI(i + 1)})
 }
 
 func (p *Phone) logOff(i int) {
-	if !p.desk.registered[i] {
+	if !p.panel.registered[i] {
 		return
 	}
-	p.desk.registered[i] = false
+	p.panel.registered[i] = false
 	p.fire("action_log_off_url", nil, map[string]string{"context_url": p.lineURI(i + 1)})
 }
 
 // started is what a phone says when it is up.
 func (p *Phone) started() {
 	p.fire("action_setup_url", nil, nil)
-	for i := range p.desk.registered {
+	for i := range p.panel.registered {
 		p.register(i)
 	}
 }
@@ -386,7 +386,7 @@ const longPress = 2 * time.Second
 
 // press is one key, held for a time. Keys that do nothing to a call change nothing here.
 func (p *Phone) press(key string, hold time.Duration) {
-	p.desk.key = key
+	p.panel.key = key
 	if boot := p.boots; hold > longPress {
 		p.later(longPress, func() {
 			if p.boots == boot {
@@ -406,10 +406,10 @@ func (p *Phone) press(key string, hold time.Duration) {
 	case "ONHOOK":
 		p.onHook()
 	case "DND", "F_DND":
-		p.setDND(!p.desk.dnd)
+		p.setDND(!p.panel.dnd)
 	case "REDIAL", "F_REDIAL":
-		if p.desk.dialled != "" {
-			p.dial(p.desk.dialled, 0)
+		if p.panel.dialled != "" {
+			p.dial(p.panel.dialled, 0)
 		}
 	case "F_HOLD", "F_R", "RECALL":
 		if !p.hold() {
@@ -418,25 +418,25 @@ func (p *Phone) press(key string, hold time.Duration) {
 	case "TRANSFER", "F_TRANSFER":
 		p.transferKey()
 	case "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#":
-		if p.desk.newest(CallConnected) == nil { // in a call it is a tone
-			p.desk.typed += key
+		if p.panel.newest(CallConnected) == nil { // in a call it is a tone
+			p.panel.typed += key
 		}
 	}
 }
 
 func (p *Phone) longPressed(key string) {
-	p.fire("action_longpress_url", p.desk.find(""), map[string]string{"longpress_key": key})
+	p.fire("action_longpress_url", p.panel.find(""), map[string]string{"longpress_key": key})
 }
 
 // enterKey answers, or calls what was typed.
 func (p *Phone) enterKey() {
-	if p.answerCall() || p.desk.typed == "" {
+	if p.answerCall() || p.panel.typed == "" {
 		return
 	}
-	number := p.desk.typed
-	p.desk.typed = ""
-	if held := p.desk.newest(CallHeld); p.desk.transferring && held != nil {
-		p.desk.transferring = false
+	number := p.panel.typed
+	p.panel.typed = ""
+	if held := p.panel.newest(CallHeld); p.panel.transferring && held != nil {
+		p.panel.transferring = false
 		p.fire("action_blind_transfer", held, nil)
 		p.end(held)
 		return
@@ -448,19 +448,19 @@ func (p *Phone) enterKey() {
 func (p *Phone) cancelKey() {
 	switch {
 	case p.reject():
-	case p.desk.transferring:
-		p.desk.transferring, p.desk.typed = false, ""
+	case p.panel.transferring:
+		p.panel.transferring, p.panel.typed = false, ""
 		p.unhold()
-	case p.desk.typed != "":
-		p.desk.typed = ""
-	case p.desk.newest(CallDialing, CallConnected) != nil:
+	case p.panel.typed != "":
+		p.panel.typed = ""
+	case p.panel.newest(CallDialing, CallConnected) != nil:
 		p.hangUp()
 	}
 }
 
 // transferKey connects the held call with the other one, or holds the only one and waits for a number.
 func (p *Phone) transferKey() {
-	other, held := p.desk.newest(CallDialing, CallConnected), p.desk.newest(CallHeld)
+	other, held := p.panel.newest(CallDialing, CallConnected), p.panel.newest(CallHeld)
 	switch {
 	case other != nil && held != nil:
 		p.fire("action_attended_transfer", held, nil)
@@ -468,6 +468,6 @@ func (p *Phone) transferKey() {
 		p.end(other)
 	case other != nil && other.State == CallConnected:
 		p.hold()
-		p.desk.transferring, p.desk.typed = true, ""
+		p.panel.transferring, p.panel.typed = true, ""
 	}
 }

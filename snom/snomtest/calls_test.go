@@ -98,7 +98,7 @@ func TestCalls(t *testing.T) {
 			"incoming 1, connected 1, hold 1, disconnected 0", ""},
 		{"dials", []func(*snomtest.Phone) bool{func(p *snomtest.Phone) bool { return p.Dial("12") }, remoteAnswer, remoteHangUp},
 			"outgoing 1, connected 1, disconnected 0", ""},
-		{"nobody answers", []func(*snomtest.Phone) bool{func(p *snomtest.Phone) bool { return p.Dial("12") }, (*snomtest.Phone).HangUp},
+		{"no answer", []func(*snomtest.Phone) bool{func(p *snomtest.Phone) bool { return p.Dial("12") }, (*snomtest.Phone).HangUp},
 			"outgoing 1, disconnected 0", ""},
 		{"a second call", []func(*snomtest.Phone) bool{ringing, (*snomtest.Phone).Answer, ringing, (*snomtest.Phone).Answer},
 			"incoming 1, connected 1, incoming 2, hold 2, connected 2", "held connected"},
@@ -263,7 +263,7 @@ func TestRebootTells(t *testing.T) {
 		if ringing(p) || p.Dial("1") || p.Press("1") == nil {
 			t.Error("a phone that is down did something")
 		}
-		p.Reboot(time.Minute) // somebody pulls the plug again
+		p.Reboot(time.Minute) // the power fails again
 		time.Sleep(2 * time.Minute)
 		want := []string{"setup context_url=", "log_on context_url=sip:27@pbx.example", "log_on context_url=sip:28@pbx.example"}
 		if got := told(); !slices.Equal(got, want) {

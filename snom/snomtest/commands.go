@@ -20,7 +20,7 @@ func (p *Phone) command(in request, line *Request) reply {
 		case c.flag && c.name == "RELEASE_ALL_CALLS":
 			p.hangUpAll()
 		case c.flag && c.name == "LOGOFFALL":
-			for i := range p.desk.registered {
+			for i := range p.panel.registered {
 				p.logOff(i)
 			}
 		case c.flag:
@@ -168,7 +168,7 @@ func (p *Phone) line(command, identity string) (wrong string) {
 		return fmt.Sprintf("no identity %q", identity)
 	}
 	switch {
-	case n > len(p.desk.registered):
+	case n > len(p.panel.registered):
 	case command == "LOGOFFLINE":
 		p.logOff(n - 1)
 	default:
@@ -229,9 +229,9 @@ func (p *Phone) clearLists(in request, line *Request) {
 		line.Executed = true
 		switch c.name {
 		case "misseddel":
-			p.desk.missed = 0
+			p.panel.missed = 0
 		case "receiveddel":
-			p.desk.received = nil
+			p.panel.received = nil
 		}
 	}
 }
@@ -248,7 +248,7 @@ func isDNDMode(name string) bool {
 // pressed.
 func (p *Phone) showDND() {
 	value := "off"
-	if p.desk.dnd {
+	if p.panel.dnd {
 		value = "on"
 	}
 	p.settings["dnd_mode"] = value

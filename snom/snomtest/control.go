@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A State is what somebody in front of the phone would see, and what its log would show.
+// A State is what a user in front of the phone sees, and what its log shows.
 type State struct {
 	Name         string   `json:"name"`
 	Model        string   `json:"model"`
@@ -42,28 +42,28 @@ func (p *Phone) State() State {
 	s := State{
 		Name: p.config.Name, Model: p.config.Model, Firmware: p.config.Firmware, MAC: p.config.MAC,
 		Down: p.down, Locked: p.login.locked(now), Fault: p.fault, Encoding: p.config.Encoding,
-		Calls: make([]Call, 0, len(p.desk.calls)), Lifted: p.desk.lifted, DND: p.desk.dnd, Forward: p.desk.forward,
-		Registered: append([]bool(nil), p.desk.registered...), Missed: p.desk.missed,
+		Calls: make([]Call, 0, len(p.panel.calls)), Lifted: p.panel.lifted, DND: p.panel.dnd, Forward: p.panel.forward,
+		Registered: append([]bool(nil), p.panel.registered...), Missed: p.panel.missed,
 		PlayingMS: p.playing(now).Milliseconds(), Requests: len(p.requests), FailedLogins: p.login.failed,
 	}
-	for _, c := range p.desk.calls {
+	for _, c := range p.panel.calls {
 		s.Calls = append(s.Calls, *c)
 	}
 	return s
 }
 
-// ControlHandler plays calls at phones for whoever asks. It asks for no password: serve it on a loopback
-// address. Web pages of other origins are refused.
+// ControlHandler serves an HTTP interface that plays calls at phones. It requires no password: serve it on a
+// loopback address. Web pages of other origins are refused.
 //
 //	GET  /                        what can be asked for
 //	GET  /phones                  the State of each phone, as JSON
 //	GET  /phones/<name>           of one
 //	GET  /phones/<name>/requests  its Requests
 //	GET  /phones/<name>/actions   its Actions
-//	POST /phones/<name>/<deed>    see there; answers the State after it
+//	POST /phones/<name>/<operation>    see there; answers the State after it
 //
-// What a deed needs stands in the query or a form, where a semicolon and the plus in front of a number
-// may stand as they are. The answer is 404 where there is no such phone or deed, 400 for a value that
+// What an operation needs stands in the query or a form, where a semicolon and the plus in front of a number
+// may stand as they are. The answer is 404 where there is no such phone or operation, 400 for a value that
 // cannot be, 409 when there is nothing to do it to, for example no call to answer; the reason is in the
 // member "error".
 func ControlHandler(phones ...*Phone) http.Handler {
@@ -97,9 +97,9 @@ func ControlHandler(phones ...*Phone) http.Handler {
 	mux.HandleFunc("GET /phones/{name}", one(func(p *Phone, _ *http.Request) (any, error) { return p.State(), nil }))
 	mux.HandleFunc("GET /phones/{name}/requests", one(func(p *Phone, _ *http.Request) (any, error) { return p.Requests(), nil }))
 	mux.HandleFunc("GET /phones/{name}/actions", one(func(p *Phone, _ *http.Request) (any, error) { return p.Actions(), nil }))
-	all := deeds()
-	mux.HandleFunc("POST /phones/{name}/{deed}", one(func(p *Phone, r *http.Request) (any, error) {
-		d, ok := all[r.PathValue("deed")]
+	all := operations()
+	mux.HandleFunc("POST /phones/{name}/{operation}", one(func(p *Phone, r *http.Request) (any, error) {
+		d, ok := all[r.PathValue("operation")]
 		if !ok {
 			return nil, errUnknown
 		}
@@ -123,7 +123,7 @@ func number(value func(string) string) string {
 
 // errUnknown and errNothing become 404 and 409.
 var (
-	errUnknown = errors.New("no such phone or deed; GET / lists them")
+	errUnknown = errors.New("no such phone or operation; GET / lists them")
 	errNothing = errors.New("the phone is not in a state to do that")
 )
 
@@ -143,19 +143,19 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // a reader that left needs no answer
 }
 
-// A deed is something that can be done at a phone, or to it.
-type deed struct {
+// An operation is something that can be done at a phone, or to it.
+type operation struct {
 	needs string // its values, for the help
 	what  string
 	do    func(p *Phone, value func(string) string) error
 }
 
-func deeds() map[string]deed {
-	plain := func(what string, do func(*Phone) bool) deed {
-		return deed{what: what, do: func(p *Phone, _ func(string) string) error { return happened(do(p)) }}
+func operations() map[string]operation {
+	plain := func(what string, do func(*Phone) bool) operation {
+		return operation{what: what, do: func(p *Phone, _ func(string) string) error { return happened(do(p)) }}
 	}
-	return map[string]deed{
-		"ring":    {"number, name, line, id, all optional", "somebody calls", ring},
+	return map[string]operation{
+		"ring":    {"number, name, line, id, all optional", "a call comes in", ring},
 		"answer":  plain("the ringing call is answered", (*Phone).Answer),
 		"reject":  plain("the ringing call is rejected", (*Phone).Reject),
 		"hangup":  plain("the call is ended here", (*Phone).HangUp),
@@ -163,14 +163,14 @@ func deeds() map[string]deed {
 		"unhold":  plain("the held call is taken back", (*Phone).Unhold),
 		"offhook": plain("the handset is lifted", (*Phone).OffHook),
 		"onhook":  plain("the handset is put down", (*Phone).OnHook),
-		"dial": {"number", "somebody is called", func(p *Phone, value func(string) string) error {
+		"dial": {"number", "a number is dialled", func(p *Phone, value func(string) string) error {
 			to := number(value)
 			if to == "" {
-				return errors.New("number: want one")
+				return errors.New("number: expected one")
 			}
 			return happened(p.Dial(to))
 		}},
-		"remote-answer": {"id, optional", "who was called answers", func(p *Phone, value func(string) string) error {
+		"remote-answer": {"id, optional", "the called party answers", func(p *Phone, value func(string) string) error {
 			return happened(p.RemoteAnswer(value("id")))
 		}},
 		"remote-hangup": {"id, optional", "the other party hangs up; a ringing call is missed", func(p *Phone, value func(string) string) error {
@@ -182,7 +182,7 @@ func deeds() map[string]deed {
 			}
 			on, err := strconv.ParseBool(value("on"))
 			if err != nil {
-				return errors.New("on: want true or false")
+				return errors.New("on: expected true or false")
 			}
 			p.SetDND(on)
 			return nil
@@ -194,11 +194,11 @@ func deeds() map[string]deed {
 		"register": {"line: from 1; ok: true or false; both optional", "a line registers, or fails to", func(p *Phone, value func(string) string) error {
 			line, err := strconv.Atoi(cmp.Or(value("line"), "1"))
 			if err != nil {
-				return errors.New("line: want a whole number")
+				return errors.New("line: expected a whole number")
 			}
 			ok, err := strconv.ParseBool(cmp.Or(value("ok"), "true"))
 			if err != nil {
-				return errors.New("ok: want true or false")
+				return errors.New("ok: expected true or false")
 			}
 			return happened(p.Register(line, ok))
 		}},
@@ -210,13 +210,13 @@ func deeds() map[string]deed {
 		}},
 		"fire": {"setting", "an action URL is called by its setting's name", func(p *Phone, value func(string) string) error {
 			if !slices.Contains(ActionSettings(), value("setting")) {
-				return fmt.Errorf("setting: want one of %s", strings.Join(ActionSettings(), ", "))
+				return fmt.Errorf("setting: expected one of %s", strings.Join(ActionSettings(), ", "))
 			}
 			return happened(p.Fire(value("setting")))
 		}},
 		"set": {"name, value", "a setting is provisioned", func(p *Phone, value func(string) string) error {
 			if value("name") == "" {
-				return errors.New("name: want one")
+				return errors.New("name: expected one")
 			}
 			p.Set(value("name"), value("value"))
 			return nil
@@ -224,7 +224,7 @@ func deeds() map[string]deed {
 		"reboot": {"down: such as 5s, optional", "the phone reboots", func(p *Phone, value func(string) string) error {
 			down, err := time.ParseDuration(cmp.Or(value("down"), p.config.RebootTime.String()))
 			if err != nil || down < 0 {
-				return errors.New("down: want a duration such as 5s")
+				return errors.New("down: expected a duration such as 5s")
 			}
 			p.Reboot(down)
 			return nil
@@ -249,7 +249,7 @@ func deeds() map[string]deed {
 func ring(p *Phone, value func(string) string) error {
 	line, err := strconv.Atoi(cmp.Or(value("line"), "1"))
 	if err != nil || line < 1 || line > len(p.config.Lines) {
-		return fmt.Errorf("line: want a number from 1 to %d", len(p.config.Lines))
+		return fmt.Errorf("line: expected a number from 1 to %d", len(p.config.Lines))
 	}
 	_, rings := p.Incoming(Call{ID: value("id"), Number: number(value), Name: value("name"), Line: line, Reason: value("reason")})
 	return happened(rings)
@@ -281,7 +281,7 @@ func controlHelp(phones []*Phone) string {
 		b.WriteString(" " + p.Name())
 	}
 	b.WriteString("\n\n")
-	all := deeds()
+	all := operations()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		fmt.Fprintf(&b, "POST /phones/<name>/%s: %s", name, all[name].what)
 		if needs := all[name].needs; needs != "" {

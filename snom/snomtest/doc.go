@@ -1,16 +1,15 @@
-// Package snomtest is a Snom desk phone that is not there: it answers the HTTP requests a phone
-// answers, and calls the action URLs a phone calls.
+// Package snomtest simulates Snom desk phones: it answers the HTTP requests that a phone
+// answers, and calls the action URLs that a phone calls.
 //
 // A [Phone] is an http.Handler first, so it works behind any server. [NewServer], [NewTLSServer] and
-// [NewPipe] also give it an address of its own, which is needed for what a handler alone cannot show:
-// refusing connections, serving one connection at a time, hanging up on a reused one. NewPipe is for
+// [NewPipe] also give it an address of its own, which is needed for what a handler alone cannot do:
+// refuse connections, serve one connection at a time, close a reused one. NewPipe is for
 // testing/synctest bubbles; the phone knows the time only through package time.
 //
-// The phone judges what it receives by reading the raw request itself; of the library it is a test of it
-// shares nothing but the table of models. Every request it got is in [Phone.Requests], with what became
-// of it.
+// The phone reads the raw request itself; of the library that it tests it uses nothing but the table of models.
+// Every request that it received is in [Phone.Requests], with its outcome.
 //
-// It computes and checks Basic and Digest for real, locks out after bad logins, knows the keys of its
+// It computes and checks Basic and Digest, locks out after bad logins, knows the keys of its
 // model, takes time to play a key sequence, reboots, and fails in the ways listed by [FaultNames].
 // Calls are played with [Phone.Incoming], [Phone.Answer] and their neighbours, or over HTTP with
 // [ControlHandler].
@@ -18,10 +17,10 @@
 // # Where this is a guess
 //
 // No text from Snom says what follows, so it may differ on a real phone: the bodies of replies; that
-// a key the phone does not have is accepted in silence; the 403 when hidden tags or restricted URI
+// a key the phone does not have is accepted silently; the 403 when hidden tags or restricted URI
 // queries block a request; that user mode blocks reboots and loading firmware with the settings, and
 // leaves the keys; the digest realm and the life of a nonce; that a good login ends the count
-// of bad ones, that a reboot does, and that a locked phone answers everybody alike and counts nothing;
+// of bad ones, that a reboot does, and that a locked phone gives every request the same reply and counts nothing;
 // that a D8xx and a base show their first page without a login; how action URLs encode what is substituted (see [Encoding]),
 // their time-out, their order, and that they are not tried again; the number of ongoing calls sent
 // with an event.
@@ -30,7 +29,7 @@
 //
 //   - the display: no screen.bmp, and minibrowser.htm is accepted but nothing is fetched or drawn;
 //   - action_transfer, action_received_attended_transfer, action_received_subscr_notify_url and
-//     action_firewall_test, which nothing here causes; [Phone.Fire] calls them;
+//     action_firewall_test, which no event here causes; [Phone.Fire] calls them;
 //   - menus: navigation keys, soft keys and programmable keys are counted as pressed and change
 //     nothing; REDIAL dials at once, where a real phone opens its list first;
 //   - SIP, audio, conferences, call waiting, and the list of held calls that "Call Join on Xfer" opens;

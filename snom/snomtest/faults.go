@@ -38,7 +38,7 @@ const (
 	FaultNotFound       Fault = "404"                // carries nothing out
 	FaultServerError    Fault = "500"                // carries nothing out
 	FaultUnavailable    Fault = "503"                // carries nothing out
-	FaultHTTPS          Fault = "https-only"         // carries nothing out, sends everybody to https by a 307
+	FaultHTTPS          Fault = "https-only"         // carries nothing out, redirects to https by a 307
 	FaultChoke          Fault = "choke"              // carries nothing out that comes while, or within 20 ms after, another is served
 	FaultRefuseConnects Fault = "refuse-connections" // refuses connections; needs NewServer, NewPipe or Listen
 )
@@ -65,10 +65,10 @@ func ParseFault(name string) (Fault, error) {
 	case slices.Contains(FaultNames(), name):
 		return Fault(name), nil
 	}
-	return "", fmt.Errorf("snomtest: fault %q: want none, %s", name, joined(FaultNames()))
+	return "", fmt.Errorf("snomtest: fault %q: expected none, %s", name, joined(FaultNames()))
 }
 
-// SetFault makes the phone fail in this way until it is told otherwise. A fault that is not one of the
+// SetFault makes the phone fail in this way until the next call. A fault that is not one of the
 // constants is none.
 func (p *Phone) SetFault(f Fault) {
 	p.mu.Lock()
@@ -169,7 +169,7 @@ func hangFor(d time.Duration) manner {
 	}
 }
 
-// hangUp closes the connection in order.
+// hangUp closes the connection.
 func hangUp(context.Context, http.ResponseWriter, reply) { panic(http.ErrAbortHandler) }
 
 // reset breaks the connection off, by a TCP reset where there is TCP.
@@ -177,7 +177,7 @@ func reset(ctx context.Context, w http.ResponseWriter, _ reply) {
 	raw(ctx, w, func(conn net.Conn, _ *bufio.ReadWriter) {
 		if tcp := tcpOf(conn); tcp != nil {
 			_ = tcp.SetLinger(0) // then it is an orderly close
-			_ = tcp.Close()      // without a farewell of TLS; it cannot be closed yet
+			_ = tcp.Close()      // without the alert that ends TLS; it cannot be closed yet
 		}
 	})
 }
@@ -207,7 +207,7 @@ func garbage(ctx context.Context, w http.ResponseWriter, _ reply) {
 	})
 }
 
-// endlessBody sends a body until the client has had enough.
+// endlessBody sends a body until the client closes the connection.
 func endlessBody(ctx context.Context, w http.ResponseWriter, rep reply) {
 	rep.header(w)
 	w.WriteHeader(http.StatusOK)
@@ -219,7 +219,7 @@ func endlessBody(ctx context.Context, w http.ResponseWriter, rep reply) {
 	panic(http.ErrAbortHandler)
 }
 
-// endlessHeader sends header lines until the client has had enough.
+// endlessHeader sends header lines until the client closes the connection.
 func endlessHeader(ctx context.Context, w http.ResponseWriter, _ reply) {
 	raw(ctx, w, func(_ net.Conn, b *bufio.ReadWriter) {
 		b.WriteString("HTTP/1.1 200 OK\r\n")
@@ -288,7 +288,7 @@ func (rep reply) statusSeen() int {
 	return 0
 }
 
-// write sends the whole reply. A client that has gone is not the phone's business.
+// write sends the whole reply. That the client has gone is not an error.
 func (rep reply) write(w http.ResponseWriter) {
 	rep.writeHeader(w)
 	_, _ = io.WriteString(w, rep.body)

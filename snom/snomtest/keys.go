@@ -7,7 +7,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// canonicalModel is a model's name without "snom"; that of a model nobody knows stays as it is.
+// canonicalModel is a model's name without "snom"; the name of an unknown model stays as it is.
 func canonicalModel(name string) string {
 	if m, ok := snom.FindModel(name); ok {
 		return m.Name()
@@ -65,9 +65,9 @@ func numbered(key, prefix string) (int, bool) {
 type generation int
 
 const (
-	generationDesk generation = iota // the desk phones that take commands
-	generationD8                     // D8xx
-	generationM                      // DECT bases
+	generationDesktop generation = iota // the desk phones that take commands
+	generationD8                        // D8xx
+	generationM                         // DECT bases
 )
 
 func generationOf(model string) generation {
@@ -78,5 +78,5 @@ func generationOf(model string) generation {
 	case "M":
 		return generationM
 	}
-	return generationDesk
+	return generationDesktop
 }

@@ -63,14 +63,14 @@ func (p *Phone) permit(in request, line *Request) (reply, bool) {
 	return errorPage(http.StatusForbidden, "Forbidden"), false
 }
 
-// done is the page after a command. Nobody has written down what a phone really says here.
+// done is the page after a command. What a phone answers here is not documented.
 func (p *Phone) done() reply { return p.index() }
 
 // index is the first page; its title is the phone's name when it has one.
 func (p *Phone) index() reply {
 	title := or(p.settings["phone_name"], "snom "+p.config.Model)
 	var calls strings.Builder
-	for _, caller := range p.desk.received {
+	for _, caller := range p.panel.received {
 		fmt.Fprintf(&calls, "<tr><td>%s</td></tr>", html.EscapeString(caller))
 	}
 	return html200(title, "<h1>Operation</h1><form action=index.htm>Dial a number <input name=NUMBER></form>"+
@@ -138,7 +138,7 @@ func (p *Phone) shownSettings() []shownSetting {
 		list = append(list, shownSetting{name: name, value: value})
 	}
 	for line := range p.config.Lines {
-		list = append(list, shownSetting{"dnd_mode", strconv.Itoa(line + 1), map[bool]string{true: "on", false: "off"}[p.desk.dnd]})
+		list = append(list, shownSetting{"dnd_mode", strconv.Itoa(line + 1), map[bool]string{true: "on", false: "off"}[p.panel.dnd]})
 	}
 	return list
 }

@@ -46,7 +46,7 @@ type Config struct {
 	OneConnection bool          // the next connection waits until the last is closed
 	HangUpReused  bool          // a second request on a connection finds it closed
 	Latency       time.Duration // before each reply
-	RebootTime    time.Duration // after a reboot told by HTTP; 0: 30 s
+	RebootTime    time.Duration // after a reboot requested over HTTP; 0: 30 s
 
 	Settings map[string]string // stored settings, action URLs among them
 	Shows    SettingsFormat    // how it shows them; empty: as XML and as text
@@ -62,17 +62,17 @@ type Config struct {
 
 	// Dial connects to where action URLs point; nil: a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// OnRequest is told of each request before the reply leaves. It may block, and must not call
+	// OnRequest, if set, is called with each request before the reply is sent. It may block, and must not call
 	// methods of the phone that wait for requests.
 	OnRequest func(Request)
-	// OnAction is told of each action URL after it was called.
+	// OnAction, if set, is called with each action URL after the phone called it.
 	OnAction func(Action)
 	// FaultOf chooses the fault for one request, not carried out yet; when it returns none, the
 	// fault of SetFault holds.
 	FaultOf func(Request) Fault
 }
 
-// A Request is what the phone saw of one HTTP request, and what became of it.
+// A Request is what the phone saw of one HTTP request, and its outcome.
 type Request struct {
 	Time       time.Time `json:"time"`
 	Phone      string    `json:"phone"`
@@ -111,7 +111,7 @@ type Phone struct {
 	settings  map[string]string
 	flash     map[string]string // what a reboot brings back
 	listeners []*listener
-	desk      desk
+	panel     panel
 	outbox    []Action
 	sending   bool
 	quiet     chan struct{} // closed when nothing is being sent
@@ -138,7 +138,7 @@ func New(c Config) *Phone {
 	if c.Dial == nil {
 		c.Dial = new(net.Dialer).DialContext
 	}
-	// A phone acts on nobody's behalf: what it does on its own ends with Close.
+	// What the phone does on its own ends with Close.
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	p := &Phone{
@@ -158,7 +158,7 @@ func New(c Config) *Phone {
 		p.settings, p.flash = map[string]string{}, map[string]string{}
 	}
 	close(p.quiet)
-	p.desk = newDesk(len(c.Lines))
+	p.panel = newPanel(len(c.Lines))
 	return p
 }
 
@@ -199,7 +199,7 @@ func (p *Phone) Locked() bool {
 	return p.login.locked(time.Now())
 }
 
-// SetPassword changes the password, as somebody at the web interface would.
+// SetPassword changes the password, as a user of the web interface would.
 func (p *Phone) SetPassword(password string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -270,7 +270,7 @@ func (p *Phone) reboot(down time.Duration) {
 	p.until = time.Time{}
 	p.login.nonces, p.login.strikes, p.login.until = nil, 0, time.Time{}
 	p.settings = maps.Clone(p.flash)
-	p.desk.reboot()
+	p.panel.reboot()
 	p.shut()
 	p.later(down, func() {
 		if p.boots != boot {
@@ -317,7 +317,7 @@ func (p *Phone) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	choked, leave, err := p.enter(ctx)
 	if err != nil {
-		panic(http.ErrAbortHandler) // it was kept waiting, and nobody waits any more
+		panic(http.ErrAbortHandler) // it was kept waiting, and its client has gone
 	}
 	defer leave()
 	rep := p.answer(r, &line, choked)
@@ -411,7 +411,7 @@ func (p *Phone) consider(r *http.Request, in request, line *Request) reply {
 		}
 	}
 	if p.config.HTTPSOnly && r.TLS == nil {
-		line.Note = "the phone wants https"
+		line.Note = "the phone requires https"
 		return toHTTPS(r)
 	}
 	switch generationOf(p.config.Model) {

@@ -238,7 +238,7 @@ func TestUnderstandsEveryCommand(t *testing.T) {
 	}
 }
 
-// noteOf is a request's note, less that of sequences that mix: nobody waits for their pauses here.
+// noteOf is a request's note, less that of sequences that mix, whose pauses this test does not wait for.
 func noteOf(r snomtest.Request) string {
 	if strings.HasPrefix(r.Note, "mixed into") {
 		return ""

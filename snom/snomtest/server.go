@@ -236,7 +236,7 @@ func (l *listener) shut() {
 	}
 }
 
-// open listens again. When the address is taken by somebody, Accept goes on trying.
+// open listens again. While another program uses the address, it is tried again.
 func (l *listener) open() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

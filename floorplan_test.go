@@ -50,7 +50,7 @@ func mayImport() map[string][]string {
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
 		"bridge":              {"internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
 		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte"},
-		"homeassistant":       {"snom", "snom/actionurl", "mqtt", "internal/lograte"},
+		"homeassistant":       {"snom", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "snom", "internal/netlimit", "internal/lograte"},
 		"metrics":             {"bridge", "snom", "snom/actionurl"},
 		"cmd/snom2mqtt":       {"*"}, // it alone wires

@@ -7,7 +7,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 )
 
-// What names us in every document. Home Assistant shows it in its log.
+// What names this program in every document. Home Assistant shows it in its log.
 const (
 	originName = "snom2mqtt"
 	supportURL = "https://github.com/snom2mqtt/snom2mqtt"
@@ -16,29 +16,32 @@ const (
 // A Bridge is what all documents have in common.
 type Bridge struct {
 	Tree    mqtt.Tree
-	Prefix  string // of all topics of discovery; "homeassistant" unless set
+	Prefix  string // of all topics of discovery; "homeassistant" by default
 	Version string // of this program; may be empty
 }
 
-// ID is how the bridge is called in Home Assistant: by its base topic, and its instance where it has one.
-func (b Bridge) ID() string {
-	id := originName + "_" + plain(b.Tree.Base)
+// ID returns Home Assistant's identifier of the bridge: made of its base topic, and of its instance if it has one.
+func (b Bridge) ID() string { return originName + "_" + b.scope() }
+
+// scope returns the part of identifiers that tells bridges apart.
+func (b Bridge) scope() string {
+	scope := plain(b.Tree.Base)
 	if b.Tree.Instance != "" {
-		id += "_" + plain(b.Tree.Instance)
+		scope += "_" + plain(b.Tree.Instance)
 	}
-	return id
+	return scope
 }
 
-// Topic is where the document of the device id goes.
+// Topic returns the topic of the document of the device id.
 func (b Bridge) Topic(id string) string { return b.Prefix + "/device/" + id + "/config" }
 
-// Filter matches the documents of all devices, ours among them.
+// Filter matches the documents of all devices, of other programs too.
 func (b Bridge) Filter() string { return b.Topic("+") }
 
-// Status is where Home Assistant says that it has started, unless somebody changed that there.
+// Status returns the topic of Home Assistant's birth message, as it is unless changed there.
 func (b Bridge) Status() string { return b.Prefix + "/status" }
 
-// id takes the id out of a topic that [Bridge.Filter] matches.
+// id returns the identifier in a topic that [Bridge.Filter] matches.
 func (b Bridge) id(topic string) (string, bool) {
 	rest, ok := strings.CutPrefix(topic, b.Prefix+"/device/")
 	if !ok {
@@ -48,58 +51,14 @@ func (b Bridge) id(topic string) (string, bool) {
 	return id, ok && id != "" && !strings.Contains(id, "/")
 }
 
-// phoneOf takes the name of a phone out of the topic of its availability.
+// phoneOf returns the name of the phone whose availability topic this is.
 func (b Bridge) phoneOf(topic string) (name string, ok bool) {
 	name = strings.TrimSuffix(strings.TrimPrefix(topic, b.Tree.Base+"/"), "/availability")
 	return name, mqtt.ValidName(name) == nil && b.Tree.Availability(name) == topic
 }
 
-// Document describes the bridge itself.
-func (b Bridge) Document() Document {
-	e := b.entities(b.ID())
-	e.add("connected", Component{
-		Platform: "binary_sensor", Name: "Connected", DeviceClass: "connectivity", EntityCategory: "diagnostic", QoS: 1,
-		StateTopic: b.Tree.State(), PayloadOn: "online", PayloadOff: "offline",
-	})
-	here := []Availability{{b.Tree.State()}}
-	e.add("phones", Component{
-		Platform: "sensor", Name: "Phones", Icon: "mdi:deskphone", EntityCategory: "diagnostic", StateClass: "measurement", QoS: 1,
-		StateTopic: b.Tree.Info(), ValueTemplate: "{{ (value_json.phones or []) | count }}",
-		AttributesTopic: b.Tree.Info(), Enabled: no(), Availability: here,
-	}.guarded())
-	e.add("reload", Component{
-		Platform: "button", Name: "Reload phones", Icon: "mdi:reload", EntityCategory: "config",
-		CommandTopic: b.Tree.Request("reload"), PayloadPress: "{}", Enabled: no(), Availability: here,
-	})
-	return Document{
-		Device: Device{
-			Identifiers: []string{b.ID()}, Name: "snom2mqtt", Manufacturer: "snom2mqtt", Model: "Bridge", SWVersion: b.Version,
-		},
-		Origin:     b.origin(),
-		Components: e.all,
-	}
-}
-
-func (b Bridge) origin() Origin {
-	return Origin{Name: originName, SWVersion: b.Version, SupportURL: supportURL}
-}
-
-// entities collects the components of one device.
-type entities struct {
-	id  string
-	all map[string]Component
-}
-
-func (b Bridge) entities(id string) entities { return entities{id, map[string]Component{}} }
-
-// add adds an entity under a key that must never change: it is a part of how Home Assistant remembers it.
-func (e entities) add(key string, c Component) {
-	c.UniqueID = e.id + "_" + key
-	e.all[key] = c
-}
-
-// plain writes text with letters, digits and underscores only, and different texts differently: topics of
-// discovery take nothing else.
+// plain writes text with letters, digits and underscores only, and different texts differently: topics of discovery
+// allow nothing else.
 func plain(text string) string {
 	var out strings.Builder
 	for i := range len(text) {

@@ -177,6 +177,13 @@ func (s *Store) Get(name string) Record {
 	return r
 }
 
+// All returns the records of all phones by name, also of names that the settings no longer have.
+func (s *Store) All() map[string]Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.records)
+}
+
 // Put replaces the record of a phone; the zero Record removes it.
 func (s *Store) Put(name string, r Record) {
 	s.Update(name, func(old *Record) { *old = r })

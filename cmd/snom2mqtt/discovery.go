@@ -16,6 +16,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/homeassistant"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
 
 func (p *program) discoveryCommand() *cobra.Command {
@@ -140,16 +141,37 @@ func words(set map[snom.Verb]bool) string {
 	return strings.Join(all, " ")
 }
 
-// keepDiscovery makes the keeper of the documents; nil where Home Assistant is switched off.
-func (s *service) keepDiscovery(tree mqtt.Tree) *homeassistant.Keeper {
+// newDiscovery makes the publisher of the documents; nil where Home Assistant is switched off.
+func (s *service) newDiscovery(tree mqtt.Tree) *homeassistant.Publisher {
 	if !s.settings.HomeAssistant {
 		return nil
 	}
-	return homeassistant.NewKeeper(homeassistant.KeeperConfig{
+	return homeassistant.NewPublisher(homeassistant.PublisherConfig{
 		Bridge: homeBridge(s.settings, tree), Publish: s.session, Log: s.log,
-		Phones: s.homePhones, Renew: s.bridge.Republish,
+		Phones: s.homePhones, Renew: s.bridge.Republish, Memory: identities{s.state},
 	})
 }
+
+// identities keeps in the state directory which phone has which identifier of Home Assistant.
+type identities struct{ store *statefile.Store }
+
+func (i identities) Identities() (all []homeassistant.Identity) {
+	for name, r := range i.store.All() {
+		all = append(all, homeassistant.Identity{Name: name, ID: r.ID, MAC: r.MAC, Model: r.Model, Firmware: r.Firmware, URL: r.URL})
+	}
+	return all
+}
+
+func (i identities) Remember(id homeassistant.Identity) {
+	i.store.Update(id.Name, func(r *statefile.Record) {
+		if r.URL != id.URL {
+			r.Auth = "" // of another phone, perhaps
+		}
+		r.ID, r.MAC, r.Model, r.Firmware, r.URL = id.ID, id.MAC, id.Model, id.Firmware, id.URL
+	})
+}
+
+func (i identities) Forget(name string) { i.store.Put(name, statefile.Record{}) }
 
 // homePhones is what is known of every phone now.
 func (s *service) homePhones() []homeassistant.Phone {

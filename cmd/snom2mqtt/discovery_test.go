@@ -8,22 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/snom2mqtt/snom2mqtt/callstate"
 	"github.com/snom2mqtt/snom2mqtt/homeassistant"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
-
-// TestHomeAssistantKnowsTheStatesOfCalls compares two lists whose packages may not know each other.
-func TestHomeAssistantKnowsTheStatesOfCalls(t *testing.T) {
-	t.Parallel()
-	var want []string
-	for _, p := range callstate.Phases() {
-		want = append(want, string(p))
-	}
-	if got := homeassistant.CallStates(); !slices.Equal(got, want) {
-		t.Errorf("states %q, want %q", got, want)
-	}
-}
 
 func TestDiscoveryPrintsWhatHomeAssistantIsTold(t *testing.T) {
 	t.Parallel()

@@ -8,7 +8,7 @@ type router struct{ s *service }
 // Subscriptions returns those of the bridge, and those of discovery, which it can do without.
 func (r router) Subscriptions() []mqtt.Subscription {
 	all := r.s.session.Tree().Subscriptions(r.s.bridge.Names())
-	for _, f := range r.s.keeper.Filters() {
+	for _, f := range r.s.discovery.Filters() {
 		all = append(all, mqtt.Subscription{Filter: f, Optional: true})
 	}
 	return all
@@ -16,7 +16,7 @@ func (r router) Subscriptions() []mqtt.Subscription {
 
 // Message hands m to discovery, or to the bridge.
 func (r router) Message(m mqtt.Message) {
-	if !r.s.keeper.Handle(m) {
+	if !r.s.discovery.Handle(m) {
 		r.s.bridge.Handle(m)
 	}
 }
@@ -24,8 +24,8 @@ func (r router) Message(m mqtt.Message) {
 // Online publishes all that is retained.
 func (r router) Online() {
 	r.s.bridge.Republish()
-	r.s.keeper.Online()
+	r.s.discovery.Online()
 }
 
 // Offline pauses discovery.
-func (r router) Offline() { r.s.keeper.Offline() }
+func (r router) Offline() { r.s.discovery.Offline() }

@@ -69,19 +69,19 @@ func (p *program) bridge(c *cobra.Command, _ []string) error {
 
 // A service is the bridge with everything around it, bound and ready to run.
 type service struct {
-	settings config.Config
-	log      *slog.Logger
-	lines    *spooler // what log writes to
-	process  string   // names this process and no other
-	bridge   *bridge.Bridge
-	session  *session.Session
-	broker   *broker.Broker        // nil: somebody else's
-	console  *netlimit.Listener    // nil: none
-	actions  *actionServer         // where phones report their events; nil: nowhere
-	keeper   *homeassistant.Keeper // of what Home Assistant is told; nil: it is told nothing
-	state    *statefile.Store      // what phones told, across restarts
-	metrics  *metrics.Metrics
-	watchdog *watchdog
+	settings  config.Config
+	log       *slog.Logger
+	lines     *spooler // what log writes to
+	process   string   // names this process and no other
+	bridge    *bridge.Bridge
+	session   *session.Session
+	broker    *broker.Broker           // nil: somebody else's
+	console   *netlimit.Listener       // nil: none
+	actions   *actionServer            // where phones report their events; nil: nowhere
+	discovery *homeassistant.Publisher // for Home Assistant; nil: off
+	state     *statefile.Store         // what phones told, across restarts
+	metrics   *metrics.Metrics
+	watchdog  *watchdog
 
 	reloading sync.Mutex // one reload at a time
 }
@@ -127,14 +127,14 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 		Tree: tree, Publish: s.session, Log: log, Level: level, Version: v, Process: s.process, Features: s.features(),
 		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
 		PollEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
-		Reload: s.reload, OnChange: func() { s.keeper.Changed() },
+		Reload: s.reload, OnChange: func() { s.discovery.Changed() },
 		RingTimeout: settings.RingTimeout, Events: s.actions != nil, Observe: s.metrics,
 	}
 	if s.actions != nil {
 		cfg.ActionURLs = s.actions.actionURLs
 	}
 	s.bridge = bridge.New(cfg, phones)
-	s.keeper = s.keepDiscovery(tree)
+	s.discovery = s.newDiscovery(tree)
 	s.watchdog = newWatchdog(s.bridge.Alive, s.status, log)
 	return s, nil
 }
@@ -234,7 +234,7 @@ func (s *service) reload(ctx context.Context) error {
 	}
 	s.session.Resubscribe(ctx)
 	change.Complete(ctx)
-	s.keeper.Changed()
+	s.discovery.Changed()
 	return nil
 }
 
@@ -278,7 +278,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 		start(&actions, "action URLs", func() error { return s.actions.serve(stop) })
 	}
 	parts.Go(func() { s.watchdog.run(stop) })
-	start(&parts, "discovery", func() error { return s.keeper.Run(stop) })
+	start(&parts, "discovery", func() error { return s.discovery.Run(stop) })
 	parts.Go(func() { tidy(stop) })
 	start(&parts, "state", func() error { return s.state.Run(stop) })
 	start(&parts, "bridge", func() error { return s.bridge.Run(bridgeCtx) })

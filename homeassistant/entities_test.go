@@ -13,8 +13,8 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// house is a bridge with the base topic snom.
-func house() Bridge {
+// testBridge is a bridge with the base topic snom.
+func testBridge() Bridge {
 	return Bridge{Tree: mqtt.Tree{Base: "snom"}, Prefix: "homeassistant", Version: "1.2.3"}
 }
 
@@ -33,7 +33,7 @@ func TestEveryDocumentIsTakenByHomeAssistant(t *testing.T) {
 		models = append(models, m.Name())
 	}
 	for _, b := range []Bridge{
-		house(),
+		testBridge(),
 		{Tree: mqtt.Tree{Base: "house/phones-1"}, Prefix: "ha/discovery"},
 		{Tree: mqtt.Tree{Base: "höhe", Instance: "west"}, Prefix: "homeassistant", Version: "0.1.0-dirty"},
 	} {
@@ -80,14 +80,14 @@ func TestFewEntitiesAreOn(t *testing.T) {
 		p    Phone
 		want string
 	}{
-		{"all that a phone can tell", kitchen(), "answer call_state dial dial_message dnd dtmf dtmf_message event hangup in_call last_caller reachable ringer ringing"},
-		{"a phone that tells nothing", mute, "answer dial dial_message dtmf dtmf_message hangup key_dnd reachable ringer"},
-		{"a secret argument is shown nowhere", secret, "answer call_state dial dial_message dnd dtmf dtmf_message event hangup in_call last_caller reachable ringer ringing"},
-		{"no remote control", Phone{Name: "hall", Model: "D865", Events: true}, "call_state event in_call last_caller reachable ringing"},
-		{"a phone that can do nothing", Phone{Name: "hall", Model: "M300"}, "reachable"},
+		{"all that a phone can tell", kitchen(), "answer call_state dial dial_message dnd dtmf event hangup in_call last_caller last_result reachable ring_stop ringer ringing"},
+		{"a phone that tells nothing", mute, "answer dial dial_message dnd dtmf hangup last_result reachable ring_stop ringer"},
+		{"a secret argument is shown nowhere", secret, "answer call_state dial dial_message dnd dtmf event hangup in_call last_caller last_result reachable ring_stop ringer ringing"},
+		{"no remote control", Phone{Name: "hall", Model: "D865", Events: true}, "call_state event in_call last_caller last_result reachable ringing"},
+		{"a phone that can do nothing", Phone{Name: "hall", Model: "M300"}, "last_result reachable"},
 	}
 	for _, tt := range tests {
-		if got := strings.Join(on(house().Phone(tt.p)), " "); got != tt.want {
+		if got := strings.Join(on(testBridge().Phone(tt.p)), " "); got != tt.want {
 			t.Errorf("%s: on are %s, want %s", tt.name, got, tt.want)
 		}
 	}
@@ -97,7 +97,7 @@ func TestSecretArgumentsAreTypedUnseen(t *testing.T) {
 	t.Parallel()
 	p := kitchen()
 	p.Mask = "dtmf"
-	all := house().Phone(p).Components
+	all := testBridge().Phone(p).Components
 	for key, want := range map[string]string{"dtmf": "password", "dial": ""} {
 		if got := all[key].Mode; got != want {
 			t.Errorf("%s has the mode %q, want %q", key, got, want)
@@ -118,7 +118,7 @@ func TestEntitiesFitTheModel(t *testing.T) {
 		{"D865", "answer", false}, {"D120", "answer", true},
 	}
 	for _, tt := range tests {
-		_, got := house().Phone(Phone{Name: "hall", Model: tt.model}).Components[tt.key]
+		_, got := testBridge().Phone(Phone{Name: "hall", Model: tt.model}).Components[tt.key]
 		if got != tt.want {
 			t.Errorf("model %q has %s: %v, want %v", tt.model, tt.key, got, tt.want)
 		}
@@ -133,7 +133,7 @@ func TestGatedCommandsAreThereOnlyWhenAllowed(t *testing.T) {
 	}{{"", false, false}, {"reset", true, false}, {"firmware", false, true}, {"firmware reset", true, true}} {
 		p := kitchen()
 		p.Allow = tt.allow
-		all := house().Phone(p).Components
+		all := testBridge().Phone(p).Components
 		_, reset := all["reset"]
 		_, firmware := all["firmware_url"]
 		if reset != tt.reset || firmware != tt.firmware {
@@ -150,7 +150,7 @@ func TestPatternsLetThroughWhatTheBridgeTakes(t *testing.T) {
 	t.Parallel()
 	p := kitchen()
 	p.Model, p.Allow = "870", "firmware"
-	all := house().Phone(p).Components
+	all := testBridge().Phone(p).Components
 	tests := []struct{ key, takes, refuses string }{
 		{"dial", `+4930123 **9 27 sip:27@pbx.example 27@192.0.2.1:5060`, `{"number":"1"} 12+3 abc`},
 		{"dtmf", `12# 0 ABCD*#`, `12, 1x`},
@@ -183,12 +183,12 @@ func TestIDs(t *testing.T) {
 	t.Parallel()
 	b := Bridge{Tree: mqtt.Tree{Base: "house/phones", Instance: "west-1"}, Prefix: "homeassistant"}
 	for _, tt := range []struct{ got, want string }{
-		{house().ID(), "snom2mqtt_snom"},
+		{testBridge().ID(), "snom2mqtt_snom"},
 		{b.ID(), "snom2mqtt_house_2fphones_west_2d1"},
-		{house().NewID(kitchen()), "snom_000413aabbcc"},
-		{house().NewID(Phone{Name: "front-door"}), "snom_snom_front_2ddoor"},
+		{testBridge().NewID(kitchen()), "snom_000413aabbcc"},
+		{testBridge().NewID(Phone{Name: "front-door"}), "snom_snom_front_2ddoor"},
 		{b.NewID(Phone{Name: "hall"}), "snom_house_2fphones_west_2d1_hall"},
-		{house().Topic("x"), "homeassistant/device/x/config"},
+		{testBridge().Topic("x"), "homeassistant/device/x/config"},
 		{deviceName("kitchen"), "Kitchen phone"},
 		{deviceName("front-desk_phone"), "Front desk phone"},
 		{deviceName("27"), "27 phone"},
@@ -203,9 +203,9 @@ func TestIDs(t *testing.T) {
 func TestRenamingKeepsWhatHomeAssistantRemembers(t *testing.T) {
 	t.Parallel()
 	p := kitchen()
-	before := house().Phone(p)
+	before := testBridge().Phone(p)
 	p.Name = "hall"
-	after := house().Phone(p)
+	after := testBridge().Phone(p)
 	if got, want := after.Device.Identifiers[0], before.Device.Identifiers[0]; got != want {
 		t.Errorf("the device is %s, want %s", got, want)
 	}
@@ -223,7 +223,7 @@ func TestDocumentsAreSmall(t *testing.T) {
 	t.Parallel()
 	p := kitchen()
 	p.Model, p.Allow = "D785", "firmware reset"
-	if n := len(house().Phone(p).payload()); n > mqtt.MaxPublish/2 {
+	if n := len(testBridge().Phone(p).payload()); n > mqtt.MaxPublish/2 {
 		t.Errorf("a document has %d bytes, want at most half of what may be published", n)
 	}
 }
@@ -232,8 +232,8 @@ func TestDocumentsAreSmall(t *testing.T) {
 func changed(t *testing.T, change func(d map[string]any)) mqtt.Message {
 	t.Helper()
 	p := kitchen()
-	p.ID = house().NewID(p)
-	m := house().Message(p.ID, house().Phone(p))
+	p.ID = testBridge().NewID(p)
+	m := testBridge().Message(p.ID, testBridge().Phone(p))
 	var d map[string]any
 	if err := json.Unmarshal(m.Payload, &d); err != nil {
 		t.Fatal(err)
@@ -338,7 +338,7 @@ func TestCheckFindsEveryFault(t *testing.T) {
 		{"no template", set("ringing", "value_template", "ON"), "says nothing"},
 	}
 	for _, tt := range tests {
-		err := house().Check([]mqtt.Message{changed(t, tt.change)})
+		err := testBridge().Check([]mqtt.Message{changed(t, tt.change)})
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
@@ -360,11 +360,11 @@ func TestCheckLooksAtTheMessage(t *testing.T) {
 		{"too long", mqtt.Message{Topic: good.Topic, Payload: make([]byte, mqtt.MaxPublish+1), Retained: true}, "at most"},
 	}
 	for _, tt := range tests {
-		if err := house().Check([]mqtt.Message{tt.m}); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if err := testBridge().Check([]mqtt.Message{tt.m}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}
-	if err := house().Check([]mqtt.Message{good, good}); err == nil {
+	if err := testBridge().Check([]mqtt.Message{good, good}); err == nil {
 		t.Error("two documents with the same unique ids are taken")
 	}
 }
@@ -406,8 +406,8 @@ func TestCheckFindsEveryMisspeltKey(t *testing.T) {
 	t.Parallel()
 	p := kitchen()
 	p.Model, p.Allow, p.Mask = "870", "reset firmware", "dtmf"
-	p.ID = house().NewID(p)
-	for _, m := range []mqtt.Message{house().Message(p.ID, house().Phone(p)), house().Message(house().ID(), house().Document())} {
+	p.ID = testBridge().NewID(p)
+	for _, m := range []mqtt.Message{testBridge().Message(p.ID, testBridge().Phone(p)), testBridge().Message(testBridge().ID(), testBridge().Document())} {
 		var d map[string]any
 		if err := json.Unmarshal(m.Payload, &d); err != nil {
 			t.Fatal(err)
@@ -427,7 +427,7 @@ func TestCheckFindsEveryMisspeltKey(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if house().Check([]mqtt.Message{{Topic: m.Topic, Payload: b, Retained: true}}) == nil {
+			if testBridge().Check([]mqtt.Message{{Topic: m.Topic, Payload: b, Retained: true}}) == nil {
 				t.Errorf("%s: taken, want a fault", what)
 			}
 		}

@@ -221,6 +221,7 @@ func (x *home) everyServiceReachesThePhone() {
 			{"siren.turn_on", []string{"tone", "Ringer 7"}, "/line_login.htm?PLAY_RINGER:7=+Ringer"},
 			{"siren.turn_off", nil, ""},
 		},
+		"ring_stop": {{"button.press", nil, ""}},
 	}
 	last := map[string]bool{"reboot": true, "reset": true, "firmware_url": true} // nothing works for a while then
 	for _, name := range []string{"kitchen", "hall", "attic"} {
@@ -347,15 +348,13 @@ func (x *home) aCallMovesTheStates() {
 	}
 	x.call("switch.turn_off", "switch.kitchen_phone_do_not_disturb")
 	x.shows("switch.kitchen_phone_do_not_disturb", "off")
-	pressed := 0
-	for _, target := range x.phones["kitchen"].targets("kitchen") {
-		if target == "/command.htm?key=DND" {
-			pressed++
-		}
+	// The state of the switch is late; what counts is the last call.
+	for _, service := range []string{"switch.turn_on", "switch.turn_on", "switch.turn_off", "switch.turn_on"} {
+		x.call(service, "switch.kitchen_phone_do_not_disturb")
 	}
-	if pressed != 1+2 { // the button was pressed before
-		x.t.Errorf("DND was pressed %d times, want 3", pressed)
-	}
+	x.shows("switch.kitchen_phone_do_not_disturb", "on")
+	x.call("switch.turn_off", "switch.kitchen_phone_do_not_disturb")
+	x.shows("switch.kitchen_phone_do_not_disturb", "off")
 }
 
 // automations is a configuration with every blueprint in use, and something that plays music. They wait until

@@ -293,7 +293,7 @@ func TestCheckFindsEveryFault(t *testing.T) {
 		{"wildcard", set("answer", "command_topic", "snom/+/answer"), "expected no +"},
 		{"topic is a number", set("answer", "command_topic", 1), "is no topic"},
 		{"unknown command", set("answer", "command_topic", "snom/kitchen/anwser"), "the bridge takes no commands"},
-		{"payload", set("answer", "payload_press", "PRESS"), "expected nothing"},
+		{"payload", set("answer", "payload_press", "PRESS"), "no argument"},
 		{"misspelt key", set("answer", "icno", "mdi:phone"), "unknown key"},
 		{"icon", set("answer", "icon", "phone"), "want set:name"},
 		{"small letter", set("answer", "name", "answer"), "capital letter"},

@@ -40,14 +40,15 @@ type identification struct {
 	docs    map[string]Phone // what each document is about, by id
 	settled func(Phone) bool // whether a phone whose MAC is not known had the time to report it
 
-	at      map[string]int    // index of each phone, by name
-	atURL   map[string]int    // index of the first phone of each address
-	of      map[string]string // id of the document that has a name
-	found   []string          // id of each phone; empty: none yet
-	shared  []bool            // the phone reports a MAC that another one reports, too
-	taken   map[string]bool   // ids
-	looked  int               // how many documents and phones were looked at: a measure for tests
-	waiting int               // phones of which too little is known
+	at       map[string]int    // index of each phone, by name
+	atURL    map[string]int    // index of the first phone of each address
+	of       map[string]string // id of the document that has a name
+	reported []string          // MAC of each phone, as it reports it
+	found    []string          // id of each phone; empty: none yet
+	shared   []bool            // the phone reports a MAC that another one reports, too
+	taken    map[string]bool   // ids
+	looked   int               // how many documents and phones were looked at: a measure for tests
+	waiting  int               // phones of which too little is known
 }
 
 // An identified phone has its ID, and of what is not known now what its document says.
@@ -61,20 +62,27 @@ func identify(b Bridge, phones []Phone, docs map[string]Phone, settled func(Phon
 	x = &identification{
 		b: b, phones: slices.Clone(phones), docs: docs, settled: settled,
 		at: make(map[string]int, len(phones)), atURL: make(map[string]int, len(phones)), of: make(map[string]string, len(docs)),
-		found: make([]string, len(phones)), shared: make([]bool, len(phones)), taken: map[string]bool{b.ID(): true},
+		found: make([]string, len(phones)), reported: make([]string, len(phones)), shared: make([]bool, len(phones)), taken: map[string]bool{b.ID(): true},
 	}
 	for i, p := range x.phones {
 		x.at[p.Name] = i
-		x.phones[i].MAC = strings.ToLower(p.MAC)
+		x.reported[i] = strings.ToLower(p.MAC)
+		x.phones[i].MAC = x.reported[i]
 		if _, twice := x.atURL[p.URL]; !twice && p.URL != "" {
 			x.atURL[p.URL] = i
 		}
 	}
 	ids := slices.Sorted(maps.Keys(docs)) // so that the outcome never depends on the order of a map
 	x.indexNames(ids)
-	conflicts = x.conflicts()
+	x.conflicts(func(i int) Phone { // before documents are matched by what phones report
+		if d := x.docs[x.of[x.phones[i].Name]]; !x.givenUp(d) {
+			return d
+		}
+		return Phone{}
+	})
 	x.byName()
 	x.released(ids)
+	conflicts = x.conflicts(func(i int) Phone { return x.docs[x.found[i]] }) // also with phones that were renamed
 	return x.finish(), conflicts, x
 }
 
@@ -94,26 +102,24 @@ func (x *identification) indexNames(ids []string) {
 	}
 }
 
-// conflicts finds the MACs that several phones report. A phone that reports none has that of the document of its name.
-func (x *identification) conflicts() map[string][]string {
-	claims := map[string][]int{}
-	for i, p := range x.phones {
+// conflicts finds the MACs that several phones report, and notes for these phones that theirs is not used. A phone that
+// reports none has that of its document.
+func (x *identification) conflicts(document func(i int) Phone) map[string][]string {
+	claims := make(map[string][]int, len(x.phones))
+	for i := range x.phones {
 		x.looked++
-		mac := p.MAC
-		if d, there := x.docs[x.of[p.Name]]; there && mac == "" && !x.givenUp(d) {
-			mac = strings.ToLower(d.MAC)
+		mac := x.reported[i]
+		if mac == "" {
+			mac = strings.ToLower(document(i).MAC)
 		}
 		if mac != "" {
 			claims[mac] = append(claims[mac], i)
 		}
 	}
-	var found map[string][]string
+	found := map[string][]string{}
 	for mac, all := range claims {
 		if len(all) == 1 {
 			continue
-		}
-		if found == nil {
-			found = map[string][]string{}
 		}
 		for _, i := range all {
 			x.phones[i].MAC, x.shared[i] = "", true

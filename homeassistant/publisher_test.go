@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -22,16 +23,24 @@ type fixture struct {
 	publisher *Publisher
 	sent      *mqtttest.Recorder
 	broker    map[string][]byte // retained
+	memory    memory
 	phones    []Phone
 	renewed   int
 	end       context.CancelFunc
 	ended     chan struct{}
 }
 
+// memory is a state directory. One goroutine uses it at a time.
+type memory map[string]Identity
+
+func (m memory) Identities() []Identity { return slices.Collect(maps.Values(m)) }
+func (m memory) Remember(i Identity)    { m[i.Name] = i }
+func (m memory) Forget(name string)     { delete(m, name) }
+
 // newFixture starts a Publisher in a bubble.
 func newFixture(t *testing.T, phones ...Phone) *fixture {
 	t.Helper()
-	f := &fixture{t: t, b: testBridge(), broker: map[string][]byte{}, phones: phones}
+	f := &fixture{t: t, b: testBridge(), broker: map[string][]byte{}, memory: memory{}, phones: phones}
 	f.start()
 	t.Cleanup(f.stop)
 	return f
@@ -44,6 +53,7 @@ func (f *fixture) start() {
 		Bridge: f.b, Publish: f, Log: testLog(f.t),
 		Phones: func() []Phone { return slices.Clone(f.phones) },
 		Renew:  func() { f.renewed++ },
+		Memory: f.memory,
 	})
 	k, ended := f.publisher, f.ended
 	go func() {

@@ -92,8 +92,9 @@ func (p *phone) request(ctx context.Context, do func(pacedPhone) error) error {
 			s.seen(time.Now())
 			s.accepted()
 		case errors.Is(err, snom.ErrUnreachable):
-			s.unreachable()
-		case !errors.Is(err, snom.ErrOutcomeUnknown):
+			s.unreachable(err)
+		case errors.Is(err, snom.ErrOutcomeUnknown), errors.Is(err, snom.ErrLocal), errors.Is(err, snom.ErrExpired):
+		default:
 			s.seen(time.Now())
 		}
 		probe = s.needsProbe()

@@ -34,7 +34,7 @@ func (p *profile) admit(m message, rules Rules, secret, retained bool, now time.
 	if secret {
 		m.hideName()
 	}
-	c := &command{id: m.id, command: m.command, effects: m.command.Effects(), name: m.name, received: now, expires: m.expiry(now, rules.TTL)}
+	c := &command{id: m.id, command: m.command, effects: m.command.Effects(), secret: secret, name: m.name, received: now, expires: m.expiry(now, rules.TTL)}
 	if c.argument = m.shownArgument(); secret && c.argument != "" {
 		c.argument = mask
 	}
@@ -55,15 +55,9 @@ func (p *profile) admit(m message, rules Rules, secret, retained bool, now time.
 	if name, ok := m.command.Confirmation(); ok && name != p.Name {
 		return c, refusal{Invalid, fmt.Sprintf("expected the phone's own name, %q, as confirmation", p.Name)}
 	}
-	check := p.model.Check
-	if secret {
-		check = p.model.CheckRedacted
+	if why := c.plan(p); why != "" {
+		return c, refusal{Unsupported, why}
 	}
-	warning, err := check(m.command)
-	if err != nil {
-		return c, refusal{Unsupported, words(err)}
-	}
-	c.warning = warning
 	return c, refusal{}
 }
 

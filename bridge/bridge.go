@@ -92,9 +92,10 @@ type Bridge struct {
 	retired  []string         // addresses of those, the oldest first; guarded by applying
 	stopped  bool             // no roster is applied any more; guarded by applying
 
-	idBytes  atomic.Int64 // that all phones remember ids in
-	logged   sync.Map     // topics whose retained command was logged; bounded by retainedLogged
-	retained atomic.Int64 // of them
+	logRate  *lograte.Limiter // of lines that others cause
+	idBytes  atomic.Int64     // that all phones remember ids in
+	logged   sync.Map         // topics whose retained command was logged; bounded by retainedLogged
+	retained atomic.Int64     // of them
 
 	claims  claims
 	mixed   sync.Once // the base topic is shared with bridges that have an instance
@@ -142,6 +143,7 @@ func New(cfg Config, r Roster) *Bridge {
 		started:  time.Now(),
 		poller:   poller{wake: make(chan struct{}, 1), slots: make(chan struct{}, pollsAtOnce)},
 		requests: requests{queue: make(chan request, requestsWaiting), slow: make(chan struct{}, requestsSlow)},
+		logRate:  lograte.New(cfg.Log),
 		claims:   claims{us: cfg.Tree.Instance},
 		limit:    lograte.New(cfg.Log),
 	}

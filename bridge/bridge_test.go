@@ -593,10 +593,15 @@ func TestManyMembersStillHaveASummary(t *testing.T) {
 // A readyPhone does at once what it is asked, or is not there.
 type readyPhone bool
 
+func (readyPhone) Plan(c snom.Command, m snom.Model) ([]snom.Step, string, error) {
+	warning, err := m.Check(c)
+	return c.Steps(m.Dialect()), warning, err
+}
+
 func (p readyPhone) Send(context.Context, snom.Step) (snom.Reply, error) {
 	return snom.Reply{Status: 200, Requests: 1}, p.there()
 }
-func (p readyPhone) Reach(context.Context) error { return p.there() }
+func (p readyPhone) Ping(context.Context) error { return p.there() }
 
 func (p readyPhone) there() error {
 	if !p {
@@ -605,9 +610,6 @@ func (p readyPhone) there() error {
 	return nil
 }
 func (p readyPhone) Probe(context.Context) (snom.Info, error) { return snom.Info{}, p.there() }
-func (p readyPhone) ReadSettings(context.Context, ...string) (map[string]snom.Setting, error) {
-	return nil, p.there()
-}
 
 func TestManyPhonesStillHaveAnInfo(t *testing.T) {
 	t.Parallel()

@@ -76,6 +76,10 @@ func codeOf(err error) Code {
 		return Refused
 	case errors.Is(err, snom.ErrUnsupported):
 		return Unsupported
+	case errors.Is(err, snom.ErrExpired):
+		return Expired
+	case errors.Is(err, snom.ErrLocal):
+		return Internal
 	case errors.Is(err, snom.ErrUnreachable):
 		return Unreachable
 	case errors.Is(err, snom.ErrOutcomeUnknown):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
@@ -21,19 +22,25 @@ type command struct {
 	effects  snom.Effects // of command
 	name     string       // the command's name, as the result says it
 	argument string       // as the result says it: masked when secret
-	warning  string       // what is doubtful about it on this model
+	secret   bool         // neither the result nor its message may show the argument
 	received time.Time
 	expires  time.Time    // of its next request; a moment of the monotonic clock: the wall clock does not matter
 	group    *groupResult // nil when it did not come through a group
 	taken    *taken       // its id in the phone's memory; nil: it has none, or was not taken
 
+	planned *profile    // what steps and warning are planned for
+	steps   []snom.Step // the requests to make
+	warning string      // what is doubtful about it on this model
+
 	// What follows belongs to the goroutine of the lane.
+	err      error // of the last request
 	started  time.Time
+	asked    time.Time     // when the last request was made
 	lifetime time.Duration // from receipt to expiry
 	result   *Result       // nil: it has not begun
-	steps    []snom.Step   // the requests to make
-	sent     int           // how many of them were made
-	transfer snom.Transfer
+	sent     int           // how many requests were made
+	transfer transfer      // after it, if it is carried out
+	changed  snom.Change   // the setting that has the value that was asked for; zero: none
 }
 
 func (c *command) phone() *phone       { return c.to }
@@ -112,6 +119,10 @@ func (c *command) deliver(r *Result) {
 	b := c.to.b
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(r.Phone), Payload: encodeResult(r)})
 	b.cfg.Observe.Result(*r)
+	if !r.OK {
+		b.logRate.Log(slog.LevelInfo, r.Phone+" "+string(r.Code), "command not carried out", slog.String("phone", r.Phone),
+			slog.String("command", r.Command), slog.Any("code", r.Code), slog.String("err", r.Message))
+	}
 	if c.group != nil {
 		b.owed.Add(-1)
 		if s, complete := c.group.add(r); complete {
@@ -136,6 +147,10 @@ func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
 	if c.result == nil && !c.begin(p, time.Now()) {
 		return time.Time{}
 	}
+	if change, ok := c.command.Change(); ok {
+		c.change(ctx, p, change)
+		return time.Time{}
+	}
 	return c.send(ctx, p)
 }
 
@@ -147,13 +162,56 @@ func (c *command) begin(p pacedPhone, now time.Time) bool {
 	if err := p.lane.lockedOut(now); err != nil {
 		return c.fail(LockedOut, words(err))
 	}
-	transfer, err := c.nextTransfer(p.lane.transfer, now)
+	if c.planned != p.profile { // it is another phone, or known to be another model, since the command was admitted
+		if why := c.plan(p.profile); why != "" {
+			return c.fail(Unsupported, why)
+		}
+		c.result.Message = c.warning
+	}
+	if objection, refused := c.objection(); refused {
+		return c.fail(Invalid, objection)
+	} else if objection != "" {
+		c.result.Message = strings.TrimPrefix(c.warning+"; "+objection, "; ")
+	}
+	transfer, err := c.nextTransfer(p, now)
 	if err != nil && !c.to.b.cfg.AnyTransfer {
 		return c.fail(Invalid, words(err))
 	}
 	c.transfer = transfer
-	c.steps = c.command.Steps(p.dialect())
 	return true
+}
+
+// plan finds out what carries out the command on a phone as it is, or says why nothing does. Of a secret command neither
+// the refusal nor the warning repeats anything.
+func (c *command) plan(p *profile) (refusal string) {
+	var err error
+	c.planned = p
+	c.steps, c.warning, err = p.Phone.Plan(c.command, p.model)
+	if c.secret && (err != nil || c.warning != "") {
+		hidden, redacted := p.model.CheckRedacted(c.command)
+		if c.warning = hidden; err != nil && redacted == nil {
+			return "this phone cannot do it; MASK hides why"
+		}
+		err = redacted
+	}
+	if err != nil {
+		return words(err)
+	}
+	return ""
+}
+
+// objection says what speaks against the command on a phone that certainly has no call, and whether it is refused then.
+func (c *command) objection() (objection string, refused bool) {
+	if objection, refused = c.command.WhenIdle(); objection == "" || !c.to.b.cfg.Events {
+		return "", false
+	}
+	s := &c.to.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.callState().KnownIdle() {
+		return "", false
+	}
+	return objection, refused
 }
 
 // send makes the requests that are left. A command that yields makes one, and says when the next is due.
@@ -163,6 +221,7 @@ func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
 		if c.sent > 0 {
 			if cut := p.pause(); cut.code != "" {
 				c.fail(cut.code, c.after(cut.why))
+				p.lane.transfer = c.failedTransfer(p.lane.transfer)
 				return time.Time{}
 			}
 			if !yields {
@@ -170,7 +229,7 @@ func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
 			}
 		}
 		step := c.steps[c.sent]
-		step.NotAfter = c.expires
+		step.NotAfter, c.asked = c.expires, time.Now()
 		busy := step.Pause
 		if yields {
 			busy = 0
@@ -180,6 +239,7 @@ func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
 		c.result.Requests += reply.Requests
 		if err != nil {
 			c.failStep(err)
+			p.lane.transfer = c.failedTransfer(p.lane.transfer)
 			return time.Time{}
 		}
 		c.sent++
@@ -201,6 +261,7 @@ func (c *command) dueBy(at time.Time) {
 
 // failStep makes err the result: the error of the request after those that were made.
 func (c *command) failStep(err error) {
+	c.err = err
 	code, message := codeOf(err), words(err)
 	if c.sent > 0 {
 		message = fmt.Sprintf("request %d of %d: %s", c.sent+1, len(c.steps), message)
@@ -245,20 +306,14 @@ func (c *command) learn() {
 	c.to.update(func(s *phoneState) {
 		s.lastResult = lastResult(r)
 		switch {
-		case r.HTTPStatus != 0:
+		case r.HTTPStatus != 0 || r.OK && r.Requests > 0:
 			s.seen(r.Time.Time)
-		case r.Code == Unreachable:
-			s.unreachable()
+		case r.Code == Unreachable && c.err != nil:
+			s.unreachable(c.err)
 		}
-		if r.OK {
+		if r.OK && r.Requests > 0 {
 			s.accepted()
-		}
-		if r.OK && c.effects.ClearsMissed && s.calls != nil {
-			cleared := s.calls.ClearMissed()
-			s.calls = &cleared
-		}
-		if r.OK && c.effects.Restarts {
-			s.probed, s.lastSeen = false, time.Time{} // what comes back may be another firmware
+			c.learnEffects(s, r.Time.Time)
 		}
 		probe = s.needsProbe()
 	})
@@ -267,14 +322,28 @@ func (c *command) learn() {
 	}
 }
 
-// nextTransfer is the attended transfer's state after c, if c is carried out.
-func (c *command) nextTransfer(now snom.Transfer, at time.Time) (snom.Transfer, error) {
-	step, ok := c.command.Transfer()
-	switch {
-	case ok:
-		return now.Next(step, at, c.to.b.cfg.CallTimeout)
-	case c.effects.EndsCalls || c.effects.EndsCall:
-		return snom.Transfer{}, nil // whatever was under way is over
+// learnEffects notes what the command did to the phone: that counts as if the phone had reported it.
+func (c *command) learnEffects(s *phoneState, now time.Time) {
+	if c.effects.Restarts {
+		s.identity.probed, s.lastSeen = false, time.Time{} // what comes back may be another firmware
 	}
-	return now, nil
+	calls := s.callState()
+	switch {
+	case c.changed.Setting == "dnd_mode" && c.changed.Identity == 0:
+		calls = calls.WithDND(c.changed.Value == "on")
+	case s.calls == nil:
+		return
+	case c.effects.Restarts:
+		calls = calls.Restarted(now)
+	case c.effects.EndsCalls:
+		calls = calls.HungUp(c.asked, now)
+	case c.effects.EndsCall:
+		calls = calls.HungUpCurrent(c.asked, now)
+	case c.effects.ClearsMissed:
+		calls = calls.ClearMissed()
+	default:
+		return
+	}
+	s.calls = &calls
+	c.to.planExpiry() // a call that ended shows as such for a moment
 }

@@ -32,11 +32,17 @@ func (b *Bridge) Event(name string, e actionurl.Event) {
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Event(name), Payload: encode(e), Expires: e.Time.Add(eventWorth)})
 	b.cfg.Observe.Event(e)
 	p.change(func(s *phoneState) {
-		s.seen(time.Now())
+		if s.identity.certificate == "" { // else it is there, and no command can reach it
+			s.seen(time.Now())
+		}
+		switch e.Type {
+		case actionurl.EventDNDOn, actionurl.EventDNDOff:
+			s.reportsDND = true
+		}
 		next := s.callState().Step(e)
 		s.calls = &next
 		if e.Type == actionurl.EventStarted {
-			s.probed = false // it may have come back as another one
+			s.identity.probed = false // it may have come back as another one
 			b.poller.in(p, settleTime)
 		}
 	})

@@ -36,6 +36,7 @@ type house struct {
 type resident struct {
 	phone snomtest.Config
 	user  string // empty: the phone's own
+	old   bool   // it is said to have the old dialect
 	pass  string
 	set   func(*bridge.PhoneConfig)
 }
@@ -113,7 +114,11 @@ func (h *house) entry(r resident, dial func(context.Context, string, string) (ne
 	if user == "" {
 		user, pass = r.phone.Username, r.phone.Password
 	}
-	client, err := snom.NewClient(snom.ClientConfig{URL: "http://" + r.phone.Name + ".invalid", Username: user, Password: pass, Dial: dial})
+	dialect := snom.Dialect("")
+	if r.old {
+		dialect = snom.DialectOld
+	}
+	client, err := snom.NewClient(snom.ClientConfig{Dialect: dialect, URL: "http://" + r.phone.Name + ".invalid", Username: user, Password: pass, Dial: dial})
 	if err != nil {
 		h.t.Fatal(err)
 	}

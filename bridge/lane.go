@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -32,10 +33,10 @@ type lane struct {
 	login      string             // fingerprint of the login that breaker is about; guarded by mu
 	breaker    breaker            // written by the goroutine alone, under mu, so that others may read it
 
-	dedup    *dedup        // has a mutex of its own
-	before   *lane         // of the same phone at another address: this one begins when that one is idle; nil: none
-	pace     pacing        // written by the goroutine alone; others may read it under mu while restsUntil is set
-	transfer snom.Transfer // the attended transfer under way; touched by the goroutine alone
+	dedup    *dedup   // has a mutex of its own
+	before   *lane    // of the same phone at another address: this one begins when that one is idle; nil: none
+	pace     pacing   // written by the goroutine alone; others may read it under mu while restsUntil is set
+	transfer transfer // the attended transfer under way; touched by the goroutine alone
 }
 
 // pacing is when the phone may have its next request. It is kept here and nowhere else.
@@ -469,9 +470,13 @@ func (p pacedPhone) send(ctx context.Context, step snom.Step, busy time.Duration
 	return reply, err
 }
 
-// readSettings asks the phone for its settings.
+// readSettings asks the phone for the settings called names, or for all.
 func (p pacedPhone) readSettings(ctx context.Context, names ...string) (map[string]snom.Setting, error) {
-	settings, err := p.Phone.ReadSettings(ctx, names...)
+	phone, ok := p.Phone.(Configurer)
+	if !ok {
+		return nil, fmt.Errorf("%w: its settings cannot be read", snom.ErrUnsupported)
+	}
+	settings, err := phone.ReadSettings(ctx, names...)
 	now := time.Now()
 	p.lane.pace.sent(now, p.phone.b.cfg.Gap, 0)
 	p.noteLogin(now, err)
@@ -480,14 +485,22 @@ func (p pacedPhone) readSettings(ctx context.Context, names ...string) (map[stri
 
 // probe asks the phone what it is. It costs no failed login.
 func (p pacedPhone) probe(ctx context.Context) (snom.Info, error) {
-	info, err := p.Phone.Probe(ctx)
+	phone, ok := p.Phone.(Prober)
+	if !ok {
+		return snom.Info{}, fmt.Errorf("%w: it cannot be asked what it is", snom.ErrUnsupported)
+	}
+	info, err := phone.Probe(ctx)
 	p.lane.pace.polled(time.Now(), p.phone.b.cfg.Gap)
 	return info, err
 }
 
-// ping finds out whether the phone answers.
+// ping finds out whether the phone is reachable.
 func (p pacedPhone) ping(ctx context.Context) error {
-	err := p.Phone.Reach(ctx)
+	phone, ok := p.Phone.(Pinger)
+	if !ok {
+		return nil
+	}
+	err := phone.Ping(ctx)
 	p.lane.pace.polled(time.Now(), p.phone.b.cfg.Gap)
 	return err
 }

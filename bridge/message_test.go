@@ -20,14 +20,16 @@ import (
 // A willing phone does whatever it is told.
 type willing struct{}
 
+func (willing) Plan(c snom.Command, m snom.Model) ([]snom.Step, string, error) {
+	warning, err := m.Check(c)
+	return c.Steps(m.Dialect()), warning, err
+}
+
 func (willing) Send(context.Context, snom.Step) (snom.Reply, error) {
 	return snom.Reply{Status: 200, Requests: 1}, nil
 }
 func (willing) Probe(context.Context) (snom.Info, error) { return snom.Info{Model: "D735"}, nil }
-func (willing) Reach(context.Context) error              { return nil }
-func (willing) ReadSettings(context.Context, ...string) (map[string]snom.Setting, error) {
-	return map[string]snom.Setting{}, nil
-}
+func (willing) Ping(context.Context) error               { return nil }
 
 // FuzzHandle: whatever comes on whatever topic, a command is answered exactly once by each phone it names, and
 // nothing is published that a broker would refuse, that belongs to somebody else, or that is long.

@@ -111,16 +111,18 @@ func TestLoads(t *testing.T) {
 // A deafPhone takes a request and does not come back from it, whatever the context says.
 type deafPhone struct{ release chan struct{} }
 
+func (deafPhone) Plan(c snom.Command, m snom.Model) ([]snom.Step, string, error) {
+	warning, err := m.Check(c)
+	return c.Steps(m.Dialect()), warning, err
+}
+
 func (p deafPhone) Send(context.Context, snom.Step) (snom.Reply, error) {
 	<-p.release
 	return snom.Reply{}, nil
 }
-func (p deafPhone) Reach(context.Context) error { return nil }
+func (p deafPhone) Ping(context.Context) error { return nil }
 func (p deafPhone) Probe(context.Context) (snom.Info, error) {
 	return snom.Info{Model: "D735", MAC: "000413000000"}, nil
-}
-func (p deafPhone) ReadSettings(context.Context, ...string) (map[string]snom.Setting, error) {
-	return nil, nil
 }
 
 // TestAlive: work that takes its time is no reason to doubt; a worker that never comes back is.

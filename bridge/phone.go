@@ -8,28 +8,44 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// Phone is what the bridge needs of a phone. *snom.Client is one.
+// Phone carries out commands. It knows how: its transport, its dialect, its address. *snom.Client is one.
 type Phone interface {
-	// Send makes one request. It never repeats what may have reached the phone.
+	// Plan returns the steps that carry out cmd on a phone of model m, a warning where that is doubtful, and an error that
+	// wraps [snom.ErrUnsupported] where it is certainly impossible. It does no I/O.
+	Plan(cmd snom.Command, m snom.Model) (steps []snom.Step, warning string, err error)
+	// Send makes the request of one step. It never repeats what may have reached the phone, and writes nothing after the
+	// step's NotAfter.
 	Send(ctx context.Context, step snom.Step) (snom.Reply, error)
-	// Probe learns what the phone is, at the cost of no failed login.
+}
+
+// A Pinger is a [Phone] that can report whether it is reachable, at the cost of no login. Without it, a phone is taken
+// for reachable until a command finds otherwise.
+type Pinger interface {
+	Ping(ctx context.Context) error
+}
+
+// A Prober is a [Phone] that can be asked what it is, at the cost of no failed login.
+type Prober interface {
 	Probe(ctx context.Context) (snom.Info, error)
-	// Reach reports whether anything answers at the phone's address, at the cost of no login at all.
-	Reach(ctx context.Context) error
-	// ReadSettings returns the phone's settings, by name.
+}
+
+// A Configurer is a [Phone] whose settings can be read and written.
+type Configurer interface {
+	// ReadSettings returns the settings called names, as far as the phone shows them; without names, all that it shows.
 	ReadSettings(ctx context.Context, names ...string) (map[string]snom.Setting, error)
+	// SettingsStep returns the step that writes settings.
+	SettingsStep(settings map[string]string) (snom.Step, error)
 }
 
 // PhoneConfig is one phone of a [Roster].
 type PhoneConfig struct {
-	Name    string // [a-z0-9][a-z0-9_-]{0,63}
-	URL     string // the phone's address: what belongs to the phone and not to its name is kept by it; empty: the name is
-	Phone   Phone
-	Model   snom.Model         // the zero Model: not set, learned from the phone
-	Dialect snom.Dialect       // zero: that of the model
-	HTTPS   bool               // the phone is spoken to by https
-	Allow   map[snom.Verb]bool // commands that are enabled although they are disabled by default
-	Mask    map[snom.Verb]bool // commands whose argument is not shown
+	Name  string // [a-z0-9][a-z0-9_-]{0,63}
+	URL   string // the phone's address: what belongs to the phone and not to its name is kept by it; empty: the name is
+	Phone Phone
+	Model snom.Model         // as set: it counts where the phone does not say what it is
+	HTTPS bool               // the phone is spoken to by https
+	Allow map[snom.Verb]bool // commands that are enabled although they are disabled by default
+	Mask  map[snom.Verb]bool // commands whose argument is not shown
 	// Fingerprint and Login are fingerprints of settings: equal texts are equal settings, of everything and of what
 	// decides whether a login succeeds. A phone that refused the login is tried again when Login has changed.
 	Fingerprint, Login string
@@ -47,7 +63,7 @@ type phone struct {
 // A profile is what is settled about a phone for now: it is replaced as a whole.
 type profile struct {
 	PhoneConfig
-	model snom.Model // that of the settings, or else as learned
+	model snom.Model // what the phone says that it is, or else that of the settings
 	lane  *lane
 	stop  string // why no job is taken any more; empty: jobs are taken
 }
@@ -61,9 +77,6 @@ func newPhone(b *Bridge, cfg PhoneConfig, l *lane) *phone {
 
 // address is what a lane belongs to.
 func (cfg PhoneConfig) address() string { return cmp.Or(cfg.URL, "name:"+cfg.Name) }
-
-// dialect is how the phone's firmware spells commands.
-func (p *profile) dialect() snom.Dialect { return cmp.Or(p.Dialect, p.model.Dialect()) }
 
 // add puts a job into the queue of the phone's lane. The job is answered at once where it is not taken.
 func (p *phone) add(j job) {

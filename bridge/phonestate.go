@@ -2,6 +2,9 @@ package bridge
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -15,20 +18,46 @@ import (
 type phoneState struct {
 	mu sync.Mutex
 
-	reachable     Switch           // guarded by mu
-	lastSeen      time.Time        // when the phone last answered, or sent an event; guarded by mu
-	backoff       time.Duration    // until the next poll while the phone is unreachable; guarded by mu
-	info          snom.Info        // what it is; guarded by mu
-	probed        bool             // info is as good as can be had for now; guarded by mu
-	authenticated bool             // the phone has accepted a request, so a probe may log in; guarded by mu
-	calls         *callstate.State // what its events say; nil: there was none; guarded by mu
-	lastResult    *LastResult      // guarded by mu
-	expiry        *time.Timer      // of calls; nil: never needed; guarded by mu
+	reachable  Switch           // guarded by mu
+	lastSeen   time.Time        // when the phone last answered, or sent an event; guarded by mu
+	backoff    time.Duration    // until the next poll while the phone is unreachable; guarded by mu
+	why        string           // it is unreachable; empty: it is not; guarded by mu
+	identity   phoneIdentity    // guarded by mu
+	callsEnded time.Time        // when it last had too few calls for a transfer, after it had enough, or none; guarded by mu
+	reportsDND bool             // its events say when do not disturb is switched; guarded by mu
+	calls      *callstate.State // what its events say; nil: there was none; guarded by mu
+	lastResult *LastResult      // guarded by mu
+	expiry     *time.Timer      // of calls; nil: never needed; guarded by mu
 
 	statusPublishedAt time.Time // guarded by mu
 	statusPending     bool      // a newer status is held back for a moment; guarded by mu
 	removed           bool      // the phone is no longer configured: nothing is published of it any more; guarded by mu
 	closed            bool      // the phone is removed, or the bridge stops: nothing changes any more; guarded by mu
+}
+
+// A phoneIdentity is what is known of what a phone is.
+type phoneIdentity struct {
+	info          snom.Info
+	probed        bool   // info is as good as can be had for now
+	authenticated bool   // the phone has accepted a request, so a probe may log in
+	unidentified  bool   // it was probed, and nothing showed that it is a Snom phone
+	certificate   string // SHA-256 of its certificate, which is not trusted; empty: it is, or there is none
+}
+
+// problem says what is wrong with a phone, or nothing. configured is its model by the settings.
+func (i phoneIdentity) problem(configured snom.Model) string {
+	told, known := snom.FindModel(i.info.Model)
+	switch {
+	case i.certificate != "":
+		return "the phone's certificate is not trusted: its SHA-256 is " + i.certificate
+	case known && configured != (snom.Model{}) && told != configured:
+		return fmt.Sprintf("the settings say model %s, the phone says %s: what the phone says counts", configured.Name(), told.Name())
+	case i.unidentified:
+		return "nothing has shown yet that this device is a Snom phone"
+	case i.info.RemoteControl == snom.No:
+		return "phones of this model have no remote control"
+	}
+	return ""
 }
 
 // LastResult is how the last command for a phone ended.
@@ -63,6 +92,7 @@ type Status struct {
 	Model     Text   `json:"model"`
 	Firmware  Text   `json:"firmware"`
 	MAC       Text   `json:"mac"`
+	Problem   Text   `json:"problem,omitempty"` // what is wrong with the phone or its settings
 	callstate.Status
 	LastResult *LastResult `json:"last_result"`
 	Time       Time        `json:"time"`
@@ -99,44 +129,55 @@ func (s *phoneState) callState() callstate.State {
 	return *s.calls
 }
 
-// seen notes that the phone answered, or sent an event. The caller holds the lock.
+// seen notes that the phone answered. The caller holds the lock.
 func (s *phoneState) seen(now time.Time) {
-	s.reachable, s.lastSeen, s.backoff = SwitchOn, now, 0
+	s.reachable, s.why, s.lastSeen, s.backoff = SwitchOn, "", now, 0
+	s.identity.certificate = ""
 }
 
-// unreachable notes that the phone did not answer. The caller holds the lock.
-func (s *phoneState) unreachable() {
-	s.reachable, s.lastSeen = SwitchOff, time.Time{}
-	s.probed = false // it may come back as another one
+// unreachable notes that the phone cannot be reached, and why. The caller holds the lock.
+func (s *phoneState) unreachable(why error) {
+	s.reachable, s.why, s.lastSeen = SwitchOff, words(why), time.Time{}
+	s.identity.probed = false // it may come back as another one
+	var untrusted *snom.CertificateError
+	if errors.As(why, &untrusted) {
+		s.identity.certificate = untrusted.SHA256
+	} else {
+		s.identity.certificate = ""
+	}
 }
 
 // needsProbe reports whether the phone is to be asked what it is. The caller holds the lock.
-func (s *phoneState) needsProbe() bool { return s.reachable == SwitchOn && !s.probed }
+func (s *phoneState) needsProbe() bool { return s.reachable == SwitchOn && !s.identity.probed }
 
 // learn notes what a probe found. A probe that found nothing is not repeated at every poll. The caller holds the lock.
 func (s *phoneState) learn(info snom.Info, err error) {
-	if codeOf(err) == Unreachable {
-		s.unreachable()
+	switch codeOf(err) {
+	case Unreachable:
+		s.unreachable(err)
 		return
+	case Internal:
+		return // it says nothing of the phone
 	}
-	s.probed = true
+	s.identity.probed = true
+	s.identity.unidentified = info.IdentifiedBy == ""
 	if err == nil {
-		s.info = info
+		s.identity.info = info
 	}
 }
 
 // accepted notes that the phone has accepted a request, and so the login: it may tell more now. The caller holds the
 // lock.
 func (s *phoneState) accepted() {
-	if !s.authenticated {
-		s.authenticated, s.probed = true, s.probed && s.info.Model != "" && s.info.MAC != ""
+	if i := &s.identity; !i.authenticated {
+		i.authenticated, i.probed = true, i.probed && i.info.Model != "" && i.info.MAC != ""
 	}
 }
 
 // forget forgets what depends on the phone's settings. The caller holds the lock.
 func (s *phoneState) forget() {
-	s.reachable, s.lastSeen, s.backoff = SwitchUnknown, time.Time{}, 0
-	s.info, s.probed, s.authenticated = snom.Info{}, false, false
+	s.reachable, s.why, s.lastSeen, s.backoff = SwitchUnknown, "", time.Time{}, 0
+	s.identity = phoneIdentity{}
 }
 
 // nextPoll is when to poll again: soon where the phone just became unreachable, for it may be restarting. The caller
@@ -152,13 +193,14 @@ func (s *phoneState) nextPoll(every time.Duration) time.Duration {
 // status is what is known of the phone now. The caller holds the lock.
 func (p *phone) status(now time.Time) Status {
 	s := &p.state
-	model := s.info.Model
+	info, configured := &s.identity.info, p.profile.Load().Model
+	model := info.Model
 	if model == "" {
-		model = p.profile.Load().Model.Name()
+		model = configured.Name()
 	}
 	return Status{
 		Phone: p.name, Reachable: s.reachable, Model: Text(model),
-		Firmware: Text(s.info.Firmware), MAC: Text(s.info.MAC),
+		Firmware: Text(info.Firmware), MAC: Text(info.MAC), Problem: Text(s.identity.problem(configured)),
 		Status: s.callState().Status(), LastResult: s.lastResult, Time: Time{Time: now},
 		Silent: !p.b.cfg.Events,
 	}
@@ -181,11 +223,15 @@ func (p *phone) change(change func(*phoneState)) {
 	if s.removed {
 		return
 	}
-	if after.Model != before.Model {
-		p.setModel()
+	p.setModel()
+	if before.Calls > 1 && after.Calls < 2 || before.Calls > 0 && after.Calls == 0 {
+		s.callsEnded = now
 	}
 	if after.Reachable != before.Reachable {
 		p.publishAvailability()
+	}
+	if after.Reachable != before.Reachable || after.Problem != before.Problem {
+		p.logState(before, after)
 	}
 	if p.b.cfg.OnChange != nil && (after.Reachable != before.Reachable ||
 		after.Model != before.Model || after.Firmware != before.Firmware || after.MAC != before.MAC) {
@@ -204,14 +250,33 @@ func (p *phone) change(change func(*phoneState)) {
 	}
 }
 
-// setModel puts the model into effect that commands are checked against. The caller holds the state's lock.
+// logState logs that the phone became reachable or unreachable, and why, or that something is wrong with it. The caller
+// holds the lock.
+func (p *phone) logState(before, after Status) {
+	log := p.b.cfg.Log.With(slog.String("phone", p.name))
+	switch {
+	case after.Reachable == before.Reachable:
+	case after.Reachable == SwitchOn:
+		log.Info("phone reachable", slog.String("model", string(after.Model)), slog.String("firmware", string(after.Firmware)))
+	case after.Reachable == SwitchOff:
+		log.Info("phone unreachable", slog.String("err", p.state.why))
+	}
+	if after.Problem != before.Problem && after.Problem != "" {
+		log.Warn("problem with a phone", slog.String("err", string(after.Problem)))
+	}
+}
+
+// setModel puts the model into effect that commands are checked against: what the phone says of itself counts. The
+// caller holds the state's lock.
 func (p *phone) setModel() {
 	was := p.profile.Load()
-	is := *was
-	if is.model = is.Model; is.model == (snom.Model{}) {
-		is.model, _ = snom.FindModel(p.state.info.Model)
+	model, ok := snom.FindModel(p.state.identity.info.Model)
+	if !ok {
+		model = was.Model
 	}
-	if is.model != was.model {
+	if model != was.model {
+		is := *was
+		is.model = model
 		p.profile.Store(&is)
 	}
 }

@@ -47,16 +47,17 @@ func TestHoldKeyByItsOtherName(t *testing.T) {
 	for _, tt := range []struct {
 		name, model string
 		set         func(*bridge.PhoneConfig)
+		old         bool
 		want        string
 	}{
-		{"model set", "D735", nil, "/command.htm?key=F_HOLD"},
-		{"model learnt", "D735", func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }, "/command.htm?key=F_HOLD"},
-		{"dialect set", "D735", func(p *bridge.PhoneConfig) { p.Dialect = snom.DialectOld }, "/command.htm?key=F_R"},
-		{"model that may have either", "320", nil, "/command.htm?key=F_R"},
+		{"model set", "D735", nil, false, "/command.htm?key=F_HOLD"},
+		{"model learnt", "D735", func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }, false, "/command.htm?key=F_HOLD"},
+		{"dialect set", "D735", nil, true, "/command.htm?key=F_R"},
+		{"model that may have either", "320", nil, false, "/command.htm?key=F_R"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := resident{phone: snomtest.Config{Name: "desk", Model: tt.model}, set: tt.set}
+			r := resident{phone: snomtest.Config{Name: "desk", Model: tt.model}, set: tt.set, old: tt.old}
 			inHouse(t, bridge.Config{}, []resident{r}, func(h *house) {
 				if got := h.result("snom/desk/key", "F_R", time.Second); !got.OK || got.Argument != "F_R" {
 					t.Errorf("result %+v, want ok", got)

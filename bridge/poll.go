@@ -197,15 +197,16 @@ func (j pollJob) poll(ctx context.Context, p pacedPhone) {
 		}
 		now := time.Now()
 		j.to.update(func(s *phoneState) {
-			if err != nil {
-				s.unreachable()
-				return
+			switch {
+			case err == nil:
+				s.seen(now)
+				probe = s.needsProbe()
+			case codeOf(err) == Unreachable:
+				s.unreachable(err)
 			}
-			s.seen(now)
-			probe = s.needsProbe()
 		})
 		if err != nil {
-			b.cfg.Log.Debug("phone unreachable", slog.String("phone", j.to.name), slog.Any("err", err))
+			b.cfg.Log.Debug("poll failed", slog.String("phone", j.to.name), slog.Any("err", err))
 			return
 		}
 		if probe {

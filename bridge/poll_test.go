@@ -18,9 +18,9 @@ type watched struct {
 	note func()
 }
 
-func (w watched) Reach(ctx context.Context) error {
+func (w watched) Ping(ctx context.Context) error {
 	w.note()
-	return w.Phone.Reach(ctx)
+	return w.Phone.(bridge.Pinger).Ping(ctx)
 }
 
 // A hundred quiet phones are looked at once in each interval, in fewer than a hundred turns, and none much too early.

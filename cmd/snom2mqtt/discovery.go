@@ -56,7 +56,11 @@ func (p *program) discovery(ctx context.Context, ask bool) error {
 		if !ask {
 			break
 		}
-		info, err := phone.Phone.Probe(ctx)
+		prober, ok := phone.Phone.(bridge.Prober)
+		if !ok {
+			continue
+		}
+		info, err := prober.Probe(ctx)
 		if err != nil {
 			fmt.Fprintf(p.stderr, "%s: %s\n", phone.Name, inWords(err))
 		}

@@ -62,14 +62,14 @@ func roster(c config.Config, r config.Roster) (bridge.Roster, error) {
 // phoneOf makes one phone of the bridge.
 func phoneOf(p config.Phone, timeout, gap time.Duration) (bridge.PhoneConfig, error) {
 	client, err := snom.NewClient(snom.ClientConfig{
-		URL: p.URL, Username: p.Username, Password: p.Password.Reveal(), Timeout: timeout, Gap: gap, Auth: p.Auth,
+		Dialect: p.Dialect, URL: p.URL, Username: p.Username, Password: p.Password.Reveal(), Timeout: timeout, Gap: gap, Auth: p.Auth,
 		TLS: snom.TLSConfig{CA: p.CA, PinSHA256: p.CertSHA256, Insecure: p.Insecure, Legacy: p.LegacyTLS},
 	})
 	if err != nil {
 		return bridge.PhoneConfig{}, err
 	}
 	return bridge.PhoneConfig{
-		Name: p.Name, URL: client.URL(), Phone: client, Model: p.Model, Dialect: p.Dialect,
+		Name: p.Name, URL: client.URL(), Phone: client, Model: p.Model,
 		HTTPS: strings.HasPrefix(strings.ToLower(p.URL), "https:"),
 		Allow: verbs(p.Allow), Mask: verbs(p.Mask),
 		Fingerprint: digest(p, p.Model.Name(), p.Password.Reveal(), p.Token.Reveal()),

@@ -13,7 +13,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
-// A Phase is what a phone, or one of its calls, is doing.
+// A Phase is the state of a phone, or of one of its calls.
 type Phase string
 
 // The phases. A call that ended shows as such for two seconds.
@@ -31,15 +31,15 @@ func Phases() []Phase {
 	return []Phase{Idle, Ringing, Dialing, Connected, Held, Ended}
 }
 
-// Why a call ended.
+// The reasons for which a call ended.
 const (
-	EndHungUp      jsonval.Text = "hung_up"            // after it was connected, by either side
+	EndHungUp      jsonval.Text = "hung_up"            // by either side after it was connected, or by the bridge
 	EndUnanswered  jsonval.Text = "unanswered"         // it never was connected
-	EndMissed      jsonval.Text = "missed"             // the same, and the phone says that it missed it
+	EndMissed      jsonval.Text = "missed"             // the same, and the phone reports it as missed
 	EndElsewhere   jsonval.Text = "answered_elsewhere" // another phone took it
 	EndTransferred jsonval.Text = "transferred"
-	EndRestarted   jsonval.Text = "restarted" // the phone did
-	EndTimeout     jsonval.Text = "timeout"   // nothing more was heard of it; a rejected call says nothing
+	EndRestarted   jsonval.Text = "restarted" // the phone restarted
+	EndTimeout     jsonval.Text = "timeout"   // no further event came; a call that is rejected at the phone fires none
 )
 
 // The positions of the handset.
@@ -48,7 +48,7 @@ const (
 	HookOff jsonval.Text = "off"
 )
 
-// A Call is what a phone is doing, as its status shows it.
+// A Call is the call that a phone's status shows.
 type Call struct {
 	State      Phase               `json:"state"`
 	Direction  actionurl.Direction `json:"direction"`
@@ -75,8 +75,7 @@ func (c Caller) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(c))
 }
 
-// Status is what the events of a phone tell of it, as its status shows it. Values are
-// comparable with ==.
+// A Status is what is known of a phone from its events, as its status document shows it. Values are comparable with ==.
 type Status struct {
 	Call       Call           `json:"call"`  // the one that matters most: connected, dialing, ringing, held, in this order
 	Calls      int            `json:"calls"` // how many there are
@@ -91,17 +90,17 @@ type Status struct {
 	AsOf jsonval.Time `json:"as_of,omitzero"`
 }
 
-// State follows the calls of one phone by its events. It is a value: no method changes the one
-// it is called on. The zero State is a phone of which nothing was heard.
+// A State follows the calls of one phone by its events. It is a value: no method changes the one that it is called
+// on. The zero State is that of a phone which reported nothing yet.
 //
-// Events come over connections of their own, so they may come twice, late or never, and some
-// firmware does not say which call it means. No order of events leaves the state stuck: a call of
-// which nothing more is heard ends by time-out, see Expire.
+// Every event comes over a connection of its own, so it may come twice, late or never, and some firmware does not
+// name the call. No order of events leaves the state stuck: a call without further events ends by time-out, see
+// [State.Expire].
 type State struct {
 	status Status
 	calls  []trackedCall // in the order in which they began
 	gone   []goneCall    // that ended lately, the oldest first
-	lines  []trackedLine // identities of which something was heard
+	lines  []trackedLine // identities of which an event came
 	over   time.Time     // until then the last call shows as ended
 	counts bool          // nr_ongoing_calls of this phone counts a call that rings
 	idle   bool          // the phone is certainly idle while no call is tracked
@@ -111,20 +110,20 @@ type State struct {
 
 // trackedCall is a call that is under way.
 type trackedCall struct {
-	id          string // empty: the phone did not say
+	id          string // empty: the phone did not name it
 	phase       Phase
 	direction   actionurl.Direction
 	remote      actionurl.Party
 	began       time.Time
 	since       time.Time // of phase
-	seen        time.Time // last heard of
+	seen        time.Time // of its last event
 	answered    time.Time // zero: not yet
 	transferred bool
 	assumed     bool // answered by the bridge, and the phone has not confirmed it
 	old         bool // from Restore, and no event has confirmed it
 }
 
-// goneCall is a call that ended, so that what comes late or twice is known as such.
+// goneCall is a call that ended. It is remembered so that events that come late or twice are recognized.
 type goneCall struct {
 	id        string
 	direction actionurl.Direction
@@ -151,7 +150,7 @@ const (
 	mostLines = 16 // a phone has up to 12 identities
 )
 
-// Status is what the phone is doing.
+// Status returns what is known of the phone.
 func (s State) Status() Status {
 	if s.status.Call.State == "" {
 		s.status.Call.State = Idle
@@ -168,9 +167,8 @@ func (s State) ClearMissed() State {
 	return s
 }
 
-// Complete returns e with what it does not say of its call but earlier events did. It is to be
-// called on the state before Step. An event that need not be about a call is completed only when it
-// names one.
+// Complete returns e with what earlier events reported of its call and e does not. It is called on the state before
+// Step. An event that need not be about a call is completed only when it names one.
 func (s State) Complete(e actionurl.Event) actionurl.Event {
 	if e.CallID == "" && len(likely(e.Type)) == 0 {
 		return e
@@ -306,8 +304,8 @@ func (s *State) restart(now time.Time) {
 	s.old.hook, s.idle = false, true
 }
 
-// Expire returns the state at now, when a call is over of which nothing was heard for the time
-// ring, while it is ringing or dialing, or call, while it is connected or held.
+// Expire returns the state at now. A call ends when no event of it came for the time ring, while it is ringing or
+// dialing, or for the time call, while it is connected or held.
 func (s State) Expire(now time.Time, ring, call time.Duration) State {
 	s.calls = slices.Clone(s.calls)
 	for {
@@ -320,7 +318,7 @@ func (s State) Expire(now time.Time, ring, call time.Duration) State {
 		if next < 0 {
 			break
 		}
-		// Not remembered as gone: should it still be there, its next event says so.
+		// Not remembered as gone: if it still exists, its next event shows it again.
 		s.end(next, EndTimeout, s.calls[next].due(ring, call))
 		s.calls = slices.Delete(s.calls, next, next+1)
 		s.idle = false
@@ -329,7 +327,7 @@ func (s State) Expire(now time.Time, ring, call time.Duration) State {
 	return s
 }
 
-// NextExpiry is when Expire, given the same times, changes something; false: never.
+// NextExpiry returns when Expire, given the same times, changes something; false: never.
 func (s State) NextExpiry(ring, call time.Duration) (time.Time, bool) {
 	if len(s.calls) == 0 {
 		return s.over, s.status.Call.State == Ended
@@ -350,7 +348,7 @@ func (c trackedCall) due(ring, call time.Duration) time.Time {
 	return c.seen.Add(call)
 }
 
-// hear notes what e tells of the call and was not known.
+// hear takes over what e reports of the call and was not known.
 func (c *trackedCall) hear(e actionurl.Event) {
 	c.id = cmp.Or(c.id, e.CallID)
 	c.direction = cmp.Or(c.direction, e.Direction)
@@ -380,8 +378,8 @@ func sameParty(a, b actionurl.Party) bool {
 	return true
 }
 
-// likely are the phases of the calls that an event without the id of a call may be about: the one that
-// will most likely do next what it says comes first. None: it is about the phone.
+// likely returns the phases of the calls that an event without a call id may be about, the most likely one first.
+// None: the event is about the phone.
 func likely(t actionurl.EventType) []Phase {
 	switch t {
 	case actionurl.EventIncoming, actionurl.EventMissed:
@@ -453,7 +451,7 @@ func (s *State) begin(e actionurl.Event, phase Phase) int {
 	if i := s.find(e); i >= 0 {
 		c := &s.calls[i]
 		if c.id == "" && e.CallID == "" && c.phase == phase && e.Time.Sub(c.began) >= sameCall {
-			c.began, c.since = e.Time, e.Time // they try again, and the end of the first was not heard
+			c.began, c.since = e.Time, e.Time // a second attempt; the event of the end of the first was lost
 		}
 		c.hear(e)
 		return i
@@ -552,12 +550,11 @@ func (s *State) remember(c trackedCall, at time.Time) int {
 	return len(s.gone) - 1
 }
 
-// recount believes the phone when it has fewer calls than are followed here: those that were not
-// heard of for longest are over. The call that e is about stays.
+// recount ends calls when the phone counts fewer than are tracked: those whose last event is oldest. The call that e
+// is about stays.
 //
-// What the phone counts is documented nowhere. Calls that are connected or held it must. That it
-// counts those that ring is seen when the first one does, and whether it counts the one that is
-// just beginning or connected does not matter.
+// What the phone counts is documented nowhere. Calls that are connected or held are counted. Whether calls that ring
+// are, the first one shows; whether the one that is just beginning or connected is, does not matter.
 func (s *State) recount(e actionurl.Event, named int) {
 	// The event of an end may still count the call that ended.
 	if s.idle && e.Calls > 1 || e.Calls == 1 && e.Type != actionurl.EventDisconnected && e.Type != actionurl.EventMissed {
@@ -593,7 +590,7 @@ func (s *State) recount(e actionurl.Event, named int) {
 	}
 }
 
-// register notes whether an identity is registered. An event that names none speaks of all.
+// register notes whether an identity is registered. An event that names none is about all.
 func (s *State) register(line string, registered bool) {
 	s.lines = slices.DeleteFunc(s.lines, func(l trackedLine) bool { return line == "" || l.name == "" || l.name == line })
 	if len(s.lines) == mostLines {

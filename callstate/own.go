@@ -18,7 +18,7 @@ func (s State) HungUp(asked, now time.Time) State {
 }
 
 // HungUpCurrent is HungUp for a request that ends the current call. Of several calls it is not certain which
-// one that is, and a held call may not be the current one: the phone's events tell.
+// one that is, and a held call may not be the current one: the phone's events show it.
 func (s State) HungUpCurrent(asked, now time.Time) State {
 	if len(s.calls) != 1 || s.calls[0].phase == Held {
 		return s
@@ -32,7 +32,7 @@ func (s State) Restarted(now time.Time) State {
 }
 
 // Answered returns the state at now, after the phone accepted a request that was sent at asked and that answers
-// a call. With more than one call it is not certain which one: the phone's events tell.
+// a call. With more than one call it is not certain which one: the phone's events show it.
 func (s State) Answered(asked, now time.Time) State {
 	if len(s.calls) != 1 || s.calls[0].phase != Ringing || s.calls[0].began.After(asked) {
 		return s
@@ -60,8 +60,8 @@ func (s State) WithForwarding(on bool) State {
 	return s
 }
 
-// KnownIdle reports whether the phone certainly has no call: every call that it reported has ended, as it or the
-// bridge said, or it counted none. A phone that reported nothing yet, and one of which a call ended by time-out
+// KnownIdle reports whether the phone certainly has no call: every call that it reported was ended by an event or by
+// the bridge, or the phone counted none. A phone that reported nothing yet, and one of which a call ended by time-out
 // only, may have a call.
 func (s State) KnownIdle() bool { return s.idle && len(s.calls) == 0 }
 

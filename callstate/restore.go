@@ -11,7 +11,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
-// restored says which parts of a status come from Restore, not confirmed by an event.
+// restored is which parts of a status come from Restore and no event has confirmed.
 type restored struct{ hook, dnd, forwarding, registered bool }
 
 // Restore returns the state with what it does not know yet taken from old, the status of the same phone that an

@@ -66,7 +66,7 @@ func settle(t *testing.T, p *snomtest.Phone) {
 func TestNamesArrive(t *testing.T) {
 	names := []struct {
 		name string
-		// but is what arrives instead when a phone escapes in a way that cannot be told from another.
+		// but is what arrives instead when a phone escapes in a way that cannot be distinguished from another.
 		but map[snomtest.Encoding]string
 	}{
 		{"Front door", nil},

@@ -15,7 +15,7 @@ type request struct{ method, target, version string }
 // fragment, control characters, everything beyond ASCII, and a percent sign that escapes nothing. A target in full, as
 // for a proxy, loses what stands before its path. False: it is no request line.
 //
-// An & within a value cannot be told from one between two values here; actionurl.ParseEvent does that.
+// An & within a value cannot be distinguished from one between two values here; actionurl.ParseEvent does that.
 func normalizeLine(line []byte) (r request, ok bool) {
 	method, rest, _ := bytes.Cut(bytes.TrimRight(line, " \t\r"), []byte(" "))
 	end := bytes.LastIndexByte(rest, ' ')

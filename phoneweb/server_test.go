@@ -373,7 +373,7 @@ func TestRate(t *testing.T) {
 	})
 }
 
-func TestNobodyTakesEvents(t *testing.T) {
+func TestEventsAreNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		n := 0
@@ -486,7 +486,7 @@ level=WARN msg="event not understood" phone=kitchen err="snom: event \"x\\ny\": 
 	})
 }
 
-// TestLogOfLookups: whoever cannot be told from a stranger because names are not answered reads so.
+// TestLogOfLookups checks that the log has the error when a phone is refused because its name could not be looked up.
 func TestLogOfLookups(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

@@ -33,8 +33,8 @@ type source struct {
 	err   error // of the last lookup
 }
 
-// has reports whether from is an address of host, an address or a name. When it is none, the error says
-// why that may not be so: the name could not be looked up.
+// has reports whether from is an address of host, an address or a name. When it is none, the error is
+// why that is not certain: the name could not be looked up.
 func (s *sources) has(ctx context.Context, host string, from netip.Addr) (bool, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.Unmap().WithZone("") == from, nil

@@ -16,11 +16,11 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/internal/jsonval"
 )
 
-// An EventType says in plain words what happened at a phone. Each stands for one action URL; the
-// table, with the setting's name and the source of each, is events.csv.
+// An EventType names what happened at a phone. Each belongs to one action URL; the table, with the setting's name and
+// the source of each, is events.csv.
 type EventType string
 
-// Everything a phone can tell. [EventTypes] lists them.
+// Everything that a phone can report. [EventTypes] lists them.
 const (
 	EventIncoming             EventType = "incoming"
 	EventOutgoing             EventType = "outgoing"
@@ -48,7 +48,7 @@ const (
 	EventFirewallTest         EventType = "firewall_test"
 )
 
-// Direction is who called whom.
+// A Direction is that of a call.
 type Direction string
 
 // The directions of a call, seen from the phone. The zero Direction: not known.
@@ -76,7 +76,7 @@ func (p Party) MarshalJSON() ([]byte, error) {
 	}{known(p.Number), known(p.Name), known(p.URI)})
 }
 
-// An Event is one thing that happened at a phone, as the phone told it. Text fields are valid
+// An Event is one thing that happened at a phone, as the phone reported it. Text fields are valid
 // UTF-8 without control characters and at most 512 bytes long; empty means not known.
 type Event struct {
 	Type       EventType
@@ -94,10 +94,10 @@ type Event struct {
 	Time       time.Time // of arrival
 }
 
-// A Variable is something a phone said that has no field of its own in [Event].
+// A Variable is a value that a phone sent and that has no field of its own in [Event].
 type Variable struct{ Name, Value string }
 
-// Get returns what the phone said under the name of one of the Extra variables, "" when nothing.
+// Get returns the value of one of the Extra variables, "" when the phone sent none.
 func (e Event) Get(name string) string {
 	for _, v := range e.Extra {
 		if v.Name == name {
@@ -155,7 +155,7 @@ const (
 // path, in plain words ("incoming") or as the setting is called, with or without its "action_" and "_url"; query
 // is the query as it came, still escaped; at is the moment of arrival.
 //
-// The query is read by the grammar in grammar.go, which accepts every way of escaping that can be told apart: none,
+// The query is read by the grammar in grammar.go, which accepts every way of escaping that can be recognized: none,
 // all, UTF-8 or Latin-1, a space as a plus, an & within a display name. What cannot be read becomes U+FFFD. A
 // variable that the phone left in place, such as $remote, is unknown. Only an unknown event and a query of more
 // than 16 KiB are errors.
@@ -170,10 +170,10 @@ func ParseEvent(event, query string, at time.Time) (Event, error) {
 	if len(query) > maxEventQuery {
 		return Event{}, fmt.Errorf("snom: event %q: query of %d bytes, expected at most %d", row.Type, len(query), maxEventQuery)
 	}
-	said := readVariables(query)
+	sent := readVariables(query)
 	take := func(name string) string {
-		v := said.values[name]
-		delete(said.values, name)
+		v := sent.values[name]
+		delete(sent.values, name)
 		return v
 	}
 	e := Event{Type: row.Type, Time: at}
@@ -187,8 +187,8 @@ func ParseEvent(event, query string, at time.Time) (Event, error) {
 	e.Reason = take("cancel_reason")
 	e.Remote = readParty(take("remote"), take("display_remote"))
 	e.Local = readParty(take("local"), take("display_local"))
-	// Which identity logs on or off, context_url says; otherwise it only fills in.
-	identity := []Party{e.Local, readParty(said.values["context_url"], ""), readParty(said.values["active_url"], "")}
+	// context_url is the identity that logs on or off; otherwise it only fills in.
+	identity := []Party{e.Local, readParty(sent.values["context_url"], ""), readParty(sent.values["active_url"], "")}
 	switch e.Type {
 	case EventRegistered, EventUnregistered, EventRegistrationFailed:
 		identity[0], identity[1] = identity[1], identity[0]
@@ -201,16 +201,16 @@ func ParseEvent(event, query string, at time.Time) (Event, error) {
 	}
 	e.Line = lineOf(e.Local)
 	key := "active_key"
-	if said.values["longpress_key"] != "" {
+	if sent.values["longpress_key"] != "" {
 		key = "longpress_key"
 	}
 	e.Key = take(key)
-	if n, err := strconv.ParseUint(said.values["nr_ongoing_calls"], 10, 16); err == nil {
+	if n, err := strconv.ParseUint(sent.values["nr_ongoing_calls"], 10, 16); err == nil {
 		e.Calls, e.CallsKnown = int(n), true
-		delete(said.values, "nr_ongoing_calls")
+		delete(sent.values, "nr_ongoing_calls")
 	}
-	for _, name := range said.order {
-		if v := said.values[name]; v != "" && len(e.Extra) < maxEventExtra {
+	for _, name := range sent.order {
+		if v := sent.values[name]; v != "" && len(e.Extra) < maxEventExtra {
 			e.Extra = append(e.Extra, Variable{name, v})
 		}
 	}

@@ -130,9 +130,9 @@ func TestParseEvent(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 22, 10, 0, 0, 123e6, time.UTC)
 	door := Party{Number: "+4930123", Name: "Front door", URI: "sip:+4930123@pbx.example"}
-	desk := Party{Number: "27", URI: "sip:27@pbx.example"}
+	own := Party{Number: "27", URI: "sip:27@pbx.example"}
 	incoming := Event{Type: EventIncoming, Direction: DirectionIn, CallID: "3c26-ab", Line: "27@pbx.example",
-		Remote: door, Local: desk, Calls: 1, CallsKnown: true}
+		Remote: door, Local: own, Calls: 1, CallsKnown: true}
 	aAndB := incoming
 	aAndB.Remote.Name = "A+B"
 	tests := []struct {

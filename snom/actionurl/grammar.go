@@ -9,7 +9,7 @@ import (
 )
 
 // The query of an action URL as phones send it. Snom documents the variables and not how their values are
-// escaped, so everything is read that can be told apart:
+// escaped, so everything is read that can be recognized:
 //
 //	query       = part *( "&" part )
 //	part        = pair | text
@@ -33,7 +33,7 @@ import (
 //	others   the first part.
 //
 // Parts that belong to no value are ignored, and so is a pair whose name was there before: what a caller puts
-// into a display name does not replace what the phone said.
+// into a display name does not replace what the phone sent before it.
 //
 // Escapes: "%XX" is a byte, a "%" in front of anything else is itself. A value is unescaped twice where it, or
 // the phone's own address, shows that the phone escaped twice: an address that begins with sip%3A. A "+" is a
@@ -202,7 +202,7 @@ func withoutPlaceholder(address string) string {
 	return name + address
 }
 
-// variableKind is the kind of one of Snom's variables, "" for all other names.
+// variableKind returns the kind of one of Snom's variables, "" for all other names.
 func variableKind(name string) string {
 	for _, v := range variableRows() {
 		if v.Name == name {
@@ -218,7 +218,7 @@ func isName(s string) bool { return s != "" && len(s) <= maxName && nameLen(s) =
 // maxName bounds the name of a variable, in bytes.
 const maxName = 64
 
-// nameLen is how many bytes at the start of s may be part of a name.
+// nameLen returns how many bytes at the start of s may be part of a name.
 func nameLen(s string) int {
 	for i := range len(s) {
 		c := s[i]

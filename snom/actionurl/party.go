@@ -47,7 +47,7 @@ func readParty(address, name string) Party {
 	return p
 }
 
-// unquote is a display name without the quotes around it (RFC 3261, 25.1).
+// unquote returns a display name without the quotes around it (RFC 3261, 25.1).
 func unquote(s string) string {
 	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
 		return s
@@ -89,7 +89,7 @@ func withoutPassword(address string) string {
 	return address[:start] + user + address[start+at:]
 }
 
-// lineOf is how an identity is written as a line: user@host.
+// lineOf returns an identity as a line: user@host.
 func lineOf(p Party) string {
 	_, rest, ok := strings.Cut(p.URI, ":")
 	if !ok {

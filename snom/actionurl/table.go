@@ -26,7 +26,7 @@ type Row struct {
 // VariableRow is one row of the table of variables that a phone puts into an action URL.
 type VariableRow struct {
 	Name   string // without the $
-	Kind   string // "uri", "text", "number", "free" (text that somebody else chose), "setting"
+	Kind   string // "uri", "text", "number", "free" (text that a caller chose), "setting"
 	Sent   bool   // URLs asks for it
 	Means  string
 	Mark   snom.Mark
@@ -82,7 +82,7 @@ func EventTypes() []EventType {
 // An URL is one setting of a phone, with its value.
 type URL struct{ Setting, URL string }
 
-// URLs returns the settings that make a phone tell everything it can: for each event the
+// URLs returns the settings that make a phone report everything it can: for each event the
 // URL <base>/a/<phone>/<token>/<event type>?<variables>. The phone replaces the $variables.
 // base is where phones reach the receiver, "http://192.0.2.5:8090".
 //

@@ -58,7 +58,7 @@ var oldNames = map[string]string{
 
 // pending are the paths whose text still has to be rewritten.
 var pending = []string{
-	"bridge/", "cmd/", "snom/actionurl/", "mqtt/", "homeassistant/", "e2e/", "config/", "docs/", "phoneweb/", "internal/", "broker/", "console/", "examples/",
+	"bridge/", "cmd/", "mqtt/", "homeassistant/", "e2e/", "config/", "docs/", "internal/bench/", "internal/pipenet/", "broker/", "console/", "examples/",
 	"metrics/", "scripts/", "README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", ".golangci.yml", "packaging_test.go", "floorplan_test.go",
 	"Makefile", "Dockerfile",
 }

@@ -216,7 +216,7 @@ func TestStep(t *testing.T) {
 				}
 				got, want := brief(s.Status()), strings.TrimSpace(want)
 				if got != want {
-					t.Errorf("after %q: %s, want %s", strings.TrimSpace(does), got, want)
+					t.Errorf("after %q: %s, expected %s", strings.TrimSpace(does), got, want)
 				}
 			}
 		})
@@ -266,7 +266,7 @@ func TestRest(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	var s State
 	if got, want := s.Status(), (Status{Call: Call{State: Idle}}); got != want {
-		t.Errorf("at first %+v, want %+v", got, want)
+		t.Errorf("at first %+v, expected %+v", got, want)
 	}
 	steps := []struct {
 		event, line string
@@ -292,7 +292,7 @@ func TestRest(t *testing.T) {
 		s = s.Step(actionurl.Event{Type: actionurl.EventType(step.event), Line: step.line, Time: now})
 		step.want.Call.State = Idle
 		if got := s.Status(); got != step.want {
-			t.Errorf("after %s %s: %+v, want %+v", step.event, step.line, got, step.want)
+			t.Errorf("after %s %s: %+v, expected %+v", step.event, step.line, got, step.want)
 		}
 	}
 }
@@ -324,15 +324,15 @@ func TestCallers(t *testing.T) {
 	for _, step := range steps {
 		s = s.Step(event(step.event, now.Add(time.Duration(step.second)*time.Second), strings.Fields(step.said)))
 		if got := s.Status(); got.LastCaller != step.wantCaller || got.Missed != step.wantMissed {
-			t.Errorf("after %s %s: %+v, %d missed, want %+v, %d",
+			t.Errorf("after %s %s: %+v, %d missed, expected %+v, %d",
 				step.event, step.said, got.LastCaller, got.Missed, step.wantCaller, step.wantMissed)
 		}
 	}
 	if got, want := s.ClearMissed().Status().Missed, 0; got != want {
-		t.Errorf("%d missed, want %d", got, want)
+		t.Errorf("%d missed, expected %d", got, want)
 	}
 	if got, want := (State{}).Step(event("missed", now, nil)).Status().LastCaller, (Caller{Time: at(0)}); got != want {
-		t.Errorf("last caller %+v, want %+v", got, want)
+		t.Errorf("last caller %+v, expected %+v", got, want)
 	}
 }
 
@@ -364,7 +364,7 @@ func TestComplete(t *testing.T) {
 			t.Parallel()
 			got := tt.state.Complete(event(tt.event, now, strings.Fields(tt.said)))
 			if got.Direction != tt.wantDirection || got.Remote.Number != tt.wantNumber {
-				t.Errorf("direction %q, number %q, want %q, %q", got.Direction, got.Remote.Number, tt.wantDirection, tt.wantNumber)
+				t.Errorf("direction %q, number %q, expected %q, %q", got.Direction, got.Remote.Number, tt.wantDirection, tt.wantNumber)
 			}
 		})
 	}
@@ -390,7 +390,7 @@ func TestNextExpiry(t *testing.T) {
 		s = s.Step(event(step.event, now, strings.Fields(step.said)))
 		got, ok := s.NextExpiry(ringTimeout, callTimeout)
 		if ok != (step.want != 0) || ok && !got.Equal(now.Add(step.want)) {
-			t.Errorf("after %s %s: next expiry %v, %v, want in %v", step.event, step.said, got, ok, step.want)
+			t.Errorf("after %s %s: next expiry %v, %v, expected in %v", step.event, step.said, got, ok, step.want)
 		}
 	}
 }
@@ -412,7 +412,7 @@ func TestSameParty(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got := sameParty(tt.a, tt.b); got != tt.want {
-			t.Errorf("%s: sameParty(%v, %v) = %v, want %v", tt.name, tt.a, tt.b, got, tt.want)
+			t.Errorf("%s: sameParty(%v, %v) = %v, expected %v", tt.name, tt.a, tt.b, got, tt.want)
 		}
 	}
 }
@@ -443,7 +443,7 @@ func TestCallStatusJSON(t *testing.T) {
 			t.Parallel()
 			got, err := json.Marshal(tt.in)
 			if err != nil || string(got) != tt.want {
-				t.Errorf("got  %s, %v\nwant %s", got, err, tt.want)
+				t.Errorf("got  %s, %v\nexpected %s", got, err, tt.want)
 			}
 		})
 	}
@@ -460,14 +460,14 @@ func TestIsBounded(t *testing.T) {
 		s = s.Step(actionurl.Event{Type: actionurl.EventRegistered, Line: id, Time: now})
 	}
 	if len(s.calls) != mostCalls || len(s.gone) != mostGone || len(s.lines) != mostLines {
-		t.Errorf("%d calls, %d gone, %d lines, want %d, %d, %d",
+		t.Errorf("%d calls, %d gone, %d lines, expected %d, %d, %d",
 			len(s.calls), len(s.gone), len(s.lines), mostCalls, mostGone, mostLines)
 	}
 	if got, want := s.Status().Call.Remote.Number, "99"; got != want {
-		t.Errorf("foremost call %s, want %s", got, want)
+		t.Errorf("foremost call %s, expected %s", got, want)
 	}
 	if s = s.Step(event("dnd_on", now.Add(time.Minute), nil)); len(s.gone) != 0 {
-		t.Errorf("%d calls gone are remembered after a minute, want none", len(s.gone))
+		t.Errorf("%d calls gone are remembered after a minute, expected none", len(s.gone))
 	}
 }
 
@@ -545,7 +545,7 @@ func TestManyCalls(t *testing.T) {
 		}
 		s = s.Expire(now, ringTimeout, callTimeout)
 		if got := s.Status(); got.Call.State != Idle || got.Calls != 0 || got.Missed != missed {
-			t.Fatalf("call %d %q: %s, %d missed, want idle, %d", i, script, brief(got), got.Missed, missed)
+			t.Fatalf("call %d %q: %s, %d missed, expected idle, %d", i, script, brief(got), got.Missed, missed)
 		}
 	}
 }
@@ -585,7 +585,7 @@ func FuzzState(f *testing.F) {
 				next = expired
 			}
 			if !reflect.DeepEqual(s, before) {
-				t.Fatalf("Step(%+v) changed what it began from: %+v, want %+v", e, s, before)
+				t.Fatalf("Step(%+v) changed what it began from: %+v, expected %+v", e, s, before)
 			}
 			status := next.Status()
 			if !slices.Contains(Phases(), status.Call.State) || status.Calls != len(next.calls) ||
@@ -608,7 +608,7 @@ func FuzzState(f *testing.F) {
 				break
 			}
 			if next.After(now.Add(callTimeout + endedShown)) {
-				t.Fatalf("next expiry %v, want within the time-outs from %v", next, now)
+				t.Fatalf("next expiry %v, expected within the time-outs from %v", next, now)
 			}
 			if again := s.Expire(next.Add(-1), ringTimeout, callTimeout).Status(); again != s.Status() {
 				t.Fatalf("changes before its time: %+v, was %+v", again, s.Status())
@@ -616,7 +616,7 @@ func FuzzState(f *testing.F) {
 			s = s.Expire(next, ringTimeout, callTimeout)
 		}
 		if got := s.Status(); got.Call.State != Idle || got.Calls != 0 || got != atOnce {
-			t.Fatalf("at the end %+v, all at once %+v, want idle", got, atOnce)
+			t.Fatalf("at the end %+v, all at once %+v, expected idle", got, atOnce)
 		}
 	})
 }

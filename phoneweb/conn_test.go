@@ -65,7 +65,7 @@ func TestGuardedConn(t *testing.T) {
 			c := &guardedConn{Conn: wire{r: tt.in, w: &answer}, from: from, gate: func(r request, a netip.Addr) int {
 				switch {
 				case a != from:
-					t.Errorf("from %v, want %v", a, from)
+					t.Errorf("from %v, expected %v", a, from)
 				case r.method == "":
 					return http.StatusBadRequest
 				case r.method != "GET":
@@ -75,14 +75,14 @@ func TestGuardedConn(t *testing.T) {
 			}}
 			got, err := io.ReadAll(iotest.HalfReader(c))
 			if string(got) != tt.want || !errors.Is(err, tt.err) {
-				t.Errorf("read %.200q, %v, want %.200q, %v", got, err, tt.want, tt.err)
+				t.Errorf("read %.200q, %v, expected %.200q, %v", got, err, tt.want, tt.err)
 			}
 			want := map[int]string{
 				400: "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
 				404: "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
 			}[tt.wantAnswer]
 			if answer.String() != want {
-				t.Errorf("answered %q, want %q", answer.String(), want)
+				t.Errorf("answered %q, expected %q", answer.String(), want)
 			}
 		})
 	}

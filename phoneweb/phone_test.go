@@ -92,7 +92,7 @@ func TestNamesArrive(t *testing.T) {
 					id, _ := p.Incoming(snomtest.Call{Number: "+4930123", Name: n.name})
 					settle(t, p)
 					if len(got) != 1 {
-						t.Fatalf("%q: %d events, want 1; the phone says %+v", n.name, len(got), p.Actions())
+						t.Fatalf("%q: %d events, expected 1; the phone says %+v", n.name, len(got), p.Actions())
 					}
 					want := n.name
 					if but, ok := n.but[encoding]; ok {
@@ -102,7 +102,7 @@ func TestNamesArrive(t *testing.T) {
 					}
 					e := got[0]
 					if e.Remote.Name != want {
-						t.Errorf("name %q arrived as %q, want %q", n.name, e.Remote.Name, want)
+						t.Errorf("name %q arrived as %q, expected %q", n.name, e.Remote.Name, want)
 					}
 					e.Remote.Name, e.Time, e.Extra = "", time.Time{}, nil
 					if got, want := fmt.Sprintf("%+v", e), fmt.Sprintf("%+v", actionurl.Event{
@@ -117,7 +117,7 @@ func TestNamesArrive(t *testing.T) {
 					settle(t, p)
 				}
 				if st := s.Stats(); st.Accepted != uint64(2*len(names)) || st != (phoneweb.Stats{Accepted: st.Accepted}) {
-					t.Errorf("%+v, want %d accepted and nothing else", st, 2*len(names))
+					t.Errorf("%+v, expected %d accepted and nothing else", st, 2*len(names))
 				}
 			})
 		})
@@ -134,7 +134,7 @@ func TestEveryEventArrives(t *testing.T) {
 		}
 		settle(t, p)
 		if want := actionurl.EventTypes(); !slices.Equal(got, want) {
-			t.Errorf("events %q, want %q", got, want)
+			t.Errorf("events %q, expected %q", got, want)
 		}
 	})
 }
@@ -156,7 +156,7 @@ func TestThousandCalls(t *testing.T) {
 					settle(t, p)
 					state = state.Expire(time.Now(), ring, call)
 					if got := state.Status(); got.Call.State != want {
-						t.Fatalf("%s, want %s: %+v", got.Call.State, want, got)
+						t.Fatalf("%s, expected %s: %+v", got.Call.State, want, got)
 					}
 				}
 				rng := rand.New(rand.NewPCG(1, 2))
@@ -228,16 +228,16 @@ func TestThousandCalls(t *testing.T) {
 					}
 				}
 				if got := s.Stats(); got != (phoneweb.Stats{Accepted: uint64(fired)}) || fired < 2500 {
-					t.Errorf("%+v, want %d accepted and nothing else", got, fired)
+					t.Errorf("%+v, expected %d accepted and nothing else", got, fired)
 				}
 				for what, n := range seen {
 					twice := like && n == 2 // a declined call ends twice
 					if n != 1 && !twice && what[len(what)-1] != ' ' {
-						t.Errorf("%s: %d times, want once", what, n)
+						t.Errorf("%s: %d times, expected once", what, n)
 					}
 				}
 				if got := state.Status().Missed; got != missed {
-					t.Errorf("%d missed, want %d", got, missed)
+					t.Errorf("%d missed, expected %d", got, missed)
 				}
 			})
 		})

@@ -37,7 +37,7 @@ func TestNormalizeLine(t *testing.T) {
 			t.Parallel()
 			r, ok := normalizeLine([]byte(tt.in))
 			if got := r.method + " " + r.target + " " + r.version; ok != (tt.want != "") || ok && got != tt.want {
-				t.Errorf("normalizeLine(%q) = %q, %v, want %q", tt.in, got, ok, tt.want)
+				t.Errorf("normalizeLine(%q) = %q, %v, expected %q", tt.in, got, ok, tt.want)
 			}
 		})
 	}
@@ -63,11 +63,11 @@ func FuzzRequestLine(f *testing.F) {
 			t.Fatalf("%q normalized to %q: %v", whole, line, err)
 		}
 		if got, want := r.URL.EscapedPath(), "/a/kitchen/t0ken/incoming"; got != want {
-			t.Errorf("%q: path %q, want %q", whole, got, want)
+			t.Errorf("%q: path %q, expected %q", whole, got, want)
 		}
 		_, sent, _ := strings.Cut(r.URL.RawQuery, "&display_remote=")
 		if got, err := url.PathUnescape(sent); err != nil || got != lenient(value) {
-			t.Errorf("value %q arrived as %q, %v, want %q", value, got, err, lenient(value))
+			t.Errorf("value %q arrived as %q, %v, expected %q", value, got, err, lenient(value))
 		}
 		if again, _ := normalizeLine([]byte(line)); again != normalized {
 			t.Errorf("twice normalized %q, once %q", again, normalized)

@@ -52,7 +52,7 @@ func (e *events) wait(t *testing.T, n int) []actionurl.Event {
 		select {
 		case <-e.more:
 		case <-t.Context().Done():
-			t.Fatalf("%d events, want %d", len(e.list()), n)
+			t.Fatalf("%d events, expected %d", len(e.list()), n)
 		}
 	}
 	return e.list()
@@ -106,7 +106,7 @@ func call(t *testing.T, address, request string) *http.Response {
 		t.Fatal(err)
 	}
 	if len(body) != 0 {
-		t.Errorf("%d with body %q, want none: a phone would show it", resp.StatusCode, body)
+		t.Errorf("%d with body %q, expected none: a phone would show it", resp.StatusCode, body)
 	}
 	return resp
 }
@@ -161,23 +161,23 @@ func TestRequests(t *testing.T) {
 			serve(t, s, l)
 			resp := call(t, l.Addr().String(), tt.request)
 			if resp.StatusCode != tt.wantStatus {
-				t.Errorf("status %d, want %d", resp.StatusCode, tt.wantStatus)
+				t.Errorf("status %d, expected %d", resp.StatusCode, tt.wantStatus)
 			}
 			if resp.ContentLength > 0 && resp.StatusCode < 400 || !resp.Close || resp.Header.Get("Content-Type") != "" && resp.StatusCode == 200 {
-				t.Errorf("answer %+v, want nothing and the connection closed", resp)
+				t.Errorf("answer %+v, expected nothing and the connection closed", resp)
 			}
 			if s.Stats() != tt.want {
-				t.Errorf("stats %+v, want %+v", s.Stats(), tt.want)
+				t.Errorf("stats %+v, expected %+v", s.Stats(), tt.want)
 			}
 			if tt.wantName == "" {
 				if all := got.list(); len(all) != 0 {
-					t.Errorf("events %+v, want none", all)
+					t.Errorf("events %+v, expected none", all)
 				}
 				return
 			}
 			e := got.wait(t, 1)[0]
 			if e.Type != actionurl.EventIncoming || e.Phone != "kitchen" || e.Remote.Name != tt.wantName || time.Since(e.Time) > time.Minute {
-				t.Errorf("event %+v, want %s by %q", e, actionurl.EventIncoming, tt.wantName)
+				t.Errorf("event %+v, expected %s by %q", e, actionurl.EventIncoming, tt.wantName)
 			}
 		})
 	}
@@ -212,12 +212,12 @@ func TestToken(t *testing.T) {
 				Log:   slog.New(slog.DiscardHandler),
 			})
 			if got := get(s, "192.0.2.1:1", "/a/kitchen/"+tt.path+"/hold"); got != tt.want {
-				t.Errorf("status %d, want %d", got, tt.want)
+				t.Errorf("status %d, expected %d", got, tt.want)
 			}
 		})
 	}
 	if _, _, _, ok := readPath("/a/kitchen/%zz/hold"); ok {
-		t.Error("a path with a percent sign that escapes nothing is read, want it refused")
+		t.Error("a path with a percent sign that escapes nothing is read, expected it refused")
 	}
 }
 
@@ -254,7 +254,7 @@ func TestSource(t *testing.T) {
 					stats = Stats{WrongSource: 1}
 				}
 				if got := get(s, tt.from, "/a/kitchen/t0ken/hold"); got != want || s.Stats() != stats {
-					t.Errorf("status %d, %+v, want %d, %+v", got, s.Stats(), want, stats)
+					t.Errorf("status %d, %+v, expected %d, %+v", got, s.Stats(), want, stats)
 				}
 			})
 		}
@@ -303,7 +303,7 @@ func TestSourceIsLookedUpAgain(t *testing.T) {
 			time.Sleep(step.wait)
 			addr, fails = step.addr, step.fails
 			if got := get(s, step.from+":1", "/a/kitchen/t0ken/hold"); got != step.want || lookups != step.wantLookups {
-				t.Errorf("%s: status %d after %d lookups, want %d after %d", step.name, got, lookups, step.want, step.wantLookups)
+				t.Errorf("%s: status %d after %d lookups, expected %d after %d", step.name, got, lookups, step.want, step.wantLookups)
 			}
 		}
 	})
@@ -322,22 +322,22 @@ func TestRate(t *testing.T) {
 		start := time.Now()
 		for range 100 {
 			if code := get(s, "192.0.2.1:1", "/a/kitchen/t0ken/hold"); code != 200 {
-				t.Fatalf("status %d, want 200", code)
+				t.Fatalf("status %d, expected 200", code)
 			}
 		}
 		if took := time.Since(start); took != 0 {
-			t.Errorf("a hundred at once took %v, want no time", took)
+			t.Errorf("a hundred at once took %v, expected no time", took)
 		}
 		for range 20 { // one after the other: slower, none lost
 			if code := get(s, "192.0.2.1:1", "/a/kitchen/t0ken/hold"); code != 200 {
-				t.Fatalf("status %d, want 200", code)
+				t.Fatalf("status %d, expected 200", code)
 			}
 		}
 		if took, want := time.Since(start), 2*time.Second; took != want {
-			t.Errorf("twenty more took %v, want %v", took, want)
+			t.Errorf("twenty more took %v, expected %v", took, want)
 		}
 		if code := get(s, "192.0.2.1:1", "/a/hall/t0ken/hold"); code != 200 {
-			t.Errorf("another phone: status %d, want 200", code)
+			t.Errorf("another phone: status %d, expected 200", code)
 		}
 
 		var all sync.WaitGroup
@@ -354,11 +354,11 @@ func TestRate(t *testing.T) {
 			}
 		}
 		if want := (Stats{Accepted: 131, Limited: 20}); refused != 20 || s.Stats() != want {
-			t.Errorf("%d refused, %+v, want 20, %+v", refused, s.Stats(), want)
+			t.Errorf("%d refused, %+v, expected 20, %+v", refused, s.Stats(), want)
 		}
 		synctest.Wait()
 		if got, want := len(got.list()), 131; got != want {
-			t.Errorf("%d events, want %d", got, want)
+			t.Errorf("%d events, expected %d", got, want)
 		}
 
 		gone, leave := context.WithCancel(context.Background())
@@ -366,7 +366,7 @@ func TestRate(t *testing.T) {
 		r := httptest.NewRequestWithContext(gone, http.MethodGet, "http://x/a/kitchen/t0ken/hold", nil)
 		w := httptest.NewRecorder()
 		if s.ServeHTTP(w, r); w.Code != http.StatusTooManyRequests {
-			t.Errorf("a phone that does not wait: status %d, want %d", w.Code, http.StatusTooManyRequests)
+			t.Errorf("a phone that does not wait: status %d, expected %d", w.Code, http.StatusTooManyRequests)
 		}
 		cancel()
 		synctest.Wait()
@@ -386,17 +386,17 @@ func TestEventsAreNotTaken(t *testing.T) {
 		go func() { served <- s.Serve(ctx, pipenet.Listen()) }()
 		for i, want := range []int{200, 200, 200, 200, 503, 503} {
 			if got := get(s, "127.0.0.1:1", "/a/kitchen/t0ken/hold"); got != want {
-				t.Errorf("event %d: status %d, want %d", i, got, want)
+				t.Errorf("event %d: status %d, expected %d", i, got, want)
 			}
 			synctest.Wait() // the first is being taken
 		}
 		if got, want := s.Stats(), (Stats{Accepted: 4, Dropped: 2}); got != want {
-			t.Errorf("stats %+v, want %+v", got, want)
+			t.Errorf("stats %+v, expected %+v", got, want)
 		}
 		cancel()
 		close(release)
 		if err := <-served; err != nil || n != 4 {
-			t.Errorf("Serve: %v after %d events, want all 4 handed on at the end", err, n)
+			t.Errorf("Serve: %v after %d events, expected all 4 handed on at the end", err, n)
 		}
 	})
 }
@@ -419,7 +419,7 @@ func TestServeEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := io.ReadAll(slow); err != nil || time.Since(start) != requestTime {
-			t.Errorf("who says nothing is left after %v, %v, want %v", time.Since(start), err, requestTime)
+			t.Errorf("who says nothing is left after %v, %v, expected %v", time.Since(start), err, requestTime)
 		}
 
 		slow, err = l.DialContext(t.Context(), "", "")
@@ -434,10 +434,10 @@ func TestServeEnds(t *testing.T) {
 		start = time.Now()
 		cancel()
 		if err := <-served; err != nil || time.Since(start) > stopTime {
-			t.Errorf("Serve: %v after %v, want nil after at most %v", err, time.Since(start), stopTime)
+			t.Errorf("Serve: %v after %v, expected nil after at most %v", err, time.Since(start), stopTime)
 		}
 		if got, want := len(got.list()), 1; got != want {
-			t.Errorf("%d events, want %d", got, want)
+			t.Errorf("%d events, expected %d", got, want)
 		}
 	})
 }
@@ -450,7 +450,7 @@ func TestServeFails(t *testing.T) {
 	}
 	err := New(Config{Log: slog.New(slog.DiscardHandler)}).Serve(t.Context(), l)
 	if !errors.Is(err, net.ErrClosed) || !strings.HasPrefix(err.Error(), "phoneweb: ") {
-		t.Errorf("Serve: %v, want phoneweb: … %v", err, net.ErrClosed)
+		t.Errorf("Serve: %v, expected phoneweb: … %v", err, net.ErrClosed)
 	}
 }
 
@@ -478,7 +478,7 @@ level=WARN msg="event from an address that is not the phone's" phone=kitchen fro
 level=WARN msg="event not understood" phone=kitchen err="snom: event \"x\\ny\": expected one of incoming,`, 1)
 		text := log.String()
 		if got := strings.Count(text, "\n"); got != 6 || !strings.HasPrefix(text, want) {
-			t.Errorf("logged %d lines:\n%s\nwant three a minute, as\n%s…", got, text, want)
+			t.Errorf("logged %d lines:\n%s\nexpected three a minute, as\n%s…", got, text, want)
 		}
 		if strings.Contains(text, "s3cret") || strings.Contains(text, "t0ken") {
 			t.Errorf("a token is in the log:\n%s", text)
@@ -495,10 +495,10 @@ func TestLogOfLookups(t *testing.T) {
 		CheckSource: true, Lookup: lookup, Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	if got := get(s, "192.0.2.10:1", "/a/kitchen/t0ken/hold"); got != 404 {
-		t.Errorf("status %d, want 404", got)
+		t.Errorf("status %d, expected 404", got)
 	}
 	if got, want := log.String(), `from=192.0.2.10 err="no such host"`; !strings.Contains(got, want) {
-		t.Errorf("logged %s, want %s", got, want)
+		t.Errorf("logged %s, expected %s", got, want)
 	}
 }
 
@@ -519,7 +519,7 @@ func TestFlood(t *testing.T) {
 		all.Go(func() {
 			for range flood / 4 {
 				if got := call(t, l.Addr().String(), "GET /a/kitchen/wrong/incoming HTTP/1.1\r\nHost: x\r\n\r\n").StatusCode; got != 404 {
-					t.Errorf("wrong token: status %d, want 404", got)
+					t.Errorf("wrong token: status %d, expected 404", got)
 				}
 			}
 		})
@@ -528,7 +528,7 @@ func TestFlood(t *testing.T) {
 	for i := range events {
 		line := fmt.Sprintf("GET /a/kitchen/t0ken/incoming?call-id=%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
 		if got := call(t, l.Addr().String(), line).StatusCode; got != 200 {
-			t.Errorf("event %d: status %d, want 200", i, got)
+			t.Errorf("event %d: status %d, expected 200", i, got)
 		}
 	}
 	t.Logf("%d events in %v", events, time.Since(start))
@@ -536,14 +536,14 @@ func TestFlood(t *testing.T) {
 	t.Logf("%d wrong tokens in %v", flood, time.Since(start))
 	for i, e := range got.wait(t, events) {
 		if want := fmt.Sprint(i); e.CallID != want {
-			t.Errorf("event %d is of call %s, want %s", i, e.CallID, want)
+			t.Errorf("event %d is of call %s, expected %s", i, e.CallID, want)
 		}
 	}
 	if got, want := s.Stats(), (Stats{Accepted: uint64(events), WrongToken: uint64(flood)}); got != want {
-		t.Errorf("stats %+v, want %+v", got, want)
+		t.Errorf("stats %+v, expected %+v", got, want)
 	}
 	if lines := strings.Count(log.String(), "\n"); lines != 1 {
-		t.Errorf("logged %d lines, want 1:\n%s", lines, log.String())
+		t.Errorf("logged %d lines, expected 1:\n%s", lines, log.String())
 	}
 }
 

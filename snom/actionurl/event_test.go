@@ -21,7 +21,7 @@ func TestActionURLTable(t *testing.T) {
 	t.Parallel()
 	rows := Rows()
 	if got, want := len(rows), 25; got != want {
-		t.Errorf("%d action URLs, want %d", got, want)
+		t.Errorf("%d action URLs, expected %d", got, want)
 	}
 	setting := regexp.MustCompile(`^action_[a-z_]+$`)
 	word := regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
@@ -38,7 +38,7 @@ func TestActionURLTable(t *testing.T) {
 			t.Errorf("%s: caption %q, source %q, mark %q: want all three", r.Setting, r.Caption, r.Source, r.Mark)
 		}
 		if got, want := r.Never, r.Setting == "action_blacklist_url"; got != want {
-			t.Errorf("%s: never set: %v, want %v", r.Setting, got, want)
+			t.Errorf("%s: never set: %v, expected %v", r.Setting, got, want)
 		}
 	}
 	constants := []EventType{
@@ -49,7 +49,7 @@ func TestActionURLTable(t *testing.T) {
 		EventFirewallTest,
 	}
 	if got := EventTypes(); !slices.Equal(got, constants) {
-		t.Errorf("EventTypes() = %q, want %q", got, constants)
+		t.Errorf("EventTypes() = %q, expected %q", got, constants)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestVariableTable(t *testing.T) {
 		}
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("variables %q, want %q", got, want)
+		t.Errorf("variables %q, expected %q", got, want)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestActionURLs(t *testing.T) {
 	t.Parallel()
 	urls := URLs("http://192.0.2.5:8090/", "kitchen", "s3cret/?")
 	if got, want := len(urls), 24; got != want {
-		t.Errorf("%d URLs, want %d", got, want)
+		t.Errorf("%d URLs, expected %d", got, want)
 	}
 	for _, u := range urls {
 		if u.Setting == "action_blacklist_url" {
@@ -95,7 +95,7 @@ func TestActionURLs(t *testing.T) {
 		"local=$local&display_local=$display_local&redirect_number=$redirect_number&call-id=$call-id&" +
 		"remote=$remote&cancel_reason=$cancel_reason&display_remote=$display_remote"}
 	if i := slices.IndexFunc(urls, func(u URL) bool { return u.Setting == "action_hold" }); i < 0 || urls[i] != want {
-		t.Errorf("URLs = %q, want among them %q", urls, want)
+		t.Errorf("URLs = %q, expected among them %q", urls, want)
 	}
 }
 
@@ -117,11 +117,11 @@ func TestProvisioningXML(t *testing.T) {
 		t.Fatalf("%v in\n%s", err, document)
 	}
 	if got, want := len(got.Phone.Settings), len(urls); got != want {
-		t.Fatalf("%d settings, want %d in\n%s", got, want, document)
+		t.Fatalf("%d settings, expected %d in\n%s", got, want, document)
 	}
 	for i, s := range got.Phone.Settings {
 		if s.XMLName.Local != urls[i].Setting || s.URL != urls[i].URL || s.Perm != "" {
-			t.Errorf("setting %d = %v, want %v", i, s, urls[i])
+			t.Errorf("setting %d = %v, expected %v", i, s, urls[i])
 		}
 	}
 }
@@ -299,7 +299,7 @@ func TestParseEventFaults(t *testing.T) {
 			t.Parallel()
 			got, err := ParseEvent(tt.event, tt.query, time.Time{})
 			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
-				t.Errorf("ParseEvent(%q) = %+v, %v, want error %s…", tt.event, got, err, tt.want)
+				t.Errorf("ParseEvent(%q) = %+v, %v, expected error %s…", tt.event, got, err, tt.want)
 			}
 		})
 	}
@@ -316,10 +316,10 @@ func TestParseEventIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, want := len(e.Extra), 32; got != want {
-		t.Errorf("%d variables, want %d", got, want)
+		t.Errorf("%d variables, expected %d", got, want)
 	}
 	if got, want := e.Get("x31")+e.Get("x32"), "1"; got != want {
-		t.Errorf("variables 31 and 32 are %q, want %q", got, want)
+		t.Errorf("variables 31 and 32 are %q, expected %q", got, want)
 	}
 }
 
@@ -346,7 +346,7 @@ func TestEventJSON(t *testing.T) {
 			t.Parallel()
 			got, err := jsonval.Marshal(tt.in)
 			if err != nil || string(got) != tt.want {
-				t.Errorf("got  %s, %v\nwant %s", got, err, tt.want)
+				t.Errorf("got  %s, %v\nexpected %s", got, err, tt.want)
 			}
 		})
 	}

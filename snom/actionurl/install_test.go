@@ -150,17 +150,17 @@ func TestInstall(t *testing.T) {
 				p, c := bubble(t, tt.phone)
 				got, err := actionurl.Install(t.Context(), c, urls, tt.force)
 				if !errors.Is(err, tt.err) || tt.err == nil && err != nil {
-					t.Fatalf("Install = %v, want %v", err, tt.err)
+					t.Fatalf("Install = %v, expected %v", err, tt.err)
 				}
 				if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", tt.want); g != w {
 					t.Errorf("Install =\n%s, want\n%s", g, w)
 				}
 				left := got.Err()
 				if !errors.Is(left, tt.left) || tt.left == nil && left != nil {
-					t.Errorf("Err = %v, want %v", left, tt.left)
+					t.Errorf("Err = %v, expected %v", left, tt.left)
 				}
 				if said := fmt.Sprint(err, left); !strings.Contains(said, tt.says) || strings.Contains(said, "secret") {
-					t.Errorf("says %q, want %q in it", said, tt.says)
+					t.Errorf("says %q, expected %q in it", said, tt.says)
 				}
 				p.Reboot(time.Second) // they are there after a restart
 				time.Sleep(2 * time.Second)
@@ -171,11 +171,11 @@ func TestInstall(t *testing.T) {
 						want = u.URL
 					}
 					if has[u.Setting] != want {
-						t.Errorf("%s = %q, want %q", u.Setting, has[u.Setting], want)
+						t.Errorf("%s = %q, expected %q", u.Setting, has[u.Setting], want)
 					}
 				}
 				if got, want := has["action_blacklist_url"], tt.kept["action_blacklist_url"]; got != want {
-					t.Errorf("action_blacklist_url = %q, want %q", got, want)
+					t.Errorf("action_blacklist_url = %q, expected %q", got, want)
 				}
 				if tt.err != nil || tt.left != nil {
 					return
@@ -183,7 +183,7 @@ func TestInstall(t *testing.T) {
 				writes := len(p.Executed())
 				got, err = actionurl.Install(t.Context(), c, urls, false)
 				if err != nil || len(got.Unchanged) != len(urls) || len(p.Executed()) != writes {
-					t.Errorf("again: %+v, %v and %d writes, want everything unchanged", got, err, len(p.Executed())-writes)
+					t.Errorf("again: %+v, %v and %d writes, expected everything unchanged", got, err, len(p.Executed())-writes)
 				}
 			})
 		})
@@ -194,7 +194,7 @@ func without(list []string, names ...string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(names, s) })
 }
 
-// A phone that shows nothing but takes settings is written to by force, and it is said that nobody looked.
+// A phone that shows no settings and accepts them is written to by force, and the installation is not checked.
 func TestInstallWithoutLooking(t *testing.T) {
 	t.Parallel()
 	url := listen(t, func(_ int, request string) string {
@@ -206,7 +206,7 @@ func TestInstallWithoutLooking(t *testing.T) {
 	urls := oursFor("t0kent0kent0ken1")
 	got, err := actionurl.Install(t.Context(), newClient(t, snom.ClientConfig{URL: url}), urls, true)
 	if err != nil || got.Checked || len(got.Written) != len(urls) || got.Err() != nil {
-		t.Errorf("Install = %+v, %v, want everything written and not checked", got, err)
+		t.Errorf("Install = %+v, %v, expected everything written and not checked", got, err)
 	}
 }
 
@@ -239,7 +239,7 @@ func TestInstallEnds(t *testing.T) {
 			url := listen(t, func(n int, _ string) string { return tt.answer(n) })
 			got, err := actionurl.Install(t.Context(), newClient(t, snom.ClientConfig{URL: url}), urls, true)
 			if !errors.Is(err, tt.err) || len(got.Written) != tt.wrote || got.Checked {
-				t.Errorf("Install = %+v, %v, want %d written and %v", got, err, tt.wrote, tt.err)
+				t.Errorf("Install = %+v, %v, expected %d written and %v", got, err, tt.wrote, tt.err)
 			}
 		})
 	}

@@ -90,6 +90,16 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// aClient is a phone that plans commands. It is not connected to.
+func aClient(tb testing.TB) Phone {
+	tb.Helper()
+	client, err := snom.NewClient(snom.ClientConfig{URL: "http://desk.invalid"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return client
+}
+
 // FuzzDecode shows that no payload makes the bridge fall over, that a command comes with every
 // answer, and that nothing it repeats is long or not UTF-8.
 func FuzzDecode(f *testing.F) {
@@ -103,11 +113,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add("command", []byte(`{"command":{"command":"dial"}}`))
 	f.Add("key", []byte(strings.Repeat("[", 10000)))
 	f.Add("key", []byte("{\"keys\":\"\xff\",\"id\":\"\x00\"}"))
-	client, err := snom.NewClient(snom.ClientConfig{URL: "http://desk.invalid"})
-	if err != nil {
-		f.Fatal(err)
-	}
-	p := newPhone(nil, PhoneConfig{Name: "desk", Phone: client, Allow: map[snom.Verb]bool{snom.VerbReset: true}}, nil)
+	p := newPhone(nil, PhoneConfig{Name: "desk", Phone: aClient(f), Allow: map[snom.Verb]bool{snom.VerbReset: true}}, nil)
 	f.Fuzz(func(t *testing.T, name string, payload []byte) {
 		o := decode(name, payload)
 		if (o.fault == nil) != !o.command.IsZero() {
@@ -223,7 +229,7 @@ func TestTimestampIsNoNumber(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)
 	ms := strconv.FormatInt(now.UnixMilli(), 10)
-	p := &profile{PhoneConfig: PhoneConfig{Name: "desk"}}
+	p := &profile{PhoneConfig: PhoneConfig{Name: "desk", Phone: aClient(t)}}
 	for _, tt := range []struct {
 		command, payload string
 		code             Code
@@ -255,10 +261,11 @@ func TestNothingSecretIsRepeated(t *testing.T) {
 		`{"number":"4711","mode":"4711"}`, `{"confirm":"canary"}`, `{"url":"https://canary.example/4711"}`, `{"dnd":"4711"}`, `{"touches":[{"x":4711,"y":4711}]}`,
 		`{"id":"x","expires_in":"4711"}`, `{"expires_at":"4711"}`, `{"command":"4711"}`, `{"command":"F_STATUS"}`,
 	}
+	client := aClient(t)
 	secrets := []string{"4711", "277", "canary", "F_STATUS", "F_MUTE", "CLEAR", "\uff11", "FF11"}
 	for _, name := range []string{"", "D735", "870", "300", "D865", "D120"} {
 		model, _ := snom.FindModel(name)
-		p := &profile{PhoneConfig: PhoneConfig{Name: "desk", HTTPS: true, Mask: masked, Allow: map[snom.Verb]bool{snom.VerbReset: true, snom.VerbFirmware: true}}, model: model}
+		p := &profile{PhoneConfig: PhoneConfig{Name: "desk", Phone: client, HTTPS: true, Mask: masked, Allow: map[snom.Verb]bool{snom.VerbReset: true, snom.VerbFirmware: true}}, model: model}
 		for _, v := range append(snom.Verbs(), "command", "4711", "canary") {
 			for _, payload := range payloads {
 				m := decode(string(v), []byte(payload))

@@ -137,10 +137,7 @@ func (p betweenCommands) ReadSettings(ctx context.Context, names ...string) (set
 
 // install answers a request to write a phone's action URLs into it.
 func (b *Bridge) install(ctx context.Context, r request) Response {
-	p, refusal := b.phoneOf(r)
-	if p == nil {
-		return refusal
-	}
+	p := r.phone
 	if b.cfg.ActionURLs == nil {
 		return r.response(Forbidden, "PHONE_LISTEN is off: nothing would receive the events")
 	}
@@ -183,10 +180,7 @@ func hostOf(urls []actionurl.URL) string {
 
 // probe answers a request to ask a phone what it is.
 func (b *Bridge) probe(ctx context.Context, r request) Response {
-	p, refusal := b.phoneOf(r)
-	if p == nil {
-		return refusal
-	}
+	p := r.phone
 	info, err := p.probe(ctx)
 	switch {
 	case ctx.Err() != nil:

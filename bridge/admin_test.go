@@ -242,16 +242,85 @@ func TestInstallEnds(t *testing.T) {
 	inHouse(t, bridge.Config{ActionURLs: urlsOf}, busy, func(h *house) {
 		h.say("snom/desk/key", "P1,60000")
 		time.Sleep(time.Second)
-		for range 17 {
+		for range 40 {
 			h.say("snom/bridge/request/install", "desk")
 		}
 		synctest.Wait()
-		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != bridge.Busy {
-			t.Errorf("seventeen at once: %+v, want one busy", got)
+		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 0 {
+			t.Errorf("forty at once: %+v, want all to wait", got)
+		}
+		h.say("snom/bridge/request/reload", "")
+		synctest.Wait()
+		if got := answers[bridge.Response](h, "snom/bridge/response/reload"); len(got) != 1 {
+			t.Errorf("a reload waits behind installations")
 		}
 		h.stop()
-		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 16 || got[0].Code != bridge.Cancelled {
-			t.Errorf("the bridge stops: %d answers, want the 16 that waited", len(got))
+		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 40 || got[0].Code != bridge.Cancelled || got[39].Code != bridge.Cancelled {
+			t.Errorf("the bridge stops: %d answers, want the 40 that waited", len(got))
 		}
 	})
+}
+
+// TestRequestsForManyPhones: a request for a group, or many in a loop, is answered once for each phone, by name; none is
+// refused because others wait, and a ping is not delayed.
+func TestRequestsForManyPhones(t *testing.T) {
+	t.Parallel()
+	const phones = 40
+	var residents []resident
+	var up []string
+	for i := range phones {
+		name := fmt.Sprintf("p%02d", i)
+		c := snomtest.Config{Name: name, Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "right", Latency: 50 * time.Millisecond}
+		residents = append(residents, resident{phone: c})
+		if i%2 == 0 {
+			up = append(up, name)
+		}
+	}
+	loop := func(h *house, action string) {
+		for _, r := range residents {
+			h.say("snom/bridge/request/"+action, `{"id":"x","phone":"`+r.phone.Name+`"}`)
+		}
+	}
+	for name, tt := range map[string]struct {
+		action string
+		say    func(h *house)
+		want   int
+	}{
+		"install for all":        {"install", func(h *house) { h.say("snom/bridge/request/install", `{"id":"x","phone":"all"}`) }, phones},
+		"install for all, plain": {"install", func(h *house) { h.say("snom/bridge/request/install", "all") }, phones},
+		"install for a group":    {"install", func(h *house) { h.say("snom/bridge/request/install", `{"id":"x","phone":"up","force":true}`) }, phones / 2},
+		"install in a loop":      {"install", func(h *house) { loop(h, "install") }, phones},
+		"probe for all":          {"probe", func(h *house) { h.say("snom/bridge/request/probe", "all") }, phones},
+		"probe in a loop":        {"probe", func(h *house) { loop(h, "probe") }, phones},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t, bridge.Config{ActionURLs: urlsOf}, residents, map[string][]string{"up": up, "none": {}})
+				tt.say(h)
+				h.say("snom/bridge/request/ping", "")
+				synctest.Wait()
+				if got := answers[bridge.Response](h, "snom/bridge/response/ping"); len(got) != 1 {
+					t.Error("a ping waits")
+				}
+				time.Sleep(5 * time.Minute)
+				answered := map[string]int{}
+				for _, r := range answers[bridge.Response](h, "snom/bridge/response/"+tt.action) {
+					answered[r.Phone]++
+					if r.Code != bridge.OK {
+						t.Errorf("%+v, want ok", r)
+					}
+				}
+				if len(answered) != tt.want {
+					t.Errorf("%d phones answered, want %d: %v", len(answered), tt.want, answered)
+				}
+				for phone, n := range answered {
+					if n != 1 {
+						t.Errorf("%q answered %d times", phone, n)
+					}
+				}
+				h.stop()
+			})
+		})
+	}
 }

@@ -142,8 +142,7 @@ func New(cfg Config, r Roster) *Bridge {
 		cfg:      cfg,
 		started:  time.Now(),
 		poller:   poller{wake: make(chan struct{}, 1), slots: make(chan struct{}, pollsAtOnce)},
-		requests: requests{queue: make(chan request, requestsWaiting), slow: make(chan struct{}, requestsSlow)},
-		logRate:  lograte.New(cfg.Log),
+		requests: newRequests(),
 		claims:   claims{us: cfg.Tree.Instance},
 		limit:    lograte.New(cfg.Log),
 	}

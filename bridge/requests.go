@@ -21,7 +21,7 @@ type action struct {
 	does string
 	want string // of its payload
 	run  func(b *Bridge, ctx context.Context, r request) Response
-	slow bool // it waits for a phone or for a file, and must not keep others waiting
+	pool poolKind // of the actions that wait for something; empty: it is answered at once
 
 	member string // of the payload's object that holds the argument; empty: there is no argument
 }
@@ -30,10 +30,11 @@ type action struct {
 func actions() []action {
 	return []action{
 		{name: "ping", does: "answers at once: the bridge is alive and reads its requests", want: "nothing", run: (*Bridge).ping},
-		{name: "reload", does: "reads the phones file again; a faulty one changes nothing", want: "nothing", run: (*Bridge).reload, slow: true},
-		{name: "probe", does: "asks a phone what it is, at the cost of no failed login", want: "the name of a phone", run: (*Bridge).probe, slow: true, member: "phone"},
-		{name: "install", does: "writes the action URLs by which a phone tells its events into it; those that are not this bridge's stay, unless `force` is true",
-			want: "the name of a phone, or `{\"phone\":\"kitchen\",\"force\":true}`", run: (*Bridge).install, slow: true, member: "phone"},
+		{name: "reload", does: "reads the phones file again; a faulty one changes nothing", want: "nothing", run: (*Bridge).reload, pool: filePool},
+		{name: "probe", does: "asks phones what they are, at the cost of no failed login; one answer for each phone",
+			want: "the name of a phone or group", run: (*Bridge).probe, pool: phonePool, member: "phone"},
+		{name: "install", does: "installs the bridge's action URLs in phones; URLs of other hosts are kept, unless `force` is true; one answer for each phone",
+			want: "the name of a phone or group, or `{\"phone\":\"kitchen\",\"force\":true}`", run: (*Bridge).install, pool: phonePool, member: "phone"},
 		{name: "log_level", does: "sets how much is logged", want: "debug, info, warn or error", run: (*Bridge).logLevel, member: "level"},
 	}
 }
@@ -50,20 +51,42 @@ func Actions() []ActionDoc {
 	return docs
 }
 
-// How many requests to the bridge may wait, and how many slow ones be under way.
+// requestsWaiting is how many requests to the bridge may wait to be looked at.
+const requestsWaiting = 64
+
+// A poolKind names the actions that wait for the same kind of thing, so that they do not delay the others.
+type poolKind string
+
+// The pools.
 const (
-	requestsWaiting = 64
-	requestsSlow    = 16
+	phonePool poolKind = "phone" // one phone each
+	filePool  poolKind = "file"
 )
+
+// A pool runs requests of one kind beside the others.
+type pool struct {
+	atOnce  int       // how many run at a time
+	most    int       // how many may wait; a request for a group always may where no other waits
+	waiting []request // guarded by requests.mu
+	running int       // goroutines; guarded by requests.mu
+}
 
 // requests are the requests to the bridge that wait.
 type requests struct {
 	queue chan request
-	slow  chan struct{} // one element for each slow one under way
-	busy  liveness      // of the goroutine that answers them
+	busy  liveness // of the goroutine that takes them out of the queue
 
-	mu     sync.RWMutex
+	mu     sync.Mutex
 	closed bool // none is taken any more; guarded by mu
+	pools  map[poolKind]*pool
+}
+
+// newRequests returns an empty queue. The phones of a request for a group wait one by one.
+func newRequests() requests {
+	return requests{
+		queue: make(chan request, requestsWaiting),
+		pools: map[poolKind]*pool{phonePool: {atOnce: 16, most: 4096}, filePool: {atOnce: 1, most: 16}},
+	}
 }
 
 // A request is one request to the bridge, read.
@@ -71,13 +94,15 @@ type request struct {
 	action   action
 	id       string
 	argument string
-	force    bool // of install
+	phone    *phone // that it is about; nil: none, or the argument has not been looked up
+	force    bool   // of install
 }
 
 // A Response answers a request to the bridge.
 type Response struct {
 	ID      string `json:"id"`
 	Action  string `json:"action"`
+	Phone   string `json:"phone,omitempty"` // that the answer is about, if it is about one
 	OK      bool   `json:"ok"`
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
@@ -87,7 +112,11 @@ type Response struct {
 
 // response is the start of every answer to r.
 func (r request) response(code Code, message string) Response {
-	return Response{ID: r.id, Action: r.action.name, OK: code == OK, Code: code, Message: message, Time: Time{Time: time.Now()}}
+	response := Response{ID: r.id, Action: r.action.name, OK: code == OK, Code: code, Message: message, Time: Time{Time: time.Now()}}
+	if r.phone != nil {
+		response.Phone = r.phone.name
+	}
+	return response
 }
 
 // ask reads a request to the bridge and puts it into the queue. It never blocks.
@@ -114,8 +143,8 @@ func (b *Bridge) ask(name string, m mqtt.Message, now time.Time) {
 		b.respond(r.response(Invalid, words(err)))
 		return
 	}
-	b.requests.mu.RLock()
-	defer b.requests.mu.RUnlock()
+	b.requests.mu.Lock()
+	defer b.requests.mu.Unlock()
 	if b.requests.closed {
 		b.respond(r.response(Cancelled, "the bridge is stopping"))
 		return
@@ -179,8 +208,8 @@ func (b *Bridge) serveRequests(ctx context.Context) {
 			switch {
 			case ctx.Err() != nil:
 				b.respond(r.response(Cancelled, "the bridge is stopping"))
-			case r.action.slow:
-				b.serveSlowly(ctx, r)
+			case r.action.pool != "":
+				b.serveBeside(ctx, r)
 			default:
 				b.respond(r.action.run(b, ctx, r))
 			}
@@ -201,18 +230,77 @@ func (b *Bridge) serveRequests(ctx context.Context) {
 	}
 }
 
-// serveSlowly answers a request beside the others.
-func (b *Bridge) serveSlowly(ctx context.Context, r request) {
-	select {
-	case b.requests.slow <- struct{}{}:
-	default:
-		b.respond(r.response(Busy, "too many requests of this kind are under way"))
+// serveBeside answers a request beside the others: one answer for each phone that it names.
+func (b *Bridge) serveBeside(ctx context.Context, r request) {
+	all := []request{r}
+	if r.action.pool == phonePool {
+		var refusal Response
+		if all, refusal = b.requestsFor(r); len(all) == 0 {
+			b.respond(refusal)
+			return
+		}
+	}
+	q := &b.requests
+	q.mu.Lock()
+	p := q.pools[r.action.pool]
+	if len(p.waiting) > 0 && len(p.waiting)+len(all) > p.most {
+		q.mu.Unlock()
+		b.respond(r.response(Busy, "too many requests of this kind wait"))
 		return
 	}
-	b.workers.Go(func() {
-		defer func() { <-b.requests.slow }()
+	p.waiting = append(p.waiting, all...)
+	for range min(len(p.waiting), p.atOnce-p.running) {
+		p.running++
+		b.workers.Go(func() { b.runPool(ctx, p) })
+	}
+	q.mu.Unlock()
+}
+
+// runPool answers requests until none waits. When ctx has ended, they are cancelled.
+func (b *Bridge) runPool(ctx context.Context, p *pool) {
+	q := &b.requests
+	for {
+		q.mu.Lock()
+		if len(p.waiting) == 0 {
+			p.waiting = nil
+			p.running--
+			q.mu.Unlock()
+			return
+		}
+		r := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		q.mu.Unlock()
+		if ctx.Err() != nil {
+			b.respond(r.response(Cancelled, "the bridge is stopping"))
+			continue
+		}
 		b.respond(r.action.run(b, ctx, r))
-	})
+	}
+}
+
+// requestsFor returns r for each phone that it names, in the group's order; none, and why.
+func (b *Bridge) requestsFor(r request) (all []request, refusal Response) {
+	roster := b.roster.Load()
+	names, group := roster.groups[r.argument]
+	switch p := roster.phones[r.argument]; {
+	case p != nil && b.claims.taken(p.name):
+		r.phone = p
+		return nil, r.response(Forbidden, "another bridge has claimed this phone")
+	case p != nil:
+		names = []string{p.name}
+	case !group:
+		return nil, r.response(UnknownPhone, fmt.Sprintf("no phone and no group is called %q: expected the name of one", shown(r.argument)))
+	default:
+		if names = b.served(names); len(names) == 0 {
+			return nil, r.response(Forbidden, "no phone of this group is served by this bridge")
+		}
+	}
+	for _, name := range names {
+		one := r
+		one.argument, one.phone = name, roster.phones[name]
+		all = append(all, one)
+	}
+	return all, Response{}
 }
 
 func (b *Bridge) ping(_ context.Context, r request) Response {
@@ -242,16 +330,4 @@ func (b *Bridge) reload(ctx context.Context, r request) Response {
 		return r.response(Invalid, err.Error())
 	}
 	return r.response(OK, "")
-}
-
-// phoneOf returns the phone that r is about, or nil and why nothing is asked of it.
-func (b *Bridge) phoneOf(r request) (*phone, Response) {
-	p := b.roster.Load().phones[r.argument]
-	switch {
-	case p == nil:
-		return nil, r.response(UnknownPhone, fmt.Sprintf("no phone is called %q: want the name of a phone", shown(r.argument)))
-	case b.claims.taken(p.name):
-		return nil, r.response(Forbidden, "another bridge has claimed this phone")
-	}
-	return p, Response{}
 }

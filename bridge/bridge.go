@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"slices"
@@ -92,15 +93,15 @@ type Bridge struct {
 	retired  []string         // addresses of those, the oldest first; guarded by applying
 	stopped  bool             // no roster is applied any more; guarded by applying
 
-	logRate  *lograte.Limiter // of lines that others cause
-	idBytes  atomic.Int64     // that all phones remember ids in
-	logged   sync.Map         // topics whose retained command was logged; bounded by retainedLogged
-	retained atomic.Int64     // of them
+	idBytes  atomic.Int64 // that all phones remember ids in
+	logged   sync.Map     // topics whose retained command was logged; bounded by retainedLogged
+	retained atomic.Int64 // of them
 
 	claims  claims
 	mixed   sync.Once // the base topic is shared with bridges that have an instance
 	standby standby
 	limit   *lograte.Limiter // for lines that others can cause
+	hasher  hasher           // of what was published
 	owed    atomic.Int64     // answers of group members that are still to come
 }
 
@@ -145,6 +146,7 @@ func New(cfg Config, r Roster) *Bridge {
 		requests: newRequests(),
 		claims:   claims{us: cfg.Tree.Instance},
 		limit:    lograte.New(cfg.Log),
+		hasher:   hasher{maphash.MakeSeed()},
 	}
 	b.standby.b = b
 	b.clock.start = b.started
@@ -185,6 +187,8 @@ func (b *Bridge) Handle(m mqtt.Message) {
 	switch a.Kind {
 	case mqtt.KindCommand:
 		b.command(a, m, now)
+	case mqtt.KindStatus, mqtt.KindAvailability:
+		b.echoed(a, m)
 	case mqtt.KindRequest:
 		b.ask(a.Action, m, now)
 	case mqtt.KindUnreadable:

@@ -120,7 +120,7 @@ func (c *command) deliver(r *Result) {
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(r.Phone), Payload: encodeResult(r)})
 	b.cfg.Observe.Result(*r)
 	if !r.OK {
-		b.logRate.Log(slog.LevelInfo, r.Phone+" "+string(r.Code), "command not carried out", slog.String("phone", r.Phone),
+		b.limit.Log(slog.LevelInfo, r.Phone+" "+string(r.Code), "command not carried out", slog.String("phone", r.Phone),
 			slog.String("command", r.Command), slog.Any("code", r.Code), slog.String("err", r.Message))
 	}
 	if c.group != nil {

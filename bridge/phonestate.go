@@ -29,6 +29,9 @@ type phoneState struct {
 	lastResult *LastResult      // guarded by mu
 	expiry     *time.Timer      // of calls; nil: never needed; guarded by mu
 
+	statusEcho, availabilityEcho echo // guarded by mu
+	echoPending                  bool // they are compared in a moment; guarded by mu
+
 	statusPublishedAt time.Time // guarded by mu
 	statusPending     bool      // a newer status is held back for a moment; guarded by mu
 	removed           bool      // the phone is no longer configured: nothing is published of it any more; guarded by mu
@@ -297,7 +300,9 @@ func (p *phone) publishStatus(now time.Time) {
 	if !p.b.speaksFor(p.name) {
 		return
 	}
-	p.b.publish(mqtt.Message{Topic: p.b.cfg.Tree.Status(p.name), Payload: encode(p.status(now)), Retained: true})
+	payload := encode(p.status(now))
+	p.state.statusEcho.sent = p.b.hasher.of(payload)
+	p.b.publish(mqtt.Message{Topic: p.b.cfg.Tree.Status(p.name), Payload: payload, Retained: true})
 }
 
 // publishAvailability publishes whether the phone is reachable, once that is known. The caller holds the lock.
@@ -312,6 +317,7 @@ func (p *phone) publishAvailability() {
 	if !p.b.speaksFor(p.name) {
 		return
 	}
+	p.state.availabilityEcho.sent = p.b.hasher.of([]byte(payload))
 	p.b.publish(mqtt.Message{Topic: p.b.cfg.Tree.Availability(p.name), Payload: []byte(payload), Retained: true})
 }
 

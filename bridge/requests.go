@@ -102,12 +102,12 @@ type request struct {
 type Response struct {
 	ID      string `json:"id"`
 	Action  string `json:"action"`
-	Phone   string `json:"phone,omitempty"` // that the answer is about, if it is about one
 	OK      bool   `json:"ok"`
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
 	Data    any    `json:"data,omitempty"`
 	Time    Time   `json:"time"`
+	Phone   string `json:"phone,omitempty"` // that the answer is about, if it is about one
 }
 
 // response is the start of every answer to r.

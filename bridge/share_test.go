@@ -351,6 +351,7 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 			if got := first.bridge.Standby(); got != "" {
 				t.Errorf("the first stands aside for %q, want nobody", got)
 			}
+			time.Sleep(5 * time.Second) // what the second published before it was on standby is replaced
 			said := len(s.messages("snom/hall/status"))
 			time.Sleep(time.Minute)
 			for i, h := range []*house{first, second} {
@@ -495,4 +496,60 @@ func (s *street) messages(topic string) (all []string) {
 		}
 	}
 	return all
+}
+
+// TestWhatAnotherClientReplacedIsPublishedAgain: a last will, an empty message or anything else on the status and the
+// availability of a phone does not stay; and what comes back of the bridge's own messages, late or out of order, causes none.
+func TestWhatAnotherClientReplacedIsPublishedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStreet(t)
+		h := s.build("", "m", nil, "hall", "attic")
+		s.connect(h)
+		time.Sleep(time.Minute)
+		for _, topic := range []string{"snom/hall/availability", "snom/hall/status"} {
+			for _, payload := range []string{"offline", "", "{}", strings.Repeat("x", 60_000)} {
+				truth := s.kept(topic)
+				if truth == "" {
+					t.Fatalf("nothing is retained on %s", topic)
+				}
+				before := len(s.messages(topic))
+				s.Publish(mqtt.Message{Topic: topic, Payload: []byte(payload), Retained: true})
+				time.Sleep(3 * time.Second)
+				got := s.kept(topic)
+				if topic == "snom/hall/availability" && got != truth || !strings.HasPrefix(got, truth[:1]) || got == payload {
+					t.Errorf("%s: %.40q stays, want %.40q", topic, got, truth)
+				}
+				if n := len(s.messages(topic)) - before; n != 2 {
+					t.Errorf("%s %.10q: %d messages, want the foreign one and the right one", topic, payload, n)
+				}
+			}
+		}
+		// A client that insists is answered once a second, and logged once a minute.
+		before := len(s.messages("snom/attic/availability"))
+		for range 200 {
+			s.Publish(mqtt.Message{Topic: "snom/attic/availability", Payload: []byte("offline"), Retained: true})
+			time.Sleep(50 * time.Millisecond)
+		}
+		time.Sleep(3 * time.Second)
+		if n := len(s.messages("snom/attic/availability")) - before - 200; n < 5 || n > 12 {
+			t.Errorf("%d answers in ten seconds", n)
+		}
+		if got := s.kept("snom/attic/availability"); got != "online" {
+			t.Errorf("in the end %q is retained", got)
+		}
+		if n := strings.Count(h.log.String(), "another client published"); n != 2 {
+			t.Errorf("%d lines of log, want one for each phone", n)
+		}
+		// The bridge's own statuses, many of them, come back and are no reason to publish.
+		statuses := len(s.messages("snom/hall/status"))
+		for range 20 {
+			s.say("snom/hall/key", "P1")
+		}
+		time.Sleep(time.Minute)
+		if n := len(s.messages("snom/hall/status")) - statuses; n > 20 {
+			t.Errorf("%d statuses for 20 commands", n)
+		}
+		h.stop()
+	})
 }

@@ -174,6 +174,15 @@ func topicsDoc(b *bytes.Buffer) {
 	row(b, "`command`", "on `<base>/<phone>/command` only: the name of the command")
 	b.WriteString("\nA member that is not known is an error. There is no trimming: names of keys are in capital letters, and white space\n" +
 		"or a line end around a plain payload is an error that says so. A payload may have 16 KiB.\n\n")
+	b.WriteString("An `id` makes a command safe to repeat: the phone takes it once. Each phone remembers its last 1,024 ids for ten\n" +
+		"minutes, fewer where thousands of phones share 32 MiB; after a restart of the bridge none. A result may arrive twice,\n" +
+		"identical to the byte, when the connection to the broker breaks while it is being published (QoS 1): compare `id` and\n" +
+		"`time`. A command that the broker delivers again on the same connection, with the DUP flag, is carried out once, with or\n" +
+		"without an `id`.\n\n" +
+		"Publish commands without the retain flag. A retained command that a broker delivers at a subscription is refused with\n" +
+		"`retained`. While the bridge is subscribed, MQTT 3.1.1 delivers it without the flag, as any other command: it is carried\n" +
+		"out then, and refused at the next connection. The bridge cannot tell the two apart; clear such a topic with an empty\n" +
+		"retained message.\n\n")
 	table(b, "command", "plain payload", "JSON", "what the phone is asked")
 	for _, v := range snom.Verbs() {
 		h := v.Help()
@@ -204,7 +213,10 @@ func topicsDoc(b *bytes.Buffer) {
 		"For a secret argument (`MASK`) `argument` is `***`.\n\nA group answers once more, when all members have:\n\n")
 	example(b, bridge.Summary{ID: "7f3b", Group: "all", Command: "ring", Argument: "3", Code: bridge.Unreachable,
 		Message: "1 of 2 ok; hall unreachable", Members: map[string]bridge.Code{"kitchen": bridge.OK, "hall": bridge.Unreachable}, DurationMS: 3012, Time: moment()})
-	b.WriteString("\n## Requests to the bridge\n\nThe payload is plain text, or a JSON object with `id` and the argument.\n\n")
+	b.WriteString("When so many answers wait for the broker that those of all members would not fit, the whole group gets one summary with\n" +
+		"`busy` and no `members`; nothing is sent to any of them.\n" +
+		"\n## Requests to the bridge\n\nThe payload is plain text, or a JSON object with `id` and the argument. `probe` and `install` for a group, or for\n" +
+		"`all`, are answered once for each phone, which `phone` names.\n\n")
 	table(b, "action", "payload", "what")
 	for _, a := range bridge.Actions() {
 		row(b, code(a.Name), a.Payload, a.Does)
@@ -223,8 +235,9 @@ func topicsDoc(b *bytes.Buffer) {
 		"A group is answered by each bridge that has one of that name, for the members it serves, with `instance` in its\n" +
 		"summary; so `all` has as many summaries as there are bridges.\n\n" +
 		"Two bridges that use the very same topics (the same base topic, the same `INSTANCE` or none) see each other's\n" +
-		"`bridge/info`, where `process` tells them apart. The one that started later stands aside, not ready and without a word\n" +
-		"on any command, until the other has been silent for 15 seconds.\n\n" +
+		"`bridge/info`, where `process` tells them apart. The one that started later publishes a `challenge` there, and goes into\n" +
+		"standby when the older one has repeated it under `answers`: it reports not ready and ignores commands, until the older\n" +
+		"one has not answered for 15 seconds.\n\n" +
 		"All this guards against mistakes. It is no lock: see [scaling.md](scaling.md).\n\n")
 	b.WriteString("## Status\n\nRetained, and published when it changes. What is not known is `null`; without `PHONE_LISTEN` that is all that only a\n" +
 		"phone can tell. A change of `last_result` alone is published at most once a second, and with more than\n" +

@@ -128,6 +128,7 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
 		PollEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
 		Reload: s.reload, OnChange: func() { s.discovery.Changed() },
+		OnStandby: func(standby bool) { s.session.Announce(!standby) }, OnSuspend: s.session.Suspended, Room: s.session.Room,
 		RingTimeout: settings.RingTimeout, Events: s.actions != nil, Observe: s.metrics,
 	}
 	if s.actions != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 
@@ -120,5 +121,11 @@ func isLocal(err error) bool {
 			return true
 		}
 	}
+	// The C library's resolver reports a host as unknown where it could not open its own files.
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		return isLocal(err)
+	}
+	_ = f.Close() // it was only read
 	return false
 }

@@ -69,6 +69,7 @@ func onlyIn() map[string][]string {
 		"github.com/spf13/cobra":           {"cmd/snom2mqtt"},
 		"github.com/prometheus":            {"metrics"},
 		"github.com/coreos/go-systemd/v22": {"cmd/snom2mqtt"},
+		"golang.org/x/term":                {"cmd/snom2mqtt"},                           // a password is asked for without showing it
 		"golang.org/x/time":                {"internal/netlimit", "phoneweb", "broker"}, // rates of clients that are not trusted
 	}
 }

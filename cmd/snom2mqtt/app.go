@@ -23,7 +23,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// An app is where the bridge finds itself as an app of Home Assistant's Supervisor.
+// An app describes where the bridge runs as an app of Home Assistant's Supervisor.
 type app struct {
 	data       string // folder with options.json; it lasts
 	supervisor string // address of the Supervisor
@@ -34,13 +34,12 @@ func (p *program) appCommand() *cobra.Command {
 	a := app{}
 	c := &cobra.Command{
 		Use:   "app",
-		Short: "Be the bridge as an app (add-on) of Home Assistant",
-		Long: `Be the bridge as an app of Home Assistant's Supervisor, which used to call it an
-add-on: the settings are what is typed in the app's configuration, options.json, and
-the broker is the one that the Supervisor knows, unless there is another one among
-them. examples/homeassistant-app is the app. Variables of the environment still
-count; what the configuration says comes first.`,
-		Hidden: true, // nobody types it
+		Short: "Run the bridge as an app (add-on) of Home Assistant",
+		Long: `Run the bridge as an app of Home Assistant's Supervisor, formerly called an add-on.
+The settings come from the app's configuration, options.json; the broker is that of
+the Supervisor, unless the configuration names another one. examples/homeassistant-app
+is the app. Environment variables apply too; the configuration overrides them.`,
+		Hidden: true, // the Supervisor starts it, not a person
 		Args:   noArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			environ, err := a.environ(c.Context(), p.environ)
@@ -79,7 +78,7 @@ type appOptions struct {
 	Settings     []string `json:"settings"`
 }
 
-// environ is the environment that the options stand for, on top of what there is.
+// environ returns the given environment with the options as settings on top.
 func (a app) environ(ctx context.Context, environ []string) ([]string, error) {
 	text, err := os.ReadFile(filepath.Join(a.data, "options.json"))
 	if err != nil {
@@ -91,7 +90,7 @@ func (a app) environ(ctx context.Context, environ []string) ([]string, error) {
 	var odd *json.UnmarshalTypeError
 	switch err := d.Decode(&o); {
 	case errors.As(err, &odd):
-		return nil, fmt.Errorf("app: options.json: %s is a %s, expected what the app's configuration asks for", strings.TrimPrefix(odd.Field, "."), odd.Value)
+		return nil, fmt.Errorf("app: options.json: %s is a %s, expected the type that the app's configuration describes", strings.TrimPrefix(odd.Field, "."), odd.Value)
 	case err != nil:
 		return nil, fmt.Errorf("app: options.json: %w", err)
 	}
@@ -138,7 +137,7 @@ func (a app) environ(ctx context.Context, environ []string) ([]string, error) {
 	return lastOfEach(environ), nil
 }
 
-// lastOfEach leaves of several settings of one variable the last one.
+// lastOfEach returns the last setting of each variable.
 func lastOfEach(environ []string) []string {
 	var out []string
 	seen := map[string]bool{}
@@ -152,7 +151,7 @@ func lastOfEach(environ []string) []string {
 	return out
 }
 
-// secret is a file with what the tokens of the phones are made of. It is made once and lasts.
+// secret returns the path of the file that the tokens of phones are derived from. It is made once.
 func (a app) secret() (string, error) {
 	name := filepath.Join(a.data, "token-secret")
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -166,12 +165,12 @@ func (a app) secret() (string, error) {
 	return name, cmp.Or(err, f.Close())
 }
 
-// broker asks the Supervisor for the broker of the house.
+// broker asks the Supervisor for its broker.
 func (a app) broker(ctx context.Context, environ []string) (address, username, password string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	fail := func(err error) (string, string, string, error) {
-		return "", "", "", fmt.Errorf("app: no broker: install the app Mosquitto, or say in the option mqtt_url which one to use: %w", err)
+		return "", "", "", fmt.Errorf("app: no broker: install the app Mosquitto, or set the option mqtt_url: %w", err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.supervisor+"/services/mqtt", nil)
 	if err != nil {

@@ -124,7 +124,7 @@ func secretOf(t *testing.T, name string) string {
 func TestAppSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, options, token, want string }{
-		{"no broker", `{"phones":[]}`, "supervisor-secret", "install the app Mosquitto, or say in the option mqtt_url which one to use: the Supervisor answers 400 Bad Request Service not enabled"},
+		{"no broker", `{"phones":[]}`, "supervisor-secret", "install the app Mosquitto, or set the option mqtt_url: the Supervisor answers 400 Bad Request Service not enabled"},
 		{"no token", `{"phones":[]}`, "", "the Supervisor answers 401"},
 		{"not JSON", `{`, "", "options.json"},
 		{"an option that nobody reads", `{"phnoes":[]}`, "", "phnoes"},

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -14,11 +17,12 @@ import (
 func (p *program) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Read the settings and say every fault",
-		Long: `Read the settings from the environment and the files they name, and say every
-fault at once, each by the name of its variable or its place in the phones file.
-Nothing is connected to, and no secret is shown. Where the settings are right, the
-phones are listed as they were understood.
+		Short: "Read the settings and report every error",
+		Long: `Read the settings from the environment and the files they name, and report every
+error at once, each by the name of its variable or its place in the phones file.
+Nothing is connected to, and no secret is printed. If the settings are right, the
+phones are listed as they were understood, and warnings name what is accepted and
+probably not meant, such as a password in quotes.
 
 Exit codes: 0 the settings are right, 2 they are not.`,
 		Example: `  SNOM2MQTT_PHONES_FILE=phones.yml snom2mqtt check`,
@@ -28,9 +32,27 @@ Exit codes: 0 the settings are right, 2 they are not.`,
 			if err != nil {
 				return err
 			}
+			for _, w := range p.warnings(cmd.Context(), c) {
+				fmt.Fprintln(p.stderr, "warning:", w)
+			}
 			return p.printSettings(c, r)
 		},
 	}
+}
+
+// warnings lists what is accepted in the settings and probably not meant.
+func (p *program) warnings(ctx context.Context, c config.Config) (all []string) {
+	for _, w := range c.Warnings {
+		all = append(all, w.Error())
+	}
+	if c.PhoneListen == "" {
+		return all
+	}
+	_, err := baseURL(ctx, c.PhoneBaseURL, c.PhoneListen, "http://192.0.2.1", container(os.DirFS("/"), p.environ))
+	if errors.Is(err, errContainer) {
+		all = append(all, err.Error())
+	}
+	return all
 }
 
 // printSettings prints what was understood of right settings.
@@ -42,16 +64,16 @@ func (p *program) printSettings(c config.Config, r bridge.Roster) error {
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "settings are right: %s, %s, base topic %s, broker %s\n",
 		count(len(r.Phones), "phone"), count(len(r.Groups), "group"), c.BaseTopic, broker)
-	for i, phone := range c.Roster.Phones {
+	for _, phone := range c.Roster.Phones {
 		login := "no login"
 		if phone.Username != "" {
 			login = "login as " + phone.Username
 		}
-		model := "model learnt from the phone"
-		if m := r.Phones[i].Model; m != (snom.Model{}) {
+		model := "model as the phone reports it"
+		if m := phone.Model; m != (snom.Model{}) {
 			model = m.Name()
 			if m.RemoteControl() == snom.No {
-				model += ", which takes no remote control"
+				model += ", which has no remote control"
 			}
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", phone.Name, phone.URL, login, model)
@@ -59,7 +81,7 @@ func (p *program) printSettings(c config.Config, r bridge.Roster) error {
 	return t.Flush()
 }
 
-// count is how many of something there are, in words.
+// count returns how many of something there are, in words.
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

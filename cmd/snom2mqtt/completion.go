@@ -13,9 +13,8 @@ func (p *program) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion <shell>",
 		Short: "Print a script that completes commands: bash, zsh, fish or powershell",
-		Long: `Print a script that makes a shell complete the program's commands and flags, the
-names of the phones in the settings, and what they can be told. Shells: bash, zsh,
-fish, powershell.`,
+		Long: `Print a script for a shell that completes subcommands, flags, the names of the phones
+in the settings, and the commands of phones. Shells: bash, zsh, fish, powershell.`,
 		Example: `  source <(snom2mqtt completion bash)          # for this shell
   snom2mqtt completion bash > /etc/bash_completion.d/snom2mqtt
   snom2mqtt completion zsh > "${fpath[1]}/_snom2mqtt"
@@ -38,13 +37,13 @@ fish, powershell.`,
 	}
 }
 
-// completeSend offers the configured phones, then what they can be told.
+// completeSend offers the configured phones, then the commands.
 func (p *program) completeSend(c *cobra.Command, args []string, _ string) (words []string, _ cobra.ShellCompDirective) {
 	switch len(args) {
 	case 0:
 		settings, _, err := p.load(c.Context())
 		if err != nil {
-			break // there is nothing to offer, and `check` says why
+			break // `check` reports why
 		}
 		for _, phone := range settings.Roster.Phones {
 			words = append(words, cobra.CompletionWithDesc(phone.Name, phone.URL))
@@ -60,6 +59,6 @@ func (p *program) completeSend(c *cobra.Command, args []string, _ string) (words
 // offer completes the value of a flag.
 func offer(c *cobra.Command, flag string, values []string) {
 	if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // no such flag: a mistake of ours
+		panic(err) // no such flag in this package
 	}
 }

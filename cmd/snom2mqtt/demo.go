@@ -28,17 +28,23 @@ const (
 	demoPassword = "demo"
 )
 
+// The addresses of the demo, unless they are in use.
+const (
+	demoBroker  = "127.0.0.1:1883"
+	demoConsole = "127.0.0.1:8080"
+)
+
 func (p *program) demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
-		Short: "Show it all in one process: broker, bridge and two simulated phones",
-		Long: `Run an MQTT broker, the bridge and two simulated phones in one process; send one
-command, show every message and every request, and stay up for you to try more. It
-prints what to try.
+		Short: "Run a broker, the bridge and two simulated phones in one process",
+		Long: `Run an MQTT broker, the bridge and two simulated phones in one process. It sends one
+command, prints every message and every request, prints what to try next, and runs
+until Ctrl-C.
 
-No settings are read, nothing is written to disk, and nobody but this machine can
-reach it. The broker is on 127.0.0.1:1883 and the console on 127.0.0.1:8080, or on
-other ports where those are taken. Ctrl-C ends it.`,
+No settings are read, nothing is written to disk, and it listens on loopback addresses
+only. The broker is on 127.0.0.1:1883 and the console on 127.0.0.1:8080, or on other
+ports if those are in use; it prints which.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.demo(c.Context()) },
 	}
@@ -110,7 +116,7 @@ func (p *program) demo(ctx context.Context) error {
 		do   func() error
 	}{
 		{told, func() error {
-			show.open(s.broker.Addr().String())
+			show.open(s.broker.Addr().String(), s.console.Addr().String())
 			return s.broker.Publish("snom/kitchen/dial", []byte("+4930123"))
 		}},
 		{answered, func() error {
@@ -149,7 +155,7 @@ func newOnce() once {
 // demoService binds the bridge to the usual ports, or to any where those are taken.
 func (p *program) demoService(ctx context.Context, phones []string) (s *service, err error) {
 	const any = "127.0.0.1:0"
-	for _, at := range []struct{ broker, console string }{{free("127.0.0.1:1883"), free("127.0.0.1:8080")}, {any, any}} {
+	for _, at := range []struct{ broker, console string }{{free(demoBroker), free(demoConsole)}, {any, any}} {
 		inner := &program{stdout: p.stdout, stderr: p.stderr, log: p.log, environ: slices.Concat(phones, []string{
 			"SNOM2MQTT_BROKER_LISTEN=" + at.broker,
 			"SNOM2MQTT_CONSOLE_LISTEN=" + at.console,
@@ -189,11 +195,11 @@ func install(ctx context.Context, to *actionServer, phones []*snomtest.Phone) er
 func demoHints(broker, console, control string) string {
 	host, port, _ := net.SplitHostPort(broker) // it is listening there
 	return fmt.Sprintf(`
-That was one command, and the phone took it: "ok":true. (The first request to a phone
-that wants a login fetches what the login is made of, hence the 401.) Nobody picked up
-at the other end, which the phone told in its events.
+That was one command, and the phone accepted it: "ok":true. (The first request to a
+phone that requires a login fetches the challenge, hence the 401.) The call was not
+answered; the phone reported that in its events.
 
-Now you. mosquitto_pub and mosquitto_sub are in Debian's package mosquitto-clients.
+Now try it. mosquitto_pub and mosquitto_sub are in Debian's package mosquitto-clients.
 
   mosquitto_sub %[1]s -v -t 'snom/#'
 
@@ -204,7 +210,7 @@ Now you. mosquitto_pub and mosquitto_sub are in Debian's package mosquitto-clien
   mosquitto_pub %[1]s -t snom/kitchen/hangup -n
   mosquitto_pub %[1]s -t snom/bridge/request/probe -m hall
 
-A slip. The phone is left alone, and the answer says what was wanted:
+A mistake. Nothing is sent to the phone, and the answer says what was expected:
 
   mosquitto_pub %[1]s -t snom/kitchen/key -m 'offhook'
 
@@ -213,7 +219,7 @@ Let the kitchen phone ring, watch its events and its status, and pick it up:
   curl -X POST 'http://%[3]s/phones/kitchen/ring?number=%%2B4930123&name=Front+door'
   mosquitto_pub %[1]s -t snom/kitchen/answer -n
 
-Is the bridge well?
+Health of the bridge:
 
   curl http://%[2]s/readyz
 
@@ -241,10 +247,15 @@ type stage struct {
 	opened bool
 }
 
-func (s *stage) open(broker string) {
+func (s *stage) open(broker, console string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = true
+	for _, port := range []struct{ what, usual, is string }{{"broker", demoBroker, broker}, {"console", demoConsole, console}} {
+		if port.is != port.usual {
+			fmt.Fprintf(s.w, "%s is in use by another program: the %s of this demo is on %s.\n\n", port.usual, port.what, port.is)
+		}
+	}
 	fmt.Fprintf(s.w, `snom2mqtt demo: an MQTT broker on %s, two simulated phones (kitchen, a D735;
 hall, an 870), and the bridge between them, which is online.
 

@@ -151,7 +151,9 @@ func TestDemoIsQuick(t *testing.T) {
 func TestDemosSideBySide(t *testing.T) {
 	t.Parallel()
 	one, two := newShow(t), newShow(t)
+	moved := 0
 	for _, s := range []*show{one, two} {
+		moved += s.moved()
 		for _, hint := range s.hints("curl") {
 			if url, ok := strings.CutPrefix(hint, "curl http://"); ok {
 				if text := get(t, http.MethodGet, "http://"+url); text != "{\"status\":\"ok\"}\n" {
@@ -166,6 +168,30 @@ func TestDemosSideBySide(t *testing.T) {
 			t.Errorf("its last line is %q, want that the bridge is offline", last)
 		}
 	}
+	if moved == 0 {
+		t.Error("two demos have the same ports")
+	}
+}
+
+// moved counts the ports that were in use and of which the demo says so, and says where it is instead.
+func (s *show) moved() (n int) {
+	s.t.Helper()
+	text := strings.Join(s.seen, "\n")
+	broker := regexp.MustCompile(`an MQTT broker on (\S+),`).FindStringSubmatch(text)
+	console := regexp.MustCompile(`curl http://(\S+)/readyz`).FindStringSubmatch(text)
+	if broker == nil || console == nil {
+		s.t.Fatal("the demo does not say where its ports are")
+	}
+	for _, port := range []struct{ what, usual, is string }{{"broker", "127.0.0.1:1883", broker[1]}, {"console", "127.0.0.1:8080", console[1]}} {
+		said := slices.Contains(s.seen, port.usual+" is in use by another program: the "+port.what+" of this demo is on "+port.is+".")
+		if said != (port.is != port.usual) {
+			s.t.Errorf("the %s is on %s, and the demo says that it is not where it usually is: %t", port.what, port.is, said)
+		}
+		if said {
+			n++
+		}
+	}
+	return n
 }
 
 // TestDemoHintsWork does what the demo says one may try, line by line, and waits for what it

@@ -23,21 +23,22 @@ func (p *program) discoveryCommand() *cobra.Command {
 	ask := false
 	c := &cobra.Command{
 		Use:   "discovery",
-		Short: "Print what Home Assistant is told, and check it",
+		Short: "Print what is sent to Home Assistant, and check it",
 		Long: `Print the discovery documents that the bridge publishes for Home Assistant, by
 topic, as one JSON object, and check them: an unknown key, a value of the wrong
 form or a topic the bridge does not serve is an error.
 
-No broker is needed. Without --probe nothing is connected to: what only a phone can
-tell, its MAC above all, is missing then, so the ids are made of the phones' names.
+No broker is needed. Without --probe no connection is made: what only a phone
+reports, such as its MAC address, is missing then, and identifiers are derived from
+the phones' names.
 
-Exit codes: 0 the documents are right, 1 they are not, 2 the settings are wrong.`,
+Exit codes: 0 the documents are valid, 1 they are not, 2 wrong settings.`,
 		Example: `  SNOM2MQTT_PHONES_FILE=phones.yml snom2mqtt discovery
   SNOM2MQTT_PHONES_FILE=phones.yml snom2mqtt discovery --probe`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return p.discovery(c.Context(), ask) },
 	}
-	c.Flags().BoolVar(&ask, "probe", false, "ask each phone what it is first")
+	c.Flags().BoolVar(&ask, "probe", false, "ask each phone what it is first, without logging in")
 	return c
 }
 

@@ -21,12 +21,11 @@ func (p *program) healthcheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Ask the running bridge whether it is alive (for containers)",
-		Long: `Ask /healthz of the bridge that runs with the same SNOM2MQTT_CONSOLE_LISTEN, which
-no other setting is needed for. Alive is not ready: /readyz says whether commands
-are taken and answered just now, and a broker that is away is no reason to restart
-the bridge.
+		Long: `Request /healthz of the bridge with the same SNOM2MQTT_CONSOLE_LISTEN; no other
+setting is needed. Alive is not ready: /readyz reports whether commands are accepted
+and answered now. A broker that is unreachable is no reason to restart the bridge.
 
-Exit codes: 0 it says that it is alive, 1 it does not.`,
+Exit codes: 0 the bridge reports that it is alive, 1 it does not.`,
 		Example: `  HEALTHCHECK CMD ["/snom2mqtt", "healthcheck"]                # in a Dockerfile
   SNOM2MQTT_CONSOLE_LISTEN=127.0.0.1:8081 snom2mqtt healthcheck`,
 		Args: noArgs,

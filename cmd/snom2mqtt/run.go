@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,9 +18,10 @@ const (
 	exitUsage  = 2 // the flags, the arguments or the settings are wrong
 )
 
-// A program is what every subcommand is given: the world outside.
+// A program holds what every subcommand needs of the process: environment and standard streams.
 type program struct {
 	environ        []string
+	stdin          *os.File // where a password is asked for
 	stdout, stderr io.Writer
 	log            *spooler // what stderr is: it never makes a writer wait
 }
@@ -28,7 +30,7 @@ type program struct {
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	log := newSpooler(stderr)
 	defer log.flush()
-	p := &program{environ: environ, stdout: stdout, stderr: log, log: log}
+	p := &program{environ: environ, stdin: os.Stdin, stdout: stdout, stderr: log, log: log}
 	root := p.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -42,8 +44,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return exitFailed
 }
 
-// inWords is an error as the program tells it: without the name of the package it is from, where
-// that says nothing that "snom2mqtt:" does not say.
+// inWords returns the text of an error without the name of the package it comes from, which adds nothing to "snom2mqtt:".
 func inWords(err error) string {
 	text := err.Error()
 	for _, origin := range []string{"snom: ", "snomtest: ", "mqtt: "} {
@@ -52,7 +53,7 @@ func inWords(err error) string {
 	return text
 }
 
-// root is the command line.
+// root returns the root command.
 func (p *program) root() *cobra.Command {
 	version := false
 	root := &cobra.Command{
@@ -61,10 +62,10 @@ func (p *program) root() *cobra.Command {
 		Long: `snom2mqtt is a bridge between MQTT and Snom desk phones.
 
 Publish to snom/<phone>/key, snom/<phone>/dial and so on; the bridge checks the
-payload, drives the phone over HTTP, and publishes what became of it on
+payload, controls the phone over HTTP, and publishes the outcome on
 snom/<phone>/result.
 
-Without a subcommand it is the bridge, set up by environment variables:
+Without a subcommand it runs the bridge. Settings are environment variables:
 
   SNOM2MQTT_MQTT_URL=tcp://localhost:1883 \
   SNOM2MQTT_PHONE_0_NAME=kitchen \
@@ -74,8 +75,8 @@ Without a subcommand it is the bridge, set up by environment variables:
   snom2mqtt
 
 Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings.`,
-		Example: `  snom2mqtt demo                        # see it work, without a broker and without a phone
-  snom2mqtt probe http://192.0.2.10     # what is this phone, and can it be controlled?
+		Example: `  snom2mqtt demo                        # try it, without a broker and without a phone
+  snom2mqtt probe http://192.0.2.10     # what is this phone?
   snom2mqtt check                       # are the settings right?
   snom2mqtt send kitchen dial +4930123  # one command, without a broker`,
 		Args:                       noArgs,
@@ -90,8 +91,7 @@ Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings
 			return p.bridge(c, args)
 		},
 	}
-	// Not cobra's own flag: a template for it links text/template, and with that the linker must keep every method
-	// of every type.
+	// Cobra's own flag needs text/template, with which the linker keeps every method of every type.
 	root.Flags().BoolVarP(&version, "version", "v", false, "version for snom2mqtt")
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
@@ -103,7 +103,7 @@ Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{"try", "To try it:", []*cobra.Command{p.demoCommand(), p.simulateCommand()}},
+		{"try", "Try it:", []*cobra.Command{p.demoCommand(), p.simulateCommand()}},
 		{"phone", "One phone, without a broker:", []*cobra.Command{p.probeCommand(), p.sendCommand(), p.actionURLsCommand()}},
 		{"bridge", "The bridge:", []*cobra.Command{p.checkCommand(), p.discoveryCommand(), p.runCommand(), p.healthcheckCommand()}},
 		{"", "", []*cobra.Command{p.appCommand(), p.completionCommand(), p.versionCommand()}},

@@ -18,16 +18,16 @@ import (
 func (p *program) sendCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "send <phone> <command> [payload]",
-		Short: "Send one command straight to a configured phone, without a broker",
-		Long: `Send one command straight to a configured phone, without a broker, and print its
-result as one line of JSON. The phone is one of the settings; the command and the
-payload are what one would publish on snom/<phone>/<command>, as text or as JSON
-(docs/topics.md), and the same rules hold. Nothing but this command is sent.
+		Short: "Send one command directly to a configured phone, without a broker",
+		Long: `Send one command directly to a phone of the settings, without a broker, and print its
+result as one line of JSON. Command and payload are those of a message on
+snom/<phone>/<command>, as text or as JSON (docs/topics.md), and the same rules
+apply. No other command is sent.
 
 ` + commandHelp() + `
 Ctrl-C waits for the phone's answer; a second one does not.
 
-Exit codes: 0 the phone accepted it, 1 it did not, 2 the command makes no sense.`,
+Exit codes: 0 the phone accepted it, 1 it did not, 2 the command is invalid.`,
 		Example: `  snom2mqtt send kitchen key 'OFFHOOK;1;2;3;ENTER'
   snom2mqtt send kitchen dial +4930123
   snom2mqtt send kitchen ring '{"ringer":3,"count":2}'`,
@@ -38,7 +38,7 @@ Exit codes: 0 the phone accepted it, 1 it did not, 2 the command makes no sense.
 	}
 }
 
-// commandHelp lists the commands by an example each.
+// commandHelp lists the commands, each with an example.
 func commandHelp() string {
 	const width = 23
 	var b strings.Builder
@@ -53,7 +53,7 @@ func commandHelp() string {
 	return b.String()
 }
 
-// send is a bridge for one command: what it would publish as the result is printed.
+// send runs a bridge for one command and prints the result that it would publish.
 func (p *program) send(c *cobra.Command, args []string) error {
 	settings, phones, err := p.load(c.Context())
 	if err != nil {
@@ -85,7 +85,7 @@ func (p *program) send(c *cobra.Command, args []string) error {
 		end()
 	case <-ctx.Done():
 	}
-	// A bridge that ends asks the phone nothing more, lets what is under way end, and answers it.
+	// At its end the bridge finishes and answers the request under way and sends no other.
 	if err := b.Run(ctx); err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (p *program) send(c *cobra.Command, args []string) error {
 	return p.printResult(line)
 }
 
-// knowsPhone says that there is no phone of that name, if there is none.
+// knowsPhone returns an error if there is no phone of that name.
 func knowsPhone(phones bridge.Roster, name string) error {
 	var names []string
 	for _, p := range phones.Phones {
@@ -107,7 +107,7 @@ func knowsPhone(phones bridge.Roster, name string) error {
 	return fmt.Errorf("no phone is called %q: expected %s", name, oneOf(names))
 }
 
-// knows says what is wrong with the name of a phone or of a command.
+// knows reports what is wrong with the name of a phone or of a command.
 func knows(phones bridge.Roster, name, verb string) error {
 	if err := knowsPhone(phones, name); err != nil {
 		return err
@@ -122,7 +122,7 @@ func knows(phones bridge.Roster, name, verb string) error {
 	return nil
 }
 
-// oneOf lists names that could have been meant, as many as a person reads.
+// oneOf lists the names that are expected, up to a readable number.
 func oneOf(names []string) string {
 	const most = 24
 	if len(names) == 1 {
@@ -134,7 +134,7 @@ func oneOf(names []string) string {
 	return "one of " + strings.Join(names, ", ")
 }
 
-// printResult prints a result, and returns it as the program's own success or failure.
+// printResult prints a result, and returns an error if the command failed.
 func (p *program) printResult(line []byte) error {
 	if _, err := fmt.Fprintf(p.stdout, "%s\n", line); err != nil {
 		return err
@@ -152,10 +152,10 @@ func (p *program) printResult(line []byte) error {
 	return fmt.Errorf("%s: %s", result.Code, result.Message)
 }
 
-// results takes the answer to the one command there is.
+// results receives the answer to the one command.
 type results chan []byte
 
-// of returns a publisher that keeps what is published on topic.
+// of returns a publisher that sends to r what is published on topic.
 func (r results) of(topic string) mqtt.Publisher { return oneTopic{topic, r} }
 
 type oneTopic struct {

@@ -33,14 +33,14 @@ import (
 func (p *program) runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
-		Short: "Be the bridge (what snom2mqtt does without a subcommand)",
-		Long: `Be the bridge until SIGINT or SIGTERM; then what is under way is finished, what
-waits is answered, and the bridge says offline. SIGHUP reads the phones file again.
+		Short: "Run the bridge (the default without a subcommand)",
+		Long: `Run the bridge until SIGINT or SIGTERM. Then it finishes the requests under way,
+answers waiting commands and publishes offline. SIGHUP reads the phones file again.
 
 Settings are environment variables; docs/settings.md lists them, and
-snom2mqtt check says what is wrong with them. The log goes to standard error.
+snom2mqtt check reports every error in them. The log goes to standard error.
 
-Exit codes: 0 a signal ended it, 1 it could not go on, 2 the settings are wrong.`,
+Exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong settings.`,
 		Example: `  SNOM2MQTT_PHONES_FILE=phones.yml snom2mqtt run
   SNOM2MQTT_PHONES_FILE=phones.yml SNOM2MQTT_BROKER_LISTEN=127.0.0.1:1883 snom2mqtt run`,
 		Args: noArgs,

@@ -59,12 +59,17 @@ func roster(c config.Config, r config.Roster) (bridge.Roster, error) {
 	return out, errors.Join(errs...)
 }
 
-// phoneOf makes one phone of the bridge.
-func phoneOf(p config.Phone, timeout, gap time.Duration) (bridge.PhoneConfig, error) {
-	client, err := snom.NewClient(snom.ClientConfig{
+// clientConfig returns how to talk to a phone of the settings.
+func clientConfig(p config.Phone, timeout, gap time.Duration) snom.ClientConfig {
+	return snom.ClientConfig{
 		Dialect: p.Dialect, URL: p.URL, Username: p.Username, Password: p.Password.Reveal(), Timeout: timeout, Gap: gap, Auth: p.Auth,
 		TLS: snom.TLSConfig{CA: p.CA, PinSHA256: p.CertSHA256, Insecure: p.Insecure, Legacy: p.LegacyTLS},
-	})
+	}
+}
+
+// phoneOf makes one phone of the bridge.
+func phoneOf(p config.Phone, timeout, gap time.Duration) (bridge.PhoneConfig, error) {
+	client, err := snom.NewClient(clientConfig(p, timeout, gap))
 	if err != nil {
 		return bridge.PhoneConfig{}, err
 	}

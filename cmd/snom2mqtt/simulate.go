@@ -20,7 +20,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
-// simulation is what the flags of simulate say.
+// simulation holds the flags of simulate.
 type simulation struct {
 	listen, control string
 	count           int
@@ -34,27 +34,27 @@ func (p *program) simulateCommand() *cobra.Command {
 	s := simulation{}
 	c := &cobra.Command{
 		Use:   "simulate",
-		Short: "Be simulated phones, to try the bridge against",
-		Long: `Be simulated phones until SIGINT or SIGTERM: they answer as Snom phones do, check
-the login, know the keys of their model, lock themselves after failed logins, and do
-whatever --fault says. Each listens on a port of its own, one after the other from
-the port of --listen; their addresses are printed on standard error. Every request a
-phone receives is printed on standard output as one line of JSON:
+		Short: "Run simulated phones to try the bridge with",
+		Long: `Run simulated phones until SIGINT or SIGTERM: they answer as Snom phones do, check
+the login, have the keys of their model, lock themselves after failed logins, and have
+the fault of --fault. Each listens on a port of its own, ascending from the port of
+--listen; their addresses are printed on standard error. Every request that a phone
+receives is printed on standard output as one line of JSON:
 
   time, phone, remote   when, which phone, from where
   method, target        as received, byte for byte
   status                of the answer; 0: none, or a broken one
-  auth, authorized      what the request carried, and whether it was let in
+  auth, authorized      the request's credentials, and whether they were accepted
   executed, keys        whether it did something, and which keys it pressed
-  connection, note      the Connection header, and what was odd
+  connection, note      the Connection header, and anything unusual
 
-With --control one can play calls: POST /phones/<name>/ring?number=+4930123 and
-so on; GET / of that address lists what there is.
+--control is an address that plays calls: POST /phones/<name>/ring?number=+4930123
+and so on; GET / of that address lists the requests.
 
-A --fault is what is wrong with all of the phones:
+A --fault applies to all phones:
 
 ` + faultHelp() + `
-Exit codes: 0 a signal ended it, 1 it could not listen, 2 wrong flags.`,
+Exit codes: 0 stopped by a signal, 1 it could not listen, 2 wrong flags.`,
 		Example: `  snom2mqtt simulate --count 2 --username admin --password secret
   snom2mqtt simulate --model 870 --latency 50ms --fault reset-after
   snom2mqtt simulate --control 127.0.0.1:8100 --encoding latin1`,
@@ -64,22 +64,22 @@ Exit codes: 0 a signal ended it, 1 it could not listen, 2 wrong flags.`,
 	f := c.Flags()
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8101", "`address` of the first phone; port 0 takes any")
 	f.IntVar(&s.count, "count", 1, "`number` of phones, 1 to 20000")
-	f.StringVar(&s.phone.Model, "model", "D735", "`model` of the phones; a D865 shows what the bridge says of a phone without remote control")
-	f.StringVar(&s.phone.Firmware, "firmware", "", "firmware `version` they tell (default 10.1.184.14)")
+	f.StringVar(&s.phone.Model, "model", "D735", "`model` of the phones; a D865 has no remote control")
+	f.StringVar(&s.phone.Firmware, "firmware", "", "firmware `version` that they report (default 10.1.184.14)")
 	f.StringVar(&s.phone.Name, "name", "phone", "`name` of the phone; with --count, <name>-1, <name>-2 and so on")
-	f.StringVar(&s.auth, "auth", "", "the `login` they want: none, basic, digest, digest-noqop (without qop) or any (basic and\ndigest); default none, or digest with --username")
-	f.StringVar(&s.phone.Username, "username", "", "`user` name they want")
-	f.StringVar(&s.phone.Password, "password", "", "`password` they want")
-	f.IntVar(&s.phone.NonceUses, "nonce-uses", 0, "`requests` a digest nonce is good for (default any number)")
+	f.StringVar(&s.auth, "auth", "", "the `login` that they require: none, basic, digest, digest-noqop (without qop) or any (basic and\ndigest); default none, or digest with --username")
+	f.StringVar(&s.phone.Username, "username", "", "`user` name that they require")
+	f.StringVar(&s.phone.Password, "password", "", "`password` that they require")
+	f.IntVar(&s.phone.NonceUses, "nonce-uses", 0, "`requests` for which a digest nonce is valid (default any number)")
 	f.DurationVar(&s.phone.Latency, "latency", 0, "`time` a phone takes for each request, such as 50ms")
-	f.StringVar(&s.fault, "fault", "", "what is wrong with the phones: one of the `faults` above")
+	f.StringVar(&s.fault, "fault", "", "one of the `faults` above")
 	f.BoolVar(&s.phone.HiddenTags, "hidden-tags", false, "use_hidden_tags is on, which blocks remote control")
 	f.BoolVar(&s.phone.UserMode, "user-mode", false, "the phones are in user mode: settings cannot be written")
 	f.BoolVar(&s.phone.NeedKeepAlive, "need-keep-alive", false, "as D3xx and D7xx do, answer nothing without Connection: keep-alive")
 	f.BoolVar(&s.phone.OneConnection, "one-connection", false, "serve one connection at a time")
 	f.BoolVar(&s.https, "https", false, "serve https with a self-signed certificate")
 	f.StringVar(&s.control, "control", "", "loopback `address` where calls can be played")
-	f.StringVar(&s.encoding, "encoding", "", "`how` action URLs encode what they say: "+strings.Join(encodings(), ", ")+" (default percent)")
+	f.StringVar(&s.encoding, "encoding", "", "`how` action URLs are encoded: "+strings.Join(encodings(), ", ")+" (default percent)")
 	offer(c, "auth", auths())
 	offer(c, "fault", snomtest.FaultNames())
 	offer(c, "encoding", encodings())
@@ -87,10 +87,10 @@ Exit codes: 0 a signal ended it, 1 it could not listen, 2 wrong flags.`,
 	return c
 }
 
-// faultRows says what each of [snomtest.FaultNames] does.
+// faultRows describes each of [snomtest.FaultNames].
 func faultRows() [][2]string {
 	return [][2]string{
-		{"refuse-connections", "nobody is there"},
+		{"refuse-connections", "refuses connections"},
 		{"hang", "does nothing, never answers"},
 		{"hang-after", "does it, never answers"},
 		{"slow", "does it, answers after 3 s"},
@@ -104,14 +104,14 @@ func faultRows() [][2]string {
 		{"endless-body", "does it, a page that never ends"},
 		{"endless-header", "does it, a head that never ends"},
 		{"garbage", "does nothing, answers what is not HTTP"},
-		{"html", "does nothing, 200 with the page of some other device"},
+		{"html", "does nothing, 200 with a page of another device"},
 		{"login-page", "does nothing, 200 with the page of a failed login"},
-		{"https-only", "does nothing, sends everybody to https by a 307"},
+		{"https-only", "does nothing, redirects to https by a 307"},
 		{"403", "does nothing, answers this status"},
 		{"404", "does nothing, answers this status"},
 		{"500", "does nothing, answers this status"},
 		{"503", "does nothing, answers this status"},
-		{"choke", "does nothing that comes while, or within 20 ms after, another is served"},
+		{"choke", "ignores a request during, or within 20 ms after, another one"},
 	}
 }
 
@@ -181,7 +181,7 @@ func (p *program) simulate(ctx context.Context, s simulation) error {
 	return set.wait(ctx)
 }
 
-// check says what is wrong with the flags.
+// check reports what is wrong with the flags.
 func (s *simulation) check() error {
 	_, port, err := net.SplitHostPort(s.listen)
 	if err != nil {
@@ -230,7 +230,7 @@ func (s *simulation) check() error {
 	return nil
 }
 
-// phones makes the phones; each tells seen of its requests.
+// phones makes the phones; each calls seen with its requests.
 func (s *simulation) phones(seen func(snomtest.Request)) (phones []*snomtest.Phone) {
 	for i := range s.count {
 		c := s.phone
@@ -254,7 +254,7 @@ type lines struct {
 func (l *lines) print(r snomtest.Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_ = encodeJSON(l.w, r) // a reader that went away is no fault of the phone's
+	_ = encodeJSON(l.w, r) // an output that was closed is no fault of the phone
 }
 
 // encodeJSON writes v as one line of JSON in which & stays readable.

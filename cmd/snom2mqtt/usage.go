@@ -8,18 +8,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A usageError is a fault of whoever called the program: flags, arguments or settings.
+// A usageError is an error in flags, arguments or settings.
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
-// seeHelp adds where to read on.
+// seeHelp adds which help explains more.
 func seeHelp(c *cobra.Command, err error) error {
 	return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 }
 
-// noArgs and rangeArgs check arguments as cobra's own functions do, and say it in our words.
+// noArgs and rangeArgs check arguments as cobra's own functions do, with messages of this program.
 func noArgs(c *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
@@ -46,7 +46,7 @@ func unknownCommand(c *cobra.Command, name string) error {
 	return seeHelp(c, fmt.Errorf("no such command %q", name))
 }
 
-// badFlag is cobra's error about a flag, without the words of the function that read its value.
+// badFlag returns cobra's error about a flag without the error of the function that read its value.
 func badFlag(c *cobra.Command, err error) error {
 	if cause := errors.Unwrap(err); cause != nil {
 		err = errors.New(strings.TrimSuffix(err.Error(), ": "+cause.Error()))
@@ -54,12 +54,12 @@ func badFlag(c *cobra.Command, err error) error {
 	return seeHelp(c, err)
 }
 
-// helpCommand is what `snom2mqtt help` is. Cobra's own one ends well when it knows nothing.
+// helpCommand returns `snom2mqtt help`. Cobra's own one succeeds for unknown commands.
 func (p *program) helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [command]",
-		Short: "Say how a command is used",
-		Long:  "Say how a command is used: the same as its --help.",
+		Short: "Print how a command is used",
+		Long:  "Print how a command is used: the same as its --help.",
 		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 			if len(args) == 0 {
 				for _, sub := range c.Root().Commands() {
@@ -76,7 +76,7 @@ func (p *program) helpCommand() *cobra.Command {
 			if len(rest) > 0 {
 				return unknownCommand(c.Root(), rest[0])
 			}
-			about.InitDefaultHelpFlag() // which Execute adds as late
+			about.InitDefaultHelpFlag() // otherwise added by Execute only
 			about.InitDefaultVersionFlag()
 			return about.Help()
 		},

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version and revision are set by the linker where the program is built for others.
+// version and revision are set by the linker in release builds.
 var (
 	version  = ""
 	revision = ""
@@ -17,7 +17,7 @@ var (
 func (p *program) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print version, revision and the Go it was built with",
+		Short: "Print version, revision and Go version",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprint(p.stdout, versionText())
@@ -26,13 +26,13 @@ func (p *program) versionCommand() *cobra.Command {
 	}
 }
 
-// versionText is what `version` and --version print.
+// versionText returns what `version` and --version print.
 func versionText() string {
 	v, r := versionOf()
 	return fmt.Sprintf("snom2mqtt %s\nrevision %s\n%s %s/%s\n", v, r, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// versionOf returns the version and the revision, from the linker or from what Go noted.
+// versionOf returns the version and the revision, from the linker or from the build information.
 func versionOf() (v, r string) {
 	v, r = version, revision
 	info, ok := debug.ReadBuildInfo()

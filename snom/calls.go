@@ -37,7 +37,7 @@ func hangupRow() *verbRow {
 	}
 }
 
-// Answer returns the command that answers the call that rings.
+// Answer returns the command that answers the ringing call.
 func Answer() Command { return made(VerbAnswer, VerbAnswer.row().only) }
 
 // Hangup returns the command that ends all calls.

@@ -12,15 +12,15 @@ import (
 
 // A Key is one row of the table of key names.
 type Key struct {
-	Name   string // as in a request: "CANCEL"; of a numbered row the first, "P1"
-	Last   string // of a numbered row the last, "P300"; otherwise empty
-	Does   string // what pressing it does
-	Only   string // the models and series, separated by spaces, that may have it; empty: all
-	Except string // the models and series that certainly do not have it
-	Usual  string // the models and series it is documented for, where others may have it as well
-	Mark   Mark
-	Source string
-	Remark string // further facts; may be empty
+	Name     string // as in a request: "CANCEL"; of a numbered row the first, "P1"
+	Last     string // of a numbered row the last, "P300"; otherwise empty
+	Does     string // what pressing it does
+	Only     string // the models and series, separated by spaces, that may have it; empty: all
+	Except   string // the models and series that certainly do not have it
+	Usual    string // the models and series it is documented for, where others may have it as well
+	Evidence Evidence
+	Source   string
+	Remark   string // further facts; may be empty
 
 	prefix      string // of a numbered row: what stands before the number
 	first, last int    // of a numbered row: its bounds
@@ -58,7 +58,7 @@ var keyTable = sync.OnceValue(func() (table struct {
 	for i, r := range csvtable.Rows(keysCSV) {
 		k := Key{
 			Name: r[0], Last: r[1], Does: r[2], Only: r[3], Except: r[4], Usual: r[5],
-			Mark: Mark(r[6]), Source: r[7], Remark: r[8],
+			Evidence: Evidence(r[6]), Source: r[7], Remark: r[8],
 		}
 		if k.Last == "" {
 			table.byName[k.Name] = i

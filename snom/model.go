@@ -26,15 +26,15 @@ const (
 	Unknown Support = "unknown"
 )
 
-// A Mark says how well a fact is known.
-type Mark string
+// Evidence says how well a fact is known.
+type Evidence string
 
-// The marks, from the surest to the least sure.
+// The values of Evidence, from the surest to the least sure.
 const (
-	MarkDocumented Mark = "S"  // stated in a document of Snom's
-	MarkSeen       Mark = "S*" // seen in code that a Snom employee wrote and tried on phones
-	MarkReported   Mark = "3"  // seen in code or documents of others
-	MarkInferred   Mark = "I"  // concluded from the others; never seen on a phone
+	EvidenceDocumented Evidence = "S"  // stated in a document of Snom's
+	EvidenceSeen       Evidence = "S*" // seen in code that a Snom employee wrote and tried on phones
+	EvidenceReported   Evidence = "3"  // seen in code or documents of others
+	EvidenceInferred   Evidence = "I"  // concluded from the others; never seen on a phone
 )
 
 // A Model is one kind of phone. The zero Model is a phone of which nothing is known; it takes everything
@@ -47,14 +47,14 @@ type Model struct {
 type modelRow struct {
 	name, series string
 
-	remote Support
-	mark   Mark
-	source string
+	remote   Support
+	evidence Evidence
+	source   string
 
 	keysLeast, keysMost, identities int
 
-	countsMark   Mark
-	countsSource string
+	countsEvidence Evidence
+	countsSource   string
 
 	remark string
 }
@@ -70,9 +70,9 @@ var modelTable = sync.OnceValue(func() (table struct {
 	table.byName = map[string]Model{}
 	for _, r := range csvtable.Rows(modelsCSV) {
 		m := Model{&modelRow{
-			name: r[0], series: r[2], remote: Support(r[3]), mark: Mark(r[4]), source: r[5],
+			name: r[0], series: r[2], remote: Support(r[3]), evidence: Evidence(r[4]), source: r[5],
 			keysLeast: number(r[6]), keysMost: number(r[7]), identities: number(r[8]),
-			countsMark: Mark(r[9]), countsSource: r[10], remark: r[11],
+			countsEvidence: Evidence(r[9]), countsSource: r[10], remark: r[11],
 		}}
 		table.rows = append(table.rows, m)
 		for _, name := range strings.Fields(m.row.name + " " + r[1]) {
@@ -130,7 +130,7 @@ func (m Model) IsZero() bool { return m.row == nil }
 // DECT, "other"; empty for the zero Model. Beware: 8xx are the old 820, 821 and 870, not the D8xx.
 func (m Model) Series() string { return m.facts().series }
 
-// RemoteControl says whether the model has the pages that commands are sent to. [Model.Mark] and
+// RemoteControl says whether the model has the pages that commands are sent to. [Model.Evidence] and
 // [Model.Source] say how that is known.
 func (m Model) RemoteControl() Support {
 	if m.IsZero() {
@@ -139,22 +139,22 @@ func (m Model) RemoteControl() Support {
 	return m.facts().remote
 }
 
-// Mark says how well [Model.RemoteControl] is known; empty when it is [Unknown].
-func (m Model) Mark() Mark { return m.facts().mark }
+// Evidence says how well [Model.RemoteControl] is known; empty when it is [Unknown].
+func (m Model) Evidence() Evidence { return m.facts().evidence }
 
 // Source returns the source of [Model.RemoteControl].
 func (m Model) Source() string { return m.facts().source }
 
 // KeyCount returns how many programmable keys P1, P2, … the model has without expansion modules, by the
 // least and by the most generous source; they are equal where sources agree, and 0 where it is not known or
-// there are none. [Model.CountsMark] and [Model.CountsSource] say how that is known.
+// there are none. [Model.CountsEvidence] and [Model.CountsSource] say how that is known.
 func (m Model) KeyCount() (least, most int) { return m.facts().keysLeast, m.facts().keysMost }
 
 // Identities returns how many SIP identities the model has, 0 if that is not known.
 func (m Model) Identities() int { return m.facts().identities }
 
-// CountsMark says how well the numbers of [Model.KeyCount] and [Model.Identities] are known.
-func (m Model) CountsMark() Mark { return m.facts().countsMark }
+// CountsEvidence says how well the numbers of [Model.KeyCount] and [Model.Identities] are known.
+func (m Model) CountsEvidence() Evidence { return m.facts().countsEvidence }
 
 // CountsSource returns the source of [Model.KeyCount] and [Model.Identities].
 func (m Model) CountsSource() string { return m.facts().countsSource }
@@ -237,7 +237,7 @@ func (m Model) checkKey(name string) (warning string, err error) {
 	case key.Usual != "" && !m.is(key.Usual):
 		return fmt.Sprintf("%s is documented for %s only, not for %s", name, join(key.Usual), m), nil
 	}
-	if key.Mark == MarkInferred {
+	if key.Evidence == EvidenceInferred {
 		return name + " is a key of the phone, but no source says that it can be pressed remotely", nil
 	}
 	return "", nil

@@ -46,7 +46,7 @@ func modelOf(tb testing.TB, name string) snom.Model {
 	return m
 }
 
-var marks = []snom.Mark{snom.MarkDocumented, snom.MarkSeen, snom.MarkReported, snom.MarkInferred}
+var marks = []snom.Evidence{snom.EvidenceDocumented, snom.EvidenceSeen, snom.EvidenceReported, snom.EvidenceInferred}
 
 func TestKeysAgainstTable(t *testing.T) {
 	t.Parallel()
@@ -63,11 +63,11 @@ func TestKeysAgainstTable(t *testing.T) {
 	for i, row := range rows {
 		k := keys[i]
 		if k.Name != row["key"] || k.Last != row["last"] || k.Does != row["does"] || k.Only != row["only"] ||
-			k.Except != row["except"] || k.Usual != row["usual"] || string(k.Mark) != row["mark"] ||
+			k.Except != row["except"] || k.Usual != row["usual"] || string(k.Evidence) != row["mark"] ||
 			k.Source != row["source"] || k.Remark != row["remark"] {
 			t.Errorf("row %d: got %+v, want %v", i, k, row)
 		}
-		if k.Does == "" || k.Source == "" || !slices.Contains(marks, k.Mark) || seen[k.Name] || k.Where() == "" {
+		if k.Does == "" || k.Source == "" || !slices.Contains(marks, k.Evidence) || seen[k.Name] || k.Where() == "" {
 			t.Errorf("%s: seen %v, %+v", k.Name, seen[k.Name], k)
 		}
 		seen[k.Name] = true
@@ -136,19 +136,19 @@ func TestModelsAgainstTable(t *testing.T) {
 		m := models[i]
 		least, most := m.KeyCount()
 		if m.Name() != row["model"] || m.Series() != row["series"] || string(m.RemoteControl()) != row["remote_control"] ||
-			string(m.Mark()) != row["mark"] || m.Source() != row["source"] || itoa(least, row["keys_least"]) != row["keys_least"] ||
+			string(m.Evidence()) != row["mark"] || m.Source() != row["source"] || itoa(least, row["keys_least"]) != row["keys_least"] ||
 			itoa(most, row["keys_most"]) != row["keys_most"] || itoa(m.Identities(), row["identities"]) != row["identities"] ||
-			string(m.CountsMark()) != row["counts_mark"] || m.CountsSource() != row["counts_source"] || m.Remark() != row["remark"] {
+			string(m.CountsEvidence()) != row["counts_mark"] || m.CountsSource() != row["counts_source"] || m.Remark() != row["remark"] {
 			t.Errorf("row %d: got %+v, want %v", i, m, row)
 		}
 		if least > most || m.Identities() > 12 || !slices.Contains(series, m.Series()) || m.IsZero() {
 			t.Errorf("%s: %d to %d keys, %d identities, series %q", m, least, most, m.Identities(), m.Series())
 		}
-		if known := m.RemoteControl() != snom.Unknown; known != (m.Source() != "") || known != slices.Contains(marks, m.Mark()) {
-			t.Errorf("%s: remote control %s by %q, mark %q", m, m.RemoteControl(), m.Source(), m.Mark())
+		if known := m.RemoteControl() != snom.Unknown; known != (m.Source() != "") || known != slices.Contains(marks, m.Evidence()) {
+			t.Errorf("%s: remote control %s by %q, mark %q", m, m.RemoteControl(), m.Source(), m.Evidence())
 		}
-		if counted := most+m.Identities() > 0; counted != (m.CountsSource() != "") || counted != slices.Contains(marks, m.CountsMark()) {
-			t.Errorf("%s: counts by %q, mark %q", m, m.CountsSource(), m.CountsMark())
+		if counted := most+m.Identities() > 0; counted != (m.CountsSource() != "") || counted != slices.Contains(marks, m.CountsEvidence()) {
+			t.Errorf("%s: counts by %q, mark %q", m, m.CountsSource(), m.CountsEvidence())
 		}
 		if m.RemoteControl() == snom.No && m.Remark() == "" {
 			t.Errorf("%s: no reason why it cannot be controlled", m)

@@ -158,22 +158,24 @@ func code(s string) string {
 func topicsDoc(b *bytes.Buffer) {
 	b.WriteString("# Topics and payloads\n\n" + generated)
 	b.WriteString("`<base>` is `snom` unless `SNOM2MQTT_BASE_TOPIC` says otherwise. The name of a phone or group is\n" +
-		"`[a-z0-9][a-z0-9_-]{0,63}`; `bridge` is reserved, and `all` is the built-in group of every phone. Everything is\n" +
+		"`[a-z0-9][a-z0-9_-]{0,63}`; `bridge` is reserved, and `all` is the built-in group of every phone. All messages are\n" +
 		"published and subscribed with QoS 1.\n\n")
 	table(b, "topic", "retained", "what")
 	for _, d := range mqtt.Topics() {
 		row(b, code(d.Pattern), d.Retained, d.What)
 	}
 	b.WriteString("\n## Commands\n\n" +
-		"The payload is plain text, the one obvious argument, or a JSON object with that argument under the name shown. A\n" +
-		"JSON object may also hold the envelope:\n\n")
+		"The payload is the argument as plain text, or a JSON object with the members shown. A JSON object may also have\n" +
+		"members that belong to every command:\n\n")
 	table(b, "member", "what")
-	row(b, "`id`", "text of up to 64 characters, repeated in the result; a second command with an id that this phone has taken is not carried out, and is answered `duplicate`")
-	row(b, "`expires_in`", "seconds from receipt, 0.001 to 86400, after which the command is not carried out any more; unless said, `COMMAND_TTL`")
-	row(b, "`expires_at`", "the same as a moment, RFC 3339: `2026-11-22T10:00:00Z`; not both")
+	row(b, "`id`", "text of up to 64 characters, or a number, repeated in the result as text; a second command to the same phone with the same id is not carried out, and is answered `duplicate`")
+	row(b, "`expires_in`", "seconds from receipt, 0.001 to 86400, after which the command is no longer carried out; default `COMMAND_TTL`")
+	row(b, "`expires_at`", "the same as a time, RFC 3339: `2026-11-22T10:00:00Z`; not both")
 	row(b, "`command`", "on `<base>/<phone>/command` only: the name of the command")
-	b.WriteString("\nA member that is not known is an error. There is no trimming: names of keys are in capital letters, and white space\n" +
-		"or a line end around a plain payload is an error that says so. A payload may have 16 KiB.\n\n")
+	b.WriteString("\nAn unknown member is an error. Input is not trimmed: names of keys are in capital letters, and white space, a line end\n" +
+		"or an invisible character in a plain payload is an error that names it. A JSON number is accepted for text where no\n" +
+		"digit can be lost: `{\"number\":4930123}`, but not in exponential form and not beyond 2^53; a leading `+` or `0` needs\n" +
+		"double quotes. `3.0` is `3`. A payload may have 16 KiB.\n\n")
 	b.WriteString("An `id` makes a command safe to repeat: the phone takes it once. Each phone remembers its last 1,024 ids for ten\n" +
 		"minutes, fewer where thousands of phones share 32 MiB; after a restart of the bridge none. A result may arrive twice,\n" +
 		"identical to the byte, when the connection to the broker breaks while it is being published (QoS 1): compare `id` and\n" +
@@ -183,7 +185,7 @@ func topicsDoc(b *bytes.Buffer) {
 		"`retained`. While the bridge is subscribed, MQTT 3.1.1 delivers it without the flag, as any other command: it is carried\n" +
 		"out then, and refused at the next connection. The bridge cannot tell the two apart; clear such a topic with an empty\n" +
 		"retained message.\n\n")
-	table(b, "command", "plain payload", "JSON", "what the phone is asked")
+	table(b, "command", "plain payload", "JSON", "request to the phone")
 	for _, v := range snom.Verbs() {
 		h := v.Help()
 		row(b, code(string(v)), h.Plain, h.JSON, h.Request)
@@ -201,9 +203,14 @@ func topicsDoc(b *bytes.Buffer) {
 		row(b, code(string(v)), plain, code(h.ExampleJSON), h.Summary)
 	}
 	b.WriteString("\nOn `<base>/<phone>/command`, the first one is `{\"command\":\"key\"," + strings.TrimPrefix(snom.VerbKey.Help().ExampleJSON, "{") + "`.\n")
-	b.WriteString("\nA `hangup` overtakes what waits for the phone and cancels it. `transfer` with a number holds the call, calls the\n" +
-		"number and waits for `complete` or `cancel`, which make sense only after it; `cancel` ends the call to the number, and\n" +
-		"the first call stays on hold (`key` `F_HOLD` takes it back). `reset` and `firmware` want to be opened by `ALLOW`.\n")
+	var gated []string
+	for _, v := range snom.GatedVerbs() {
+		gated = append(gated, code(string(v)))
+	}
+	b.WriteString("\nA `hangup` is sent before all waiting commands of the phone and cancels them. `transfer` with a number holds the call and\n" +
+		"calls the number; `complete` or `cancel` then ends the transfer. After `cancel` the first call stays on hold (`key` `F_HOLD`\n" +
+		"resumes it). A `ring` with a `count` lets other commands of its phone go first between two rings; `ring` `stop` and\n" +
+		"`hangup` end it. `dnd` `on` and `off` set a state and never toggle. Disabled unless `ALLOW` enables them: " + strings.Join(gated, ", ") + ".\n")
 	b.WriteString("\n## The result\n\n")
 	example(b, bridge.Result{ID: "7f3a", Phone: "kitchen", Command: "dial", Argument: "+4930123", OK: true, Code: bridge.OK,
 		HTTPStatus: 302, Requests: 1, DurationMS: 41, Time: moment()})
@@ -314,19 +321,19 @@ func codesDoc(b *bytes.Buffer) {
 
 func keysDoc(b *bytes.Buffer) {
 	b.WriteString("# Keys and models\n\n" + generated)
-	b.WriteString("A payload of `key` is `KEY[,TIME[,PAUSE]][;…]`: a name of this table, how long it is held and how long to wait before\n" +
-		"the next one, in milliseconds. Up to 128 keys, 60000 for each time, 300 s in all.\n\n" +
-		"A key that a model certainly lacks is answered `unsupported`. Where sources disagree or are silent the key is sent, and\n" +
-		"`message` says what is doubtful. A phone whose model is not known takes every key.\n\n" +
-		"Marks: **S** a document of Snom says so; **S\\*** seen in code of a Snom employee; **3** seen in code or documents of\n" +
-		"others; **I** inferred, never seen on a phone.\n\n")
-	table(b, "key", "what it does", "phones", "mark", "source", "remark")
+	b.WriteString("A payload of `key` is `KEY[,TIME[,PAUSE]][;…]`: a name of this table, its hold time and the pause before the next\n" +
+		"key, in milliseconds. Up to 128 keys, 60000 for each time, 300 s in all.\n\n" +
+		"The answer to a key that the model does not have is `unsupported`. Where sources disagree or are silent the key is\n" +
+		"sent, and `message` has a warning. A phone whose model is not known accepts every key.\n\n" +
+		"Evidence: **S** a document of Snom; **S\\*** code of a Snom employee; **3** code or documents of others;\n" +
+		"**I** inferred, not confirmed on a phone.\n\n")
+	table(b, "key", "what it does", "phones", "evidence", "source", "remark")
 	for _, k := range snom.KeyTable() {
 		name := code(k.Name)
 		if k.Last != "" {
 			name += " … " + code(k.Last)
 		}
-		row(b, name, k.Does, k.Where(), strings.ReplaceAll(string(k.Mark), "*", `\*`), k.Source, k.Remark)
+		row(b, name, k.Does, k.Where(), strings.ReplaceAll(string(k.Evidence), "*", `\*`), k.Source, k.Remark)
 	}
 	b.WriteString("\n## Models\n\n`PHONE_<n>_MODEL` takes any of these, with or without `snom` before it, in any case. Where it is not set, the bridge\n" +
 		"asks the phone.\n\n")

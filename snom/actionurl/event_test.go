@@ -34,8 +34,8 @@ func TestActionURLTable(t *testing.T) {
 			t.Errorf("%s: event type %q: malformed, or there twice", r.Setting, r.Type)
 		}
 		seen[r.Setting], seen[string(r.Type)] = true, true
-		if r.Caption == "" || r.Source == "" || !slices.Contains([]snom.Mark{snom.MarkDocumented, snom.MarkSeen, snom.MarkReported}, r.Mark) {
-			t.Errorf("%s: caption %q, source %q, mark %q: want all three", r.Setting, r.Caption, r.Source, r.Mark)
+		if r.Caption == "" || r.Source == "" || !slices.Contains([]snom.Evidence{snom.EvidenceDocumented, snom.EvidenceSeen, snom.EvidenceReported}, r.Evidence) {
+			t.Errorf("%s: caption %q, source %q, mark %q: want all three", r.Setting, r.Caption, r.Source, r.Evidence)
 		}
 		if got, want := r.Never, r.Setting == "action_blacklist_url"; got != want {
 			t.Errorf("%s: never set: %v, expected %v", r.Setting, got, want)
@@ -63,8 +63,8 @@ func TestVariableTable(t *testing.T) {
 	var got []string
 	for _, r := range VariableRows() {
 		got = append(got, r.Name)
-		if r.Means == "" || r.Source == "" || r.Mark != snom.MarkDocumented {
-			t.Errorf("%s: means %q, source %q, mark %q: want all three", r.Name, r.Means, r.Source, r.Mark)
+		if r.Means == "" || r.Source == "" || r.Evidence != snom.EvidenceDocumented {
+			t.Errorf("%s: means %q, source %q, mark %q: want all three", r.Name, r.Means, r.Source, r.Evidence)
 		}
 		if !slices.Contains([]string{"uri", "text", "number", "free", "setting"}, r.Kind) {
 			t.Errorf("%s: kind %q", r.Name, r.Kind)

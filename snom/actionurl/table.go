@@ -14,24 +14,24 @@ import (
 
 // Row is one row of the table of action URLs.
 type Row struct {
-	Setting string    // name of the phone's setting: "action_incoming_url"
-	Type    EventType // in plain words: "incoming"
-	Caption string    // in the phone's web interface
-	Never   bool      // must not point here; see Remark
-	Mark    snom.Mark
-	Source  string
-	Remark  string
+	Setting  string    // name of the phone's setting: "action_incoming_url"
+	Type     EventType // in plain words: "incoming"
+	Caption  string    // in the phone's web interface
+	Never    bool      // must not point here; see Remark
+	Evidence snom.Evidence
+	Source   string
+	Remark   string
 }
 
 // VariableRow is one row of the table of variables that a phone puts into an action URL.
 type VariableRow struct {
-	Name   string // without the $
-	Kind   string // "uri", "text", "number", "free" (text that a caller chose), "setting"
-	Sent   bool   // URLs asks for it
-	Means  string
-	Mark   snom.Mark
-	Source string
-	Remark string
+	Name     string // without the $
+	Kind     string // "uri", "text", "number", "free" (text that a caller chose), "setting"
+	Sent     bool   // URLs asks for it
+	Means    string
+	Evidence snom.Evidence
+	Source   string
+	Remark   string
 }
 
 //go:embed events.csv
@@ -45,7 +45,7 @@ var rows = sync.OnceValue(func() []Row {
 	for _, r := range csvtable.Rows(eventsCSV) {
 		rows = append(rows, Row{
 			Setting: r[0], Type: EventType(r[1]), Caption: r[2], Never: r[3] == "never",
-			Mark: snom.Mark(r[4]), Source: r[5], Remark: r[6],
+			Evidence: snom.Evidence(r[4]), Source: r[5], Remark: r[6],
 		})
 	}
 	return rows
@@ -56,7 +56,7 @@ var variableRows = sync.OnceValue(func() []VariableRow {
 	for _, r := range csvtable.Rows(variablesCSV) {
 		rows = append(rows, VariableRow{
 			Name: r[0], Kind: r[1], Sent: r[2] == "yes", Means: r[3],
-			Mark: snom.Mark(r[4]), Source: r[5], Remark: r[6],
+			Evidence: snom.Evidence(r[4]), Source: r[5], Remark: r[6],
 		})
 	}
 	return rows

@@ -212,10 +212,12 @@ func TestUnderstandsEveryCommand(t *testing.T) {
 		"logoff all", "logoff 12", "reregister 1", "clear dialed", "clear missed", "clear received", "dnd on", "dnd toggle", "dnd off",
 		`dnd {"dnd":"on","identity":2}`, "fix_lil", "reboot", "reset kitchen", "firmware http://fw.example/snom/a-1.0_r.bin",
 	}
-	for _, v := range snom.Verbs() {
-		commands = append(commands, v.Help().Example)
-	}
-	for _, dialect := range []snom.Dialect{snom.DialectNew, snom.DialectOld} {
+	for _, dialect := range []snom.Dialect{snom.DialectOld, snom.DialectNew} {
+		if dialect == snom.DialectNew { // phones with older firmware do not have all of the keys
+			for _, v := range snom.Verbs() {
+				commands = append(commands, v.Help().Example)
+			}
+		}
 		p, url := snomtest.NewServer(t, snomtest.Config{Model: "870", Dialect: string(dialect)})
 		b := newBrowser(t, url, nil)
 		for _, text := range commands {

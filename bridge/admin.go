@@ -111,12 +111,15 @@ type betweenCommands struct{ *phone }
 // SaveSettings writes settings, one a request.
 func (p betweenCommands) SaveSettings(ctx context.Context, settings map[string]string) error {
 	for name, value := range settings {
-		step, err := snom.SaveSetting(name, value)
-		if err != nil {
-			return err
-		}
-		err = p.request(ctx, func(paced pacedPhone) error {
-			_, err := paced.send(ctx, step, step.Pause)
+		err := p.request(ctx, func(paced pacedPhone) error {
+			phone, ok := paced.Phone.(Configurer)
+			if !ok {
+				return fmt.Errorf("%w: its settings cannot be written", snom.ErrUnsupported)
+			}
+			step, err := phone.SettingsStep(map[string]string{name: value})
+			if err == nil {
+				_, err = paced.send(ctx, step, step.Pause)
+			}
 			return err
 		})
 		if err != nil {

@@ -254,9 +254,6 @@ func (c *Client) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Reach is Ping by its former name.
-func (c *Client) Reach(ctx context.Context) error { return c.Ping(ctx) }
-
 // begin waits for the turn of its caller, who must end it.
 func (c *Client) begin(ctx context.Context, notAfter time.Time) error {
 	select {

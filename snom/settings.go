@@ -474,11 +474,6 @@ func (c *Client) SaveSettings(ctx context.Context, settings map[string]string) e
 	return err
 }
 
-// SaveSetting is [Client.SettingsStep] for one setting.
-func SaveSetting(name, value string) (Step, error) {
-	return new(Client).SettingsStep(map[string]string{name: value})
-}
-
 // checkSettingName reports what is wrong with the name of a setting.
 func checkSettingName(name string) error {
 	plain := plainName(name)

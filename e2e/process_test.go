@@ -150,6 +150,12 @@ type process struct {
 // ours.
 func start(t *testing.T, name string, env []string, path string, args ...string) *process {
 	t.Helper()
+	return startWith(t, name, env, nil, path, args...)
+}
+
+// startWith is start for a program whose standard error goes to a file instead; nil: it is collected.
+func startWith(t *testing.T, name string, env []string, stderrFile *os.File, path string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: name, cmd: exec.Command(path, args...), done: make(chan struct{}), changed: make(chan struct{})}
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "SNOM2MQTT_") {
@@ -161,8 +167,10 @@ func start(t *testing.T, name string, env []string, path string, args ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
+	stderr := io.NopCloser(io.Reader(strings.NewReader("")))
+	if stderrFile != nil {
+		p.cmd.Stderr = stderrFile
+	} else if stderr, err = p.cmd.StderrPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.cmd.Start(); err != nil {

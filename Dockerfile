@@ -26,10 +26,11 @@ RUN if [ "$TARGETARCH" = arm ]; then export GOARM="${TARGETVARIANT#v}"; fi; \
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/snom2mqtt /snom2mqtt
+COPY LICENSE THIRD_PARTY_LICENSES.txt /licenses/
 # Where it keeps what phones have told of themselves. A volume there outlives the container.
 COPY --from=build --chown=65532:65532 /out/state /var/lib/snom2mqtt
 ENV SNOM2MQTT_STATE_DIRECTORY=/var/lib/snom2mqtt
-# Nobody in particular; a number, because there is no /etc/passwd to look a name up in.
+# A user without any rights, by number, because there is no /etc/passwd to look a name up in.
 USER 65532:65532
 ENTRYPOINT ["/snom2mqtt"]
 # Asks /healthz on SNOM2MQTT_CONSOLE_LISTEN, as the bridge in the same container reads it.

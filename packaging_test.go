@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -62,6 +64,7 @@ type compose struct {
 	Volumes  map[string]any
 	Services map[string]struct {
 		Image    string
+		Stop     string `yaml:"stop_grace_period"`
 		Build    struct{ Context string }
 		Profiles []string
 		Ports    []string
@@ -118,6 +121,34 @@ func TestCompose(t *testing.T) {
 		}
 		if demo := slices.Contains(s.Profiles, "demo"); demo != (name == "phones") {
 			t.Errorf("%s: in the profile demo: %v", name, demo)
+		}
+	}
+}
+
+// TestTimeToStop: whatever runs the program gives it more time to end than it takes.
+func TestTimeToStop(t *testing.T) {
+	t.Parallel()
+	const most = 8 * time.Second // see stopTimeout in cmd/snom2mqtt
+	for name, s := range readCompose(t).Services {
+		if s.Build.Context == "" {
+			continue
+		}
+		if d, err := time.ParseDuration(s.Stop); err != nil || d <= most {
+			t.Errorf("docker-compose.yml: stop_grace_period of %s is %q, expected more than %v", name, s.Stop, most)
+		}
+	}
+	for file, setting := range map[string]string{
+		"examples/systemd/snom2mqtt.service":     `(?m)^TimeoutStopSec=([0-9]+)$`,
+		"examples/kubernetes/snom2mqtt.yml":      `(?m)^ *terminationGracePeriodSeconds: ([0-9]+)`,
+		"examples/homeassistant-app/config.yaml": `(?m)^timeout: ([0-9]+)`,
+	} {
+		m := regexp.MustCompile(setting).FindStringSubmatch(read(t, file))
+		if m == nil {
+			t.Errorf("%s has no %s", file, setting)
+			continue
+		}
+		if s, err := strconv.Atoi(m[1]); err != nil || time.Duration(s)*time.Second <= most {
+			t.Errorf("%s: %s s to stop, expected more than %v", file, m[1], most)
 		}
 	}
 }

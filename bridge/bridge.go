@@ -403,7 +403,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 }
 
 // stopTimeout is how long a request to a phone may still take when the bridge stops.
-const stopTimeout = 10 * time.Second
+const stopTimeout = 3500 * time.Millisecond
 
 // stop answers everything that waits, and lets nothing new be taken.
 func (b *Bridge) stop() {

@@ -40,7 +40,7 @@ const (
 	writeTimeout  = 10 * time.Second
 	idleTimeout   = time.Minute
 	maxHeader     = 8 << 10
-	closeTimeout  = 2 * time.Second
+	closeTimeout  = time.Second
 	retryAfter    = "5" // seconds, after too many wrong passwords
 )
 

@@ -135,7 +135,7 @@ func (s *Server) Stats() Stats {
 const (
 	requestTime = 5 * time.Second // from the connection to the answer
 	maxHeader   = 3*maxHead + 512 // bytes, with everything in the request line escaped
-	stopTime    = 2 * time.Second // for requests under way at the end
+	stopTime    = time.Second     // for requests under way at the end
 )
 
 // Serve serves action URLs on l until ctx ends, then passes on the events that wait and returns nil. It closes l.

@@ -31,7 +31,7 @@ func forPrograms(_ []string, a slog.Attr) slog.Attr {
 // Bounds of what waits to be written to standard error.
 const (
 	maxUnwritten = 256 << 10       // bytes
-	flushTimeout = 1 * time.Second // at the end of the program
+	flushTimeout = time.Second / 2 // at the end of the program
 )
 
 // A spooler writes to another writer without waiting for it. Where that does not take what it is given, as a pipe that

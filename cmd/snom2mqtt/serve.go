@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -239,6 +240,11 @@ func (s *service) reload(ctx context.Context) error {
 	return nil
 }
 
+// stopTimeout is how long the end of the service may take. Of it the action server has 1 s for requests under way, the
+// bridge 3.5 s for requests to phones, and the session 2.5 s for what it has to publish. Docker, systemd and Kubernetes
+// are told to wait longer (compose: stop_grace_period, systemd: TimeoutStopSec, Kubernetes: terminationGracePeriodSeconds).
+const stopTimeout = 7500 * time.Millisecond
+
 // run serves until ctx ends, or until a part fails. The parts end in the order that lets the
 // last answers out: first the phones are heard out, then the bridge ends, then the session, then
 // the broker.
@@ -294,13 +300,22 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 		}
 	})
 	<-stop.Done()
-	actions.Wait()
-	endBridge()
-	parts.Wait()
-	endSession()
-	inner.Wait()
-	endBroker()
-	brokerDone.Wait()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		actions.Wait()
+		endBridge()
+		parts.Wait()
+		endSession()
+		inner.Wait()
+		endBroker()
+		brokerDone.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(stopTimeout): // each part has a limit of its own, which this one only secures
+		return errors.Join(context.Cause(stop), errors.New("the program did not end in time"))
+	}
 	if err := context.Cause(stop); !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -97,8 +97,8 @@ const (
 	proofEvery     = 30 * time.Second  // the next loopback message
 	proofAgain     = 15 * time.Second  // the timeout of that one; a busy broker may take longer than a new one
 	correctEvery   = time.Second       // a wrong state that another client published
-	shutdownFlush  = 3 * time.Second   // all that waits, at the end
-	shutdownState  = time.Second       // the state offline, after that
+	shutdownFlush  = 2 * time.Second   // all that waits, at the end
+	shutdownState  = time.Second / 2   // the state offline, after that
 
 	proofPause    = 10 * time.Second // after a proof that failed; doubled each time
 	proofPauseMax = 15 * time.Minute // a fresh connection is made instead of a longer one

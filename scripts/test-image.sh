@@ -111,10 +111,10 @@ built_with -trimpath=true
 
 # Folders, and what docker itself puts into every container, do not count.
 files=$(grep -vE '/$|^(\.dockerenv|dev/console|etc/(hostname|hosts|mtab|resolv\.conf))$' "$tmp/files" | sort | xargs)
-[ "$files" = "etc/ssl/certs/ca-certificates.crt snom2mqtt" ] || fail "not an empty base: $files"
+[ "$files" = "etc/ssl/certs/ca-certificates.crt licenses/LICENSE licenses/THIRD_PARTY_LICENSES.txt snom2mqtt" ] || fail "not an empty base: $files"
 size=$(docker image inspect -f '{{.Size}}' "$image")
 [ "$size" -lt 30000000 ] || fail "the image has $size bytes"
-say "the image has $((size / 1000)) kB: the program and the certificates"
+say "the image has $((size / 1000)) kB: the program, the certificates and the licences"
 docker run --rm --network=none "$image" version | grep 0.0.0-test >/dev/null || fail "the program does not know its version"
 
 # --- a Mosquitto, as the examples set it up, with passwords

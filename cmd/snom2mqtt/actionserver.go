@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/config"
+	"github.com/snom2mqtt/snom2mqtt/internal/netlimit"
 	"github.com/snom2mqtt/snom2mqtt/phoneweb"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
@@ -38,7 +39,9 @@ func listenForActions(c config.Config, container string, event func(phone string
 	a := &actionServer{settings: c, container: container, listener: l, log: log}
 	a.setPhones(c.Roster)
 	a.settings.Roster = config.Roster{} // phones has what is needed of it
-	a.web = phoneweb.New(phoneweb.Config{Phone: a.phone, CheckSource: c.PhoneCheckSource, Event: event, Log: log})
+	a.web = phoneweb.New(phoneweb.Config{
+		Phone: a.phone, CheckSource: c.PhoneCheckSource, Event: event, Limits: netlimit.Default().Within(listenerShare()), Log: log,
+	})
 	log.Info("listening for action URLs", slog.String("from", l.Addr().String()))
 	if _, err := baseURL(context.Background(), c.PhoneBaseURL, l.Addr().String(), "http://192.0.2.1", container); errors.Is(err, errContainer) {
 		log.Warn("action URLs cannot be installed", slog.Any("err", err))

@@ -161,14 +161,14 @@ func TestSystemdOfNobody(t *testing.T) {
 	t.Parallel()
 	m := startMosquitto(t)
 	b := m.startBridge(t, append(phoneEnv(0, "kitchen", "http://127.0.0.1:9"), "NOTIFY_SOCKET="+filepath.Join(t.TempDir(), "gone"), "WATCHDOG_USEC=100000")...)
-	b.until("it complains", func(_, log []string) bool { return strings.Contains(strings.Join(log, "\n"), "systemd is not told") })
+	b.until("it complains", func(_, log []string) bool { return strings.Contains(strings.Join(log, "\n"), "sd_notify failed") })
 	time.AfterFunc(500*time.Millisecond, func() { _ = b.cmd.Process.Signal(syscall.SIGTERM) })
 	if code := b.wait(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	n := 0
 	for _, line := range b.stderr() {
-		if strings.Contains(line, "systemd is not told") {
+		if strings.Contains(line, "sd_notify failed") {
 			n++
 		}
 	}

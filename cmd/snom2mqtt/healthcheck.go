@@ -14,18 +14,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// healthTimeout is how long /healthz may take; a container's watchdog waits longer.
+// healthTimeout is how long /healthz may take; the health check of a container has a longer timeout.
 const healthTimeout = 3 * time.Second
 
 func (p *program) healthcheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Ask the running bridge whether it is alive (for containers)",
+		Short: "Check the health of the running bridge (for containers)",
 		Long: `Request /healthz of the bridge with the same SNOM2MQTT_CONSOLE_LISTEN; no other
-setting is needed. Alive is not ready: /readyz reports whether commands are accepted
-and answered now. A broker that is unreachable is no reason to restart the bridge.
+setting is needed. It answers 503 if the bridge made no progress for 30 s. Healthy is
+not ready: /readyz reports whether commands are accepted and answered now. A broker
+that is unreachable is no reason to restart the bridge.
 
-Exit codes: 0 the bridge reports that it is alive, 1 it does not.`,
+Exit codes: 0 healthy, 1 not healthy or no answer.`,
 		Example: `  HEALTHCHECK CMD ["/snom2mqtt", "healthcheck"]                # in a Dockerfile
   SNOM2MQTT_CONSOLE_LISTEN=127.0.0.1:8081 snom2mqtt healthcheck`,
 		Args: noArgs,
@@ -39,8 +40,8 @@ Exit codes: 0 the bridge reports that it is alive, 1 it does not.`,
 	}
 }
 
-// consoleURL is where the console of a bridge with this environment is. Only that one setting is
-// read: a phones file at fault must not make a running bridge look ill.
+// consoleURL returns the URL of the console of a bridge with this environment. Only that one setting is
+// read: an error in the phones file must not make a running bridge look unhealthy.
 func consoleURL(environ []string) (string, error) {
 	listen := "127.0.0.1:8080"
 	for _, e := range environ {
@@ -49,7 +50,7 @@ func consoleURL(environ []string) (string, error) {
 		}
 	}
 	if listen == "off" {
-		return "", errors.New("SNOM2MQTT_CONSOLE_LISTEN is off: there is nobody to ask")
+		return "", errors.New("SNOM2MQTT_CONSOLE_LISTEN is off: there is no console to ask")
 	}
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -74,16 +75,16 @@ func checkHealth(ctx context.Context, base string) error {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("not alive: %w", err)
+		return fmt.Errorf("not healthy: %w", err)
 	}
 	defer resp.Body.Close()
-	var said struct{ Status, Reason string }
-	err = json.NewDecoder(io.LimitReader(resp.Body, 4<<10)).Decode(&said)
+	var answer struct{ Status, Reason string }
+	err = json.NewDecoder(io.LimitReader(resp.Body, 4<<10)).Decode(&answer)
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("not alive: %s", strings.TrimSpace(resp.Status+" "+said.Reason))
-	case err != nil || said.Status != "ok": // somebody else has that port
-		return fmt.Errorf("not alive: what answers at %s is not the bridge", base)
+		return fmt.Errorf("not healthy: %s", strings.TrimSpace(resp.Status+" "+answer.Reason))
+	case err != nil || answer.Status != "ok": // another program has that port
+		return fmt.Errorf("not healthy: the program at %s is not the bridge", base)
 	}
 	return nil
 }

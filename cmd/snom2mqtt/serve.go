@@ -55,7 +55,7 @@ func (p *program) bridge(c *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	p.suit(len(phones.Phones))
+	p.tuneRuntime(len(phones.Phones))
 	level := &slog.LevelVar{}
 	level.Set(settings.LogLevel)
 	s, err := newService(settings, phones, level, p.log)
@@ -286,7 +286,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	}
 	parts.Go(func() { s.watchdog.run(stop) })
 	start(&parts, "discovery", func() error { return s.discovery.Run(stop) })
-	parts.Go(func() { tidy(stop) })
+	parts.Go(func() { releaseMemory(stop) })
 	start(&parts, "state", func() error { return s.state.Run(stop) })
 	start(&parts, "bridge", func() error { return s.bridge.Run(bridgeCtx) })
 	parts.Go(func() {

@@ -11,12 +11,12 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// lookEvery is how often it is looked whether the bridge moves, where systemd does not say.
-const lookEvery = 10 * time.Second
+// checkEvery is the time between two checks whether the bridge makes progress, where systemd does not set it.
+const checkEvery = 10 * time.Second
 
-// A watchdog looks whether the bridge moves. It tells those who ask, and systemd where that started the
-// program: ready when everything is bound, a sign of life for as long as the bridge moves, and the end.
-// Whether broker and phones are there is no matter of life; it is what the status says.
+// A watchdog checks whether the bridge makes progress. /healthz reports it, and systemd is notified where it started
+// the program: READY when everything is bound, WATCHDOG as long as the bridge makes progress, STOPPING at the end.
+// A broker or a phone that is away does not count as a lack of progress; the status text names it.
 type watchdog struct {
 	alive  func() error
 	status func() string
@@ -24,45 +24,45 @@ type watchdog struct {
 	every  time.Duration
 	log    *slog.Logger
 
-	moved atomic.Pointer[time.Time] // when the bridge was last seen to move
+	progress atomic.Pointer[time.Time] // when the bridge was last found to make progress
 }
 
-// newWatchdog returns a watchdog that has just seen the bridge move.
+// newWatchdog returns a watchdog; at first, the bridge counts as having made progress.
 func newWatchdog(alive func() error, status func() string, log *slog.Logger) *watchdog {
-	w := &watchdog{alive: alive, status: status, every: lookEvery, log: log}
+	w := &watchdog{alive: alive, status: status, every: checkEvery, log: log}
 	var once sync.Once
 	w.notify = func(state string) {
 		if _, err := daemon.SdNotify(false, state); err != nil {
-			once.Do(func() { log.Warn("systemd is not told", slog.Any("err", err)) })
+			once.Do(func() { log.Warn("sd_notify failed", slog.Any("err", err)) })
 		}
 	}
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		log.Warn("what systemd wants of its watchdog cannot be read", slog.Any("err", err))
+		log.Warn("watchdog of systemd disabled: its variables are not valid", slog.Any("err", err))
 	}
 	if limit > 0 {
-		w.every = min(lookEvery, limit/2) // as sd_watchdog_enabled(3) recommends
+		w.every = min(checkEvery, limit/2) // as sd_watchdog_enabled(3) recommends
 	}
 	now := time.Now()
-	w.moved.Store(&now)
+	w.progress.Store(&now)
 	return w
 }
 
-// run watches until ctx ends.
+// run checks until ctx ends.
 func (w *watchdog) run(ctx context.Context) {
 	w.notify(daemon.SdNotifyReady)
 	tick := time.NewTicker(w.every)
 	defer tick.Stop()
-	status, trouble := "", ""
+	status, stall := "", ""
 	for {
 		if err := w.alive(); err == nil {
 			now := time.Now()
-			w.moved.Store(&now)
+			w.progress.Store(&now)
 			w.notify(daemon.SdNotifyWatchdog)
-			trouble = ""
-		} else if err.Error() != trouble {
-			trouble = err.Error()
-			w.log.Error("the bridge does not move", slog.Any("err", err))
+			stall = ""
+		} else if err.Error() != stall {
+			stall = err.Error()
+			w.log.Error("bridge stalled", slog.Any("err", err))
 		}
 		if s := w.status(); s != status {
 			status = s
@@ -77,10 +77,10 @@ func (w *watchdog) run(ctx context.Context) {
 	}
 }
 
-// check says what is wrong when the bridge has not been seen to move for too long.
+// check returns an error when the bridge has made no progress for 30 s, or for three checks where systemd wants them sooner.
 func (w *watchdog) check() error {
-	if still := time.Since(*w.moved.Load()); still > 3*w.every {
-		return fmt.Errorf("the bridge has not moved for %v", still.Round(time.Second))
+	if still := time.Since(*w.progress.Load()); still > 3*w.every {
+		return fmt.Errorf("no progress for %v", still.Round(time.Second))
 	}
 	return nil
 }

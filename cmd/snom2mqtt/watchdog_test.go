@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestWatchdog: no sign of life while the bridge does not move, and signs of life whatever the broker does.
+// TestWatchdog: no WATCHDOG notification while the bridge makes no progress, and one at each check otherwise, whatever the broker does.
 func TestWatchdog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -53,40 +53,40 @@ func TestWatchdog(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if !slices.Equal(said, want) {
-				t.Errorf("%s: said %q, want %q", what, said, want)
+				t.Errorf("%s: notified %q, expected %q", what, said, want)
 			}
 		}
 		synctest.Wait()
 		if want := []string{"READY=1", "WATCHDOG=1", "STATUS=waiting for the broker"}; !slices.Equal(said, want) {
-			t.Errorf("at the start: said %q, want %q", said, want)
+			t.Errorf("at the start: notified %q, expected %q", said, want)
 		}
 		step("no broker", "WATCHDOG=1")
 		set(nil, "taking commands")
 		step("a broker", "WATCHDOG=1", "STATUS=taking commands")
-		set(errors.New("nothing moves at the phone hall"), "taking commands")
+		set(errors.New("no progress at the phone hall"), "taking commands")
 		step("stuck")
 		step("stuck")
 		if err := w.check(); err != nil {
-			t.Errorf("check after %v = %v, want nil", 2*w.every, err)
+			t.Errorf("check after %v = %v, expected nil", 2*w.every, err)
 		}
 		step("stuck")
 		step("stuck")
 		if err := w.check(); err == nil {
-			t.Errorf("check after %v = nil, want an error", 4*w.every)
+			t.Errorf("check after %v = nil, expected an error", 4*w.every)
 		}
 		set(nil, "taking commands")
-		step("it moves", "WATCHDOG=1")
+		step("progress again", "WATCHDOG=1")
 		if err := w.check(); err != nil {
-			t.Errorf("check at the end = %v, want nil", err)
+			t.Errorf("check at the end = %v, expected nil", err)
 		}
-		if got := strings.Count(log.String(), "nothing moves"); got != 1 {
-			t.Errorf("logged %d times, want once", got)
+		if got := strings.Count(log.String(), "no progress at"); got != 1 {
+			t.Errorf("logged %d times, expected once", got)
 		}
 		said = nil
 		cancel()
 		<-done
 		if want := []string{"STOPPING=1"}; !slices.Equal(said, want) {
-			t.Errorf("at the end: said %q, want %q", said, want)
+			t.Errorf("at the end: notified %q, expected %q", said, want)
 		}
 	})
 }

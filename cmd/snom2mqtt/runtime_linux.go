@@ -8,15 +8,15 @@ import (
 	"syscall"
 )
 
-// leavePages has the kernel forget which pages of the program's file this process has used: code, constants, and the
-// tables of Go's runtime. What is used again comes from the kernel's cache of the file, at the cost of a page fault.
+// releasePages tells the kernel that this process does not need the pages of the program's file that it has used: code,
+// constants, and the tables of Go's runtime. What is used again comes from the kernel's page cache, at the cost of a fault.
 //
-// It concerns nothing that can be written, and nothing that was written before it became read-only, as a loader does
-// with addresses. So what goes wrong is of no concern either.
-func leavePages() {
+// Only mappings that cannot be written and never were are affected (a loader writes addresses before it makes a mapping
+// read-only), so errors do no harm.
+func releasePages() {
 	all := mappings()
-	here := reflect.ValueOf(leavePages).Pointer()
-	var program string // the file
+	here := reflect.ValueOf(releasePages).Pointer()
+	var program string // path of its file
 	for _, m := range all {
 		if m.from <= here && here < m.to {
 			program = m.file
@@ -33,12 +33,12 @@ func leavePages() {
 type mapping struct {
 	from, to uintptr
 	rights   string // r, w, x and p or s, each in its place or -
-	file     string // or what else it is; empty: only memory
-	written  int    // kB that are not what the file has
+	file     string // or a name in brackets; empty: anonymous memory
+	written  int    // kB that differ from the file
 }
 
-// mappings reads those of this process (proc(5), /proc/pid/smaps): for each a line that names it, and then lines of what
-// is in memory. Where it cannot be read there are none.
+// mappings returns the mappings of this process (proc(5), /proc/pid/smaps), or none where they cannot be read. A header
+// line of each is followed by lines of what is in memory.
 func mappings() (all []mapping) {
 	smaps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {

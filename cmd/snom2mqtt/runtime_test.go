@@ -10,12 +10,14 @@ import (
 	"testing/synctest"
 )
 
-// These tests are about the whole process, so nothing may run beside them: they are not parallel.
+// These tests are about the whole process, so no other test may run at the same time: they are not parallel.
 
-func TestSuit(t *testing.T) {
+func TestTuneRuntime(t *testing.T) {
 	processors := runtime.GOMAXPROCS(0)
 	percent := debug.SetGCPercent(100)
+	limit := debug.SetMemoryLimit(-1)
 	t.Cleanup(func() {
+		debug.SetMemoryLimit(limit)
 		runtime.GOMAXPROCS(processors)
 		debug.SetGCPercent(percent)
 	})
@@ -24,39 +26,45 @@ func TestSuit(t *testing.T) {
 		environ    []string
 		processors int
 		percent    int
+		unlimited  bool // memory
 	}{
 		{phones: 1, processors: 1, percent: 100},
 		{phones: fewPhones, processors: 1, percent: 100},
 		{phones: fewPhones + 1, processors: 4, percent: 150},
 		{phones: manyPhones, processors: 4, percent: 150},
-		{phones: manyPhones + 1, processors: 4, percent: 50},
+		{phones: manyPhones + 1, processors: 4, percent: 50, unlimited: true},
+		{phones: 1, environ: []string{"GOMEMLIMIT=1GiB"}, processors: 1, percent: 100, unlimited: true},
 		{phones: 1, environ: []string{"GOMAXPROCS=4"}, processors: 4, percent: 100},
 		{phones: manyPhones, environ: []string{"GOGC=100"}, processors: 4, percent: 100},
-		{phones: manyPhones + 1, environ: []string{"GOGC=100"}, processors: 4, percent: 100},
+		{phones: manyPhones + 1, environ: []string{"GOGC=100"}, processors: 4, percent: 100, unlimited: true},
 	} {
+		debug.SetMemoryLimit(limit)
 		runtime.GOMAXPROCS(4)
 		debug.SetGCPercent(100)
-		(&program{environ: tt.environ}).suit(tt.phones)
+		(&program{environ: tt.environ}).tuneRuntime(tt.phones)
+		if got := debug.SetMemoryLimit(-1); (got == limit) != tt.unlimited {
+			t.Errorf("%d phones, %q: a limit of %d bytes", tt.phones, tt.environ, got)
+		}
 		if got := runtime.GOMAXPROCS(0); got != tt.processors {
-			t.Errorf("%d phones, %q: %d processors, want %d", tt.phones, tt.environ, got, tt.processors)
+			t.Errorf("%d phones, %q: %d processors, expected %d", tt.phones, tt.environ, got, tt.processors)
 		}
 		if got := debug.SetGCPercent(100); got != tt.percent {
-			t.Errorf("%d phones, %q: garbage of %d %%, want %d", tt.phones, tt.environ, got, tt.percent)
+			t.Errorf("%d phones, %q: garbage of %d %%, expected %d", tt.phones, tt.environ, got, tt.percent)
 		}
 	}
 }
 
-// What the start needed is given back, and the program goes on without.
-func TestTidy(t *testing.T) {
+// Memory that the start needed is returned to the system, and the program goes on without it.
+func TestReleaseMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("skipped: only Linux is asked to forget pages, and tells how many there are")
+		t.Skip("skipped: pages are released, and counted, on Linux only")
 	}
 	before := filePages(t)
-	synctest.Test(t, func(t *testing.T) { tidy(t.Context()) })
+	synctest.Test(t, func(t *testing.T) { releaseMemory(t.Context()) })
 	after := filePages(t)
 	t.Logf("%d kB of the program in memory, then %d", before, after)
 	if after > before*2/3 {
-		t.Errorf("%d kB of the program are in memory after it, %d before; want at most two thirds", after, before)
+		t.Errorf("%d kB of the program are in memory after it, %d before; expected at most two thirds", after, before)
 	}
 }
 

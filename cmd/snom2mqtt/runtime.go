@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// fewPhones are so few that their commands come one at a time. A command passes through several goroutines, and when
+	// each is on another processor, most of its time is spent waking that up (make bench).
+	fewPhones = 16
+	// manyPhones are so many that their data is most of the memory in use.
+	manyPhones = 2000
+	// softLimit is how much memory the heap uses before Go collects garbage more often. A bridge with up to manyPhones
+	// needs a third of it; under attack, garbage would otherwise double what the bounds of queues and buffers allow.
+	softLimit = 96 << 20
+)
+
+// tuneRuntime sets how Go uses processors and memory for a number of phones: one processor for few of them; garbage is
+// collected when the heap has grown to two and a half times its size, or for many phones to one and a half times, which
+// saves tens of MiB. GOMAXPROCS, GOGC and GOMEMLIMIT in the environment take precedence.
+func (p *program) tuneRuntime(phones int) {
+	if phones <= fewPhones && !p.isSet("GOMAXPROCS") {
+		runtime.GOMAXPROCS(1)
+	}
+	if phones <= manyPhones && !p.isSet("GOMEMLIMIT") {
+		debug.SetMemoryLimit(softLimit)
+	}
+	if p.isSet("GOGC") {
+		return
+	}
+	switch {
+	case phones > manyPhones:
+		debug.SetGCPercent(50)
+	case phones > fewPhones:
+		debug.SetGCPercent(150)
+	}
+}
+
+// isSet reports whether a variable is in the environment.
+func (p *program) isSet(name string) bool {
+	return slices.ContainsFunc(p.environ, func(e string) bool { return strings.HasPrefix(e, name+"=") })
+}
+
+// startupGrace is the time after which memory that only the start needed is released.
+const startupGrace = 5 * time.Second
+
+// releaseMemory returns memory to the system that only the start needed. A phones file with ten thousand phones takes many
+// times the memory of what is kept of it; and with one phone, most of the resident memory that tools show is pages of the
+// program that ran once.
+func releaseMemory(ctx context.Context) {
+	select {
+	case <-time.After(startupGrace):
+		debug.FreeOSMemory()
+		releasePages()
+	case <-ctx.Done():
+	}
+}

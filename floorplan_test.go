@@ -27,7 +27,7 @@ const module = "github.com/snom2mqtt/snom2mqtt"
 // has no place in the house yet.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"snom":                {"internal/csvtable", "internal/cleantext", "internal/strictjson"},
+		"snom":                {"internal/csvtable", "internal/cleantext", "internal/oddchar", "internal/strictjson"},
 		"snom/actionurl":      {"snom", "internal/csvtable", "internal/cleantext", "internal/jsonval"},
 		"callstate":           {"snom/actionurl", "internal/jsonval", "internal/cleantext"},
 		"mqtt":                {},
@@ -41,14 +41,15 @@ func mayImport() map[string][]string {
 		"internal/csvtable":   {},
 		"internal/cleantext":  {},
 		"internal/jsonval":    {},
-		"internal/strictjson": {},
+		"internal/strictjson": {"internal/cleantext", "internal/oddchar"},
+		"internal/oddchar":    {},
 		"internal/bench":      {}, // measures the built program, from outside
 		"snom/snomtest":       {"snom", "internal/pipenet"},
 		"mqtt/mqtttest":       {"mqtt"},
 		"e2e":                 {}, // tests only
 		"mqtt/session":        {"mqtt"},
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
-		"bridge":              {"internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
+		"bridge":              {"internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
 		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte"},
 		"homeassistant":       {"snom", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "snom", "internal/netlimit", "internal/lograte"},

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/oddchar"
 	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
@@ -42,15 +43,15 @@ func decode(name string, payload []byte) message {
 		return m
 	}
 	m.raw = shown(string(payload))
-	if !snom.IsObject(payload) {
+	if !strictjson.IsObject(payload) {
 		if name == "command" {
-			m.fault = errors.New(`expected a JSON object that names its command: {"command":"key","keys":"P1"}`)
+			m.fault = noObjectError{oddchar.Find(m.raw, 0)}
 			return m
 		}
 		m.fault = m.read(name, func(v snom.Verb) (snom.Command, error) { return snom.ParsePayload(v, payload) })
 		return m
 	}
-	object, err := snom.ParseObject(payload)
+	object, err := strictjson.Parse(payload)
 	if err != nil {
 		m.fault = err
 		return m
@@ -73,6 +74,20 @@ func decode(name string, payload []byte) message {
 func tooLong() error {
 	return fmt.Errorf("the payload is too long: expected at most %d bytes", snom.MaxPayload)
 }
+
+// A noObjectError is the fault of a payload that has to be a JSON object and is not.
+type noObjectError struct{ found string }
+
+func (e noObjectError) Error() string {
+	message := `expected a JSON object that names its command: {"command":"key","keys":"P1"}`
+	if e.found != "" {
+		message += "; it has " + e.found
+	}
+	return message
+}
+
+// Redacted is Error without anything that was received.
+func (e noObjectError) Redacted() string { return noObjectError{oddchar.Redact(e.found)}.Error() }
 
 // An unknownCommand is the fault of a name that is no command.
 type unknownCommand string
@@ -119,7 +134,7 @@ func (m message) shownArgument() string {
 
 // identity takes the id out of object. One that is not there is empty. A number is taken as the text that it is written
 // as.
-func identity(object snom.Object) (string, error) {
+func identity(object strictjson.Object) (string, error) {
 	raw, ok := object.Take("id")
 	if !ok {
 		return "", nil
@@ -158,7 +173,7 @@ func identityText(raw json.RawMessage) (string, error) {
 }
 
 // envelope takes id and expiry out of object.
-func (m *message) envelope(object snom.Object) error {
+func (m *message) envelope(object strictjson.Object) error {
 	var errs []error
 	var err error
 	if m.id, err = identity(object); err != nil {
@@ -190,7 +205,7 @@ func (m *message) envelope(object snom.Object) error {
 
 // text takes a member out of object that must be text, or a whole number for its digits. One that is not there is
 // empty; one that is there must not be.
-func text(object snom.Object, name string) (string, error) {
+func text(object strictjson.Object, name string) (string, error) {
 	raw, ok := object.Take(name)
 	if !ok {
 		return "", nil

@@ -58,6 +58,8 @@ func TestDecode(t *testing.T) {
 		{name: "command is true", command: "command", payload: `{"command":true}`, fault: "command: expected one of"},
 		{name: "command in command", command: "command", payload: `{"command":"command"}`, fault: "no such command"},
 		{name: "plain on command", command: "command", payload: `key P1`, fault: "expected a JSON object"},
+		{name: "a byte order mark before JSON", command: "command", payload: "\ufeff" + `{"command":"answer"}`, fault: "it has a byte order mark"},
+		{name: "a no-break space in JSON", command: "command", payload: "{\u00a0" + `"command":"answer"}`, fault: "it has a no-break space"},
 		{name: "command elsewhere", command: "key", payload: `{"command":"key","keys":"P1"}`, fault: "command"},
 		{name: "no such command", command: "fly", payload: "", fault: `no such command "fly"`},
 		{name: "broken json", command: "key", payload: `{"keys":`, fault: "offset"},

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
@@ -162,11 +163,11 @@ func (r *request) read(payload []byte) error {
 	if len(payload) > snom.MaxPayload {
 		return tooLong()
 	}
-	if !snom.IsObject(payload) {
+	if !strictjson.IsObject(payload) {
 		r.argument = string(payload)
 		return nil
 	}
-	object, err := snom.ParseObject(payload)
+	object, err := strictjson.Parse(payload)
 	if err != nil {
 		return err
 	}

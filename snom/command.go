@@ -1,6 +1,7 @@
 package snom
 
 import (
+	"encoding/json"
 	"iter"
 	"net/url"
 	"strings"
@@ -35,7 +36,7 @@ func ParseCommand(text string) (Command, error) {
 	return newCommand(verb, arg)
 }
 
-// ParsePayload reads the argument of verb from payload: plain text, or a JSON object (see [IsObject])
+// ParsePayload reads the argument of verb from payload: plain text, or a JSON object (its first byte after JSON white space is an opening brace)
 // with the members that [VerbHelp] names. Every error is a [*SyntaxError].
 func ParsePayload(verb Verb, payload []byte) (Command, error) {
 	if len(payload) > MaxPayload {
@@ -50,7 +51,7 @@ func ParsePayload(verb Verb, payload []byte) (Command, error) {
 
 // Command returns the command of v with the members of a JSON object as argument. It does not change args. A
 // member that v does not know is an error. Every error is a [*SyntaxError].
-func (v Verb) Command(args Object) (Command, error) {
+func (v Verb) Command(args map[string]json.RawMessage) (Command, error) {
 	row := v.row()
 	if row == nil {
 		return Command{}, unknownVerb(v)
@@ -90,7 +91,7 @@ func (r *verbRow) fromText(text string) (argument, *SyntaxError) {
 }
 
 // fromObject reads the argument from the members of a JSON object.
-func (r *verbRow) fromObject(object Object) (argument, *SyntaxError) {
+func (r *verbRow) fromObject(object strictjson.Object) (argument, *SyntaxError) {
 	m := members{object: object}
 	m.only(r.members...)
 	if r.read == nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
@@ -675,7 +676,7 @@ func TestVerbs(t *testing.T) {
 // TestCommandLeavesItsObject: the caller may look at the members again, for its log or its answer.
 func TestCommandLeavesItsObject(t *testing.T) {
 	t.Parallel()
-	object, err := snom.ParseObject([]byte(`{"number":"123","id":"7"}`))
+	object, err := strictjson.Parse([]byte(`{"number":"123","id":"7"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -691,13 +692,13 @@ func TestCommandLeavesItsObject(t *testing.T) {
 	}
 }
 
-// TestCommandOfUncheckedObject: an Object need not come from ParseObject.
+// TestCommandOfUncheckedObject: the values need not be JSON.
 func TestCommandOfUncheckedObject(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{"", "x", `"`, `"1"2`, `"1" `, `[`, `[]]`, `[{}`, `{`, "-", "1 ", "\xff", `"\`, `"\u`, `"\ud800\u12"`} {
 		for _, v := range snom.Verbs() {
 			for _, name := range append(snom.Members(v), "no such member") {
-				c, err := v.Command(snom.Object{name: json.RawMessage(raw)})
+				c, err := v.Command(map[string]json.RawMessage{name: json.RawMessage(raw)})
 				if err == nil {
 					checkSteps(t, c, "")
 				} else {

@@ -3,6 +3,8 @@ package snom
 import (
 	"net/netip"
 	"strings"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 )
 
 // Bounds of what can be dialled. They are those of this package.
@@ -38,7 +40,7 @@ func Dial(number string) (Command, error) { return fromPlain(VerbDial, number) }
 // DialFrom returns the command that calls a number or a SIP URI from one identity of the phone, user@host.
 func DialFrom(number, identity string) (Command, error) {
 	row := VerbDial.row()
-	m := members{object: Object{"number": quoted(number), "outgoing_uri": quoted(identity)}}
+	m := members{object: strictjson.Object{"number": quoted(number), "outgoing_uri": quoted(identity)}}
 	return row.command(readCall(&m), m.err)
 }
 

@@ -2,6 +2,7 @@ package snom_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http/httptest"
@@ -48,16 +49,16 @@ func ExampleParsePayload() {
 }
 
 func ExampleVerb_Command() {
-	object, err := snom.ParseObject([]byte(`{"command": "ring", "ringer": 3, "count": 2}`))
-	if err != nil {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(`{"command": "ring", "ringer": 3, "count": 2}`), &members); err != nil {
 		fmt.Println(err)
 		return
 	}
-	name, _ := object.Take("command") // what is not the command's own must be taken out first
-	c, err := snom.VerbRing.Command(object)
-	fmt.Println(string(name), c, err)
+	delete(members, "command") // a member that the command does not know is an error
+	c, err := snom.VerbRing.Command(members)
+	fmt.Println(c, err)
 	// Output:
-	// "ring" ring {"ringer":3,"count":2} <nil>
+	// ring {"ringer":3,"count":2} <nil>
 }
 
 func ExampleCommand_Steps() {

@@ -3,6 +3,7 @@ package snom_test
 import (
 	"testing"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
@@ -79,12 +80,12 @@ func FuzzPayload(f *testing.F) {
 				t.Errorf("%s: %s: both %q and %v", model, c, warning, err)
 			}
 		}
-		if !snom.IsObject(payload) {
+		if !strictjson.IsObject(payload) {
 			return
 		}
-		object, err := snom.ParseObject(payload)
+		object, err := strictjson.Parse(payload)
 		if err != nil {
-			t.Fatalf("ParsePayload takes %q, ParseObject does not: %v", payload, err)
+			t.Fatalf("ParsePayload takes %q, Parse does not: %v", payload, err)
 		}
 		if same, err := v.Command(object); err != nil || same != c {
 			t.Errorf("%s.Command(%q) = %q, %v, want %q", v, payload, same, err, c)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
@@ -43,7 +44,7 @@ func FuzzKeyEvents(f *testing.F) {
 			checkError(t, err)
 			return
 		}
-		if snom.IsObject([]byte(text)) {
+		if strictjson.IsObject([]byte(text)) {
 			return // FuzzPayload looks at these
 		}
 		var events []string

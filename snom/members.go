@@ -9,10 +9,10 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 )
 
-// members reads the members of an Object one by one. The first fault is kept in err; after it every
+// members reads the members of a JSON object one by one. The first fault is kept in err; after it every
 // read returns nothing, so readers check err only at their end.
 type members struct {
-	object Object
+	object strictjson.Object
 	within string // what stands before a name in SyntaxError.Field, such as "keys[2]."
 	err    *SyntaxError
 }
@@ -87,10 +87,11 @@ func (m *members) textAt(place string, raw json.RawMessage) (string, bool) {
 	}
 	fault := jsonFault(err)
 	if len(raw) == 0 || raw[0] != '"' {
-		fault.Expected = "text in double quotes, or a whole number"
-		if fault.Offset > 0 || err.Expected == strictjson.TooLarge {
-			fault.Expected = "text in double quotes, or " + err.Expected
+		expected := "a whole number"
+		if fault.Offset > 0 || fault.Expected == strictjson.TooLarge {
+			expected = fault.Expected
 		}
+		fault.Expected = "text in double quotes, or " + expected
 	}
 	m.check(place, string(raw), fault)
 	return "", false
@@ -115,7 +116,7 @@ func (m *members) whole(name string, least, most int) (int, bool) {
 	}
 	digits, err := strictjson.Whole(raw)
 	if err != nil {
-		m.check(name, string(raw), fault(err.Offset, wholeFrom(least, most)+", without quotes"))
+		m.check(name, string(raw), fault(jsonFault(err).Offset, wholeFrom(least, most)+", without quotes"))
 		return 0, false
 	}
 	n, bad := decimal(digits, least, most)

@@ -3,6 +3,8 @@ package snom
 import (
 	"strconv"
 	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 )
 
 // Bounds of the ring command. They are those of this package; ringers 1 to 9 are documented (Snom KB entry 40).
@@ -41,7 +43,7 @@ func Ring(ringer int) (Command, error) { return fromPlain(VerbRing, strconv.Itoa
 // RingRepeatedly returns the command that plays a ringer count times, up to 20, with a pause of up to a minute
 // between two rings.
 func RingRepeatedly(ringer, count int, pause time.Duration) (Command, error) {
-	object := Object{"ringer": whole(ringer), "count": whole(count)}
+	object := strictjson.Object{"ringer": whole(ringer), "count": whole(count)}
 	if count > 1 {
 		object["pause_ms"] = whole(int(pause.Milliseconds()))
 	}

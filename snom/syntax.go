@@ -4,9 +4,11 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/oddchar"
 )
 
-// MaxPayload is the longest text of a command or JSON object, in bytes. Longer ones are a [SyntaxError],
+// MaxPayload is the longest text of a command, in bytes. Longer ones are a [SyntaxError],
 // whatever they hold.
 const MaxPayload = 16 << 10
 
@@ -15,8 +17,7 @@ const maxQuoted = 64
 
 // A SyntaxError says where a command is not valid, and what was expected there.
 type SyntaxError struct {
-	// Verb is the command. It is empty when the verb itself is not known, and for a JSON object read on
-	// its own.
+	// Verb is the command. It is empty when the verb itself is not known.
 	Verb Verb
 	// Field is the JSON member at fault, such as "number" or "keys[2].hold_ms"; empty in plain text.
 	Field string
@@ -41,8 +42,7 @@ func (e *SyntaxError) Error() string { return e.message(e.Text, e.Found, e.Hint)
 // Redacted is Error without anything that was received, for arguments that must not be shown, such as
 // the code that opens a door.
 func (e *SyntaxError) Redacted() string {
-	found, _, _ := strings.Cut(e.Found, " (U+") // which would tell the character itself
-	return e.message("", found, "")
+	return e.message("", oddchar.Redact(e.Found), "")
 }
 
 func (e *SyntaxError) message(text, found, hint string) string {
@@ -90,7 +90,7 @@ func (e *SyntaxError) in(received string) *SyntaxError {
 	if e.Text == "" && e.Offset >= 0 {
 		e.Text = quotable(received)
 		if e.Found == "" {
-			e.Found = oddCharacter(received, e.Offset)
+			e.Found = oddchar.Find(received, e.Offset)
 		}
 	}
 	return e

@@ -167,7 +167,7 @@ func TestMembersOfRows(t *testing.T) {
 				t.Errorf("%s: its help does not describe the member %q", v, name)
 			}
 		}
-		_, err := v.Command(snom.Object{"no such member": nil})
+		_, err := v.Command(map[string]json.RawMessage{"no such member": nil})
 		want := "no members"
 		if names := snom.Members(v); len(names) > 0 {
 			want += " but " + strings.Join(names, ", ")

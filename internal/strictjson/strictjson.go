@@ -10,6 +10,9 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/cleantext"
+	"github.com/snom2mqtt/snom2mqtt/internal/oddchar"
 )
 
 // Bounds of an object. They are ours: no command needs more.
@@ -31,18 +34,27 @@ func (o Object) Take(name string) (json.RawMessage, bool) {
 	return value, ok
 }
 
-// An Error says where a text stopped being JSON, and what was expected there.
+// An Error says where a text stopped being JSON, and what was expected there. All errors of this package are *Error.
 type Error struct {
 	Offset   int    // of the first byte that does not fit
 	Expected string // never repeats what was received
+	Found    string // names an odd character at Offset (see package oddchar); may be empty
 	Hint     string // may repeat what was received; may be empty
 }
 
-// Error returns the message with the hint.
-func (e *Error) Error() string {
+// Error returns the whole message.
+func (e *Error) Error() string { return e.message(e.Found, e.Hint) }
+
+// Redacted is Error without anything that was received.
+func (e *Error) Redacted() string { return e.message(oddchar.Redact(e.Found), "") }
+
+func (e *Error) message(found, hint string) string {
 	message := "offset " + strconv.Itoa(e.Offset) + ": expected " + e.Expected
-	if e.Hint != "" {
-		message += "; " + e.Hint
+	if found != "" {
+		message += "; it has " + found
+	}
+	if hint != "" {
+		message += "; " + hint
 	}
 	return message
 }
@@ -58,17 +70,20 @@ func IsObject(data []byte) bool {
 
 // Parse reads data as one JSON object. Objects and lists may be nested to a depth of 4, and an object may have 200
 // members. The values share the memory of data.
-func Parse(data []byte) (Object, *Error) {
+func Parse(data []byte) (Object, error) {
 	o := Object{}
 	s := scanner{data: data}
 	if err := s.document(o); err != nil {
+		if err.Offset < len(data) && data[err.Offset] != ' ' {
+			err.Found = oddchar.At(string(data), err.Offset)
+		}
 		return nil, err
 	}
 	return o, nil
 }
 
 // Text reads a value that is text.
-func Text(value json.RawMessage) (string, *Error) {
+func Text(value json.RawMessage) (string, error) {
 	s := scanner{data: value}
 	if !s.at('"') {
 		return "", s.expected("text in double quotes")
@@ -84,7 +99,7 @@ func Text(value json.RawMessage) (string, *Error) {
 }
 
 // List reads a value that is a list. Its values share the memory of value.
-func List(value json.RawMessage) (items []json.RawMessage, _ *Error) {
+func List(value json.RawMessage) (items []json.RawMessage, _ error) {
 	s := scanner{data: value}
 	if !s.at('[') {
 		return nil, s.expected("a list in [ and ]")
@@ -108,7 +123,7 @@ const TooLarge = "a number up to 9007199254740992, because programs round larger
 // Whole returns the digits of a value that is a number without a fraction, with a minus in front where it is
 // negative: 3 and 3.0 are "3". It refuses what may have lost digits on its way: a number in exponential form, and
 // one beyond 2^53, from which on many programs round.
-func Whole(value json.RawMessage) (string, *Error) {
+func Whole(value json.RawMessage) (string, error) {
 	s := scanner{data: value}
 	const expected = "a whole number"
 	if !s.at('-') && (s.pos == len(value) || !isDigit(value[0])) {
@@ -233,7 +248,7 @@ func (s *scanner) object(o Object) *Error {
 		}
 		if _, twice := o[name]; twice {
 			err := fault(start, "every member once")
-			err.Hint = strconv.Quote(name) + " is already there"
+			err.Hint = strconv.Quote(cleantext.Cut(name, 64)) + " is already there"
 			return err
 		}
 		if len(o) == maxMembers {

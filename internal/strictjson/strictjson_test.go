@@ -88,7 +88,7 @@ func TestHints(t *testing.T) {
 		`{"number":x}`: "",
 	} {
 		_, err := strictjson.Parse([]byte(in))
-		if err == nil || !strings.Contains(err.Hint, hint) || (hint == "") != (err.Hint == "") {
+		if e := checkError(t, err); !strings.Contains(e.Hint, hint) || (hint == "") != (e.Hint == "") {
 			t.Errorf("Parse(%s): %v, expected a hint with %q", in, err, hint)
 		}
 	}

@@ -1,4 +1,6 @@
-package snom
+// Package oddchar finds characters that are invisible, or easily mistaken for others, in text that should be ASCII, so
+// that error messages can name them.
+package oddchar
 
 import (
 	"fmt"
@@ -7,13 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// oddCharacter names a character of received that is invisible or easily mistaken for another one, with its place: the
-// one at offset, otherwise the first. It is empty where there is none. The text before " (U+" reveals no visible
-// character.
-func oddCharacter(received string, offset int) string {
+// Find names a character of received that is invisible or easily mistaken for another one, with its place: the one at
+// offset, otherwise the first. It is empty where there is none. See [Redact].
+func Find(received string, offset int) string {
 	if offset >= 0 && offset < len(received) {
-		if name, size := oddAt(received, offset); name != "" && received[offset] != ' ' {
-			return name + place(received, offset, size)
+		if name := At(received, offset); name != "" && received[offset] != ' ' {
+			return name
 		}
 	}
 	first, last := len(received)-len(strings.TrimLeft(received, " ")), len(strings.TrimRight(received, " "))
@@ -21,14 +22,32 @@ func oddCharacter(received string, offset int) string {
 		if r == ' ' && i >= first && i < last {
 			continue // a blank between words is visible
 		}
-		if name, size := oddAt(received, i); name != "" {
-			return name + place(received, i, size)
+		if name := At(received, i); name != "" {
+			return name
 		}
 	}
 	if n := len(received); n > 1 && received[0] == received[n-1] && (received[0] == '"' || received[0] == '\'') {
 		return "quotes around it"
 	}
 	return ""
+}
+
+// At names the character of received at offset, with its place, if it is an odd one.
+func At(received string, offset int) string {
+	if offset < 0 || offset >= len(received) {
+		return ""
+	}
+	name, size := oddAt(received, offset)
+	if name == "" {
+		return ""
+	}
+	return name + place(received, offset, size)
+}
+
+// Redact returns of what [Find] and [At] say only what reveals no visible character.
+func Redact(found string) string {
+	kind, _, _ := strings.Cut(found, " (U+")
+	return kind
 }
 
 // place says where the character of a size stands.

@@ -363,7 +363,8 @@ func (a *answer) identifies() proof {
 	switch {
 	case namesSnom(a.head.server):
 		return byServer
-	case bytes.HasPrefix(a.title, name) || bytes.Contains(a.title, []byte("phone manager")):
+	case slices.ContainsFunc(brands, func(brand string) bool { return bytes.HasPrefix(a.title, []byte(brand)) }) ||
+		bytes.Contains(a.title, []byte("phone manager")):
 		return byTitle
 	case slices.ContainsFunc(a.head.authenticate, namesSnom):
 		return byRealm
@@ -379,7 +380,16 @@ func (a *answer) identifies() proof {
 	return unproven
 }
 
-func namesSnom(text string) bool { return strings.Contains(strings.ToLower(text), "snom") }
+// namesSnom reports whether a text names Snom, or one who sells phones with Snom's firmware.
+func namesSnom(text string) bool {
+	lower := strings.ToLower(text)
+	return slices.ContainsFunc(brands, func(brand string) bool { return strings.Contains(lower, brand) })
+}
+
+// brands are the names under which phones with Snom's firmware are sold: VTech ET605, ET635, ET685; Doro IP8xxc; Gigaset P8xx
+// (a catalogue of vendor adapters; manualshelf, Doro IP830c; teamwork.gigaset.com). Whether their web servers call
+// themselves so is not documented.
+var brands = []string{"snom", "vtech", "doro", "gigaset"}
 
 // isForeign reports whether the reply shows that the device is no Snom phone: another server, or a page that does not
 // say so, from a device that has never said so. An empty reply, or one that is not a page, shows nothing: what a phone

@@ -49,6 +49,8 @@ func TestVerdicts(t *testing.T) {
 		{name: "accepted, with a page", status: 200, body: indexPage},
 		{name: "accepted, with a page of a phone that has a name", status: 200, body: namedPage},
 		{name: "accepted, with a name and nothing else", status: 200, server: "snom embedded", body: routerPage},
+		{name: "accepted by a phone of another brand", status: 200, server: "VTech embedded", body: routerPage},
+		{name: "accepted by a phone of another brand, by its title", status: 200, body: "<html><title>Doro IP840c</title>"},
 		{name: "accepted, in words", status: 200, body: "OK"},
 		{name: "no login", status: 401, expected: ErrUnauthorized, says: "HTTP 401"},
 		{name: "hidden tags", status: 403, body: "Forbidden", expected: ErrRefused, says: "use_hidden_tags or restrict_uri_queries"},

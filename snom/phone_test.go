@@ -275,6 +275,8 @@ func TestFaults(t *testing.T) {
 		snomtest.FaultNotFound:       snom.ErrUnsupported,
 		snomtest.FaultServerError:    snom.ErrPhone,
 		snomtest.FaultUnavailable:    snom.ErrPhone,
+		snomtest.FaultBrokenHead:     nil,
+		snomtest.FaultRedirect:       snom.ErrPhone,
 		snomtest.FaultHTTPS:          snom.ErrPhone,
 		snomtest.FaultChoke:          snom.ErrOutcomeUnknown,
 		snomtest.FaultRefuseConnects: snom.ErrUnreachable,

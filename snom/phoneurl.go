@@ -12,8 +12,17 @@ import (
 // CheckURL reports what is wrong with text as the base URL of a phone, [ClientConfig.URL]. The error repeats nothing
 // of it, because it may contain a password.
 func CheckURL(text string) error {
-	_, err := parsePhoneURL(text)
+	_, err := BaseURL(text)
 	return err
+}
+
+// BaseURL returns the base URL of a phone as [Client.URL] has it. The errors are those of [CheckURL].
+func BaseURL(text string) (string, error) {
+	u, err := parsePhoneURL(text)
+	if err != nil {
+		return "", err
+	}
+	return u.String(), nil
 }
 
 // parsePhoneURL reads a phone's base URL, which a single slash may end. The zone of an IPv6 address may be written as

@@ -97,6 +97,11 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 			s.close()
 		}
 	}()
+	if settings.StateDirectory != "" { // then something may be known of the phones' logins
+		if phones, err = roster(settings, settings.Roster, s.state); err != nil {
+			return s, usageError{err}
+		}
+	}
 	tree, err := mqtt.NewTree(settings.BaseTopic, settings.Instance)
 	if err != nil {
 		return s, usageError{err}
@@ -222,7 +227,7 @@ func (s *service) reload(ctx context.Context) error {
 		return err
 	}
 	logWarnings(s.log, warnings)
-	phones, err := roster(s.settings, r)
+	phones, err := roster(s.settings, r, s.state)
 	if err != nil {
 		s.log.Error("phones not reloaded", slog.Any("err", err))
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
 
 // load reads the settings. Its error is a usageError with every fault.
@@ -25,7 +26,7 @@ func (p *program) load(ctx context.Context) (config.Config, bridge.Roster, error
 		}
 		return c, bridge.Roster{}, usageError{err}
 	}
-	r, err := roster(c, c.Roster)
+	r, err := roster(c, c.Roster, nil)
 	if err != nil {
 		return c, r, usageError{fmt.Errorf("configuration:\n%w", err)}
 	}
@@ -44,12 +45,12 @@ func (p *program) configured() bool {
 	return slices.ContainsFunc(p.environ, func(e string) bool { return strings.HasPrefix(e, "SNOM2MQTT_") })
 }
 
-// roster makes the bridge's phones from the settings.
-func roster(c config.Config, r config.Roster) (bridge.Roster, error) {
+// roster makes the bridge's phones from the settings. What was known of their logins is in the store; nil: nothing.
+func roster(c config.Config, r config.Roster, store *statefile.Store) (bridge.Roster, error) {
 	out := bridge.Roster{Groups: r.Groups}
 	var errs []error
 	for _, p := range r.Phones {
-		phone, err := phoneOf(p, c.RequestTimeout, c.CommandGap)
+		phone, err := phoneOf(p, c.RequestTimeout, c.CommandGap, store)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("phone %s: %s", p.Name, inWords(err)))
 			continue
@@ -68,8 +69,12 @@ func clientConfig(p config.Phone, timeout, gap time.Duration) snom.ClientConfig 
 }
 
 // phoneOf makes one phone of the bridge.
-func phoneOf(p config.Phone, timeout, gap time.Duration) (bridge.PhoneConfig, error) {
-	client, err := snom.NewClient(clientConfig(p, timeout, gap))
+func phoneOf(p config.Phone, timeout, gap time.Duration, store *statefile.Store) (bridge.PhoneConfig, error) {
+	cfg := clientConfig(p, timeout, gap)
+	if store != nil {
+		cfg.DigestSeen, cfg.OnDigest = digestMemory(store, p.Name, p.URL)
+	}
+	client, err := snom.NewClient(cfg)
 	if err != nil {
 		return bridge.PhoneConfig{}, err
 	}
@@ -78,7 +83,7 @@ func phoneOf(p config.Phone, timeout, gap time.Duration) (bridge.PhoneConfig, er
 		HTTPS: strings.HasPrefix(strings.ToLower(p.URL), "https:"),
 		Allow: verbs(p.Allow), Mask: verbs(p.Mask),
 		Fingerprint: digest(p, p.Model.Name(), p.Password.Reveal(), p.Token.Reveal()),
-		Login:       digest(p.Username, p.Password.Reveal()),
+		Login:       digest(p.Username, p.Password.Reveal(), p.Auth),
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/snom2mqtt/snom2mqtt/config"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
 
@@ -21,4 +22,22 @@ func openState(c config.Config, log *slog.Logger) *statefile.Store {
 		store, _ = statefile.Open("", log) // in memory: cannot fail
 	}
 	return store
+}
+
+// digestMemory returns whether the phone called name has asked for a digest login at that URL before, and what notes that
+// it does.
+func digestMemory(store *statefile.Store, name, phoneURL string) (seen bool, note func()) {
+	at := phoneURL
+	if base, err := snom.BaseURL(phoneURL); err == nil {
+		at = base
+	}
+	r := store.Get(name)
+	return r.URL == at && r.Auth == string(snom.SchemeDigest), func() {
+		store.Update(name, func(r *statefile.Record) {
+			if r.URL != at { // what was known is of another phone, perhaps; the identifier belongs to the name
+				*r = statefile.Record{ID: r.ID, URL: at}
+			}
+			r.Auth = string(snom.SchemeDigest)
+		})
+	}
 }

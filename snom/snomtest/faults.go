@@ -31,6 +31,7 @@ const (
 	FaultCutHeader      Fault = "cut-header"         // carries out, hangs up in the middle of the reply's header
 	FaultEndlessBody    Fault = "endless-body"       // carries out, a reply that never ends
 	FaultEndlessHeader  Fault = "endless-header"     // carries out, a reply header that never ends
+	FaultBrokenHead     Fault = "broken-head"        // carries out, a reply whose head breaks the rules of HTTP
 	FaultGarbage        Fault = "garbage"            // carries nothing out, replies something that is not HTTP
 	FaultHTML           Fault = "html"               // carries nothing out, replies 200 with the login form of another device
 	FaultLoginPage      Fault = "login-page"         // carries nothing out, replies 200 with the failed login page
@@ -38,6 +39,7 @@ const (
 	FaultNotFound       Fault = "404"                // carries nothing out
 	FaultServerError    Fault = "500"                // carries nothing out
 	FaultUnavailable    Fault = "503"                // carries nothing out
+	FaultRedirect       Fault = "redirect"           // carries nothing out, redirects to a login page
 	FaultHTTPS          Fault = "https-only"         // carries nothing out, redirects to https by a 307
 	FaultChoke          Fault = "choke"              // carries nothing out that comes while, or within 20 ms after, another is served
 	FaultRefuseConnects Fault = "refuse-connections" // refuses connections; needs NewServer, NewPipe or Listen
@@ -112,6 +114,7 @@ func faults() map[Fault]failure {
 		FaultCutHeader:     {manner: cutHeader},
 		FaultEndlessBody:   {manner: endlessBody},
 		FaultEndlessHeader: {manner: endlessHeader},
+		FaultBrokenHead:    {manner: brokenHead, whole: true},
 		FaultGarbage:       instead(reply{manner: garbage}),
 		FaultHTML:          instead(otherDevice()),
 		FaultLoginPage:     instead(loginFailed()),
@@ -119,6 +122,7 @@ func faults() map[Fault]failure {
 		FaultNotFound:      instead(errorPage(http.StatusNotFound, "Not found")),
 		FaultServerError:   instead(errorPage(http.StatusInternalServerError, "Internal error")),
 		FaultUnavailable:   instead(errorPage(http.StatusServiceUnavailable, "Busy")),
+		FaultRedirect:      instead(reply{status: http.StatusFound, location: "/login.htm"}),
 		FaultHTTPS:         instead(reply{status: http.StatusTemporaryRedirect, location: "https://localhost/"}),
 		FaultChoke:         choke,
 	}
@@ -196,6 +200,19 @@ func cutHeader(ctx context.Context, w http.ResponseWriter, _ reply) {
 	raw(ctx, w, func(_ net.Conn, b *bufio.ReadWriter) {
 		b.WriteString("HTTP/1.1 200 OK\r\nServer: snom emb")
 		_ = b.Flush() // as above
+	})
+}
+
+// brokenHead sends the whole reply, with the status line twice, a line without a colon and two lengths.
+func brokenHead(ctx context.Context, w http.ResponseWriter, rep reply) {
+	raw(ctx, w, func(_ net.Conn, b *bufio.ReadWriter) {
+		line := fmt.Sprintf("HTTP/1.0 %d %s\r\n", rep.status, http.StatusText(rep.status))
+		fmt.Fprintf(b, "%s%sServer: %s\r\nsnom embedded\r\n", line, line, serverName)
+		if rep.location != "" {
+			fmt.Fprintf(b, "Location: %s\r\n", rep.location)
+		}
+		fmt.Fprintf(b, "Content-Length: %d\r\nContent-Length: %d\r\n\r\n%s", len(rep.body), len(rep.body)+1, rep.body)
+		_ = b.Flush() // the client may be gone already
 	})
 }
 

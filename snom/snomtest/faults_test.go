@@ -52,6 +52,8 @@ func TestFaults(t *testing.T) {
 		{fault: snomtest.FaultServerError, status: 500},
 		{fault: snomtest.FaultUnavailable, status: 503},
 		{fault: snomtest.FaultHTTPS, status: 307},
+		{fault: snomtest.FaultRedirect, status: 302},
+		{fault: snomtest.FaultBrokenHead, executed: true, status: 200, err: "malformed"},
 		{fault: snomtest.FaultRefuseConnects, err: "refused"},
 	}
 	for _, tt := range tests {
@@ -185,8 +187,8 @@ func TestFaultOf(t *testing.T) {
 func TestFaultNames(t *testing.T) {
 	t.Parallel()
 	names := snomtest.FaultNames()
-	if len(names) != 22 {
-		t.Errorf("%d faults, want 22: %q", len(names), names)
+	if len(names) != 24 {
+		t.Errorf("%d faults, expected 24: %q", len(names), names)
 	}
 	for _, name := range append(names, "none", "") {
 		if f, err := snomtest.ParseFault(name); err != nil || string(f) != strings.TrimPrefix(name, "none") {

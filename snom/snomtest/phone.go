@@ -206,6 +206,13 @@ func (p *Phone) SetPassword(password string) {
 	p.config.Password = password
 }
 
+// SetAuth changes the setting http_scheme, as a user of the web interface would.
+func (p *Phone) SetAuth(a Auth) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.config.Auth = a
+}
+
 // ForgetNonces makes the phone answer the next digest request with a fresh challenge.
 func (p *Phone) ForgetNonces() {
 	p.mu.Lock()

@@ -104,6 +104,9 @@ func suggestKey(name string) string {
 	if len(name) > 1 && strings.Trim(name, "0123456789*#") == "" {
 		return "one key at a time: " + strings.Join(strings.Split(name, ""), ";")
 	}
+	if words := strings.Fields(name); len(words) > 1 && !slices.ContainsFunc(words, func(w string) bool { return checkKeyName(w) != nil }) {
+		return "keys are joined by semicolons: " + strings.Join(words, ";")
+	}
 	table := keyTable()
 	if i, ok := table.byPrefix[strings.TrimRight(upper, "0123456789")]; ok {
 		row, last := table.rows[i], table.rows[i].Last
@@ -121,7 +124,35 @@ func suggestKey(name string) string {
 			return "perhaps " + key.Name
 		}
 	}
+	for _, key := range table.rows {
+		if len(key.Name) >= minMisspelt && misspelt(upper, key.Name) {
+			return "perhaps " + key.Name
+		}
+	}
 	return ""
+}
+
+// minMisspelt is the length from which on a word with one mistake is more likely that word than another one.
+const minMisspelt = 4
+
+// misspelt reports whether text is word with one letter too many, too few or wrong, or with two letters exchanged.
+func misspelt(text, word string) bool {
+	i := 0
+	for i < len(text) && i < len(word) && text[i] == word[i] {
+		i++
+	}
+	t, w := text[i:], word[i:]
+	switch {
+	case text == word:
+		return false
+	case len(t) == len(w)+1:
+		return t[1:] == w
+	case len(t)+1 == len(w):
+		return t == w[1:]
+	case len(t) != len(w):
+		return false
+	}
+	return t[1:] == w[1:] || len(t) > 1 && t[0] == w[1] && t[1] == w[0] && t[2:] == w[2:]
 }
 
 // squeeze removes the characters that are often left out or written in another way.

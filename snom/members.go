@@ -34,6 +34,12 @@ func (m *members) only(names ...string) {
 	}
 	m.err.Field = strings.TrimSuffix(m.within, ".")
 	m.err.Hint = strconv.Quote(quotable(unknown)) + " is not known"
+	for _, name := range names {
+		if len(name) >= minMisspelt && misspelt(strings.ToLower(unknown), name) || strings.EqualFold(unknown, name) {
+			m.err.Hint += ", perhaps " + name
+			break
+		}
+	}
 }
 
 // has reports whether there is a member called name.

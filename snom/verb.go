@@ -140,8 +140,16 @@ func unknownVerb(v Verb) *SyntaxError {
 		names = append(names, string(known))
 	}
 	err := fault(0, "a command: "+strings.Join(names, ", ")).in(string(v))
-	if lower := Verb(strings.ToLower(string(v))); lower != v && lower.Valid() {
-		err.Hint = "commands are written in lower case: " + string(lower)
+	lower := strings.ToLower(string(v))
+	if known := Verb(lower); known != v && known.Valid() {
+		err.Hint = "commands are written in lower case: " + lower
+		return err
+	}
+	for _, known := range names {
+		if len(known) >= minMisspelt && misspelt(lower, known) {
+			err.Hint = "perhaps " + known
+			break
+		}
 	}
 	return err
 }

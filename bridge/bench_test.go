@@ -52,7 +52,7 @@ func BenchmarkCommands(b *testing.B) {
 					if payload[0] == '{' {
 						text = fmt.Sprintf(payload, n)
 					}
-					bridged.Handle(mqtt.Message{Topic: topics[n%phones], Payload: []byte(text)})
+					handle(bridged, tree, mqtt.Message{Topic: topics[n%phones], Payload: []byte(text)})
 					if n++; n > 16 {
 						<-out.done
 					}

@@ -165,14 +165,13 @@ func New(cfg Config, r Roster) *Bridge {
 	return b
 }
 
-// Handle takes one message. It never blocks, and every command is answered once: later, by the
-// phone's worker, or at once, when it is refused.
-func (b *Bridge) Handle(m mqtt.Message) {
+// Handle takes one message, with the meaning of its topic in [Config].Tree. It never blocks, and every command is answered
+// once: later, by the phone's lane, or at once, when it is refused.
+func (b *Bridge) Handle(a mqtt.Address, m mqtt.Message) {
 	b.handling.begin(b.started)
 	defer b.handling.end()
 	now := time.Now()
 	b.checkClock(now)
-	a := b.cfg.Tree.Read(m.Topic)
 	switch a.Kind {
 	case mqtt.KindOwner:
 		b.claimed(a.Name, m)

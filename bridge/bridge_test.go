@@ -114,7 +114,7 @@ func TestAskingTheBridge(t *testing.T) {
 		if level.Level() != slog.LevelWarn {
 			t.Errorf("the level is %v, want WARN", level.Level())
 		}
-		h.bridge.Handle(mqtt.Message{Topic: "snom/bridge/request/reload", Retained: true})
+		handle(h.bridge, h.tree, mqtt.Message{Topic: "snom/bridge/request/reload", Retained: true})
 		if got := answers[bridge.Response](h, "snom/bridge/response/reload"); len(got) != 1 || got[0].Code != bridge.Retained {
 			t.Errorf("a retained request: %+v", got)
 		}
@@ -572,7 +572,7 @@ func TestManyMembersStillHaveASummary(t *testing.T) {
 			}
 			out := &mqtttest.Recorder{}
 			b := bridge.New(bridge.Config{Tree: tree, Publish: out, Log: slog.New(slog.DiscardHandler), Rules: bridge.Rules{TTL: time.Minute}}, roster)
-			b.Handle(mqtt.Message{Topic: "snom/all/key", Payload: []byte("P1")})
+			handle(b, tree, mqtt.Message{Topic: "snom/all/key", Payload: []byte("P1")})
 			synctest.Wait()
 			got := out.On("snom/all/result")
 			if len(got) != 1 {

@@ -144,9 +144,12 @@ func (h *house) reload(ctx context.Context) error {
 	return nil
 }
 
+// handle hands a message to a bridge, as a session does.
+func handle(b *bridge.Bridge, tree mqtt.Tree, m mqtt.Message) { b.Handle(tree.Read(m.Topic), m) }
+
 // say publishes a command to the bridge.
 func (h *house) say(topic, payload string) {
-	h.bridge.Handle(mqtt.Message{Topic: topic, Payload: []byte(payload)})
+	handle(h.bridge, h.tree, mqtt.Message{Topic: topic, Payload: []byte(payload)})
 }
 
 // results takes what was published since the last call, and returns the results among it.

@@ -28,7 +28,7 @@ func TestLaw1EveryCommandIsAnsweredOnce(t *testing.T) {
 		h.say("snom/desk/reset", `{"id":"gated","confirm":"desk"}`)
 		h.say("snom/desk/touch", `{"id":"no touch","touches":[{"x":1,"y":2}]}`)
 		h.say("snom/nobody/key", `{"id":"nobody","keys":"P1"}`)
-		h.bridge.Handle(mqtt.Message{Topic: "snom/desk/key", Payload: []byte(`{"id":"kept","keys":"P1"}`), Retained: true})
+		handle(h.bridge, h.tree, mqtt.Message{Topic: "snom/desk/key", Payload: []byte(`{"id":"kept","keys":"P1"}`), Retained: true})
 		h.say("snom/desk/key", `{"id":"runs","keys":"P1"}`)
 		time.Sleep(2 * time.Second)
 		release()
@@ -96,7 +96,7 @@ func TestLaw2ACommandRunsAtMostOnce(t *testing.T) {
 func TestLaw3ACommandRunsNowOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	inHouse(t, bridge.Config{}, one(), func(h *house) {
-		h.bridge.Handle(mqtt.Message{Topic: "snom/desk/dial", Payload: []byte("123"), Retained: true})
+		handle(h.bridge, h.tree, mqtt.Message{Topic: "snom/desk/dial", Payload: []byte("123"), Retained: true})
 		if got := h.results(); len(got) != 1 || got[0].Code != bridge.Retained {
 			h.t.Errorf("retained: %+v", got)
 		}

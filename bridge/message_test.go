@@ -69,7 +69,7 @@ func FuzzHandle(f *testing.F) {
 			go func() { done <- b.Run(ctx) }()
 			b.Republish()
 			for range 2 {
-				b.Handle(mqtt.Message{Topic: topic, Payload: payload, Retained: kept})
+				handle(b, tree, mqtt.Message{Topic: topic, Payload: payload, Retained: kept})
 				time.Sleep(15 * time.Minute) // every command is over by then
 			}
 			cancel()

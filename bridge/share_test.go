@@ -63,7 +63,7 @@ func (s *street) deliver(m mqtt.Message) {
 	s.mu.Unlock()
 	for _, h := range houses {
 		if subscribed(h, m.Topic) {
-			h.bridge.Handle(m)
+			handle(h.bridge, h.tree, m)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func (s *street) connect(h *house) {
 	s.mu.Lock()
 	for _, topic := range slices.Sorted(maps.Keys(s.retained)) {
 		if subscribed(h, topic) {
-			h.bridge.Handle(s.retained[topic])
+			handle(h.bridge, h.tree, s.retained[topic])
 		}
 	}
 	s.houses = append(s.houses, h)
@@ -303,7 +303,7 @@ func TestAClaimEndsWithTheSettings(t *testing.T) {
 		before := len(s.messages("snom/hall/availability"))
 		go func() { // what a broker delivers to a new subscription comes while the reload waits
 			time.Sleep(100 * time.Millisecond)
-			east.bridge.Handle(mqtt.Message{Topic: "snom/hall/owner", Payload: []byte("west"), Retained: true})
+			handle(east.bridge, east.tree, mqtt.Message{Topic: "snom/hall/owner", Payload: []byte("west"), Retained: true})
 		}()
 		move(east, attic, hall)
 		if got := s.kept("snom/hall/owner"); got != "west" {

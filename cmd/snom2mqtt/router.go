@@ -14,10 +14,10 @@ func (r router) Subscriptions() []mqtt.Subscription {
 	return all
 }
 
-// Message hands m to discovery, or to the bridge.
-func (r router) Message(m mqtt.Message) {
+// Message hands m to discovery, or to the bridge. Discovery comes first, since its prefix may be below the base topic.
+func (r router) Message(a mqtt.Address, m mqtt.Message) {
 	if !r.s.discovery.Handle(m) {
-		r.s.bridge.Handle(m)
+		r.s.bridge.Handle(a, m)
 	}
 }
 

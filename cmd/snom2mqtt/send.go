@@ -76,7 +76,8 @@ func (p *program) send(c *cobra.Command, args []string) error {
 		Tree: tree, Publish: answer.of(tree.Result(name)), Log: logger(p.stderr, settings.LogFormat, slog.LevelWarn),
 		Rules: rules(settings), Gap: settings.CommandGap, CallTimeout: settings.CallTimeout, AnyTransfer: true,
 	}, phones)
-	b.Handle(mqtt.Message{Topic: tree.Command(name, verb), Payload: []byte(payload)})
+	topic := tree.Command(name, verb)
+	b.Handle(tree.Read(topic), mqtt.Message{Topic: topic, Payload: []byte(payload)})
 	ctx, end := context.WithCancel(c.Context())
 	defer end()
 	var line []byte

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -217,114 +216,48 @@ func (s *service) features() []string {
 	return f
 }
 
-// reload reads the phones again and puts them into effect. When they cannot be read, or have errors, nothing changes.
-func (s *service) reload(ctx context.Context) error {
-	s.reloading.Lock()
-	defer s.reloading.Unlock()
-	r, warnings, err := s.settings.ReloadPhones(ctx)
-	if err != nil {
-		s.log.Error("phones not reloaded", slog.Any("err", err))
-		return err
-	}
-	logWarnings(s.log, warnings)
-	phones, err := roster(s.settings, r, s.state)
-	if err != nil {
-		s.log.Error("phones not reloaded", slog.Any("err", err))
-		return err
-	}
-	change, err := s.bridge.Apply(phones)
-	if err != nil {
-		return err
-	}
-	if s.actions != nil {
-		s.actions.setPhones(r)
-	}
-	s.session.Resubscribe(ctx)
-	change.Complete(ctx)
-	s.discovery.Changed()
-	return nil
-}
-
 // stopTimeout is how long the end of the service may take. Of it the action server has 1 s for requests under way, the
 // bridge 3.5 s for requests to phones, and the session 2.5 s for what it has to publish. Docker, systemd and Kubernetes
 // are told to wait longer (compose: stop_grace_period, systemd: TimeoutStopSec, Kubernetes: terminationGracePeriodSeconds).
 const stopTimeout = 7500 * time.Millisecond
 
-// run serves until ctx ends, or until a part fails. The parts end in the order that lets the
-// last answers out: first the phones are heard out, then the bridge ends, then the session, then
-// the broker.
+// run serves until ctx ends, or until a task fails.
 func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	defer s.close()
-	stop, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	sessionCtx, endSession := context.WithCancel(context.WithoutCancel(ctx))
-	defer endSession()
-	brokerCtx, endBroker := context.WithCancel(context.WithoutCancel(ctx))
-	defer endBroker()
+	return runTasks(ctx, s.tasks(hup), stopTimeout)
+}
 
-	bridgeCtx, endBridge := context.WithCancel(context.WithoutCancel(ctx))
-	defer endBridge()
-
-	var parts, inner, actions sync.WaitGroup
-	start := func(wg *sync.WaitGroup, name string, f func() error) {
-		wg.Go(func() {
-			if err := f(); err != nil {
-				fail(fmt.Errorf("%s: %w", name, err))
-			}
-		})
-	}
-	var brokerDone sync.WaitGroup
+// tasks lists the parts of the service. Their order lets the last answers out: first no event comes any more, then the
+// bridge ends, then the session, then the broker.
+func (s *service) tasks(hup <-chan os.Signal) []task {
+	var all []task
 	if s.broker != nil {
-		start(&brokerDone, "broker", func() error { return s.broker.Run(brokerCtx) })
+		all = append(all, task{name: "broker", run: s.broker.Run})
 	}
-	start(&inner, "mqtt", func() error { return s.session.Run(sessionCtx, router{s}) })
+	all = append(all,
+		task{name: "mqtt", run: func(ctx context.Context) error { return s.session.Run(ctx, router{s}) }},
+		task{name: "bridge", run: s.bridge.Run},
+		task{name: "discovery", with: true, run: s.discovery.Run},
+		task{name: "state", with: true, run: s.state.Run},
+		task{name: "watchdog", with: true, run: infallible(s.watchdog.run)},
+		task{name: "memory", with: true, run: infallible(releaseMemory)},
+		task{name: "reload", with: true, run: func(ctx context.Context) error { return s.reloadOn(ctx, hup) }},
+	)
 	if s.console != nil {
-		start(&parts, "console", func() error {
-			return console.Serve(stop, s.console, console.Config{
-				Ready: s.ready, Alive: s.watchdog.check, Metrics: s.metrics.Handler(),
-				Password: s.settings.Console.Password.Reveal(), Log: s.log,
-			})
-		})
+		all = append(all, task{name: "console", with: true, run: s.serveConsole})
 	}
 	if s.actions != nil {
-		start(&actions, "action URLs", func() error { return s.actions.serve(stop) })
+		all = append(all, task{name: "action URLs", run: s.actions.serve})
 	}
-	parts.Go(func() { s.watchdog.run(stop) })
-	start(&parts, "discovery", func() error { return s.discovery.Run(stop) })
-	parts.Go(func() { releaseMemory(stop) })
-	start(&parts, "state", func() error { return s.state.Run(stop) })
-	start(&parts, "bridge", func() error { return s.bridge.Run(bridgeCtx) })
-	parts.Go(func() {
-		for {
-			select {
-			case <-hup:
-				_ = s.reload(stop) // it logs what is wrong, and nothing has changed
-			case <-stop.Done():
-				return
-			}
-		}
+	return all
+}
+
+// serveConsole serves the console until ctx ends.
+func (s *service) serveConsole(ctx context.Context) error {
+	return console.Serve(ctx, s.console, console.Config{
+		Ready: s.ready, Alive: s.watchdog.check, Metrics: s.metrics.Handler(),
+		Password: s.settings.Console.Password.Reveal(), Log: s.log,
 	})
-	<-stop.Done()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		actions.Wait()
-		endBridge()
-		parts.Wait()
-		endSession()
-		inner.Wait()
-		endBroker()
-		brokerDone.Wait()
-	}()
-	select {
-	case <-ended:
-	case <-time.After(stopTimeout): // each part has a limit of its own, which this one only secures
-		return errors.Join(context.Cause(stop), errors.New("the program did not end in time"))
-	}
-	if err := context.Cause(stop); !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
 }
 
 // ready reports whether commands are taken and answered, and if not, why: for any client, and in detail.

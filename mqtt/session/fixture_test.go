@@ -39,7 +39,7 @@ func (f funcs) Subscriptions() []mqtt.Subscription {
 	return f.subscriptions()
 }
 
-func (f funcs) Message(m mqtt.Message) {
+func (f funcs) Message(_ mqtt.Address, m mqtt.Message) {
 	if f.message != nil {
 		f.message(m)
 	}

@@ -29,7 +29,8 @@ func (s *Session) receive(c *connection, d Delivery) {
 // handle hands a message over, or to the session itself.
 func (s *Session) handle(c *connection, d Delivery) {
 	topic := d.Topic()
-	switch s.cfg.Tree.Read(topic).Kind {
+	address := s.cfg.Tree.Read(topic)
+	switch address.Kind {
 	case mqtt.KindOwn:
 		if topic == s.cfg.Tree.State() && !d.Retained() && string(d.Payload()) != s.announced() {
 			notify(c.willSeen)
@@ -44,7 +45,7 @@ func (s *Session) handle(c *connection, d Delivery) {
 	case mqtt.KindCommand:
 		c.commands.Add(1)
 	}
-	s.handler.Message(mqtt.Message{Topic: topic, Payload: d.Payload(), Retained: d.Retained()})
+	s.handler.Message(address, mqtt.Message{Topic: topic, Payload: d.Payload(), Retained: d.Retained()})
 }
 
 // Loopback topics, as bits.

@@ -70,10 +70,10 @@ type Handler interface {
 	// Subscriptions returns what to subscribe to. It is called for each connection and by [Session.Resubscribe].
 	Subscriptions() []mqtt.Subscription
 
-	// Message is called for each message, one after the other. It must not block, nor call Resubscribe: while it runs,
+	// Message is called for each message, with the meaning of its topic, one after the other. It must not block, nor call Resubscribe: while it runs,
 	// nothing is acknowledged. Messages of the session to itself and the bridge's own results, events and responses
 	// ([mqtt.KindLoopback], [mqtt.KindOwn]) are left out.
-	Message(mqtt.Message)
+	Message(mqtt.Address, mqtt.Message)
 
 	// Online is called when the session was proven: the moment to publish all that is retained. What the broker had
 	// retained for the subscriptions has been delivered by then, where it delivers in order.

@@ -35,8 +35,11 @@ func (Driver) Connect(ctx context.Context, nc net.Conn, o session.ConnectOptions
 		if code := token.ReturnCode(); code >= 1 && code <= 5 {
 			return nil, session.ConnackError(code)
 		}
-		if c.conn.err != error(errClosed) {
+		switch {
+		case c.conn.err != error(errClosed):
 			return nil, c.conn.err // better than what Paho makes of it
+		case ctx.Err() != nil:
+			return nil, timeoutError("no answer in time")
 		}
 		return nil, err
 	}

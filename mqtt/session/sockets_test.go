@@ -241,10 +241,18 @@ func TestWaysToTheBroker(t *testing.T) {
 	}{
 		{name: "plain", url: "tcp://" + plain},
 		{name: "plain, wrong password", url: "tcp://" + plain, change: func(c *session.Config) { c.Password = "wrong" }, want: "check user name and password"},
-		{name: "plain, nobody", url: "tcp://" + plain, change: func(c *session.Config) { c.Username, c.Password = "", "" }, want: "check user name and password"},
-		{name: "plain, but TLS is wanted", url: "tcp://" + secure, want: "use ssl://"},
-		{name: "nobody there", url: "tcp://" + closed.Addr().String(), want: "connection refused"},
+		{name: "plain, no user", url: "tcp://" + plain, change: func(c *session.Config) { c.Username, c.Password = "", "" }, want: "check user name and password"},
+		{name: "plain, but TLS is expected", url: "tcp://" + secure, want: "use ssl://"},
+		{name: "closed port", url: "tcp://" + closed.Addr().String(), want: "connection refused"},
 		{name: "no such host", url: "tcp://broker.invalid", want: "broker.invalid"},
+
+		{name: "TLS to a plain port", url: "ssl://" + plain, change: trust(&tls.Config{RootCAs: ours.pool}), want: "does it speak TLS on this port?"},
+		{name: "TLS to an HTTP server", url: "ssl://" + ws, change: trust(&tls.Config{RootCAs: ours.pool}), want: "does not speak TLS on this port"},
+		{name: "plain, but TLS with a client certificate is expected", url: "tcp://" + mutual, want: "use ssl://"},
+		{name: "websocket, but TLS is expected", url: "ws://" + wss + "/mqtt", want: "use wss://"},
+		{name: "websocket with TLS to a plain port", url: "wss://" + byName(ws) + "/mqtt", change: trust(&tls.Config{RootCAs: ours.pool}), want: "does not speak TLS on this port"},
+		{name: "websocket to a plain MQTT port", url: "ws://" + plain + "/mqtt", want: "EOF"},
+		{name: "websocket to an MQTT port with TLS", url: "ws://" + secure + "/mqtt", want: "EOF"},
 
 		{name: "TLS with server name", url: "ssl://" + secure, change: trust(&tls.Config{RootCAs: ours.pool, ServerName: "broker.example"})},
 		{name: "TLS with another name", url: "ssl://" + secure, change: trust(&tls.Config{RootCAs: ours.pool, ServerName: "other.example"}), want: "not other.example"},
@@ -265,7 +273,7 @@ func TestWaysToTheBroker(t *testing.T) {
 		{name: "websocket, wrong password", url: "ws://" + ws + "/mqtt", change: func(c *session.Config) { c.Password = "wrong" }, want: "check user name and password"},
 		{name: "websocket with TLS", url: "wss://" + byName(wss) + "/mqtt", change: trust(&tls.Config{RootCAs: ours.pool})},
 		{name: "websocket with TLS, unknown authority", url: "wss://" + byName(wss) + "/mqtt", change: trust(&tls.Config{RootCAs: theirs.pool}), want: "unknown authority"},
-		{name: "websocket, nobody there", url: "ws://" + closed.Addr().String(), want: "connection refused"},
+		{name: "websocket, closed port", url: "ws://" + closed.Addr().String(), want: "connection refused"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

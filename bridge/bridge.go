@@ -199,6 +199,9 @@ func (b *Bridge) Handle(a mqtt.Address, m mqtt.Message) {
 // contain one.
 func (b *Bridge) unreadable(topic string) string {
 	expected := b.cfg.Tree.Command("<phone>", "<command>")
+	if hint := b.cfg.Tree.Hint(topic); hint != "" {
+		expected += "; " + hint
+	}
 	if b.roster.Load().masks {
 		return "the topic cannot be read: expected " + expected
 	}

@@ -97,11 +97,24 @@ func (name unknownCommand) Error() string {
 	if lower := snom.Verb(strings.ToLower(string(name))); lower.Valid() {
 		text += "; commands are written in lower case: " + string(lower)
 	}
-	return text
+	return text + name.levels()
+}
+
+// levels returns what is wrong with the levels of the topic that the name was the rest of.
+func (name unknownCommand) levels() string {
+	switch {
+	case strings.HasSuffix(string(name), "/"):
+		return "; the topic ends in a slash"
+	case strings.Contains(string(name), "/"):
+		return "; the topic has too many levels: the command is the last one"
+	}
+	return ""
 }
 
 // Redacted is Error without the name, which may be a secret that was put into the wrong place.
-func (unknownCommand) Redacted() string { return "no such command: expected one of " + verbList() }
+func (name unknownCommand) Redacted() string {
+	return "no such command: expected one of " + verbList() + name.levels()
+}
 
 // read makes the command called name with parse.
 func (m *message) read(name string, parse func(snom.Verb) (snom.Command, error)) error {

@@ -31,7 +31,7 @@ func brands() []brand {
 		{name: "Mosquitto", launch: launchMosquitto},
 		{name: "embedded", embedded: true},
 		{name: "NATS", rare: true, launch: launchNATS},
-		{name: "RabbitMQ", rare: true, launch: launchRabbitMQ, noWildcardRetained: true},
+		{name: "RabbitMQ", rare: true, launch: func(t *testing.T, folder string) func(*mosquitto) *process { return launchRabbitMQ(t, folder) }, noWildcardRetained: true},
 	}
 }
 
@@ -59,7 +59,7 @@ mqtt { listen: "127.0.0.1:%d" }
 }
 
 // launchRabbitMQ runs a node of its own, with its own Erlang port mapper, so that it meets no other.
-func launchRabbitMQ(t *testing.T, folder string) func(m *mosquitto) *process {
+func launchRabbitMQ(t *testing.T, folder string, conf ...string) func(m *mosquitto) *process {
 	t.Helper()
 	distribution, mapper := freePort(t), freePort(t)
 	path := tool(t, "/usr/lib/rabbitmq/bin/rabbitmq-server") // the one in /usr/sbin changes the user
@@ -87,8 +87,71 @@ func launchRabbitMQ(t *testing.T, folder string) func(m *mosquitto) *process {
 	})
 	return func(m *mosquitto) *process {
 		write(t, filepath.Join(folder, "plugins"), "[rabbitmq_mqtt].\n")
-		write(t, filepath.Join(folder, "rabbitmq.conf"), fmt.Sprintf("listeners.tcp = none\nmqtt.listeners.tcp.1 = 127.0.0.1:%d\nmqtt.allow_anonymous = true\n", m.port))
+		if len(conf) == 0 {
+			conf = []string{"mqtt.allow_anonymous = true"}
+		}
+		write(t, filepath.Join(folder, "rabbitmq.conf"), fmt.Sprintf("listeners.tcp = none\nmqtt.listeners.tcp.1 = 127.0.0.1:%d\n%s\n", m.port, strings.Join(conf, "\n")))
 		return start(t, "rabbitmq-server", env, path)
+	}
+}
+
+// TestBrokersTopicPermissions: RabbitMQ closes the connection on a subscription and on a message that topic permissions do
+// not allow. Discovery of Home Assistant is not worth the bridge: what is refused is named and left out, and commands
+// are answered.
+func TestBrokersTopicPermissions(t *testing.T) {
+	t.Parallel()
+	if !*allBrokers {
+		t.Skip("without -brokers; see make test-brokers")
+	}
+	phones := startPhones(t, 1)
+	folder := t.TempDir()
+	definitions := filepath.Join(folder, "definitions.json")
+	write(t, definitions, `{
+ "users": [{"name": "bridge", "password": "`+brokerPassword+`", "tags": []}, {"name": "test", "password": "test", "tags": []}],
+ "vhosts": [{"name": "/"}],
+ "permissions": [{"user": "bridge", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}, {"user": "test", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+ "topic_permissions": [{"user": "bridge", "vhost": "/", "exchange": "amq.topic", "write": "^snom\\..*", "read": "^snom\\..*"}]
+}`)
+	launch := launchRabbitMQ(t, folder, "load_definitions = "+definitions, "mqtt.allow_anonymous = false")
+	m := &mosquitto{t: t, port: freePort(t), launch: launch}
+	m.start()
+	test := login{id: "test", user: "test", password: "test"}
+	p := start(t, "snom2mqtt", append(phoneEnv(0, "kitchen", phones.urls[0]),
+		"SNOM2MQTT_MQTT_URL="+m.url(), "SNOM2MQTT_MQTT_USERNAME=bridge", "SNOM2MQTT_MQTT_PASSWORD="+brokerPassword, "SNOM2MQTT_CONSOLE_LISTEN=127.0.0.1:0"), program(t))
+	within(t, patience, "the bridge is online", func() bool { return retained(t, m.addr(), "snom/bridge/state", test) == "online" })
+	for _, what := range []string{"optional subscription", "homeassistant/"} {
+		if len(linesWith(p.stderr(), what)) == 0 {
+			t.Errorf("the log does not name %q", what)
+		}
+	}
+	c, err := dialMQTT(t.Context(), m.addr(), test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.conn.Close()
+	if err := c.subscribe("snom/kitchen/result"); err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range exchange(t, c, 20, "snom/kitchen/dial") {
+		if !strings.HasSuffix(code, " ok") {
+			t.Errorf("answered %s, expected ok", code)
+		}
+	}
+	// Messages to forbidden topics cost a few connections, and then it is quiet.
+	connections := func() int { return len(linesWith(p.stderr(), "msg=online")) }
+	within(t, 2*patience, "the topics of discovery are given up, and the bridge is online", func() bool {
+		log := p.stderr()
+		i := slices.IndexFunc(log, func(l string) bool { return strings.Contains(l, "and those like it") })
+		return i >= 0 && len(linesWith(slices.Clone(log[i:]), "msg=online")) > 0
+	})
+	before := connections()
+	for _, code := range exchange(t, c, 200, "snom/kitchen/dial") {
+		if !strings.HasSuffix(code, " ok") && !strings.HasSuffix(code, " duplicate") { // of the ids above
+			t.Errorf("answered %s, expected ok or duplicate", code)
+		}
+	}
+	if more := connections() - before; more > 0 {
+		t.Errorf("%d more connections while it answered commands, expected none", more)
 	}
 }
 

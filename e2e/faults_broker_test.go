@@ -176,7 +176,7 @@ func TestFaultTwoBridgesWithOneClientID(t *testing.T) {
 	r.past = append(r.past, other)
 	stop := r.load(5 * time.Millisecond)
 	noticed := func(p *process) bool {
-		return len(linesWith(p.stderr(), "another client seems to use our client id")) > 0
+		return len(linesWith(p.stderr(), "another client seems to use the same client id")) > 0
 	}
 	eventually(t, "one of them notices", func() bool { return noticed(r.bridge) || noticed(other) })
 	connections := func() int { return len(linesWith(r.broker.stderr(), " as one-for-all ")) }

@@ -12,8 +12,8 @@ import (
 //     topic never overtake each other.
 //   - The newest state wins: a retained message replaces a waiting one of the same topic.
 //   - Bounds: what waits is limited in number and in bytes. When there is no room, messages that expire are dropped
-//     first, the oldest first, and then the oldest of the others. Retained messages are one per topic, at most
-//     [MaxRetained], and have a limit in bytes of their own.
+//     first, the oldest first, and then the oldest of the others. Those that expire have a quarter of the room in bytes.
+//     Retained messages are one per topic, at most [MaxRetained], and have a limit in bytes of their own.
 //   - Expiry: a message is never handed out after its time; see [Message.Expires].
 //   - Nothing is lost with a connection: what was sent and not acknowledged is sent again, in order, on the next.
 //   - Nothing blocks the rest: a topic on which the broker closes the connection is found and put in quarantine; see
@@ -46,7 +46,7 @@ type Outbox struct {
 // Limits are the bounds of an [Outbox].
 type Limits struct {
 	Messages      int // that wait and are not retained
-	Bytes         int // of messages that are not retained
+	Bytes         int // of messages that are not retained; a quarter of it for those that expire
 	RetainedBytes int // of retained messages
 	Window        int // messages in flight
 }
@@ -57,6 +57,9 @@ const MaxRetained = 1 << 16
 
 // overhead is what a message takes in memory beside its topic and payload, in bytes.
 const overhead = 160
+
+// eventShare is the part of the bytes that messages which expire may take: one in so many.
+const eventShare = 4
 
 // maxFree is the number of entries that are kept for reuse.
 const maxFree = 64
@@ -149,6 +152,10 @@ func (o *Outbox) addState(m Message) bool {
 
 // makeRoom drops messages until the limits are kept. It reports whether added is still there.
 func (o *Outbox) makeRoom(added *entry) bool {
+	for o.events.bytes > o.limits.Bytes/eventShare {
+		o.count(&o.drops.Full)
+		o.discard(o.events.pop())
+	}
 	for o.events.len+o.results.len > o.limits.Messages || o.bytes > o.limits.Bytes {
 		e := o.events.pop()
 		if e == nil {
@@ -424,7 +431,9 @@ func (o *Outbox) convict(now time.Time, e *entry, v *Verdict) {
 	} else {
 		o.count(&o.drops.Quarantined)
 		o.discard(e)
-		v.Class = v.Topic && o.quarantine.convictClass(now, topic)
+		if v.Topic {
+			o.quarantine.convictClass(now, v)
+		}
 	}
 	like := func(e *entry) bool {
 		return e.Message.Topic == topic || v.Class && className(e.Message.Topic) == className(topic)

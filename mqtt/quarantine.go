@@ -24,7 +24,8 @@ import (
 //   - A message of ordinary size on a topic that was accepted before is never convicted. It is sent again at growing
 //     intervals, until it arrives, and everything else is sent meanwhile.
 //
-// A convicted topic is not accepted by the outbox for a minute, and twice as long each further time, up to an hour.
+// A convicted topic is not accepted by the outbox for a minute, a convicted class for ten, and twice as long each
+// further time, up to an hour.
 // Where the topic was accepted before, its size is what convicts it: messages that are as long are not accepted then,
 // shorter ones are.
 type quarantine struct {
@@ -330,21 +331,21 @@ func (q *quarantine) replaced(v *Verdict) {
 	}
 }
 
-// convictClass counts a convicted topic against its class, and reports whether that is convicted too.
-func (q *quarantine) convictClass(now time.Time, topic string) bool {
-	c := q.class(topic)
+// convictClass counts the convicted topic of v against its class, which may convict that too.
+func (q *quarantine) convictClass(now time.Time, v *Verdict) {
+	c := q.class(v.Message.Topic)
 	if c == nil {
-		return false
+		return
 	}
 	if len(c.convicted) < convictClassAfter {
-		c.convicted[topic] = true
+		c.convicted[v.Message.Topic] = true
 	}
 	if len(c.convicted) < convictClassAfter {
-		return false
+		return
 	}
-	c.until = now.Add(min(time.Minute<<min(c.times, 6), time.Hour))
+	c.until = now.Add(min(10*time.Minute<<min(c.times, 3), time.Hour))
 	c.times++
-	return true
+	v.Class, v.Until = true, c.until
 }
 
 // className returns the first and the last level of topic.

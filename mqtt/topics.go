@@ -230,6 +230,36 @@ func (t Tree) readBridge(topic string) Address {
 	return Address{Kind: KindForeign} // <base>/bridge/<another instance>/…
 }
 
+// Hint returns what is probably wrong with a topic below the base topic that is unreadable, or "". It repeats nothing of
+// the topic, which may contain a secret that was put into the wrong place.
+func (t Tree) Hint(topic string) string {
+	rest, ok := strings.CutPrefix(topic, t.Base+"/")
+	if !ok {
+		return ""
+	}
+	name, command, more := strings.Cut(rest, "/")
+	var hints []string
+	switch lower := strings.ToLower(name); {
+	case name == "":
+		hints = append(hints, "the name is empty")
+	case ValidName(name) == nil || name == levelBridge:
+	case ValidName(lower) == nil:
+		hints = append(hints, "names are written in lower case")
+	default:
+		hints = append(hints, "names are made of a-z, 0-9, _ and -")
+	}
+	switch {
+	case !more, command == "":
+		hints = append(hints, "the command is missing")
+	case name == levelBridge:
+	case strings.HasSuffix(command, "/"):
+		hints = append(hints, "the topic ends in a slash")
+	case strings.Contains(command, "/"):
+		hints = append(hints, "the topic has too many levels")
+	}
+	return strings.Join(hints, ", ")
+}
+
 // ValidName returns what is wrong with the name of a phone, a group or an instance, or nil. Names are
 // [a-z0-9][a-z0-9_-]{0,63}, and not "bridge".
 func ValidName(name string) error {

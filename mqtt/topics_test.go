@@ -207,6 +207,38 @@ func TestTreeRead(t *testing.T) {
 	}
 }
 
+func TestHint(t *testing.T) {
+	t.Parallel()
+	tree := mustTree(t, "house/phones", "")
+	for topic, want := range map[string]string{
+		"Kitchen/dial":     "names are written in lower case",
+		"KITCHEN/dial/":    "names are written in lower case, the topic ends in a slash",
+		"Kitchen/dial/set": "names are written in lower case, the topic has too many levels",
+		"kitchen":          "the command is missing",
+		"kitchen/":         "the command is missing",
+		"Kitchen":          "names are written in lower case, the command is missing",
+		"front door/dial":  "names are made of a-z, 0-9, _ and -",
+		"Küche/dial":       "names are made of a-z, 0-9, _ and -",
+		"/dial":            "the name is empty",
+		"":                 "the name is empty, the command is missing",
+		"bridge":           "the command is missing",
+		"bridge/dial":      "",
+		"kitchen/dial":     "",
+		"kitchen/dial/":    "the topic ends in a slash",
+		"kitchen/dial/set": "the topic has too many levels",
+		"kitchen/dial//":   "the topic ends in a slash",
+	} {
+		if got := tree.Hint("house/phones/" + topic); got != want {
+			t.Errorf("Hint(%q) = %q, expected %q", topic, got, want)
+		}
+	}
+	for _, topic := range []string{"", "house", "house/phonesx/kitchen/dial", "snom/Kitchen/dial"} {
+		if got := tree.Hint(topic); got != "" {
+			t.Errorf("Hint(%q) = %q, expected none", topic, got)
+		}
+	}
+}
+
 func TestValidName(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, want string }{

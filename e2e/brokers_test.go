@@ -117,7 +117,7 @@ func TestBrokersTopicPermissions(t *testing.T) {
 	m.start()
 	test := login{id: "test", user: "test", password: "test"}
 	p := start(t, "snom2mqtt", append(phoneEnv(0, "kitchen", phones.urls[0]),
-		"SNOM2MQTT_MQTT_URL="+m.url(), "SNOM2MQTT_MQTT_USERNAME=bridge", "SNOM2MQTT_MQTT_PASSWORD="+brokerPassword, "SNOM2MQTT_CONSOLE_LISTEN=127.0.0.1:0"), program(t))
+		"SNOM2MQTT_MQTT_URL="+m.url(), "SNOM2MQTT_MQTT_USERNAME=bridge", "SNOM2MQTT_MQTT_PASSWORD="+brokerPassword, "SNOM2MQTT_CONSOLE_LISTEN=127.0.0.1:0", "SNOM2MQTT_QUEUE_LENGTH=1000"), program(t))
 	within(t, patience, "the bridge is online", func() bool { return retained(t, m.addr(), "snom/bridge/state", test) == "online" })
 	for _, what := range []string{"optional subscription", "homeassistant/"} {
 		if len(linesWith(p.stderr(), what)) == 0 {

@@ -135,7 +135,6 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 		Reload: s.reload, OnChange: func() { s.discovery.Changed() },
 		OnStandby: func(standby bool) { s.session.Announce(!standby) }, OnSuspend: s.session.Suspended, Room: s.session.Room,
 		RingTimeout: settings.RingTimeout, Events: s.actions != nil, Observe: s.metrics,
-		OnSuspend: s.session.Suspended, OnStandby: func(standby bool) { s.session.Announce(!standby) }, Room: s.session.Room,
 	}
 	if s.actions != nil {
 		cfg.ActionURLs = s.actions.actionURLs

@@ -176,6 +176,37 @@ func TestLogNames(t *testing.T) {
 	}
 }
 
+// TestBoundsAreTested: the table of what is remembered or queued names tests that there are.
+func TestBoundsAreTested(t *testing.T) {
+	t.Parallel()
+	tests := map[string]bool{}
+	sources(t, func(name string, file *ast.File, _ *token.FileSet) {
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && strings.HasSuffix(name, "_test.go") {
+				tests[f.Name.Name] = true
+			}
+		}
+	})
+	_, table, _ := strings.Cut(read(t, "docs/architecture.md"), "\n| what | bound | beyond it | test |\n|---|---|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := strings.Split(table, "\n")
+	if len(rows) < 10 {
+		t.Fatalf("docs/architecture.md has a table of %d bounds", len(rows))
+	}
+	for _, row := range rows {
+		cells := strings.Split(row, " | ")
+		named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(cells[len(cells)-1], -1)
+		if len(named) == 0 {
+			t.Errorf("no test: %s", row)
+		}
+		for _, n := range named {
+			if !tests[n[1]] {
+				t.Errorf("there is no %s: %s", n[1], row)
+			}
+		}
+	}
+}
+
 // logKeys returns the names of what a call logs: slog.String("name", ...), and the pairs after a message.
 func logKeys(call *ast.CallExpr) (keys []string) {
 	f, ok := call.Fun.(*ast.SelectorExpr)

@@ -181,7 +181,7 @@ func TestComposePhones(t *testing.T) {
 	}
 }
 
-// TestDockerfile: an empty base, nobody in particular as its user, and the program asks for its own health.
+// TestDockerfile: an empty base, a user without rights, and the program checks its own health.
 func TestDockerfile(t *testing.T) {
 	t.Parallel()
 	text := read(t, "Dockerfile")
@@ -208,7 +208,7 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
-// TestACL: the bridge may do what it must and no one else may pretend to be it; every command is somebody's.
+// TestACL: the bridge may do what it must, no other user may write its topics, and each command has a user.
 func TestACL(t *testing.T) {
 	t.Parallel()
 	const bridge = "snom2mqtt"
@@ -235,7 +235,7 @@ func TestACL(t *testing.T) {
 		topic := "snom/hall/" + string(verb)
 		automation, admin := rules.allow("automation", "write", topic), rules.allow("admin", "write", topic)
 		if !automation && !admin {
-			t.Errorf("nobody may write %s", topic)
+			t.Errorf("no user may write %s", topic)
 		}
 		if got := rules.allow("homeassistant", "write", topic); got != automation {
 			t.Errorf("homeassistant may write %s: %v, automation: %v", topic, got, automation)

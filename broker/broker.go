@@ -231,6 +231,6 @@ func (b *Broker) Close() {
 		_ = b.listener.Close() // it was open, or was closed before
 	}
 	for c := range b.conns {
-		_ = c.Close() // its client is told by that
+		_ = c.Close() // that ends its client's session
 	}
 }

@@ -258,22 +258,22 @@ func TestSilentClients(t *testing.T) {
 			t.Errorf("disconnected after %v, expected 5 s", took)
 		}
 
-		deaf := func() { // connects without keep-alive, subscribes, and reads no more
+		slowReader := func() { // connects without keep-alive, subscribes, and reads no more
 			near := b.mustDial(t)
 			_, _ = near.Write([]byte("\x10\x10\x00\x04MQTT\x04\x02\x00\x00\x00\x04deaf"))
 			_, _ = near.Read(make([]byte, 4))
 			_, _ = near.Write([]byte("\x82\x06\x00\x01\x00\x01#\x00"))
 			_, _ = near.Read(make([]byte, 5))
 		}
-		deaf()
+		slowReader()
 		c := mustConnect(t, options(b, "loud"))
 		for range 100 {
 			must(t, c.Publish("a", 1, false, strings.Repeat("x", 100<<10)))
 		}
 		start = time.Now()
-		deaf() // the same client id again
+		slowReader() // the same client id again
 		if took := time.Since(start); took > 0 {
-			t.Errorf("took over a deaf client after %v, expected no time", took)
+			t.Errorf("took over a slow client after %v, expected no time", took)
 		}
 	})
 }

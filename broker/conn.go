@@ -111,7 +111,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	rest := p[sent:]
 	if len(c.unread)+c.busy+len(rest) > maxUnreadOne || !c.broker.budgets.addUnread(len(rest)) {
 		c.broker.dropSlow(c, "client disconnected: it does not read what it subscribed to")
-		_ = c.close() // its client is told by that
+		_ = c.close() // the error would say no more
 		return 0, net.ErrClosed
 	}
 	c.unread = append(c.unread, rest...)

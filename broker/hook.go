@@ -188,7 +188,7 @@ func (h *hook) OnQosPublish(cl *mochi.Client, pk packets.Packet, _ int64, _ int)
 	}
 }
 
-// OnPublishDropped disconnects a client for which messages were dropped: in MQTT 3 it cannot be told otherwise.
+// OnPublishDropped disconnects a client for which messages were dropped: MQTT 3 has no other way to report it.
 func (h *hook) OnPublishDropped(cl *mochi.Client, _ packets.Packet) {
 	if c := connOf(cl); c != nil && !c.own {
 		h.broker.dropSlow(c, "client disconnected: it does not read what it subscribed to")

@@ -84,7 +84,7 @@ func connect3(id string, clean bool) []byte {
 	return packet(0x10, v3+flags+"\x00\x00"+field(id))
 }
 
-// Silent connections, and those that begin a packet and do not end it, keep nobody out and take no memory.
+// Silent connections, and those that begin a packet and do not end it, keep no client out and take no memory.
 func TestConnectionsBeforeTheLogin(t *testing.T) {
 	for name, word := range map[string][]byte{
 		"silent":                       nil,
@@ -285,7 +285,7 @@ func TestSlowReaders(t *testing.T) {
 	must(t, good.Subscribe("flood", 1, func(_ paho.Client, m paho.Message) { got <- string(m.Payload()[:4]) }))
 	before := heap()
 	for i := range 30 {
-		c, r := b.raw(t, connect3(fmt.Sprint("deaf", i), true))
+		c, r := b.raw(t, connect3(fmt.Sprint("slow", i), true))
 		_, _ = c.Write(packet(0x82, "\x00\x01"+field("#")+string(rune(i%3))))
 		if _, err := r.Discard(5); err != nil {
 			t.Fatal(err)
@@ -329,7 +329,7 @@ func TestUnacknowledged(t *testing.T) {
 	for range 3000 {
 		must(t, loud.Publish("flood", 1, false, "x"))
 	}
-	most(t, "messages that nobody acknowledges", before, 32<<20)
+	most(t, "messages that are not acknowledged", before, 32<<20)
 	if !strings.Contains(b.log.String(), "does not acknowledge") || !strings.Contains(b.log.String(), "client that is away") {
 		t.Errorf("expected two warnings in the log:\n%s", b.log)
 	}

@@ -39,7 +39,7 @@ func (b *Broker) login(ctx context.Context, c *conn) error {
 		b.mu.Unlock()
 		return nil
 	case id == mochi.InlineClientId || id != "" && id == b.ownID():
-		// Whoever connects with the id of another client ends that client's session (mochi-mqtt/server#398).
+		// A client that connects with the id of another one ends that client's session (mochi-mqtt/server#398).
 		b.limited.Log(slog.LevelWarn, "client id", "client with the client id of the bridge refused", "from", c.from())
 		return c.refuse(pk, packets.ErrClientIdentifierNotValid)
 	case !b.room(id) || !c.admit():

@@ -34,7 +34,7 @@ func TestDocument(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Type, labels, d.Help)
 	}
-	b.WriteString("\nBeside them are those of the process and of the Go runtime, `process_*` and `go_*`.\n\n")
+	b.WriteString("\nIn addition there are the metrics of the process and of the Go runtime, `process_*` and `go_*`.\n\n")
 	switch {
 	case have == b.String():
 	case *update:

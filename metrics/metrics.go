@@ -1,9 +1,8 @@
 // Package metrics counts what the bridge does, and shows that to Prometheus.
 //
-// What is labelled with a phone is bounded by the phones there are, and a phone that goes takes its
-// metrics with it. Up to [fewPhones] phones, all of it is there from the start; with more, a phone has
-// only those metrics in which it differs from a phone with nothing to tell, so that ten thousand quiet
-// phones cost nothing.
+// Series with a phone label are bounded by the configured phones, and disappear with them. Up to [fewPhones]
+// phones, all series exist from the start; with more, only those exist whose value differs from that of an idle
+// phone, so that ten thousand idle phones cost nothing.
 package metrics
 
 import (
@@ -25,7 +24,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
-// fewPhones is up to how many phones each has all its metrics. A counter that begins at zero shows its
+// fewPhones is the number of phones up to which each has all its series. A counter that begins at zero shows its
 // first increase; one that appears with its first increase does not.
 const fewPhones = 100
 
@@ -43,24 +42,24 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// A Session is how the connection to the broker does.
+// A Session is the state of the connection to the broker.
 type Session struct {
-	Connected  bool // the broker accepted us
+	Connected  bool // the broker accepted the connection
 	Online     bool // and it is proven that it delivers
-	TakenOver  bool // another client seems to use our client id
+	TakenOver  bool // another client seems to use the same client id
 	Reconnects int
 	Waiting    int // messages that wait to be sent or acknowledged
-	Dropped    int // messages that were given up
+	Dropped    int // messages that were dropped
 }
 
-// A Broker is how the embedded broker does.
+// A Broker is the state of the embedded broker.
 type Broker struct {
 	Sessions int
 	Retained int64 // bytes
 	Slow     uint64
 }
 
-// Calls are the requests of phones, by what became of them.
+// Calls are the requests of phones, by outcome.
 type Calls struct {
 	Accepted, WrongToken, WrongSource, Limited, Malformed, Dropped uint64
 }
@@ -116,7 +115,7 @@ var (
 	_ prometheus.Collector = (*Metrics)(nil)
 )
 
-// New returns metrics that nobody has told anything yet.
+// New returns metrics with all counters at zero.
 func New(cfg Config) *Metrics {
 	events := doc("events_total")
 	m := &Metrics{
@@ -215,7 +214,7 @@ func (m *Metrics) collectServers(out chan<- prometheus.Metric) {
 	}
 }
 
-// collectPhones tells of the phones, and forgets those that are gone.
+// collectPhones collects the series of the phones, and forgets phones that were removed.
 func (m *Metrics) collectPhones(out chan<- prometheus.Metric) {
 	var loads []bridge.Load
 	for l := range m.cfg.Loads() {
@@ -246,7 +245,7 @@ func (m *Metrics) collectPhones(out chan<- prometheus.Metric) {
 			unknown++
 		}
 	}
-	m.collectCommands(out, "", false) // what named no phone of ours
+	m.collectCommands(out, "", false) // commands that named no configured phone
 	out <- m.figures.of("commands_waiting", waiting)
 	out <- m.figures.of("phones_left_alone", lockedOut)
 	out <- m.figures.of("phones", up, "up")
@@ -255,7 +254,7 @@ func (m *Metrics) collectPhones(out chan<- prometheus.Metric) {
 	m.forget(loads)
 }
 
-// collectCommands tells how commands for a phone were answered.
+// collectCommands collects the counts of results of a phone.
 func (m *Metrics) collectCommands(out chan<- prometheus.Metric, phone string, all bool) {
 	m.mu.Lock()
 	c := slices.Clone(m.phones[phone])

@@ -339,6 +339,8 @@ func (c *command) learnEffects(s *phoneState, now time.Time) {
 		calls = calls.HungUp(c.asked, now)
 	case c.effects.EndsCall:
 		calls = calls.HungUpCurrent(c.asked, now)
+	case c.effects.Answers:
+		calls = calls.Answered(c.asked, now)
 	case c.effects.ClearsMissed:
 		calls = calls.ClearMissed()
 	default:

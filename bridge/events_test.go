@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/callstate"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
@@ -80,4 +81,48 @@ func TestLateEventsAreDropped(t *testing.T) {
 			t.Errorf("events %q and %+v dropped, expected connected only and one expired", events, box.Drops())
 		}
 	})
+}
+
+// What a command did to the calls of a phone counts as if the phone had reported it, and later events fit in.
+func TestCommandsChangeCalls(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		events   []actionurl.EventType // before the command, all of one call
+		command  string
+		expected callstate.Phase
+		reason   string
+		then     actionurl.EventType // after it
+		last     callstate.Phase
+	}{
+		{"hang up a call that rings", []actionurl.EventType{actionurl.EventIncoming}, "hangup", callstate.Ended, "hung_up", actionurl.EventIncoming, callstate.Idle},
+		{"reject a call that rings", []actionurl.EventType{actionurl.EventIncoming}, "hangup current", callstate.Ended, "hung_up", actionurl.EventDisconnected, callstate.Idle},
+		{"hang up while dialing", []actionurl.EventType{actionurl.EventOutgoing}, "hangup", callstate.Ended, "hung_up", actionurl.EventConnected, callstate.Idle},
+		{"hang up a call", []actionurl.EventType{actionurl.EventIncoming, actionurl.EventConnected}, "hangup", callstate.Ended, "hung_up", actionurl.EventDisconnected, callstate.Idle},
+		{"answer", []actionurl.EventType{actionurl.EventIncoming}, "answer", callstate.Connected, "", actionurl.EventConnected, callstate.Connected},
+		{"restart", []actionurl.EventType{actionurl.EventIncoming, actionurl.EventConnected}, "reboot", callstate.Ended, "restarted", actionurl.EventStarted, callstate.Idle},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+				report := func(kind actionurl.EventType) {
+					h.bridge.Event("desk", actionurl.Event{Type: kind, CallID: "a", Time: time.Now()})
+				}
+				for _, kind := range tt.events {
+					report(kind)
+					time.Sleep(time.Second)
+				}
+				verb, argument, _ := strings.Cut(tt.command, " ")
+				h.say("snom/desk/"+verb, argument)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if s := h.bridge.Snapshot()[0]; s.Call.State != tt.expected || string(s.Call.Reason) != tt.reason {
+					t.Errorf("after %s: %+v, expected %s %s", tt.command, s.Call, tt.expected, tt.reason)
+				}
+				time.Sleep(3 * time.Second)
+				report(tt.then)
+				if s := h.bridge.Snapshot()[0]; s.Call.State != tt.last {
+					t.Errorf("after %s: %+v, expected %s", tt.then, s.Call, tt.last)
+				}
+			})
+		})
+	}
 }

@@ -342,7 +342,7 @@ func (s State) NextExpiry(ring, call time.Duration) (time.Time, bool) {
 }
 
 func (c trackedCall) due(ring, call time.Duration) time.Time {
-	if c.phase == Ringing || c.phase == Dialing {
+	if c.phase == Ringing || c.phase == Dialing || c.assumed {
 		return c.seen.Add(ring)
 	}
 	return c.seen.Add(call)

@@ -32,7 +32,8 @@ func (s State) Restarted(now time.Time) State {
 }
 
 // Answered returns the state at now, after the phone accepted a request that was sent at asked and that answers
-// a call. With more than one call it is not certain which one: the phone's events show it.
+// a call. With more than one call it is not certain which one: the phone's events show it. Without an event that
+// confirms it, the call lasts no longer than one that rings.
 func (s State) Answered(asked, now time.Time) State {
 	if len(s.calls) != 1 || s.calls[0].phase != Ringing || s.calls[0].began.After(asked) {
 		return s

@@ -152,8 +152,14 @@ func TestOwnActions(t *testing.T) {
 		{"answer, and no more is reported", `
 			0 incoming a 5 | ringing 5 1
 			3 ANSWERED     | connected 5 1
-			200 time       | connected 5 1
-			14403 time     | ended 5 0 timeout 14400`},
+			122 time       | connected 5 1
+			123 time       | ended 5 0 timeout 120`},
+		{"answer, confirmed, and no more is reported", `
+			0 incoming a 5 | ringing 5 1
+			3 ANSWERED     | connected 5 1
+			4 connected a  | connected 5 1
+			14403 time     | connected 5 1
+			14404 time     | ended 5 0 timeout 14401`},
 		{"answer with two calls is not certain", `
 			0 incoming a 5 | ringing 5 1
 			1 incoming b 6 | ringing 6 2

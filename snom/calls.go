@@ -13,6 +13,7 @@ func answerRow() *verbRow {
 			ExampleJSON: "{}",
 		},
 		only:        press("ENTER"),
+		effects:     func(argument) Effects { return Effects{Answers: true} },
 		idleRefusal: "no call is ringing: the phone is idle",
 	}
 }

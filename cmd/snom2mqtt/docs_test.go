@@ -257,6 +257,9 @@ func topicsDoc(b *bytes.Buffer) {
 			LastCaller: callstate.Caller{Number: "+4930123", Name: "Front door", Time: moment()},
 		},
 		LastResult: &bridge.LastResult{Code: bridge.OK, Command: "dial", Time: moment()}, Time: moment()})
+	b.WriteString("After a restart the bridge takes over from its own retained status what a phone reported before: `call`, `dnd`,\n" +
+		"`forwarding`, `registered`, `last_caller` and `missed`. While one of `call`, `hook`, `dnd`, `forwarding` and `registered`\n" +
+		"is older than the process, the status also has `as_of`, the time to which it goes back; a phone may have changed since.\n\n")
 	b.WriteString("`call.state` is one of ")
 	for i, p := range callstate.Phases() {
 		if i > 0 {
@@ -269,9 +272,9 @@ func topicsDoc(b *bytes.Buffer) {
 		"connected, and a `reason`:\n\n")
 	table(b, "reason", "the call")
 	for _, r := range [][2]string{
-		{string(callstate.EndHungUp), "was connected, and one side hung up"},
+		{string(callstate.EndHungUp), "was connected, and one side hung up; or the bridge ended it"},
 		{string(callstate.EndUnanswered), "was never connected"},
-		{string(callstate.EndMissed), "the same, and the phone says that it missed it"},
+		{string(callstate.EndMissed), "the same, and the phone reports it as missed"},
 		{string(callstate.EndElsewhere), "was taken by another phone"},
 		{string(callstate.EndTransferred), "was transferred"},
 		{string(callstate.EndRestarted), "was there when the phone restarted"},

@@ -452,6 +452,7 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 	if err := c.write(ctx, conn, m.request, limits); err != nil {
 		return page{}, err
 	}
+	limits.notAfter = time.Time{} // the reply may come later
 	m.reply.from(conn)
 	head, err := m.reply.read()
 	p := page{status: head.status, authenticate: head.authenticate}

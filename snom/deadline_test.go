@@ -61,6 +61,7 @@ func TestNotAfter(t *testing.T) {
 		requests int
 		status   int
 		took     time.Duration
+		says     string
 	}{
 		{name: "in time", phone: answer(ok), within: time.Second, requests: 1, status: 200},
 		{name: "over already", phone: answer(ok), within: 0, expected: snom.ErrExpired},
@@ -71,6 +72,8 @@ func TestNotAfter(t *testing.T) {
 		{name: "challenge at the deadline", phone: answer(after(time.Second, wants(digest)), ok), within: time.Second, expected: snom.ErrExpired, requests: 1, status: 401, took: time.Second},
 		{name: "slow reply to what was sent in time", phone: answer(after(4*time.Second, reply(200, "", "ok"))), within: time.Second, requests: 1, status: 200, took: 4 * time.Second},
 		{name: "no reply to what was sent in time", phone: answer(after(time.Minute, "")), within: time.Second, expected: snom.ErrOutcomeUnknown, requests: 1, took: 5 * time.Second},
+		{name: "closed without a reply to what was sent in time", phone: answer(after(3*time.Second, "")), within: time.Second, expected: snom.ErrOutcomeUnknown, requests: 1, took: 3 * time.Second, says: "closed the connection"},
+		{name: "half a reply to what was sent in time", phone: answer(after(3*time.Second, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok")), within: time.Second, expected: snom.ErrOutcomeUnknown, requests: 1, status: 200, took: 3 * time.Second, says: "unexpected EOF"},
 		{name: "gap before the login", phone: answer(after(0, wants(digest)), ok), gap: 2 * time.Second, within: time.Second, expected: snom.ErrExpired, requests: 1, status: 401},
 		{name: "gap after another request", phone: answer(ok), gap: 2 * time.Second, before: true, within: time.Second, expected: snom.ErrExpired},
 		{name: "gap that ends in time", phone: answer(ok), gap: time.Second / 2, before: true, within: time.Second, requests: 1, status: 200, took: time.Second / 2},
@@ -129,6 +132,9 @@ func TestNotAfter(t *testing.T) {
 				got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1", NotAfter: notAfter})
 				if !errors.Is(err, tt.expected) || tt.expected == nil && err != nil {
 					t.Errorf("Send: %v, expected %v", err, tt.expected)
+				}
+				if tt.says != "" && !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("Send: %v, expected it to say %q", err, tt.says)
 				}
 				if expected := (snom.Reply{Status: tt.status, Requests: tt.requests}); got != expected {
 					t.Errorf("Send = %+v, expected %+v", got, expected)

@@ -92,7 +92,8 @@ func (r *headReader) one() (replyHead, error) {
 			return h, errNotHTTP
 		}
 	}
-	return h, r.fields(&h)
+	err := r.fields(&h)
+	return h, err
 }
 
 // fields reads the lines after the status line into h.

@@ -180,6 +180,10 @@ func (b *Bridge) Handle(a mqtt.Address, m mqtt.Message) {
 		b.standby.received(m, now)
 		return
 	}
+	if a.Kind == mqtt.KindStatus && m.Retained {
+		b.restore(a.Name, m)
+		return
+	}
 	if b.standby.active() {
 		return // the older process answers
 	}

@@ -100,6 +100,7 @@ func (c *command) cancel(code Code, why string) {
 		r.QueuedMS = now.Sub(c.received).Milliseconds()
 	}
 	c.finish(r)
+	c.to.update(func(s *phoneState) { s.lastResult = lastResult(r) })
 }
 
 // finish publishes the command's result, and those of repetitions that waited for it.

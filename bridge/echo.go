@@ -30,13 +30,13 @@ func (b *Bridge) echoed(a mqtt.Address, m mqtt.Message) {
 	s := &p.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := &s.statusEcho
+	e := &s.published.status
 	if a.Kind == mqtt.KindAvailability {
-		e = &s.availabilityEcho
+		e = &s.published.availability
 	}
 	e.received = b.hasher.of(m.Payload)
-	if e.sent != 0 && e.sent != e.received && !s.echoPending && !s.closed {
-		s.echoPending = true
+	if e.sent != 0 && e.sent != e.received && !s.published.comparing && !s.closed {
+		s.published.comparing = true
 		time.AfterFunc(b.statusEvery(), p.compareEcho)
 	}
 }
@@ -46,11 +46,16 @@ func (p *phone) compareEcho() {
 	s := &p.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.echoPending = false
+	s.published.comparing = false
 	if s.closed || !p.b.speaksFor(p.name) {
 		return
 	}
-	status, availability := s.statusEcho.differs(), s.availabilityEcho.differs()
+	if now := time.Now(); now.Sub(s.published.at) < p.b.statusEvery()/2 { // the newest may be under way
+		s.published.comparing = true
+		time.AfterFunc(p.b.statusEvery(), p.compareEcho)
+		return
+	}
+	status, availability := s.published.status.differs(), s.published.availability.differs()
 	if availability {
 		p.publishAvailability()
 	}

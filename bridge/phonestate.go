@@ -29,13 +29,9 @@ type phoneState struct {
 	lastResult *LastResult      // guarded by mu
 	expiry     *time.Timer      // of calls; nil: never needed; guarded by mu
 
-	statusEcho, availabilityEcho echo // guarded by mu
-	echoPending                  bool // they are compared in a moment; guarded by mu
-
-	statusPublishedAt time.Time // guarded by mu
-	statusPending     bool      // a newer status is held back for a moment; guarded by mu
-	removed           bool      // the phone is no longer configured: nothing is published of it any more; guarded by mu
-	closed            bool      // the phone is removed, or the bridge stops: nothing changes any more; guarded by mu
+	published publication // guarded by mu
+	removed   bool        // the phone is no longer configured: nothing is published of it any more; guarded by mu
+	closed    bool        // the phone is removed, or the bridge stops: nothing changes any more; guarded by mu
 }
 
 // A phoneIdentity is what is known of what a phone is.
@@ -55,12 +51,24 @@ func (i phoneIdentity) problem(configured snom.Model) string {
 		return "the phone's certificate is not trusted: its SHA-256 is " + i.certificate
 	case known && configured != (snom.Model{}) && told != configured:
 		return fmt.Sprintf("the settings say model %s, the phone says %s: what the phone says counts", configured.Name(), told.Name())
+	case i.info.RemoteControl == snom.No && configured.RemoteControl() == snom.Yes:
+		return fmt.Sprintf("the settings say model %s, the phone says that it has no remote control: what the phone says counts", configured.Name())
 	case i.unidentified:
 		return "nothing has shown yet that this device is a Snom phone"
 	case i.info.RemoteControl == snom.No:
 		return "phones of this model have no remote control"
 	}
 	return ""
+}
+
+// A publication is what is published of a phone.
+type publication struct {
+	at      time.Time // the last status
+	pending bool      // a newer status is held back for a moment
+	// status and availability compare what was published with what the broker delivers.
+	status, availability echo
+	comparing            bool // they are compared in a moment
+	confirmed            bool // a connection was proven since: what the broker had kept of an earlier process is no news any more
 }
 
 // LastResult is how the last command for a phone ended.
@@ -99,6 +107,8 @@ type Status struct {
 	callstate.Status
 	LastResult *LastResult `json:"last_result"`
 	Time       Time        `json:"time"`
+	// RemoteControl says whether the phone can be controlled at all, as far as it says so itself.
+	RemoteControl snom.Support `json:"-"`
 	// Silent is set where phones cannot send events to the bridge: all of callstate.Status is unknown then.
 	Silent bool `json:"-"`
 }
@@ -203,7 +213,7 @@ func (p *phone) status(now time.Time) Status {
 	}
 	return Status{
 		Phone: p.name, Reachable: s.reachable, Model: Text(model),
-		Firmware: Text(info.Firmware), MAC: Text(info.MAC), Problem: Text(s.identity.problem(configured)),
+		Firmware: Text(info.Firmware), MAC: Text(info.MAC), Problem: Text(s.identity.problem(configured)), RemoteControl: info.RemoteControl,
 		Status: s.callState().Status(), LastResult: s.lastResult, Time: Time{Time: now},
 		Silent: !p.b.cfg.Events,
 	}
@@ -237,7 +247,7 @@ func (p *phone) change(change func(*phoneState)) {
 		p.logState(before, after)
 	}
 	if p.b.cfg.OnChange != nil && (after.Reachable != before.Reachable ||
-		after.Model != before.Model || after.Firmware != before.Firmware || after.MAC != before.MAC) {
+		after.Model != before.Model || after.RemoteControl != before.RemoteControl || after.Firmware != before.Firmware || after.MAC != before.MAC) {
 		p.b.cfg.OnChange()
 	}
 	last := after.LastResult != before.LastResult
@@ -245,11 +255,11 @@ func (p *phone) change(change func(*phoneState)) {
 	switch {
 	case after != before:
 		p.publishStatus(now)
-	case last && (s.closed || now.Sub(s.statusPublishedAt) >= p.b.statusEvery()):
+	case last && (s.closed || now.Sub(s.published.at) >= p.b.statusEvery()):
 		p.publishStatus(now)
-	case last && !s.statusPending:
-		s.statusPending = true
-		time.AfterFunc(p.b.statusEvery()-now.Sub(s.statusPublishedAt), p.publishPending)
+	case last && !s.published.pending:
+		s.published.pending = true
+		time.AfterFunc(p.b.statusEvery()-now.Sub(s.published.at), p.publishPending)
 	}
 }
 
@@ -289,19 +299,19 @@ func (p *phone) publishPending() {
 	s := &p.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.statusPending && !s.closed {
+	if s.published.pending && !s.closed {
 		p.publishStatus(time.Now())
 	}
 }
 
 // publishStatus publishes what is known of the phone. The caller holds the lock.
 func (p *phone) publishStatus(now time.Time) {
-	p.state.statusPublishedAt, p.state.statusPending = now, false
+	p.state.published.at, p.state.published.pending = now, false
 	if !p.b.speaksFor(p.name) {
 		return
 	}
 	payload := encode(p.status(now))
-	p.state.statusEcho.sent = p.b.hasher.of(payload)
+	p.state.published.status.sent = p.b.hasher.of(payload)
 	p.b.publish(mqtt.Message{Topic: p.b.cfg.Tree.Status(p.name), Payload: payload, Retained: true})
 }
 
@@ -317,7 +327,7 @@ func (p *phone) publishAvailability() {
 	if !p.b.speaksFor(p.name) {
 		return
 	}
-	p.state.availabilityEcho.sent = p.b.hasher.of([]byte(payload))
+	p.state.published.availability.sent = p.b.hasher.of([]byte(payload))
 	p.b.publish(mqtt.Message{Topic: p.b.cfg.Tree.Availability(p.name), Payload: []byte(payload), Retained: true})
 }
 
@@ -326,6 +336,7 @@ func (p *phone) republish() {
 	s := &p.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.published.confirmed = true
 	if !s.closed {
 		p.publishAvailability()
 		p.publishStatus(time.Now())
@@ -337,7 +348,7 @@ func (p *phone) republish() {
 func (p *phone) close(why string) {
 	s := &p.state
 	s.mu.Lock()
-	if s.statusPending {
+	if s.published.pending {
 		p.publishStatus(time.Now())
 	}
 	s.closed = true

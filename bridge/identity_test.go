@@ -200,7 +200,10 @@ func TestLocalErrorsAreNotThePhones(t *testing.T) {
 func TestTheLogTellsWhatHappened(t *testing.T) {
 	t.Parallel()
 	inHouse(t, bridge.Config{}, one(), func(h *house) {
-		count := func(text string) int { return strings.Count(h.log.String(), text) }
+		count := func(text string) int {
+			synctest.Wait()
+			return strings.Count(h.log.String(), text)
+		}
 		if n := count(`level=INFO msg="phone reachable" phone=desk`); n != 1 {
 			t.Errorf("%d lines that the phone is reachable, want 1", n)
 		}

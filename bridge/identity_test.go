@@ -260,7 +260,7 @@ func TestWhatPhonesReportedSurvivesARestart(t *testing.T) {
 		time.Sleep(time.Minute)
 
 		second := newHouse(t, bridge.Config{Events: true}, one(), nil)
-		second.bridge.Handle(kept)
+		handle(second.bridge, second.tree, kept)
 		second.bridge.Republish()
 		s := second.statusOf("desk")
 		call, _ := s["call"].(map[string]any)
@@ -273,7 +273,7 @@ func TestWhatPhonesReportedSurvivesARestart(t *testing.T) {
 		if r := second.result("snom/desk/dnd", "on", 5*time.Second); r.Code != bridge.OK || r.Requests == 0 {
 			t.Errorf("dnd after a restart: %+v, want that the phone was asked", r)
 		}
-		second.bridge.Handle(kept) // the broker delivers it again on the next connection
+		handle(second.bridge, second.tree, kept) // the broker delivers it again on the next connection
 		second.bridge.Republish()
 		if s := second.statusOf("desk"); s["missed"] != 1.0 {
 			t.Errorf("after another connection: %v missed, want 1", s["missed"])
@@ -288,9 +288,9 @@ func TestWhatPhonesReportedSurvivesARestart(t *testing.T) {
 		third := newHouse(t, bridge.Config{Events: true}, one(), nil)
 		event(third, actionurl.EventDNDOff, "")
 		for _, payload := range []string{string(kept.Payload), "", "null", "{", `{"dnd":1}`, "\xff"} {
-			third.bridge.Handle(mqtt.Message{Topic: "snom/desk/status", Payload: []byte(payload), Retained: true})
+			handle(third.bridge, third.tree, mqtt.Message{Topic: "snom/desk/status", Payload: []byte(payload), Retained: true})
 		}
-		third.bridge.Handle(mqtt.Message{Topic: "snom/attic/status", Payload: kept.Payload, Retained: true})
+		handle(third.bridge, third.tree, mqtt.Message{Topic: "snom/attic/status", Payload: kept.Payload, Retained: true})
 		third.bridge.Republish()
 		if s := third.statusOf("desk"); s["dnd"] != false {
 			t.Errorf("what it reported to this process is overruled: %v", s)

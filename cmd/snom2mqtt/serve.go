@@ -89,7 +89,7 @@ type service struct {
 // newService binds what has to be bound, so that a port that is taken is known at once.
 func newService(settings config.Config, phones bridge.Roster, level *slog.LevelVar, lines *spooler) (s *service, err error) {
 	log := lines.logger(settings.LogFormat, level)
-	logWarnings(log, settings.Warnings)
+	logStart(log, settings)
 	s = &service{settings: settings, log: log, lines: lines, process: processName(), state: openState(settings, log)}
 	defer func() {
 		if err != nil {
@@ -224,7 +224,9 @@ const stopTimeout = 7500 * time.Millisecond
 // run serves until ctx ends, or until a task fails.
 func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	defer s.close()
-	return runTasks(ctx, s.tasks(hup), stopTimeout)
+	err := runTasks(ctx, s.tasks(hup), stopTimeout)
+	s.log.Info("stopped")
+	return err
 }
 
 // tasks lists the parts of the service. Their order lets the last answers out: first no event comes any more, then the
@@ -235,10 +237,10 @@ func (s *service) tasks(hup <-chan os.Signal) []task {
 		all = append(all, task{name: "broker", run: s.broker.Run})
 	}
 	all = append(all,
+		task{name: "state", run: s.state.Run},
 		task{name: "mqtt", run: func(ctx context.Context) error { return s.session.Run(ctx, router{s}) }},
 		task{name: "bridge", run: s.bridge.Run},
 		task{name: "discovery", with: true, run: s.discovery.Run},
-		task{name: "state", with: true, run: s.state.Run},
 		task{name: "watchdog", with: true, run: infallible(s.watchdog.run)},
 		task{name: "memory", with: true, run: infallible(releaseMemory)},
 		task{name: "reload", with: true, run: func(ctx context.Context) error { return s.reloadOn(ctx, hup) }},
@@ -249,7 +251,13 @@ func (s *service) tasks(hup <-chan os.Signal) []task {
 	if s.actions != nil {
 		all = append(all, task{name: "action URLs", run: s.actions.serve})
 	}
-	return all
+	return append(all, task{name: "log of the stop", run: infallible(s.logStop)}) // the last task stops first
+}
+
+// logStop logs that ctx has ended.
+func (s *service) logStop(ctx context.Context) {
+	<-ctx.Done()
+	s.log.Info("stopping")
 }
 
 // serveConsole serves the console until ctx ends.

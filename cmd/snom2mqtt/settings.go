@@ -33,6 +33,17 @@ func (p *program) load(ctx context.Context) (config.Config, bridge.Roster, error
 	return c, r, nil
 }
 
+// logStart logs what the program is and what it was set to do.
+func logStart(log *slog.Logger, c config.Config) {
+	v, _ := versionOf()
+	broker := c.MQTT.URL
+	if c.BrokerListen != "" {
+		broker = "embedded"
+	}
+	log.Info("starting", slog.String("version", v), slog.Int("phones", len(c.Roster.Phones)), slog.String("broker", broker))
+	logWarnings(log, c.Warnings)
+}
+
 // logWarnings logs what is accepted in the settings and probably not meant. No warning shows a value.
 func logWarnings(log *slog.Logger, warnings []config.Fault) {
 	for _, w := range warnings {

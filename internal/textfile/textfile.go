@@ -55,8 +55,8 @@ func (r *Reader) do(ctx context.Context, path string, read func() ([]byte, error
 	result := make(chan content, 1)
 	go func() { // ends with the system call; at most maxBlocked of them exist
 		data, err := read()
-		result <- content{data, err}
 		r.end(path, done)
+		result <- content{data, err}
 	}()
 	select {
 	case c := <-result:

@@ -58,6 +58,9 @@ func TestFaultConnectionsToTheListeners(t *testing.T) {
 						t.Fatalf("a command with 1,100 connections at %s: %s", addr, code)
 					}
 				}
+				if status, body := get(t, console(r.bridge)+"/healthz", ""); status != 200 {
+					t.Errorf("GET /healthz = %d %s", status, body)
+				}
 				if open := handles(t, r.bridge); open > 600 {
 					t.Errorf("%d descriptors are in use, expected at most half of 1,024 and some", open)
 				}

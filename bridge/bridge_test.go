@@ -674,6 +674,37 @@ func TestEventsMoveTheStatus(t *testing.T) {
 	})
 }
 
+// TestAnswerConnectsTheCall: an answer that the phone accepted counts as if the phone had reported it.
+func TestAnswerConnectsTheCall(t *testing.T) {
+	t.Parallel()
+	inHouse(t, bridge.Config{Events: true, RingTimeout: 2 * time.Minute}, one(), func(h *house) {
+		say := func(command string) bridge.Result {
+			h.say("snom/desk/"+command, "")
+			time.Sleep(time.Second)
+			got := answers[bridge.Result](h, "snom/desk/result")
+			if len(got) != 1 {
+				t.Fatalf("%s: %d results, expected one: %+v", command, len(got), got)
+			}
+			return got[0]
+		}
+		if r := say("answer"); !r.OK { // nothing is known of the calls of a phone that reported none
+			t.Errorf("answer at the start: %+v", r)
+		}
+		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventIncoming, CallID: "a", Direction: actionurl.DirectionIn, Time: time.Now()})
+		time.Sleep(time.Second)
+		if r, s := say("answer"), h.bridge.Snapshot()[0]; !r.OK || s.Call.State != callstate.Connected {
+			t.Errorf("answer: %+v, the call is %+v", r, s.Call)
+		}
+		if r, s := say("hangup"), h.bridge.Snapshot()[0]; !r.OK || s.Call.State != callstate.Ended {
+			t.Errorf("hangup: %+v, the call is %+v", r, s.Call)
+		}
+		time.Sleep(5 * time.Second)
+		if r := say("answer"); r.Code != bridge.Invalid || !strings.Contains(r.Message, "idle") {
+			t.Errorf("answer on an idle phone: %+v", r)
+		}
+	})
+}
+
 // TestHostilePayloads throws everything at every command: nothing falls over, everything is
 // answered, and the phone sees none of it.
 func TestHostilePayloads(t *testing.T) {

@@ -99,7 +99,7 @@ type Effects struct {
 	Urgent       bool // it goes before all commands that wait, and cancels them
 	EndsCalls    bool // all calls of the phone end
 	EndsCall     bool // the current call ends
-	Answers      bool // the call that rings is answered
+	Answers      bool // the ringing call is answered
 	Restarts     bool // the phone restarts, and may come back with other firmware
 	ClearsMissed bool // the phone forgets its missed calls
 	Yields       bool // between two of its requests other commands of the phone go first

@@ -15,6 +15,7 @@ import (
 func TestEffects(t *testing.T) {
 	t.Parallel()
 	expected := map[string]snom.Effects{
+		"answer":                              {Answers: true},
 		"hangup":                              {Urgent: true, EndsCalls: true, StopsRings: true},
 		"hangup all":                          {Urgent: true, EndsCalls: true, StopsRings: true},
 		"hangup current":                      {Urgent: true, EndsCall: true, StopsRings: true},

@@ -52,12 +52,16 @@ type variables struct {
 // A value is one variable of a query with the parts that may belong to it, still escaped.
 type value struct {
 	name, kind string
-	parts      []string
-	last       bool // no pair follows
+	first      string
+	more       []string // the parts behind it
+	last       bool     // no pair follows
 }
 
-// maxVariables bounds how many variables are read.
-const maxVariables = 2 * maxEventExtra
+// Bounds of how many variables are read, and of the parts of one address.
+const (
+	maxVariables = 2 * maxEventExtra
+	maxURIParts  = 16
+)
 
 // readVariables splits a query into names and readable values.
 func readVariables(query string) variables {
@@ -79,25 +83,28 @@ func readVariables(query string) variables {
 }
 
 // splitQuery splits a query into its values.
-func splitQuery(query string) (found []value) {
-	seen := map[string]bool{}
+func splitQuery(query string) []value {
+	found := make([]value, 0, min(strings.Count(query, "&")+1, maxVariables))
 	var open *value // nil: parts are ignored
 	for part := range strings.SplitSeq(query, "&") {
 		name, text, ok := cutPair(part)
-		kind := variableKind(name)
+		kind := ""
+		if ok {
+			kind = variableKind(name)
+		}
 		opens := ok && (kind != "" || isName(name))
+		seen := opens && slices.ContainsFunc(found, func(v value) bool { return v.name == name })
 		if open != nil && open.kind == "free" {
-			opens = opens && kind != "" && !seen[name]
+			opens = opens && kind != "" && !seen
 		}
 		switch {
-		case opens && (seen[name] || len(found) == maxVariables):
+		case opens && (seen || len(found) == maxVariables):
 			open = nil
 		case opens:
-			seen[name] = true
-			found = append(found, value{name: name, kind: kind, parts: []string{text}})
+			found = append(found, value{name: name, kind: kind, first: text})
 			open = &found[len(found)-1]
 		case open != nil:
-			open.parts = append(open.parts, part)
+			open.more = append(open.more, part)
 		}
 	}
 	if open != nil {
@@ -120,26 +127,37 @@ func cutPair(part string) (name, text string, ok bool) {
 
 // text joins the parts that belong to the value.
 func (v value) text() string {
-	n := 1
+	if len(v.more) == 0 {
+		return v.first
+	}
+	n := 0 // of the parts behind the first
 	switch v.kind {
 	case "free":
-		n = len(v.parts)
-		for !v.last && n > 1 && v.parts[n-1] == "" {
+		n = len(v.more)
+		for !v.last && n > 0 && v.more[n-1] == "" {
 			n--
 		}
-		if all := strings.Join(v.parts[:n], "&"); strings.Trim(all, "&=") == "" {
+		if strings.Trim(v.join(n), "&=") == "" {
 			return ""
 		}
 	case "uri":
-		for n < len(v.parts) && goesOn(strings.Join(v.parts[:n], "&"), v.parts[n:]) {
+		for most := min(len(v.more), maxURIParts); n < most && goesOn(v.join(n), v.more[n:most]); {
 			n++
 		}
 	case "":
-		for n < len(v.parts) && v.parts[n] != "" && v.parts[n][0] != '=' && !isName(v.parts[n]) {
+		for n < len(v.more) && v.more[n] != "" && v.more[n][0] != '=' && !isName(v.more[n]) {
 			n++
 		}
 	}
-	return strings.Join(v.parts[:n], "&")
+	return v.join(n)
+}
+
+// join returns the first part with the n parts behind it.
+func (v value) join(n int) string {
+	if n == 0 {
+		return v.first
+	}
+	return v.first + "&" + strings.Join(v.more[:n], "&")
 }
 
 // goesOn reports whether an address that begins with text goes on in the parts behind it.
@@ -317,7 +335,7 @@ func cutBetween(s, before, after string) (inner, rest string, ok bool) {
 // begins with an escaped scheme, and a caller does not choose them.
 func escapedTwice(found []value) bool {
 	return slices.ContainsFunc(found, func(v value) bool {
-		return (v.name == "local" || v.name == "active_url" || v.name == "context_url") && doubled(v.parts[0])
+		return (v.name == "local" || v.name == "active_url" || v.name == "context_url") && doubled(v.first)
 	})
 }
 

@@ -234,3 +234,17 @@ func FuzzGrammar(f *testing.F) {
 		}
 	})
 }
+
+// A query of nothing but separators within an open quote takes no more time than another one of its length.
+func TestManyParts(t *testing.T) { // not parallel: it counts allocations
+	for _, query := range []string{`remote="` + strings.Repeat("&", maxEventQuery-100) + `"`, "display_remote=" + strings.Repeat("&x", maxEventQuery/2-100),
+		strings.Repeat("remote=<&", maxEventQuery/9-20), "x=" + strings.Repeat("& ", maxEventQuery/2-100)} {
+		if n := testing.AllocsPerRun(1, func() {
+			if _, err := ParseEvent("hold", query, time.Time{}); err != nil {
+				t.Error(err)
+			}
+		}); n > 300 {
+			t.Errorf("%.20q…: %v allocations, expected at most 300", query, n)
+		}
+	}
+}

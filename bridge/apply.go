@@ -54,6 +54,7 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 		kept[cfg.address()] = true
 		next.masks = next.masks || len(cfg.Mask) > 0
 	}
+	macs := old.leaving(kept)
 	c.b = b
 	var left []*phone // that changed, and whose jobs may wait in a lane that is another's now
 	var from []*lane
@@ -97,7 +98,7 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 		}
 	}
 	c.removed = len(removed)
-	b.retireLanes(kept)
+	b.retireLanes(kept, macs)
 	return c, removed
 }
 
@@ -129,27 +130,81 @@ func (b *Bridge) laneFor(cfg PhoneConfig, was *phone, kept map[string]bool) *lan
 // idShare is how many bytes of ids a phone may remember when all together remember too much.
 func (b *Bridge) idShare() int64 { return idsTotal / int64(max(len(b.roster.Load().names), 1)) }
 
+// A retiredLane is the lane of a phone that is not configured any more.
+type retiredLane struct {
+	address string
+	mac     string // of the phone that was there; empty: not known
+}
+
+// leaving returns the MAC addresses, as far as they are known, of phones at addresses that are not configured any more.
+func (r *roster) leaving(kept map[string]bool) map[string]string {
+	macs := map[string]string{}
+	for _, p := range r.phones {
+		if address := p.profile.Load().address(); !kept[address] {
+			p.state.mu.Lock()
+			macs[address] = p.state.identity.info.MAC
+			p.state.mu.Unlock()
+		}
+	}
+	return macs
+}
+
 // retireLanes keeps the lanes of addresses that are not configured any more for as long as they matter: a request is
-// under way, the phone refused a login, or ids are remembered. kept are the addresses that are configured. The caller
-// holds b.applying, or is New.
-func (b *Bridge) retireLanes(kept map[string]bool) {
-	b.retired = slices.DeleteFunc(b.retired, func(address string) bool { return kept[address] })
-	for address := range b.lanes {
-		if !kept[address] && !slices.Contains(b.retired, address) {
-			b.retired = append(b.retired, address)
+// under way, the phone refused a login, or ids are remembered. kept are the addresses that are configured, macs those of
+// the phones that leave. The caller holds b.applying, or is New.
+func (b *Bridge) retireLanes(kept map[string]bool, macs map[string]string) {
+	known := func(address string) bool {
+		return kept[address] || slices.ContainsFunc(b.retired, func(r retiredLane) bool { return r.address == address })
+	}
+	b.retired = slices.DeleteFunc(b.retired, func(r retiredLane) bool { return kept[r.address] })
+	for address := range macs {
+		if !known(address) {
+			b.retired = append(b.retired, retiredLane{address, macs[address]})
 		}
 	}
 	now := time.Now()
 	excess := len(b.retired) - retiredKept
-	b.retired = slices.DeleteFunc(b.retired, func(address string) bool {
-		running, matters := b.lanes[address].matters(now)
+	b.retired = slices.DeleteFunc(b.retired, func(r retiredLane) bool {
+		running, matters := b.lanes[r.address].matters(now)
 		if running || matters && excess <= 0 {
 			return false
 		}
 		excess--
-		delete(b.lanes, address)
+		delete(b.lanes, r.address)
 		return true
 	})
+}
+
+// adopt hands over what belongs to the phone with this MAC address from a lane that it had at another address before:
+// a request that is under way there is waited for.
+func (p pacedPhone) adopt(ctx context.Context, mac string) {
+	b, l := p.phone.b, p.lane
+	var was *lane
+	b.applying.Lock()
+	for _, r := range b.retired {
+		if mac != "" && r.mac == mac && b.lanes[r.address] != l {
+			was = b.lanes[r.address]
+		}
+	}
+	b.applying.Unlock()
+	if was == nil {
+		return
+	}
+	was.wait(ctx)
+	was.mu.Lock()
+	login, open, pace := was.login, was.breaker, was.pace
+	was.mu.Unlock()
+	l.mu.Lock()
+	if login == l.login && open.until.After(l.breaker.until) {
+		l.breaker = open
+	}
+	l.mu.Unlock()
+	if pace.busyUntil.After(l.pace.busyUntil) {
+		l.pace = pace
+	}
+	if was.dedup != l.dedup {
+		l.dedup.merge(was.dedup)
+	}
 }
 
 // matters reports whether the lane's goroutine runs, and whether there is anything to remember of the phone.

@@ -80,6 +80,7 @@ type Bridge struct {
 	poller   poller
 	requests requests
 	handling liveness // of Handle
+	feed     feed
 	clock    suspendDetector
 
 	workers sync.WaitGroup // what Run waits for
@@ -90,7 +91,7 @@ type Bridge struct {
 
 	applying sync.Mutex
 	lanes    map[string]*lane // by address, those of phones that are not configured any more too; guarded by applying
-	retired  []string         // addresses of those, the oldest first; guarded by applying
+	retired  []retiredLane    // those, the oldest first; guarded by applying
 	stopped  bool             // no roster is applied any more; guarded by applying
 
 	idBytes  atomic.Int64 // that all phones remember ids in
@@ -405,6 +406,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	defer timer.Stop()
 	b.workers.Wait()
 	b.giveUp()
+	b.feed.close()
 	return nil
 }
 

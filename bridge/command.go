@@ -120,6 +120,9 @@ func (c *command) deliver(r *Result) {
 	b := c.to.b
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(r.Phone), Payload: encodeResult(r)})
 	b.cfg.Observe.Result(*r)
+	if b.feed.read() {
+		b.feed.send(Update{Result: r})
+	}
 	if !r.OK {
 		b.limit.Log(slog.LevelInfo, r.Phone+" "+string(r.Code), "command not carried out", slog.String("phone", r.Phone),
 			slog.String("command", r.Command), slog.Any("code", r.Code), slog.String("err", r.Message))

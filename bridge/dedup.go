@@ -66,15 +66,10 @@ func (d *dedup) take(c *command) (first *taken) {
 	c.taken = t
 	d.order = append(d.order, t)
 	d.count(t.size())
-	switch {
-	case d.byID != nil:
+	if d.byID != nil {
 		d.byID[t.id] = t
-	case len(d.order) > idsFew:
-		d.byID = make(map[string]*taken, len(d.order))
-		for _, e := range d.order {
-			d.byID[e.id] = e
-		}
 	}
+	d.index()
 	d.forget(c.received)
 	return nil
 }
@@ -198,21 +193,43 @@ func (d *dedup) sweep(now time.Time) {
 // copyDone returns a dedup that remembers the commands that are done.
 func (d *dedup) copyDone() *dedup {
 	is := &dedup{total: d.total, share: d.share}
+	is.merge(d)
+	return is
+}
+
+// merge remembers what from remembers of commands that are done, too.
+func (d *dedup) merge(from *dedup) {
+	var done []*taken
+	from.mu.Lock()
+	for _, e := range from.order {
+		if e.result != nil {
+			done = append(done, &taken{in: d, id: e.id, at: e.at, result: e.result})
+		}
+	}
+	from.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for _, t := range done {
+		if d.get(t.id) == nil {
+			d.order = append(d.order, t)
+			d.count(t.size())
+			if d.byID != nil {
+				d.byID[t.id] = t
+			}
+		}
+	}
+	slices.SortStableFunc(d.order, func(a, b *taken) int { return a.at.Compare(b.at) })
+	d.index()
+	d.forget(time.Now())
+}
+
+// index makes it possible to find many entries fast. The caller holds the lock.
+func (d *dedup) index() {
+	if d.byID != nil || len(d.order) <= idsFew {
+		return
+	}
+	d.byID = make(map[string]*taken, len(d.order))
 	for _, e := range d.order {
-		if e.result == nil {
-			continue
-		}
-		t := &taken{in: is, id: e.id, at: e.at, result: e.result}
-		is.order = append(is.order, t)
-		is.count(t.size())
+		d.byID[e.id] = e
 	}
-	if len(is.order) > idsFew {
-		is.byID = make(map[string]*taken, len(is.order))
-		for _, e := range is.order {
-			is.byID[e.id] = e
-		}
-	}
-	return is
 }

@@ -31,6 +31,10 @@ func (b *Bridge) Event(name string, e actionurl.Event) {
 	e = s.callState().Complete(e)
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Event(name), Payload: encode(e), Expires: e.Time.Add(eventWorth)})
 	b.cfg.Observe.Event(e)
+	if b.feed.read() {
+		e := e // a copy of its own
+		b.feed.send(Update{Event: &e})
+	}
 	p.change(func(s *phoneState) {
 		if s.identity.certificate == "" { // else it is there, and no command can reach it
 			s.seen(time.Now())

@@ -490,6 +490,9 @@ func (p pacedPhone) probe(ctx context.Context) (snom.Info, error) {
 		return snom.Info{}, fmt.Errorf("%w: it cannot be asked what it is", snom.ErrUnsupported)
 	}
 	info, err := phone.Probe(ctx)
+	if err == nil {
+		p.adopt(ctx, info.MAC)
+	}
 	p.lane.pace.polled(time.Now(), p.phone.b.cfg.Gap)
 	return info, err
 }

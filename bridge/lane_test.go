@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,8 +11,46 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
+
+// No request of a command is sent after the command has expired, wherever the time was spent.
+func TestNothingIsSentAfterItsExpiry(t *testing.T) {
+	t.Parallel()
+	for _, auth := range []snomtest.Auth{snomtest.AuthDigest, snomtest.AuthBasic} {
+		for _, command := range [][2]string{{"key", `{"keys":"P1","expires_in":1}`}, {"dial", `{"number":"1","expires_in":3.9}`}, {"hangup", `{"expires_in":1}`}} {
+			r := one()
+			r[0].phone.Auth, r[0].phone.Latency = auth, 4*time.Second
+			inHouse(t, bridge.Config{}, r, func(h *house) {
+				time.Sleep(30 * time.Second)
+				h.say("snom/desk/"+command[0], command[1])
+				time.Sleep(time.Minute)
+				got := h.results()
+				if len(got) != 1 || got[0].Code != bridge.Expired || got[0].Requests != 1 {
+					t.Errorf("%s, %s: %+v, want expired after the request that fetched the challenge", auth, command[0], got)
+				}
+				if did := h.pressed("desk"); len(did) != 0 {
+					t.Errorf("%s, %s: the phone did %q", auth, command[0], did)
+				}
+			})
+		}
+	}
+	// Later requests of a command that has begun: each may be as late as the first one might have been.
+	r := one()
+	made := 0
+	r[0].phone.FaultOf = func(q snomtest.Request) snomtest.Fault {
+		if strings.Contains(q.Target, "command.htm") {
+			made++
+		}
+		return ""
+	}
+	inHouse(t, bridge.Config{}, r, func(h *house) {
+		if got := h.result("snom/desk/transfer", `{"number":"123456789","expires_in":0.6}`, 5*time.Second); got.Code != bridge.OK || made < 10 {
+			t.Errorf("a transfer that takes longer than it may wait: %+v, want ok", got)
+		}
+	})
+}
 
 // A ring with a count leaves the phone to other commands between two rings, and is ended by ring stop and by hangup.
 func TestARingLeavesThePhoneToOthers(t *testing.T) {
@@ -259,6 +298,35 @@ func TestAPhoneKeepsWhatIsItsOwn(t *testing.T) {
 			})
 		})
 	}
+	t.Run("at another address, known by its MAC address", func(t *testing.T) {
+		t.Parallel()
+		r := one()
+		r[0].user, r[0].pass = "admin", "wrong"
+		r[0].set = func(p *bridge.PhoneConfig) { p.Phone = openPhone{p.Phone.(*snom.Client)} }
+		inHouse(t, bridge.Config{}, r, func(h *house) {
+			entry := h.entry(r[0], h.dials["desk"])
+			time.Sleep(10 * time.Second)
+			if h.bridge.Snapshot()[0].MAC == "" {
+				t.Fatal("its MAC address is not known")
+			}
+			h.result("snom/desk/key", `{"id":"1","keys":"P1"}`, time.Second)
+			for i := range 4 {
+				entry.Name, entry.URL, entry.Fingerprint = fmt.Sprintf("name-%d", i), fmt.Sprintf("http://192.0.2.%d", i), fmt.Sprint(i)
+				apply(h, entry)
+				time.Sleep(5 * time.Second)
+				h.out.Take()
+				if got := h.result("snom/"+entry.Name+"/key", `{"id":"1","keys":"P1"}`, time.Second); got.Code != bridge.Duplicate {
+					t.Errorf("the same id at address %d: %+v, want duplicate", i, got)
+				}
+				if got := h.result("snom/"+entry.Name+"/key", "P1", time.Second); got.Code != bridge.LockedOut {
+					t.Errorf("at address %d: %+v, want locked_out", i, got)
+				}
+			}
+			if n := h.phones["desk"].FailedLogins(); n != 1 {
+				t.Errorf("%d failed logins, want 1", n)
+			}
+		})
+	})
 	t.Run("a wrong password", func(t *testing.T) {
 		t.Parallel()
 		r := one()
@@ -282,6 +350,13 @@ func TestAPhoneKeepsWhatIsItsOwn(t *testing.T) {
 			}
 		})
 	})
+}
+
+// An openPhone tells what it is without a login.
+type openPhone struct{ *snom.Client }
+
+func (openPhone) Probe(context.Context) (snom.Info, error) {
+	return snom.Info{Model: "D735", MAC: "000413aabbcc", IdentifiedBy: "MAC address"}, nil
 }
 
 // Requests to the bridge about a phone are served although its queue is never empty, and no command waits for more

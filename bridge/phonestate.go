@@ -310,7 +310,12 @@ func (p *phone) publishStatus(now time.Time) {
 	if !p.b.speaksFor(p.name) {
 		return
 	}
-	payload := encode(p.status(now))
+	status := p.status(now)
+	if p.b.feed.read() {
+		s := status // a copy of its own
+		p.b.feed.send(Update{Status: &s})
+	}
+	payload := encode(status)
 	p.state.published.status.sent = p.b.hasher.of(payload)
 	p.b.publish(mqtt.Message{Topic: p.b.cfg.Tree.Status(p.name), Payload: payload, Retained: true})
 }

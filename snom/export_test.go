@@ -6,6 +6,9 @@ func Members(v Verb) []string { return v.row().members }
 // HasArgument reports whether v takes an argument.
 func HasArgument(v Verb) bool { return v.row().only == nil }
 
+// Idle returns what the row of v says of an idle phone.
+func Idle(v Verb) (warning, refusal string) { return v.row().idleWarning, v.row().idleRefusal }
+
 // Incomplete returns what the row of v lacks, empty if nothing.
 func Incomplete(v Verb) string {
 	switch row := v.row(); {

@@ -53,14 +53,20 @@ func TestGatedVerbs(t *testing.T) {
 	}
 }
 
+// TestWhenIdle: the objection is that of the row, and only a refusal refuses.
 func TestWhenIdle(t *testing.T) {
 	t.Parallel()
 	if said, refused := snom.Answer().WhenIdle(); !refused || !strings.Contains(said, "idle") {
 		t.Errorf("answer: %q, %v", said, refused)
 	}
-	for _, c := range []snom.Command{{}, snom.Hangup(), commandOf(t, "dial 1")} {
-		if said, refused := c.WhenIdle(); said != "" || refused {
-			t.Errorf("%q: %q, %v", c, said, refused)
+	if said, refused := (snom.Command{}).WhenIdle(); said != "" || refused {
+		t.Errorf("the zero Command: %q, %v", said, refused)
+	}
+	for _, v := range snom.Verbs() {
+		c := commandOf(t, v.Help().Example)
+		warning, refusal := snom.Idle(v)
+		if said, refused := c.WhenIdle(); said != warning+refusal || refused != (refusal != "") {
+			t.Errorf("%s: %q, %v, its row has the warning %q and the refusal %q", c, said, refused, warning, refusal)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func (b *cutBroker) lose() {
 // those that never were, and whatever the time between two cuts.
 func TestCutsConvictNoTopic(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(8) {
+	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		b := &cutBroker{t: t, o: newBox(1<<16, 32), now: at(0), got: map[string][]string{}}
 		sent := 0
@@ -117,7 +117,7 @@ func TestAcceptedTopicIsNeverConvicted(t *testing.T) {
 	b.live(2*time.Second, 0, func() {})
 	b.kills = func(m mqtt.Message) bool { return m.Topic == "snom/p6/result" }
 	n := 0
-	for range 60 {
+	for range 20 {
 		b.live(time.Minute, 0, func() {
 			n++
 			b.o.Add(b.now, message(fmt.Sprintf("snom/p7/result=%d", n)))
@@ -332,7 +332,7 @@ func TestOutboxBoundsBytes(t *testing.T) {
 // Whatever is replaced, lost, expired, isolated and acknowledged: the count of bytes is that of the messages.
 func TestOutboxCountsBytes(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(50) {
+	for seed := range uint64(15) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		o := newBoxWith(mqtt.Limits{Messages: 50, Bytes: 20000, RetainedBytes: 20000, Window: 4}, minimal)
 		now := at(0)

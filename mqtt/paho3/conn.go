@@ -112,7 +112,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		hold = c.publishing.Add(-1) > 0
 	case packets.Puback:
 		c.acks++
-		hold = c.acks <= maxAcks && (c.more.Load() || c.publishing.Load() > 0)
+		hold = c.acks <= maxAcks && c.more.Load()
 	case packets.Disconnect:
 		c.leaving.Store(true)
 	}

@@ -304,6 +304,7 @@ func Topics() []TopicDoc {
 		{t.Response("<action>"), no, "the answer to a request"},
 		{t.BridgeResult(), no, "refusals that name no phone or group of the bridge: unknown phone, unreadable topic"},
 		{t.Loopback(), no, "what the bridge sends itself to prove that the broker delivers; of no use to others"},
+		{t.CommandLoopback(), no, "the same, where commands are received"},
 		{t.Command("<phone>", "<command>"), never, "a command, its argument as plain text or as JSON"},
 		{t.Command("<phone>", "command"), never, "any command as JSON, its name under `command`"},
 		{t.Command("<group>", "<command>"), never, "the same command for every member, in parallel across phones; `all` is every phone"},
@@ -312,7 +313,6 @@ func Topics() []TopicDoc {
 		{t.Availability("<phone>"), yes, "`online` or `offline`"},
 		{t.Status("<phone>"), yes, "JSON: what is known of the phone"},
 		{t.Event("<phone>"), no, "JSON: something happened at the phone"},
-		{t.CommandLoopback(), no, "the same, where commands are received"},
 		{t.Owner("<phone>"), yes, "the instance that serves the phone, where several bridges share the base topic; see below"},
 	}
 }

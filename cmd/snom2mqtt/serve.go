@@ -194,7 +194,7 @@ func (s *service) newSession(tree mqtt.Tree) (*session.Session, error) {
 	}
 	return session.New(session.Config{
 		URL: url, Username: m.Username, Password: m.Password.Reveal(), ClientID: m.ClientID, TLS: tls, Open: open,
-		Tree: tree, Driver: paho3.Driver{}, Log: s.log,
+		Tree: tree, Driver: paho3.Driver{}, Minimal: bridge.Minimal, Log: s.log,
 	})
 }
 

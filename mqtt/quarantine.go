@@ -294,6 +294,7 @@ func (q *quarantine) blameAlone(now time.Time, e *entry) Verdict {
 	m := e.Message
 	i := q.topics[m.Topic]
 	if i == nil { // it was held back for its class
+		q.makeRoom(now)
 		i = &isolation{lost: 1}
 		q.topics[m.Topic] = i
 		q.isolateClass(m.Topic)
@@ -328,6 +329,18 @@ func (q *quarantine) replaced(v *Verdict) {
 	i.replaced = len(v.Message.Payload)
 	if i.shortest == 0 {
 		i.shortest = i.replaced
+	}
+}
+
+// makeRoom forgets a topic that is not convicted now, where too many are remembered. It may be isolated again.
+func (q *quarantine) makeRoom(now time.Time) {
+	for topic, i := range q.topics {
+		if len(q.topics) < maxIsolated {
+			return
+		}
+		if !now.Before(i.until) {
+			delete(q.topics, topic)
+		}
 	}
 }
 

@@ -13,18 +13,29 @@ type pendingAcks struct {
 
 	any atomic.Bool // there are some
 
-	mu   sync.Mutex
-	list []Delivery // guarded by mu
+	mu    sync.Mutex
+	list  []Delivery // guarded by mu
+	bytes int        // of the payloads in list; guarded by mu
 }
+
+// Bounds of what is pending, for brokers that send on without acknowledgements. What is beyond is acknowledged.
+const (
+	maxPending      = 4096
+	maxPendingBytes = 4 << 20
+)
 
 // add acknowledges m: now, or when the outbox is not crowded any more.
 func (p *pendingAcks) add(m Delivery, crowded func() bool) {
+	if m.MessageID() == 0 {
+		return // QoS 0
+	}
 	if !p.any.Load() && !crowded() {
 		m.Ack()
 		return
 	}
 	p.mu.Lock()
 	p.list = append(p.list, m)
+	p.bytes += len(m.Payload())
 	p.any.Store(true)
 	p.mu.Unlock()
 	notify(p.room) // there may be room by now
@@ -45,17 +56,22 @@ func (p *pendingAcks) run(lost <-chan struct{}, crowded func() bool) {
 		case <-lost:
 			return
 		}
-		for p.any.Load() && !crowded() {
-			p.first().Ack()
+		for p.any.Load() {
+			first, full := p.first()
+			if !full && crowded() {
+				break
+			}
+			first.Ack()
 			p.drop()
 		}
 	}
 }
 
-func (p *pendingAcks) first() Delivery {
+// first returns the first message, and whether there are too many.
+func (p *pendingAcks) first() (m Delivery, full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.list[0]
+	return p.list[0], len(p.list) > maxPending || p.bytes > maxPendingBytes
 }
 
 // drop removes the first one, which is acknowledged. What comes meanwhile waits behind it, for a broker expects its
@@ -63,6 +79,7 @@ func (p *pendingAcks) first() Delivery {
 func (p *pendingAcks) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.bytes -= len(p.list[0].Payload())
 	p.list[0] = nil
 	p.list = p.list[1:]
 	if len(p.list) == 0 {

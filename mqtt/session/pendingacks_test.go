@@ -12,6 +12,7 @@ import (
 type numbered struct {
 	Delivery
 	n    int
+	size int
 	acks *ackList
 }
 
@@ -26,13 +27,16 @@ func (l *ackList) get() []int {
 	return slices.Clone(l.all)
 }
 
+func (numbered) MessageID() uint16 { return 1 }
+func (m numbered) Payload() []byte { return make([]byte, m.size) }
+
 func (m numbered) Ack() {
 	m.acks.mu.Lock()
 	defer m.acks.mu.Unlock()
 	m.acks.all = append(m.acks.all, m.n)
 }
 
-func TestHeldMessagesAreAcknowledgedInOrder(t *testing.T) {
+func TestPendingAcksAreInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := pendingAcks{room: make(chan struct{}, 1)}
@@ -73,4 +77,31 @@ func TestHeldMessagesAreAcknowledgedInOrder(t *testing.T) {
 		close(lost)
 		releasing.Wait()
 	})
+}
+
+// A broker that sends on without acknowledgements does not fill the memory: what is too much is acknowledged.
+func TestPendingAcksAreBounded(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{0, 100 << 10} {
+		synctest.Test(t, func(t *testing.T) {
+			p := pendingAcks{room: make(chan struct{}, 1)}
+			acks := &ackList{}
+			lost := make(chan struct{})
+			crowded := func() bool { return true }
+			go p.run(lost, crowded)
+			for n := range 2 * maxPending {
+				p.add(numbered{n: n, size: size, acks: acks}, crowded)
+			}
+			synctest.Wait()
+			if len(p.list) > maxPending || p.bytes > maxPendingBytes || len(p.list)+len(acks.get()) != 2*maxPending {
+				t.Errorf("%d pending with %d bytes, %d acknowledged", len(p.list), p.bytes, len(acks.get()))
+			}
+			for i, n := range acks.get() {
+				if i != n {
+					t.Fatalf("acknowledgement %d is that of message %d", i, n)
+				}
+			}
+			close(lost)
+		})
+	}
 }

@@ -46,7 +46,7 @@ func add(tb testing.TB, o *box, messages ...string) {
 	tb.Helper()
 	for _, m := range messages {
 		if !o.Add(at(0), message(m)) {
-			tb.Fatalf("Add(%q) = false, want true", m)
+			tb.Fatalf("Add(%q) = false, expected true", m)
 		}
 	}
 }
@@ -88,7 +88,7 @@ func wantTaken(tb testing.TB, o *box, want string) (places []int64) {
 	tb.Helper()
 	places, got := take(o)
 	if got != want {
-		tb.Fatalf("taken %q, want %q", got, want)
+		tb.Fatalf("taken %q, expected %q", got, want)
 	}
 	return places
 }
@@ -109,7 +109,7 @@ func TestOutboxNewestStateWins(t *testing.T) {
 	places = append(places, wantTaken(t, o, "!s=4")...)
 	done(o, places)
 	if got := o.Waiting(); got != 0 {
-		t.Errorf("Waiting() = %d, want 0", got)
+		t.Errorf("Waiting() = %d, expected 0", got)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestOutboxBounds(t *testing.T) {
 	o := newBox(3, 10)
 	add(t, o, "!s=1", "a=1", "a=2", "!r=1", "a=3", "a=4", "a=5")
 	if got, want := o.Drops().Total(), 2; got != want {
-		t.Errorf("Dropped() = %d, want %d", got, want)
+		t.Errorf("Dropped() = %d, expected %d", got, want)
 	}
 	wantTaken(t, o, "!s=1 !r=1 a=3 a=4 a=5")
 }
@@ -134,7 +134,7 @@ func TestOutboxBoundsRetained(t *testing.T) {
 	}
 	add(t, o, "!7=2", "a=1")
 	if got, want := o.Drops().Total(), 1; got != want {
-		t.Errorf("Dropped() = %d, want %d", got, want)
+		t.Errorf("Dropped() = %d, expected %d", got, want)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestOutboxForgetsWhatIsForOneConnection(t *testing.T) {
 	add(t, o, "a=1", "a=2")
 	for _, m := range []string{"ping=0", "!state=online", "ping=1", "pong=2"} {
 		if !o.AddEphemeral(at(0), message(m)) {
-			t.Errorf("AddEphemeral(%q) = false, want true", m)
+			t.Errorf("AddEphemeral(%q) = false, expected true", m)
 		}
 	}
 	places := wantTaken(t, o, "ping=1 !state=online pong=2")
@@ -179,7 +179,8 @@ func TestOutboxForgetsWhatIsForOneConnection(t *testing.T) {
 	wantTaken(t, o, "a=1 a=2")
 }
 
-// One message costs the connection whenever it is sent. All others arrive, in order, and the culprit is left alone.
+// The broker closes the connection on one message whenever it is sent. All others arrive, in order, and its topic is put
+// in quarantine.
 func TestOutboxFindsPoison(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, poison string }{
@@ -198,10 +199,10 @@ func TestOutboxFindsPoison(t *testing.T) {
 			}
 			arrived, lost := send(t, o, at(0), "bad")
 			if want := "a=0 !b0=1 a=1 !b1=1 a=2 !b2=1 a=3 !b3=1 a=4 !b4=1 a=5 !b5=1 a=6 !b6=1 a=7 !b7=1 a=8 !b8=1 a=9 !b9=1"; arrived != want {
-				t.Errorf("arrived %q, want %q", arrived, want)
+				t.Errorf("arrived %q, expected %q", arrived, want)
 			}
 			if lost != 3 {
-				t.Errorf("cost %d connections, want 3", lost)
+				t.Errorf("cost %d connections, expected 3", lost)
 			}
 			if o.Add(at(59), message(tt.poison)) {
 				t.Error("taken within a minute")
@@ -210,7 +211,7 @@ func TestOutboxFindsPoison(t *testing.T) {
 				t.Error("not taken after a minute")
 			}
 			if _, lost := send(t, o, at(90), "bad"); lost != 1 {
-				t.Errorf("the second time it cost %d connections, want 1", lost)
+				t.Errorf("the second time it cost %d connections, expected 1", lost)
 			}
 			if o.AddEphemeral(at(90+119), message(tt.poison)) {
 				t.Error("taken within two minutes of the second time")
@@ -225,7 +226,7 @@ func TestOutboxFindsPoison(t *testing.T) {
 			}
 			add(t, o, "c=1")
 			if arrived, lost := send(t, o, at(now), "bad"); arrived != "c=1" || lost != 0 {
-				t.Errorf("arrived %q after %d lost connections, want c=1 after none", arrived, lost)
+				t.Errorf("arrived %q after %d lost connections, expected c=1 after none", arrived, lost)
 			}
 		})
 	}
@@ -235,7 +236,7 @@ func TestOutboxFindsPoison(t *testing.T) {
 const nextTry = 4 * time.Second
 
 // send sends all there is, over connections that are lost, with what is in flight, when a message for bad is sent.
-// A message that is followed by a good one on the same connection has arrived.
+// A message that is sent before it on the same connection has arrived.
 func send(tb testing.TB, o *box, now time.Time, bad string) (arrived string, lost int) {
 	tb.Helper()
 	var all []string
@@ -264,7 +265,7 @@ func send(tb testing.TB, o *box, now time.Time, bad string) (arrived string, los
 	return "", 0
 }
 
-// A broker that merely did not answer had nothing against the messages.
+// A broker that did not answer in time is no reason to isolate a topic.
 func TestOutboxBlamesNoTopicForTimeouts(t *testing.T) {
 	t.Parallel()
 	o := newBox(10, 10)
@@ -348,7 +349,7 @@ func TestOutboxOrderUnderLoss(t *testing.T) {
 			step(90)
 		}
 		if last != next-1 || seen != state {
-			t.Errorf("seed %d: last a=%d s=%d, want a=%d s=%d", seed, last, seen, next-1, state)
+			t.Errorf("seed %d: last a=%d s=%d, expected a=%d s=%d", seed, last, seen, next-1, state)
 		}
 	}
 }
@@ -361,7 +362,7 @@ func TestOutboxIsCrowdedFromHalfItsLimit(t *testing.T) {
 		o.Add(now, mqtt.Message{Topic: "snom/kitchen/result"})
 		o.Add(now, mqtt.Message{Topic: fmt.Sprintf("snom/%d/status", i), Retained: true})
 		if got, want := o.Crowded(), i+1 > 5; got != want {
-			t.Errorf("crowded with %d that are not retained: %t, want %t", i+1, got, want)
+			t.Errorf("crowded with %d that are not retained: %t, expected %t", i+1, got, want)
 		}
 	}
 }

@@ -70,12 +70,12 @@ func TestNewTree(t *testing.T) {
 			got, err := mqtt.NewTree(tt.base, tt.instance)
 			if tt.want == "" {
 				if want := (mqtt.Tree{Base: tt.base, Instance: tt.instance}); err != nil || got != want {
-					t.Errorf("NewTree(%q, %q) = %v, %v, want %v", tt.base, tt.instance, got, err, want)
+					t.Errorf("NewTree(%q, %q) = %v, %v, expected %v", tt.base, tt.instance, got, err, want)
 				}
 				return
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("NewTree(%q, %q) = %v, want an error with %q", tt.base, tt.instance, err, tt.want)
+				t.Errorf("NewTree(%q, %q) = %v, expected an error with %q", tt.base, tt.instance, err, tt.want)
 			}
 		})
 	}
@@ -104,7 +104,7 @@ func TestTopicNames(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if tt.got != tt.want {
-			t.Errorf("got %q, want %q", tt.got, tt.want)
+			t.Errorf("got %q, expected %q", tt.got, tt.want)
 		}
 	}
 }
@@ -202,7 +202,7 @@ func TestTreeRead(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got := tt.tree.Read(tt.topic); got != tt.want {
-			t.Errorf("Read(%q) = %+v, want %+v", tt.topic, got, tt.want)
+			t.Errorf("Read(%q) = %+v, expected %+v", tt.topic, got, tt.want)
 		}
 	}
 }
@@ -264,7 +264,7 @@ func TestValidName(t *testing.T) {
 	for _, tt := range tests {
 		err := mqtt.ValidName(tt.name)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("ValidName(%q) = %v, want an error with %q", tt.name, err, tt.want)
+			t.Errorf("ValidName(%q) = %v, expected an error with %q", tt.name, err, tt.want)
 		}
 	}
 }
@@ -293,7 +293,7 @@ func TestCheckTopic(t *testing.T) {
 	for _, tt := range tests {
 		err := mqtt.CheckTopic(tt.topic)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("CheckTopic(%q) = %v, want an error with %q", tt.topic, err, tt.want)
+			t.Errorf("CheckTopic(%q) = %v, expected an error with %q", tt.topic, err, tt.want)
 		}
 	}
 }
@@ -301,7 +301,7 @@ func TestCheckTopic(t *testing.T) {
 func TestMessageCheck(t *testing.T) {
 	t.Parallel()
 	if err := (mqtt.Message{Topic: "a", Payload: make([]byte, mqtt.MaxPublish)}).Check(); err != nil {
-		t.Errorf("longest payload: %v, want no error", err)
+		t.Errorf("longest payload: %v, expected no error", err)
 	}
 	if err := (mqtt.Message{Topic: "a", Payload: make([]byte, mqtt.MaxPublish+1)}).Check(); err == nil {
 		t.Error("payload too long: no error")
@@ -330,7 +330,7 @@ func TestLongestTopics(t *testing.T) {
 	}
 }
 
-// What the bridge publishes is never taken for a command when it comes back.
+// What the bridge publishes is not read as a command when it is received again.
 func TestOwnTopicsAreNoCommands(t *testing.T) {
 	t.Parallel()
 	for _, tree := range []mqtt.Tree{mustTree(t, "snom", ""), mustTree(t, "a/b", "attic")} {
@@ -393,7 +393,7 @@ func FuzzTopicRead(f *testing.F) {
 				again = tree.Info()
 			case mqtt.KindLoopback, mqtt.KindOwn, mqtt.KindUnreadable, mqtt.KindForeign:
 				if a != (mqtt.Address{Kind: a.Kind}) {
-					t.Fatalf("Read(%q) = %+v, want nothing but its kind", topic, a)
+					t.Fatalf("Read(%q) = %+v, expected nothing but its kind", topic, a)
 				}
 				continue
 			default:

@@ -1,4 +1,4 @@
-// Package mqtttest has a publisher that remembers, for tests of what publishes.
+// Package mqtttest has a publisher that records messages, for tests of packages that publish.
 package mqtttest
 
 import (
@@ -10,22 +10,22 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 )
 
-// A Recorder is an [mqtt.Publisher] that remembers what it was given. It refuses what no broker should get
-// ([mqtt.Message.Check]) as the real one does. The zero Recorder is ready, and safe for concurrent use.
+// A Recorder is an [mqtt.Publisher] that records messages. It refuses invalid ones ([mqtt.Message.Check]) as a session
+// does. The zero Recorder is ready to use, and safe for concurrent use.
 //
-// It does not model: a broker that is away, a full queue (see Refuse), retained messages that replace each other.
+// It does not model a broker that is away, a full queue (see Refuse), or retained messages that replace each other.
 type Recorder struct {
-	// Refuse, when set, says which further messages are not taken. It must be set before the first message.
+	// Refuse, if set, reports whether a message is refused. It must be set before the first message.
 	Refuse func(mqtt.Message) bool
 
 	mu       sync.Mutex
 	messages []mqtt.Message
-	changed  chan struct{} // closed at the next change; nil when nobody waits
+	changed  chan struct{} // closed at the next change; nil when no caller waits
 }
 
 var _ mqtt.Publisher = (*Recorder)(nil)
 
-// Publish remembers m, with a copy of its payload.
+// Publish records m, with a copy of its payload.
 func (r *Recorder) Publish(m mqtt.Message) bool {
 	if m.Check() != nil || r.Refuse != nil && r.Refuse(m) {
 		return false
@@ -41,19 +41,19 @@ func (r *Recorder) Publish(m mqtt.Message) bool {
 	return true
 }
 
-// Messages returns all messages so far, in order.
+// Messages returns all recorded messages, in order.
 func (r *Recorder) Messages() []mqtt.Message {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.messages)
 }
 
-// On returns the messages so far on topic, in order.
+// On returns the recorded messages on topic, in order.
 func (r *Recorder) On(topic string) []mqtt.Message {
 	return slices.DeleteFunc(r.Messages(), func(m mqtt.Message) bool { return m.Topic != topic })
 }
 
-// Take returns all messages so far and forgets them.
+// Take returns all recorded messages and removes them.
 func (r *Recorder) Take() []mqtt.Message {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,7 +67,8 @@ func (r *Recorder) Wait(ctx context.Context, n int) ([]mqtt.Message, error) {
 	return r.WaitFor(ctx, func(all []mqtt.Message) bool { return len(all) >= n })
 }
 
-// WaitFor waits until enough is true of the messages so far, and returns all of them. It asks after every message.
+// WaitFor waits until enough returns true for the recorded messages, and returns all of them. It calls enough after
+// each message.
 func (r *Recorder) WaitFor(ctx context.Context, enough func([]mqtt.Message) bool) ([]mqtt.Message, error) {
 	for {
 		r.mu.Lock()

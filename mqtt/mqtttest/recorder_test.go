@@ -16,23 +16,23 @@ func TestRecorderRemembers(t *testing.T) {
 	r := mqtttest.Recorder{Refuse: func(m mqtt.Message) bool { return m.Topic == "full" }}
 	payload := []byte("one")
 	if !r.Publish(mqtt.Message{Topic: "a", Payload: payload}) {
-		t.Error("Publish(a) = false, want true")
+		t.Error("Publish(a) = false, expected true")
 	}
 	copy(payload, "two")
 	r.Publish(mqtt.Message{Topic: "b", Retained: true})
 	for _, topic := range []string{"full", "a/+", ""} {
 		if r.Publish(mqtt.Message{Topic: topic}) {
-			t.Errorf("Publish(%q) = true, want false", topic)
+			t.Errorf("Publish(%q) = true, expected false", topic)
 		}
 	}
 	if got := r.On("a"); len(got) != 1 || string(got[0].Payload) != "one" {
-		t.Errorf(`On("a") = %v, want one message with payload one`, got)
+		t.Errorf(`On("a") = %v, expected one message with payload one`, got)
 	}
 	if got := len(r.Take()); got != 2 {
-		t.Errorf("Take() has %d messages, want 2", got)
+		t.Errorf("Take() has %d messages, expected 2", got)
 	}
 	if got := len(r.Messages()); got != 0 {
-		t.Errorf("Messages() after Take has %d, want 0", got)
+		t.Errorf("Messages() after Take has %d, expected 0", got)
 	}
 }
 
@@ -46,12 +46,12 @@ func TestRecorderWaits(t *testing.T) {
 			}
 		}()
 		if got, err := r.Wait(t.Context(), 3); len(got) != 3 || err != nil {
-			t.Errorf("Wait(3) = %d messages, %v, want 3, no error", len(got), err)
+			t.Errorf("Wait(3) = %d messages, %v, expected 3, no error", len(got), err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if got, err := r.Wait(ctx, 4); len(got) != 3 || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Wait(4) = %d messages, %v, want 3, deadline exceeded", len(got), err)
+			t.Errorf("Wait(4) = %d messages, %v, expected 3, deadline exceeded", len(got), err)
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Two messages that come in one go are acknowledged in one go; where the second one is not acknowledged, the first one
+// Two messages that arrive together are acknowledged together; where the second one is not acknowledged, the first one
 // does not wait for long.
 func TestAcknowledgementsGoTogether(t *testing.T) {
 	t.Parallel()
@@ -25,7 +25,7 @@ func TestAcknowledgementsGoTogether(t *testing.T) {
 				t.Helper()
 				got := make([]byte, len(want))
 				if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, want) {
-					t.Fatalf("% x, %v, want % x", got, err, want)
+					t.Fatalf("% x, %v, expected % x", got, err, want)
 				}
 			}
 			write := func(p []byte) {
@@ -36,7 +36,7 @@ func TestAcknowledgementsGoTogether(t *testing.T) {
 			}
 			began := time.Now()
 			read(message(1))
-			write(puback(1)) // nobody reads it yet: were it written, this would wait
+			write(puback(1)) // not read by the broker yet: if it were written, this would block
 			read(message(2))
 			want := puback(1)
 			if second {
@@ -46,7 +46,7 @@ func TestAcknowledgementsGoTogether(t *testing.T) {
 			got := make([]byte, 16)
 			n, err := far.Read(got)
 			if err != nil || !bytes.Equal(got[:n], want) {
-				t.Errorf("the broker gets % x, %v, want % x", got[:n], err, want)
+				t.Errorf("the broker gets % x, %v, expected % x", got[:n], err, want)
 			}
 			if took := time.Since(began); second != (took == 0) || took > holdFor {
 				t.Errorf("it took %v; with the second one: %v", took, second)
@@ -56,7 +56,7 @@ func TestAcknowledgementsGoTogether(t *testing.T) {
 	}
 }
 
-// As many acknowledgements wait as a broker can do without, and no more.
+// Acknowledgements wait only up to a number that brokers can do without.
 func TestAcknowledgementsDoNotPileUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestAcknowledgementsDoNotPileUp(t *testing.T) {
 		}()
 		got := make([]byte, 1024)
 		if n, err := far.Read(got); n != (maxAcks+1)*pubackLength || err != nil {
-			t.Errorf("%d bytes at once, %v, want %d", n, err, (maxAcks+1)*pubackLength)
+			t.Errorf("%d bytes at once, %v, expected %d", n, err, (maxAcks+1)*pubackLength)
 		}
 		synctest.Wait()
 	})

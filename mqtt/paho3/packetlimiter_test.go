@@ -39,7 +39,7 @@ func TestPacketLimiterLeavesOrdinaryPacketsAlone(t *testing.T) {
 		tr := newPacketLimiter(r, maxPacket)
 		got, err := io.ReadAll(&tr)
 		if err != nil || string(got) != in {
-			t.Errorf("%s: read %d bytes, %v, want the %d bytes that were written", name, len(got), err, len(in))
+			t.Errorf("%s: read %d bytes, %v, expected the %d bytes that were written", name, len(got), err, len(in))
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestPacketLimiterCutsHugeMessages(t *testing.T) {
 		}
 		got := p.(*packets.PublishPacket)
 		if got.MessageID != want.id || len(got.Payload) != want.bytes {
-			t.Errorf("message %d with %d bytes, want %d with %d", got.MessageID, len(got.Payload), want.id, want.bytes)
+			t.Errorf("message %d with %d bytes, expected %d with %d", got.MessageID, len(got.Payload), want.id, want.bytes)
 		}
 	}
 }
@@ -82,15 +82,15 @@ func TestPacketLimiterErrors(t *testing.T) {
 			_, err = tr.Read(buf)
 		}
 		if !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: %v, want an error with %q", tt.name, err, tt.want)
+			t.Errorf("%s: %v, expected an error with %q", tt.name, err, tt.want)
 		}
 	}
 	if n, err := new(packetLimiter).Read(nil); n != 0 || err != nil {
-		t.Errorf("Read(nil) = %d, %v, want nothing", n, err)
+		t.Errorf("Read(nil) = %d, %v, expected nothing", n, err)
 	}
 }
 
-// Whatever a broker sends: what comes out is made of packets that are not too long, and no more than what came in.
+// Whatever a broker sends, the output consists of packets that are not too long, and is no longer than the input.
 func FuzzPacketLimiter(f *testing.F) {
 	f.Add([]byte("\x20\x02\x00\x00\xd0\x00"), uint8(1))
 	f.Add([]byte("\x30\xff\xff\xff\x7fabc"), uint8(3))

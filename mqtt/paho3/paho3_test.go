@@ -36,7 +36,7 @@ func connect(t *testing.T) (session.Conn, net.Conn) {
 	return c, far
 }
 
-// A broker that sends a message when it is told that the connection ends must receive DISCONNECT all the same, and so
+// A broker that sends a message while the client disconnects must receive DISCONNECT all the same, and so
 // the connection stays open until the broker has closed it: else it publishes the will.
 func TestDisconnectIsNotLost(t *testing.T) {
 	t.Parallel()

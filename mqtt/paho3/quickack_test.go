@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The TCP connection is found below all that may lie on it, so that what is read can be acknowledged at once.
+// quickAck finds the TCP connection below TLS and websockets.
 func TestQuickAckFindsTheSocket(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -50,7 +50,7 @@ func TestBackoff(t *testing.T) {
 				do(&p)
 			}
 			if low, high := p.wait(0), p.wait(1); low != tt.low || high != tt.high || p.takenOver() != tt.takeover {
-				t.Errorf("waits %v to %v, taken over %t, want %v to %v, %t", low, high, p.takenOver(), tt.low, tt.high, tt.takeover)
+				t.Errorf("waits %v to %v, taken over %t, expected %v to %v, %t", low, high, p.takenOver(), tt.low, tt.high, tt.takeover)
 			}
 		})
 	}
@@ -66,7 +66,7 @@ func TestBackoffSaysOnceThatItWasTakenOver(t *testing.T) {
 		}
 	}
 	if news != 1 {
-		t.Errorf("said %d times, want once", news)
+		t.Errorf("said %d times, expected once", news)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestBackoffIsBounded(t *testing.T) {
 	for range 10000 {
 		p.failed(false)
 		if w := p.wait(0.999999); w < 0 || w > longestWait {
-			t.Fatalf("waits %v, want at most %v", w, longestWait)
+			t.Fatalf("waits %v, expected at most %v", w, longestWait)
 		}
 	}
 }

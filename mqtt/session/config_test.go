@@ -46,10 +46,10 @@ func TestParseURL(t *testing.T) {
 		switch {
 		case err != nil:
 			if tt.err == "" || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), canary) {
-				t.Errorf("parseURL(%q) = %v, want an error with %q and no password", tt.in, err, tt.err)
+				t.Errorf("parseURL(%q) = %v, expected an error with %q and no password", tt.in, err, tt.err)
 			}
 		case tt.err != "" || u.String() != tt.want:
-			t.Errorf("parseURL(%q) = %q, want %q, error %q", tt.in, u, tt.want, tt.err)
+			t.Errorf("parseURL(%q) = %q, expected %q, error %q", tt.in, u, tt.want, tt.err)
 		}
 	}
 }
@@ -73,12 +73,12 @@ func TestConnectErrors(t *testing.T) {
 	for _, tt := range tests {
 		err := connectError(tt.err)
 		if !strings.Contains(err.Error(), tt.want) || !errors.Is(err, tt.err) || isRefusal(err) != tt.refused {
-			t.Errorf("connectError(%v) = %v, want one with %q, refused %t", tt.err, err, tt.want, tt.refused)
+			t.Errorf("connectError(%v) = %v, expected one with %q, refused %t", tt.err, err, tt.want, tt.refused)
 		}
 	}
 	for _, first := range []string{"", " ", "\x20\x02\x00\x00", "\x20\x02\x00\x05", "\x15", "HTT"} {
 		if err := NotMQTT([]byte(first)); err != nil {
-			t.Errorf("NotMQTT(%q) = %v, want nil", first, err)
+			t.Errorf("NotMQTT(%q) = %v, expected nil", first, err)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func TestDuplicatesAreCarriedOutOnce(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, func(w *world) {
+				w := newFixture(t, func(w *fixture) {
 					w.cfg.Open = func(ctx context.Context) (net.Conn, error) {
 						c, err := w.open(ctx)
 						return &repeater{Conn: c, again: func(m *wire3.PublishPacket) []*wire3.PublishPacket {
@@ -87,7 +87,7 @@ func TestDuplicatesAreCarriedOutOnce(t *testing.T) {
 				if got := len(w.allHandled()); got != want {
 					t.Errorf("%d messages were handled, expected %d", got, want)
 				}
-				w.wantOnline(true)
+				w.expectOnline(true)
 				stop()
 				w.cutAll()
 			})

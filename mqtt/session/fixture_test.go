@@ -57,8 +57,8 @@ func (f funcs) Offline() {
 	}
 }
 
-// A world is a real broker, a session with it, and the wires between them, all in one bubble of virtual time.
-type world struct {
+// A fixture is a real broker, a session with it, and the wires between them, all in one bubble of virtual time.
+type fixture struct {
 	t       *testing.T
 	server  *mochi.Server
 	gate    *gate
@@ -77,10 +77,10 @@ type world struct {
 	offline   int
 }
 
-// newWorld makes a world whose session does not run yet. change may change its settings.
-func newWorld(t *testing.T, change func(*world)) *world {
+// newFixture makes a fixture whose session does not run yet. change may change its settings.
+func newFixture(t *testing.T, change func(*fixture)) *fixture {
 	t.Helper()
-	w := &world{t: t, gate: &gate{}, log: &syncBuffer{}}
+	w := &fixture{t: t, gate: &gate{}, log: &syncBuffer{}}
 	limits := mochi.NewDefaultServerCapabilities()
 	limits.MaximumPacketSize = 4 << 20
 	w.server = mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler), InlineClient: true, Capabilities: limits})
@@ -138,11 +138,11 @@ func text(topic string, payload []byte, retained bool) string {
 	return t
 }
 
-// inWorld runs test in a bubble with a world whose session runs, and ends both.
-func inWorld(t *testing.T, change func(*world), test func(*world)) {
+// withFixture runs test in a bubble with a fixture whose session runs, and ends both.
+func withFixture(t *testing.T, change func(*fixture), test func(*fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, change)
+		w := newFixture(t, change)
 		stop := w.run()
 		test(w)
 		stop()
@@ -157,7 +157,7 @@ func inWorld(t *testing.T, change func(*world), test func(*world)) {
 }
 
 // run runs the session. stop ends it and waits, and may be called again.
-func (w *world) run() (stop func()) {
+func (w *fixture) run() (stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error)
 	go func() {
@@ -167,13 +167,13 @@ func (w *world) run() (stop func()) {
 	return func() {
 		cancel()
 		if err := <-ended; err != nil {
-			w.t.Errorf("Run() = %v, want nil", err)
+			w.t.Errorf("Run() = %v, expected nil", err)
 		}
 	}
 }
 
 // open is how the session reaches the broker.
-func (w *world) open(ctx context.Context) (net.Conn, error) {
+func (w *fixture) open(ctx context.Context) (net.Conn, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.dials++
@@ -181,7 +181,7 @@ func (w *world) open(ctx context.Context) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
 	near, wire := newWire(func(far net.Conn) {
-		c := &served{Conn: far, gone: make(chan struct{})}
+		c := &brokerConn{Conn: far, gone: make(chan struct{})}
 		defer close(c.gone)
 		_ = w.server.EstablishConnection("test", c) // ends with the connection
 	})
@@ -190,7 +190,7 @@ func (w *world) open(ctx context.Context) (net.Conn, error) {
 }
 
 // wire is the wire of the newest connection.
-func (w *world) wire() *wire {
+func (w *fixture) wire() *wire {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.wires) == 0 {
@@ -199,7 +199,7 @@ func (w *world) wire() *wire {
 	return w.wires[len(w.wires)-1]
 }
 
-func (w *world) cutAll() {
+func (w *fixture) cutAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, wire := range w.wires {
@@ -207,7 +207,7 @@ func (w *world) cutAll() {
 	}
 }
 
-func (w *world) setDown(down bool) {
+func (w *fixture) setDown(down bool) {
 	w.mu.Lock()
 	w.down = down
 	w.mu.Unlock()
@@ -216,42 +216,42 @@ func (w *world) setDown(down bool) {
 	}
 }
 
-// wait lets virtual time pass, and then lets everybody come to rest.
-func (w *world) wait(d time.Duration) {
+// wait lets virtual time pass, and then waits until all goroutines are blocked.
+func (w *fixture) wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-func (w *world) counts() (dials, online, offline int) {
+func (w *fixture) counts() (dials, online, offline int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.dials, w.online, w.offline
 }
 
-func (w *world) allPublished() []string {
+func (w *fixture) allPublished() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.published)
 }
 
-func (w *world) allHandled() []string {
+func (w *fixture) allHandled() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.handled)
 }
 
 // publish hands a message, written as by text, to the session.
-func (w *world) publish(message string) {
+func (w *fixture) publish(message string) {
 	w.t.Helper()
 	rest, retained := strings.CutPrefix(message, "!")
 	topic, payload, _ := strings.Cut(rest, "=")
 	if !w.session.Publish(mqtt.Message{Topic: topic, Payload: []byte(payload), Retained: retained}) {
-		w.t.Errorf("Publish(%q) = false, want true", message)
+		w.t.Errorf("Publish(%q) = false, expected true", message)
 	}
 }
 
-// send publishes at the broker, as somebody else.
-func (w *world) send(topic, payload string, retained bool) {
+// send publishes at the broker, as another client.
+func (w *fixture) send(topic, payload string, retained bool) {
 	w.t.Helper()
 	if err := w.server.Publish(topic, []byte(payload), retained, 1); err != nil {
 		w.t.Errorf("publishing %q at the broker: %v", topic, err)
@@ -259,7 +259,7 @@ func (w *world) send(topic, payload string, retained bool) {
 }
 
 // retained is what the broker keeps for topic.
-func (w *world) retained(topic string) string {
+func (w *fixture) retained(topic string) string {
 	p, ok := w.server.Topics.Retained.Get(topic)
 	if !ok {
 		return ""
@@ -267,25 +267,25 @@ func (w *world) retained(topic string) string {
 	return string(p.Payload)
 }
 
-func (w *world) wantState(want string) {
+func (w *fixture) expectState(want string) {
 	w.t.Helper()
 	if got := w.retained("snom/bridge/state"); got != want {
-		w.t.Errorf("state at the broker is %q, want %q", got, want)
+		w.t.Errorf("state at the broker is %q, expected %q", got, want)
 	}
 }
 
-func (w *world) wantOnline(want bool) {
+func (w *fixture) expectOnline(want bool) {
 	w.t.Helper()
 	st := w.session.Status()
 	if st.Proven != want || want && (!st.Connected || st.LastError != "") {
-		w.t.Errorf("status is %+v, want proven %t", st, want)
+		w.t.Errorf("status is %+v, expected proven %t", st, want)
 	}
 	if want {
-		w.wantState("online")
+		w.expectState("online")
 	}
 }
 
-// A gate is what the broker allows. Its functions may be nil.
+// A gate is a hook of the broker that decides what is allowed. Its functions may be nil.
 type gate struct {
 	mochi.HookBase
 	server *mochi.Server
@@ -298,8 +298,8 @@ type gate struct {
 	logins int
 }
 
-// A served is a connection at the broker, until gone is closed.
-type served struct {
+// A brokerConn is a connection at the broker, until gone is closed.
+type brokerConn struct {
 	net.Conn
 	gone chan struct{}
 }
@@ -309,7 +309,7 @@ type served struct {
 func (g *gate) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
 	if old, ok := g.server.Clients.Get(cl.ID); ok {
 		old.Net.Conn.Close()
-		<-old.Net.Conn.(*served).gone
+		<-old.Net.Conn.(*brokerConn).gone
 	}
 }
 
@@ -346,7 +346,7 @@ func (g *gate) OnPublish(cl *mochi.Client, p packets.Packet) (packets.Packet, er
 	return p, g.accept(p.TopicName)
 }
 
-// A wire is a network connection that can break in the ways networks do.
+// A wire is a network connection that can fail in the ways networks do.
 type wire struct {
 	ends []net.Conn
 

@@ -102,7 +102,7 @@ func (m *mosquitto) session(handle func(mqtt.Message)) (s *session.Session, onli
 	m.t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			m.t.Errorf("Run() = %v, want nil", err)
+			m.t.Errorf("Run() = %v, expected nil", err)
 		}
 	})
 	return s, notes
@@ -159,7 +159,7 @@ func TestMosquittoKilled(t *testing.T) {
 	publish(n)
 	within(t, atMost, done)
 	if st := s.Status(); st.Dropped != 0 || st.TakenOver || st.Reconnects < 3 {
-		t.Errorf("status is %+v, want 3 reconnects at least and nothing dropped", st)
+		t.Errorf("status is %+v, expected 3 reconnects at least and nothing dropped", st)
 	}
 }
 
@@ -177,11 +177,11 @@ func TestMosquittoGrantsAndDeliversNothing(t *testing.T) {
 		case <-online:
 			t.Fatal("online, although nothing is delivered")
 		case <-late:
-			t.Fatalf("status is %+v after %v, want an error that says what is the matter", s.Status(), atMost)
+			t.Fatalf("status is %+v after %v, expected an error that says what is the matter", s.Status(), atMost)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	if st := s.Status(); !st.Connected || st.Proven {
-		t.Errorf("status is %+v, want connected and not proven", st)
+		t.Errorf("status is %+v, expected connected and not proven", st)
 	}
 }

@@ -57,7 +57,7 @@ func TestNew(t *testing.T) {
 			tt.change(&cfg)
 			_, err := session.New(cfg)
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("New() = %v, want an error with %q", err, tt.want)
+				t.Errorf("New() = %v, expected an error with %q", err, tt.want)
 			}
 			if s := fmt.Sprintf("%v %s %+v %#v %v", cfg, cfg, cfg, cfg, err); strings.Contains(s, canary) {
 				t.Errorf("the password is in %q", s)

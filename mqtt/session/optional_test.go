@@ -12,7 +12,7 @@ import (
 func TestOptionalSubscriptions(t *testing.T) {
 	for _, refused := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, func(w *world) {
+			w := newFixture(t, func(w *fixture) {
 				w.handler.subscriptions = func() []mqtt.Subscription {
 					return append(w.cfg.Tree.Subscriptions(nil), mqtt.Subscription{Filter: "homeassistant/status", Optional: true})
 				}
@@ -22,7 +22,7 @@ func TestOptionalSubscriptions(t *testing.T) {
 			})
 			stop := w.run()
 			w.wait(time.Minute)
-			w.wantOnline(true)
+			w.expectOnline(true)
 			w.publish("homeassistant/status=online")
 			w.wait(time.Second)
 			w.mu.Lock()

@@ -60,19 +60,19 @@ func TestPendingAcksAreInOrder(t *testing.T) {
 			h.add(numbered{n: n, acks: acks}, full.Load)
 			synctest.Wait()
 			if got := acks.get(); !slices.Equal(got, step.want) {
-				t.Errorf("step %d: acknowledged %v, want %v", n, got, step.want)
+				t.Errorf("step %d: acknowledged %v, expected %v", n, got, step.want)
 			}
 		}
 		h.check() // still crowded
 		synctest.Wait()
 		if got := len(acks.get()); got != 5 {
-			t.Errorf("%d acknowledged while it is crowded, want 5", got)
+			t.Errorf("%d acknowledged while it is crowded, expected 5", got)
 		}
 		full.Store(false)
 		h.check()
 		synctest.Wait()
 		if got := len(acks.get()); got != 6 {
-			t.Errorf("%d acknowledged in the end, want 6", got)
+			t.Errorf("%d acknowledged in the end, expected 6", got)
 		}
 		close(lost)
 		releasing.Wait()

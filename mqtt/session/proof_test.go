@@ -26,24 +26,24 @@ func TestProofIsRepeated(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, nil, func(w *world) {
+			withFixture(t, nil, func(w *fixture) {
 				w.wait(10 * time.Minute)
-				w.wantOnline(true)
+				w.expectOnline(true)
 				w.gate.set(func(g *gate) { g.acl = func(topic string, write bool) bool { return write || tt.read(topic) } })
 				for range 60 {
 					w.wait(time.Second)
 					w.publish("snom/kitchen/result=busy")
 				}
-				w.wantState("offline")
+				w.expectState("offline")
 				st := w.session.Status()
 				if _, _, offline := w.counts(); offline != 1 || st.Proven || !st.Connected || !strings.Contains(st.LastError, "must be allowed to") {
 					t.Errorf("status is %+v, expected connected, not proven, and why; offline %d times, expected once", st, offline)
 				}
 				w.wait(time.Hour)
-				w.wantState("offline")
+				w.expectState("offline")
 				w.gate.set(func(g *gate) { g.acl = nil })
 				w.wait(16 * time.Minute)
-				w.wantOnline(true)
+				w.expectOnline(true)
 				w.send("snom/kitchen/dial", "110", false)
 				w.wait(time.Second)
 				if got := w.allHandled(); !slices.Contains(got, "snom/kitchen/dial=110") {
@@ -65,19 +65,19 @@ func TestProofWithoutTheOptionalRight(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, nil, func(w *world) {
+			withFixture(t, nil, func(w *fixture) {
 				w.gate.set(func(g *gate) { g.acl = tt.acl })
 				w.cutAll()
 				w.wait(5 * time.Minute)
 				before := w.session.Status().Reconnects
 				w.wait(24 * time.Hour)
-				w.wantOnline(true)
+				w.expectOnline(true)
 				if st := w.session.Status(); st.Reconnects != before || before > 6 {
 					t.Errorf("%d reconnects in five minutes and %d in the day after, expected a few and none", before, st.Reconnects-before)
 				}
 				w.gate.set(func(g *gate) { g.acl = func(_ string, write bool) bool { return write } })
 				w.wait(time.Minute)
-				w.wantState("offline")
+				w.expectState("offline")
 			})
 		})
 	}
@@ -85,7 +85,7 @@ func TestProofWithoutTheOptionalRight(t *testing.T) {
 
 // The repeated proof costs next to nothing.
 func TestProofIsCheap(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Minute)
 		before := len(w.allPublished())
 		w.wait(time.Hour)
@@ -101,7 +101,7 @@ func TestProofIsCheap(t *testing.T) {
 // Commands that are delivered prove that commands are delivered: a broker whose queue is full of them for the session
 // may drop the loopback message.
 func TestDeliveredCommandsAreProof(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Minute)
 		w.gate.set(func(g *gate) {
 			g.acl = func(topic string, write bool) bool { return write || !strings.HasSuffix(topic, "/loopback") }
@@ -110,37 +110,37 @@ func TestDeliveredCommandsAreProof(t *testing.T) {
 			w.send("snom/kitchen/dial", fmt.Sprint(i), false)
 			w.wait(time.Second)
 		}
-		w.wantOnline(true)
+		w.expectOnline(true)
 	})
 }
 
 // What others say on the state topic is corrected, at most once a second; what the session announces stays.
 func TestAnnounce(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Second)
 		w.session.Announce(true) // no change
 		w.session.Announce(false)
 		w.wait(time.Second)
-		w.wantState("offline")
+		w.expectState("offline")
 		w.send("snom/bridge/state", "online", true) // another process
 		w.wait(2 * time.Second)
-		w.wantState("offline")
+		w.expectState("offline")
 		if st := w.session.Status(); !st.Proven {
 			t.Errorf("status is %+v, expected proven", st)
 		}
 		w.wire().cut()
 		w.wait(time.Minute)
-		w.wantState("offline")
+		w.expectState("offline")
 		w.session.Announce(true)
 		w.wait(time.Second)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		before := len(w.allPublished())
 		for range 1000 {
 			w.send("snom/bridge/state", "offline", true)
 			w.wait(10 * time.Millisecond)
 		}
 		w.wait(2 * time.Second)
-		w.wantState("online")
+		w.expectState("online")
 		if n := len(w.allPublished()) - before - 1000; n > 20 {
 			t.Errorf("%d corrections in 10 s, expected one a second", n)
 		}
@@ -150,7 +150,7 @@ func TestAnnounce(t *testing.T) {
 // A client id that is not configured is random, and never used again once a broker has closed its connection.
 func TestMadeClientIDIsRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(w *world) { w.cfg.ClientID = "" })
+		w := newFixture(t, func(w *fixture) { w.cfg.ClientID = "" })
 		stop := w.run()
 		w.wait(time.Second)
 		seen := map[string]bool{}
@@ -180,7 +180,7 @@ func TestMadeClientIDIsRenewed(t *testing.T) {
 				cl.Net.Conn.Close() // as when another client connects with the same id
 			}
 			w.wait(2 * time.Second)
-			w.wantOnline(true)
+			w.expectOnline(true)
 		}
 		if st := w.session.Status(); st.TakenOver {
 			t.Error("the session is taken for one that another client contests")
@@ -192,7 +192,7 @@ func TestMadeClientIDIsRenewed(t *testing.T) {
 
 // A session that is suspended drops the connection at once: what the broker has queued is too old.
 func TestSuspended(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.session.Suspended() // without a connection: nothing to do
 		w.wait(time.Minute)
 		w.session.Suspended()
@@ -201,7 +201,7 @@ func TestSuspended(t *testing.T) {
 		if got := w.allHandled(); len(got) != 0 {
 			t.Errorf("handled %q, expected nothing: it was queued before", got)
 		}
-		w.wantOnline(true)
+		w.expectOnline(true)
 		if st := w.session.Status(); st.Reconnects != 1 {
 			t.Errorf("%d reconnects, expected 1", st.Reconnects)
 		}
@@ -211,7 +211,7 @@ func TestSuspended(t *testing.T) {
 // Events that waited for the broker for too long are not published, and that is logged at once; results are published.
 func TestEventsExpireWhileTheBrokerIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		w.setDown(true)
 		stop := w.run()
 		event := func(n int) {

@@ -47,7 +47,7 @@ func TestBrokerClosesConnectionOnSubscribe(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, func(w *world) {
+				w := newFixture(t, func(w *fixture) {
 					w.handler.subscriptions = func() []mqtt.Subscription {
 						all := w.cfg.Tree.Subscriptions(nil)
 						for _, f := range optional {
@@ -86,7 +86,7 @@ func TestBrokerClosesConnectionOnSubscribe(t *testing.T) {
 				}
 				w.gate.set(func(g *gate) { g.closes = nil }) // the rights are granted
 				w.wait(2 * time.Hour)
-				w.wantOnline(true)
+				w.expectOnline(true)
 				w.wire().cut()
 				w.wait(time.Minute)
 				if st := w.session.Status(); !st.Proven || len(st.Refused) > 0 {
@@ -102,7 +102,7 @@ func TestBrokerClosesConnectionOnSubscribe(t *testing.T) {
 // A connection that is cut while a subscription is not answered is no refusal.
 func TestCutDuringSubscribeIsNoRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(w *world) {
+		w := newFixture(t, func(w *fixture) {
 			w.handler.subscriptions = func() []mqtt.Subscription {
 				return append(w.cfg.Tree.Subscriptions(nil), mqtt.Subscription{Filter: "homeassistant/status", Optional: true})
 			}
@@ -116,7 +116,7 @@ func TestCutDuringSubscribeIsNoRefusal(t *testing.T) {
 		})
 		stop := w.run()
 		w.wait(time.Minute)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		if st := w.session.Status(); len(st.Refused) != 0 {
 			t.Errorf("refused: %q, expected none", st.Refused)
 		}
@@ -137,7 +137,7 @@ func TestNarrowSubscriptions(t *testing.T) {
 			for i := range 300 {
 				phones = append(phones, fmt.Sprintf("phone%d", i))
 			}
-			w := newWorld(t, func(w *world) {
+			w := newFixture(t, func(w *fixture) {
 				w.cfg.Tree, w.handler.tree = tree, tree
 				w.handler.subscriptions = func() []mqtt.Subscription { return tree.Subscriptions(phones) }
 			})
@@ -166,14 +166,14 @@ func TestNarrowSubscriptions(t *testing.T) {
 // A command on a topic that is too short, too long or ends in a slash reaches the handler, once.
 func TestTopicsOfEveryLengthAreCovered(t *testing.T) {
 	for _, instance := range []string{"", "attic"} {
-		inWorld(t, func(w *world) {
+		withFixture(t, func(w *fixture) {
 			tree, err := mqtt.NewTree("snom", instance)
 			if err != nil {
 				t.Fatal(err)
 			}
 			w.cfg.Tree, w.handler.tree = tree, tree
 			w.handler.subscriptions = func() []mqtt.Subscription { return tree.Subscriptions([]string{"kitchen"}) }
-		}, func(w *world) {
+		}, func(w *fixture) {
 			w.wait(time.Second)
 			var want []string
 			for _, topic := range []string{

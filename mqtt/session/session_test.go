@@ -23,11 +23,11 @@ import (
 
 func TestSessionFromStartToEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		w.publish("snom/kitchen/result=early")
 		stop := w.run()
 		w.wait(time.Second)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		w.send("snom/kitchen/dial", "110", false)
 		w.send("snom/bridge/request/ping", "", false)
 		w.send("snom/kitchen/deep/down", "too long", false)
@@ -35,7 +35,7 @@ func TestSessionFromStartToEnd(t *testing.T) {
 		w.publish("!snom/kitchen/status={}")
 		w.wait(time.Second)
 		if got, want := w.allHandled(), []string{"snom/kitchen/dial=110", "snom/bridge/request/ping=", "snom/kitchen/deep/down=too long", "snom/kitchen/status={}"}; !slices.Equal(got, want) {
-			t.Errorf("handled %q, want %q", got, want)
+			t.Errorf("handled %q, expected %q", got, want)
 		}
 		w.publish("snom/kitchen/result=last")
 		stop()
@@ -56,35 +56,35 @@ func TestSessionFromStartToEnd(t *testing.T) {
 			"!snom/bridge/state=offline",
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("published %q, want %q", got, want)
+			t.Errorf("published %q, expected %q", got, want)
 		}
 		if _, online, offline := w.counts(); online != 1 || offline != 1 {
-			t.Errorf("online %d times and offline %d times, want 1 and 1", online, offline)
+			t.Errorf("online %d times and offline %d times, expected 1 and 1", online, offline)
 		}
 		if w.session.Publish(mqtt.Message{Topic: "snom/kitchen/result"}) {
-			t.Error("Publish() after the end = true, want false")
+			t.Error("Publish() after the end = true, expected false")
 		}
 		if st := w.session.Status(); st.Connected || st.Proven {
-			t.Errorf("status after the end is %+v, want not connected", st)
+			t.Errorf("status after the end is %+v, expected not connected", st)
 		}
 	})
 }
 
 func TestRetainedIsHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		w.send("snom/kitchen/dial", "110", true)
 		stop := w.run()
 		w.wait(time.Second)
 		if got, want := w.allHandled(), []string{"!snom/kitchen/dial=110"}; !slices.Equal(got, want) {
-			t.Errorf("handled %q, want %q", got, want)
+			t.Errorf("handled %q, expected %q", got, want)
 		}
 		stop()
 	})
 }
 
 func TestRefusedMessages(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Second)
 		for _, m := range []mqtt.Message{
 			{Topic: "snom/+/result"},
@@ -93,19 +93,19 @@ func TestRefusedMessages(t *testing.T) {
 			{Topic: "snom/kitchen/result", Payload: make([]byte, mqtt.MaxPublish+1)},
 		} {
 			if w.session.Publish(m) {
-				t.Errorf("Publish(%q, %d bytes) = true, want false", m.Topic, len(m.Payload))
+				t.Errorf("Publish(%q, %d bytes) = true, expected false", m.Topic, len(m.Payload))
 			}
 		}
 		w.wait(time.Hour)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		if st := w.session.Status(); st.Reconnects != 0 {
-			t.Errorf("%d reconnects, want 0", st.Reconnects)
+			t.Errorf("%d reconnects, expected 0", st.Reconnects)
 		}
 	})
 }
 
 func TestOrderOfManyMessages(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Second)
 		const n = 3000
 		for i := range n {
@@ -116,25 +116,25 @@ func TestOrderOfManyMessages(t *testing.T) {
 		results := slices.DeleteFunc(w.allPublished(), func(m string) bool { return !strings.HasPrefix(m, "snom/kitchen/result=") })
 		handled := w.allHandled()
 		if len(results) != n || len(handled) != n {
-			t.Fatalf("%d results and %d commands, want %d of each", len(results), len(handled), n)
+			t.Fatalf("%d results and %d commands, expected %d of each", len(results), len(handled), n)
 		}
 		for i := range n {
 			if want := fmt.Sprintf("snom/kitchen/result=%d", i); results[i] != want {
-				t.Fatalf("result %d is %q, want %q", i, results[i], want)
+				t.Fatalf("result %d is %q, expected %q", i, results[i], want)
 			}
 			if want := fmt.Sprintf("snom/kitchen/dial=%d", i); handled[i] != want {
-				t.Fatalf("command %d is %q, want %q", i, handled[i], want)
+				t.Fatalf("command %d is %q, expected %q", i, handled[i], want)
 			}
 		}
 	})
 }
 
-// TestTheSameTroubleIsNoNews: a broker that hangs up on TLS or on websockets gave an error with another local port
+// TestTheSameErrorIsLoggedOnce: a broker that closes TLS connections or websockets gave an error with another local port
 // each time, and so a warning for every attempt.
-func TestTheSameTroubleIsNoNews(t *testing.T) {
+func TestTheSameErrorIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		port := 40000
-		w := newWorld(t, func(w *world) {
+		w := newFixture(t, func(w *fixture) {
 			w.cfg.Open = func(context.Context) (net.Conn, error) {
 				port++
 				return nil, &net.OpError{Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: port}, Err: syscall.ECONNRESET}
@@ -144,14 +144,14 @@ func TestTheSameTroubleIsNoNews(t *testing.T) {
 		w.wait(time.Hour)
 		stop()
 		if n := strings.Count(w.log.String(), "level=WARN"); n != 1 || port < 40300 {
-			t.Errorf("%d warnings for %d attempts in an hour, want 1 for many:\n%.400s", n, port-40000, w.log.String())
+			t.Errorf("%d warnings for %d attempts in an hour, expected 1 for many:\n%.400s", n, port-40000, w.log.String())
 		}
 	})
 }
 
 func TestBrokerAwayAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(w *world) { w.cfg.Queue = 10 })
+		w := newFixture(t, func(w *fixture) { w.cfg.Queue = 10 })
 		w.setDown(true)
 		stop := w.run()
 		for i := range 15 {
@@ -160,24 +160,24 @@ func TestBrokerAwayAtStart(t *testing.T) {
 		}
 		w.wait(time.Hour)
 		if dials, _, _ := w.counts(); dials < 360 || dials > 1400 {
-			t.Errorf("%d attempts in an hour, want 360 to 1400", dials)
+			t.Errorf("%d attempts in an hour, expected 360 to 1400", dials)
 		}
 		st := w.session.Status()
 		if st.Connected || st.Dropped != 5 || st.Waiting != 11 || !strings.Contains(st.LastError, "connection refused") {
-			t.Errorf("status is %+v, want 11 waiting, 5 dropped, connection refused", st)
+			t.Errorf("status is %+v, expected 11 waiting, 5 dropped, connection refused", st)
 		}
 		if n := strings.Count(w.log.String(), "level=WARN msg=\"no session"); n != 1 {
-			t.Errorf("%d warnings in an hour, want 1", n)
+			t.Errorf("%d warnings in an hour, expected 1", n)
 		}
 		w.setDown(false)
 		w.wait(31 * time.Second)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		if got := w.retained("snom/kitchen/status"); got != "14" {
-			t.Errorf("status at the broker is %q, want 14", got)
+			t.Errorf("status at the broker is %q, expected 14", got)
 		}
 		results := slices.DeleteFunc(w.allPublished(), func(m string) bool { return !strings.HasPrefix(m, "snom/kitchen/result=") })
 		if want := "snom/kitchen/result=5"; len(results) != 10 || results[0] != want {
-			t.Errorf("results %q, want 10 from %q", results, want)
+			t.Errorf("results %q, expected 10 from %q", results, want)
 		}
 		if !strings.Contains(w.log.String(), "messages dropped") {
 			t.Error("the log does not say that messages were dropped")
@@ -187,19 +187,19 @@ func TestBrokerAwayAtStart(t *testing.T) {
 }
 
 func TestBrokerCutAndBack(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Minute)
 		w.setDown(true)
 		w.wait(100 * time.Millisecond)
-		w.wantState("offline") // the will
-		w.wantOnline(false)
+		w.expectState("offline") // the will
+		w.expectOnline(false)
 		w.publish("snom/kitchen/result=while away")
 		w.wait(20 * time.Second)
 		w.setDown(false)
 		w.wait(31 * time.Second)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		if _, online, offline := w.counts(); online != 2 || offline != 1 {
-			t.Errorf("online %d times and offline %d times, want 2 and 1", online, offline)
+			t.Errorf("online %d times and offline %d times, expected 2 and 1", online, offline)
 		}
 		if !slices.Contains(w.allPublished(), "snom/kitchen/result=while away") {
 			t.Error("what was published while the broker was away did not arrive")
@@ -207,27 +207,27 @@ func TestBrokerCutAndBack(t *testing.T) {
 		w.send("snom/kitchen/dial", "110", false)
 		w.wait(time.Second)
 		if got, want := w.allHandled(), []string{"snom/kitchen/dial=110"}; !slices.Equal(got, want) {
-			t.Errorf("handled %q, want %q", got, want)
+			t.Errorf("handled %q, expected %q", got, want)
 		}
 		if st := w.session.Status(); st.Reconnects != 1 || st.TakenOver {
-			t.Errorf("status is %+v, want 1 reconnect and not taken over", st)
+			t.Errorf("status is %+v, expected 1 reconnect and not taken over", st)
 		}
 	})
 }
 
 // The first attempt after a loss comes within half a second.
 func TestFirstRetryIsFast(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Minute)
 		w.wire().cut()
 		w.wait(time.Second)
-		w.wantOnline(true)
+		w.expectOnline(true)
 	})
 }
 
 // Connections that are lost while messages are in flight lose none, and keep their order but for repetitions.
 func TestNothingIsLostWithConnections(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Minute)
 		const n = 500
 		for i := range n {
@@ -246,10 +246,10 @@ func TestNothingIsLostWithConnections(t *testing.T) {
 			}
 		}
 		if next != n {
-			t.Errorf("%d messages arrived in order, want %d", next, n)
+			t.Errorf("%d messages arrived in order, expected %d", next, n)
 		}
 		if st := w.session.Status(); st.Dropped != 0 {
-			t.Errorf("%d dropped, want 0", st.Dropped)
+			t.Errorf("%d dropped, expected 0", st.Dropped)
 		}
 	})
 }
@@ -267,7 +267,7 @@ func TestBlackHole(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, nil, func(w *world) {
+			withFixture(t, nil, func(w *fixture) {
 				w.wait(time.Minute)
 				tt.spoil(w.wire())
 				if tt.busy {
@@ -276,9 +276,9 @@ func TestBlackHole(t *testing.T) {
 					}
 				}
 				w.wait(45 * time.Second)
-				w.wantOnline(true)
+				w.expectOnline(true)
 				if st := w.session.Status(); st.Reconnects != 1 || st.Waiting != 0 || st.Dropped != 0 {
-					t.Errorf("status is %+v, want 1 reconnect, nothing waiting or dropped", st)
+					t.Errorf("status is %+v, expected 1 reconnect, nothing waiting or dropped", st)
 				}
 				if tt.busy && !slices.Contains(w.allPublished(), "snom/kitchen/result=99") {
 					t.Error("the last message did not arrive")
@@ -288,9 +288,9 @@ func TestBlackHole(t *testing.T) {
 	}
 }
 
-// A broker that answers pings and acknowledges nothing is left.
+// The session leaves a broker that answers pings and acknowledges nothing.
 func TestNoAcknowledgements(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Second)
 		w.gate.set(func(g *gate) {
 			g.accept = func(topic string) error {
@@ -303,36 +303,36 @@ func TestNoAcknowledgements(t *testing.T) {
 		w.publish("snom/kitchen/result=1")
 		w.wait(35 * time.Second)
 		if st := w.session.Status(); st.Reconnects != 1 {
-			t.Errorf("%d reconnects, want 1", st.Reconnects)
+			t.Errorf("%d reconnects, expected 1", st.Reconnects)
 		}
 		w.gate.set(func(g *gate) { g.accept = nil })
 		w.wait(40 * time.Second)
 		if !slices.Contains(w.allPublished(), "snom/kitchen/result=1") {
 			t.Error("the message did not arrive")
 		}
-		w.wantOnline(true)
+		w.expectOnline(true)
 	})
 }
 
 func TestSubscriptionRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		w.gate.set(func(g *gate) {
 			g.acl = func(topic string, write bool) bool { return write || topic != "snom/#" && topic != "snom/+/+" }
 		})
 		stop := w.run()
 		w.wait(5 * time.Minute)
-		w.wantOnline(false)
-		w.wantState("")
+		w.expectOnline(false)
+		w.expectState("")
 		st := w.session.Status()
 		if want := `refuses 1 of 2 subscriptions, the first to "snom/+/+"`; !st.Connected || !strings.Contains(st.LastError, want) {
-			t.Errorf("status is %+v, want connected, and an error with %q", st, want)
+			t.Errorf("status is %+v, expected connected, and an error with %q", st, want)
 		}
 		w.gate.set(func(g *gate) { g.acl = nil })
 		w.wait(5 * time.Minute)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		if st := w.session.Status(); st.Reconnects != 0 {
-			t.Errorf("%d reconnects, want 0", st.Reconnects)
+			t.Errorf("%d reconnects, expected 0", st.Reconnects)
 		}
 		stop()
 	})
@@ -341,47 +341,47 @@ func TestSubscriptionRefused(t *testing.T) {
 // Mosquitto with an acl_file grants every subscription and delivers only what the file allows.
 func TestGrantedAndNotDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		w.gate.set(func(g *gate) {
 			g.acl = func(topic string, write bool) bool { return write || topic != "snom/bridge/loopback" }
 		})
 		stop := w.run()
 		w.wait(time.Minute)
-		w.wantOnline(false)
-		w.wantState("")
+		w.expectOnline(false)
+		w.expectState("")
 		if st := w.session.Status(); !st.Connected || !strings.Contains(st.LastError, "delivers nothing") {
-			t.Errorf("status is %+v, want connected and an error that says what is the matter", st)
+			t.Errorf("status is %+v, expected connected and an error that says what is the matter", st)
 		}
 		if n := strings.Count(w.log.String(), "level=ERROR"); n != 1 {
-			t.Errorf("%d errors in the log, want 1:\n%s", n, w.log)
+			t.Errorf("%d errors in the log, expected 1:\n%s", n, w.log)
 		}
 		w.send("snom/kitchen/dial", "110", false) // allowed, as it happens
 		w.publish("snom/kitchen/result=done")
 		w.wait(time.Second)
 		if got, want := w.allHandled(), []string{"snom/kitchen/dial=110"}; !slices.Equal(got, want) {
-			t.Errorf("handled %q, want %q", got, want)
+			t.Errorf("handled %q, expected %q", got, want)
 		}
 		if !slices.Contains(w.allPublished(), "snom/kitchen/result=done") {
 			t.Error("the result did not arrive")
 		}
 		w.wait(time.Hour)
 		if st := w.session.Status(); st.Proven || st.TakenOver || st.Reconnects < 2 || st.Reconnects > 3 {
-			t.Errorf("status is %+v, want a fresh connection now and then", st)
+			t.Errorf("status is %+v, expected a fresh connection now and then", st)
 		}
 		w.gate.set(func(g *gate) { g.acl = nil })
 		w.wait(11 * time.Minute)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		stop()
 	})
 }
 
-// A flood of commands must not push its own answers out of the queue. What we do not acknowledge holds the broker
+// A flood of commands must not push its own answers out of the queue. What is not acknowledged holds the broker
 // back; this one, without a queue, drops what is too much, as it may before we have seen it.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w *world
+		var w *fixture
 		var answers []string
-		w = newWorld(t, func(w *world) {
+		w = newFixture(t, func(w *fixture) {
 			w.cfg.Queue = 100
 			w.handler.message = func(m mqtt.Message) {
 				answer := "snom/kitchen/result=" + string(m.Payload)
@@ -399,11 +399,11 @@ func TestFlood(t *testing.T) {
 			w.wait(time.Second)
 		}
 		if st := w.session.Status(); st.Dropped != 0 || st.Waiting != 0 {
-			t.Errorf("status is %+v, want nothing dropped and nothing waiting", st)
+			t.Errorf("status is %+v, expected nothing dropped and nothing waiting", st)
 		}
 		got := slices.DeleteFunc(w.allPublished(), func(m string) bool { return !strings.HasPrefix(m, "snom/kitchen/result=") })
 		if len(got) < 100 || !slices.Equal(got, answers) {
-			t.Errorf("%d answers at the broker, want all %d, and more than a few, in order", len(got), len(answers))
+			t.Errorf("%d answers at the broker, expected all %d, and more than a few, in order", len(got), len(answers))
 		}
 		stop()
 	})
@@ -413,7 +413,7 @@ func TestFlood(t *testing.T) {
 // their retained messages when it subscribes, and its message to itself may come too late for the queue.
 func TestFirstMessageToOurselvesIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		asked := 0 // about delivering it
 		w.gate.set(func(g *gate) {
 			g.acl = func(topic string, write bool) bool {
@@ -426,16 +426,16 @@ func TestFirstMessageToOurselvesIsDropped(t *testing.T) {
 		})
 		stop := w.run()
 		w.wait(time.Second)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		if n := strings.Count(w.log.String(), "level=ERROR"); n != 0 {
-			t.Errorf("%d errors in the log, want none:\n%s", n, w.log)
+			t.Errorf("%d errors in the log, expected none:\n%s", n, w.log)
 		}
 		stop()
 	})
 }
 
 // Some brokers close the connection on a message that is not allowed, or too large for them. That costs three
-// connections, and then everything else works, hour after hour, however often the state is published again.
+// connections; then everything else works, hour after hour, however often the state is published again.
 func TestPoison(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -445,19 +445,19 @@ func TestPoison(t *testing.T) {
 		{name: "a result", topic: "snom/hall/result", online: true},
 		{name: "a status", topic: "snom/hall/status", online: true},
 		{name: "the state of the bridge", topic: "snom/bridge/state", online: true},
-		{name: "the message to ourselves", topic: "snom/bridge/loopback"},
+		{name: "the loopback message", topic: "snom/bridge/loopback"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, nil)
+				w := newFixture(t, nil)
 				w.gate.set(func(g *gate) {
 					g.acl = func(topic string, write bool) bool { return !write || topic != tt.topic }
 				})
 				publish := func() {
 					for i := range 20 {
 						w.publish(fmt.Sprintf("!snom/phone%d/status=1", i))
-						if i == 10 { // refused while it is left alone
+						if i == 10 { // refused while it is in quarantine
 							w.session.Publish(mqtt.Message{Topic: "snom/hall/status", Retained: true})
 						}
 					}
@@ -474,7 +474,7 @@ func TestPoison(t *testing.T) {
 				w.wait(time.Minute)
 				for i := range 20 {
 					if got := w.retained(fmt.Sprintf("snom/phone%d/status", i)); got != "1" {
-						t.Errorf("status of phone %d at the broker is %q, want 1", i, got)
+						t.Errorf("status of phone %d at the broker is %q, expected 1", i, got)
 					}
 				}
 				for i := range 10 {
@@ -487,7 +487,7 @@ func TestPoison(t *testing.T) {
 				}
 				w.wait(24 * time.Hour)
 				if st := w.session.Status(); st.Proven != tt.online || !st.Connected || st.TakenOver || st.Reconnects > 100 {
-					t.Errorf("status after a day is %+v, want proven %t, at most 100 reconnects", st, tt.online)
+					t.Errorf("status after a day is %+v, expected proven %t, at most 100 reconnects", st, tt.online)
 				}
 				if !strings.Contains(w.log.String(), "topic="+tt.topic) {
 					t.Errorf("the log does not name %s", tt.topic)
@@ -498,9 +498,9 @@ func TestPoison(t *testing.T) {
 	}
 }
 
-// Another client with our client id, which always comes back, is not fought.
+// Another client with the same client id that always reconnects is not contested.
 func TestTakenOver(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Minute)
 		o := paho.NewClientOptions().AddBroker("tcp://broker.example").SetClientID(w.cfg.ClientID).SetAutoReconnect(true).
 			SetMaxReconnectInterval(time.Second)
@@ -511,19 +511,19 @@ func TestTakenOver(t *testing.T) {
 		<-other.Connect().Done()
 		w.wait(time.Minute)
 		if st := w.session.Status(); !st.TakenOver {
-			t.Errorf("status is %+v, want taken over", st)
+			t.Errorf("status is %+v, expected taken over", st)
 		}
 		if n := strings.Count(w.log.String(), "another client seems to use the same client id"); n != 1 {
-			t.Errorf("said %d times, want once", n)
+			t.Errorf("said %d times, expected once", n)
 		}
 		before := w.session.Status().Reconnects
 		w.wait(time.Hour)
 		if n := w.session.Status().Reconnects - before; n < 14 || n > 31 {
-			t.Errorf("%d connections in the next hour, want 15 to 30", n)
+			t.Errorf("%d connections in the next hour, expected 15 to 30", n)
 		}
 		other.Disconnect(100)
 		w.wait(5 * time.Minute)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		if st := w.session.Status(); st.TakenOver {
 			t.Error("still taken over, with the other client gone")
 		}
@@ -532,13 +532,13 @@ func TestTakenOver(t *testing.T) {
 
 func TestWrongPassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		w.gate.set(func(g *gate) { g.login = func(_, given string) bool { return given == "right" } })
 		stop := w.run()
 		w.wait(time.Hour)
 		w.gate.set(func(g *gate) {
 			if g.logins < 60 || g.logins > 121 {
-				t.Errorf("%d attempts in an hour, want 60 to 120", g.logins)
+				t.Errorf("%d attempts in an hour, expected 60 to 120", g.logins)
 			}
 			g.login = func(_, given string) bool { return given == password }
 		})
@@ -547,7 +547,7 @@ func TestWrongPassword(t *testing.T) {
 			t.Errorf("LastError is %q", st.LastError)
 		}
 		w.wait(time.Minute)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		stop()
 		if strings.Contains(w.log.String(), password) {
 			t.Errorf("the password is in the log:\n%s", w.log)
@@ -557,7 +557,7 @@ func TestWrongPassword(t *testing.T) {
 
 func TestFlushOnTheWayOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		stop := w.run()
 		w.wait(time.Second)
 		for i := range 200 {
@@ -567,19 +567,19 @@ func TestFlushOnTheWayOut(t *testing.T) {
 		w.wait(time.Second)
 		got := w.allPublished()
 		if want := "!snom/bridge/state=offline"; got[len(got)-1] != want {
-			t.Errorf("last published %q, want %q", got[len(got)-1], want)
+			t.Errorf("last published %q, expected %q", got[len(got)-1], want)
 		}
 		if want := "snom/kitchen/result=199"; got[len(got)-2] != want {
-			t.Errorf("last but one published %q, want %q", got[len(got)-2], want)
+			t.Errorf("last but one published %q, expected %q", got[len(got)-2], want)
 		}
 	})
 }
 
-// What is under way when the session is told to end is answered, although the subscriptions have ended already.
+// Messages that are being handled when the session ends are answered, although the subscriptions have ended already.
 func TestAnswerToTheLastMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w *world
-		w = newWorld(t, func(w *world) {
+		var w *fixture
+		w = newFixture(t, func(w *fixture) {
 			w.handler.message = func(m mqtt.Message) {
 				time.Sleep(100 * time.Millisecond) // as on a busy machine
 				w.publish("snom/kitchen/result=" + string(m.Payload))
@@ -587,7 +587,7 @@ func TestAnswerToTheLastMessage(t *testing.T) {
 		})
 		stop := w.run()
 		w.wait(time.Second)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		for i := range 3 {
 			w.send("snom/kitchen/key", fmt.Sprint(i), false)
 		}
@@ -595,14 +595,14 @@ func TestAnswerToTheLastMessage(t *testing.T) {
 		stop()
 		results := slices.DeleteFunc(w.allPublished(), func(m string) bool { return !strings.HasPrefix(m, "snom/kitchen/result=") })
 		if want := []string{"snom/kitchen/result=0", "snom/kitchen/result=1", "snom/kitchen/result=2"}; !slices.Equal(results, want) {
-			t.Errorf("answered: %q, want %q", results, want)
+			t.Errorf("answered: %q, expected %q", results, want)
 		}
-		w.wantState("offline")
+		w.expectState("offline")
 		w.cutAll()
 	})
 }
 
-// A late connection gives what comes after SUBSCRIBE a second late, and knows whether UNSUBSCRIBE was sent.
+// A late connection delivers what follows SUBSCRIBE a second late, and records whether UNSUBSCRIBE was sent.
 type late struct {
 	net.Conn
 	subscribed, unsubscribed atomic.Bool
@@ -626,11 +626,11 @@ func (l *late) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Whoever ends before the broker has answered SUBSCRIBE has subscribed all the same, and takes that back: else commands
+// A session that ends before the broker has answered SUBSCRIBE unsubscribes all the same: else commands
 // would come while it goes.
 func TestEndBeforeTheSubscriptionIsGranted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		var conn *late
 		w.cfg.Open = func(ctx context.Context) (net.Conn, error) {
 			c, err := w.open(ctx)
@@ -651,11 +651,11 @@ func TestEndBeforeTheSubscriptionIsGranted(t *testing.T) {
 	})
 }
 
-// A broker that has gone silent does not hold up the end for long.
+// A broker that does not answer any more does not delay the end for long.
 func TestEndWithSilentBroker(t *testing.T) {
 	for _, spoil := range []func(*wire){(*wire).swallow, (*wire).clog} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, nil)
+			w := newFixture(t, nil)
 			stop := w.run()
 			w.wait(time.Second)
 			spoil(w.wire())
@@ -663,33 +663,33 @@ func TestEndWithSilentBroker(t *testing.T) {
 			start := time.Now()
 			stop()
 			if took := time.Since(start); took > 10*time.Second {
-				t.Errorf("the end took %v, want at most 10 s", took)
+				t.Errorf("the end took %v, expected at most 10 s", took)
 			}
 			w.cutAll()
 			w.wait(time.Second)
-			w.wantState("offline")
+			w.expectState("offline")
 		})
 	}
 }
 
 func TestEndWithoutBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		w.setDown(true)
 		stop := w.run()
 		w.wait(time.Minute)
 		start := time.Now()
 		stop()
 		if took := time.Since(start); took > 0 {
-			t.Errorf("the end took %v, want no time", took)
+			t.Errorf("the end took %v, expected no time", took)
 		}
 	})
 }
 
-// A broker that accepts the connection and says nothing is not waited for longer than ten seconds, nor at the end.
+// A broker that accepts the connection and does not answer is not waited for longer than ten seconds, nor at the end.
 func TestNoAnswerToConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		dials := 0
 		w.cfg.Open = func(context.Context) (net.Conn, error) {
 			dials++
@@ -707,7 +707,7 @@ func TestNoAnswerToConnect(t *testing.T) {
 		stop := w.run()
 		w.wait(time.Minute)
 		if dials < 3 {
-			t.Errorf("%d attempts in a minute, want at least 3", dials)
+			t.Errorf("%d attempts in a minute, expected at least 3", dials)
 		}
 		if st := w.session.Status(); !strings.Contains(st.LastError, "no answer to CONNECT") {
 			t.Errorf("LastError is %q", st.LastError)
@@ -715,12 +715,12 @@ func TestNoAnswerToConnect(t *testing.T) {
 		start := time.Now()
 		stop()
 		if took := time.Since(start); took > 0 {
-			t.Errorf("the end took %v, want no time", took)
+			t.Errorf("the end took %v, expected no time", took)
 		}
 	})
 }
 
-// A hesitant connection gives the first that comes late.
+// A hesitant connection delivers its first bytes late.
 type hesitant struct {
 	net.Conn
 	first sync.Once
@@ -731,10 +731,10 @@ func (h *hesitant) Read(b []byte) (int, error) {
 	return h.Conn.Read(b)
 }
 
-// A broker that takes its time with the answer is no sign that this process stood still.
+// A slow answer to CONNECT is no stall of this process.
 func TestSlowAnswerToConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		w.cfg.Open = func(ctx context.Context) (net.Conn, error) {
 			c, err := w.open(ctx)
 			return &hesitant{Conn: c}, err
@@ -742,15 +742,15 @@ func TestSlowAnswerToConnect(t *testing.T) {
 		w.session, _ = session.New(w.cfg)
 		stop := w.run()
 		w.wait(8*time.Second + 500*time.Millisecond) // before the first beat of its pulse
-		w.wantOnline(true)
+		w.expectOnline(true)
 		w.send("snom/kitchen/key", "P1", false)
 		w.wait(time.Minute)
-		w.wantOnline(true)
+		w.expectOnline(true)
 		if got := w.allHandled(); !slices.Equal(got, []string{"snom/kitchen/key=P1"}) {
-			t.Errorf("handed over: %q, want the command", got)
+			t.Errorf("handed over: %q, expected the command", got)
 		}
 		if dials, _, _ := w.counts(); dials != 1 {
-			t.Errorf("%d connections, want 1", dials)
+			t.Errorf("%d connections, expected 1", dials)
 		}
 		stop()
 		w.cutAll()
@@ -759,7 +759,7 @@ func TestSlowAnswerToConnect(t *testing.T) {
 
 func TestNotABroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		w := newFixture(t, nil)
 		answers := []string{"HTTP/1.1 400 Bad Request\r\n\r\n", "\x20\x02\x00\x63", "\x20", "\x30\xff\xff\xff\xff\xff", ""}
 		w.cfg.Open = func(context.Context) (net.Conn, error) {
 			near, far := net.Pipe()
@@ -776,51 +776,51 @@ func TestNotABroker(t *testing.T) {
 		stop := w.run()
 		w.wait(time.Hour)
 		if st := w.session.Status(); st.Connected || st.LastError == "" {
-			t.Errorf("status is %+v, want not connected and why", st)
+			t.Errorf("status is %+v, expected not connected and why", st)
 		}
 		stop()
 	})
 }
 
-// Somebody says that we are offline: a broker that notices late that our last connection is dead, for one.
-func TestOfflineIsDenied(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+// A message that says offline is corrected, such as the will of a connection whose end the broker notices late.
+func TestWrongStateIsCorrected(t *testing.T) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Second)
 		for range 3 {
 			w.send("snom/bridge/state", "offline", true)
 			w.wait(time.Second)
-			w.wantState("online")
+			w.expectState("online")
 		}
 		if n := len(w.allPublished()); n > 20 {
-			t.Errorf("%d messages, want a few", n)
+			t.Errorf("%d messages, expected a few", n)
 		}
 	})
 }
 
 // A crash leaves the last will.
 func TestCrashLeavesTheWill(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Second)
-		w.wantState("online")
+		w.expectState("online")
 		w.mu.Lock()
 		w.down = true
 		w.mu.Unlock()
 		w.wire().cut()
 		w.wait(100 * time.Millisecond)
-		w.wantState("offline")
+		w.expectState("offline")
 	})
 }
 
 func TestResubscribe(t *testing.T) {
 	phones := []string{"kitchen"}
-	inWorld(t, func(w *world) {
+	withFixture(t, func(w *fixture) {
 		tree, err := mqtt.NewTree("snom", "attic")
 		if err != nil {
 			t.Fatal(err)
 		}
 		w.cfg.Tree, w.handler.tree = tree, tree
 		w.handler.subscriptions = func() []mqtt.Subscription { return tree.Subscriptions(phones) }
-	}, func(w *world) {
+	}, func(w *fixture) {
 		w.session.Resubscribe(w.t.Context()) // without a connection: nothing to do
 		w.wait(time.Second)
 		ask := func() {
@@ -834,7 +834,7 @@ func TestResubscribe(t *testing.T) {
 		w.session.Resubscribe(w.t.Context())
 		ask()
 		if got, want := w.allHandled(), []string{"snom/kitchen/dial=110", "snom/hall/dial=110"}; !slices.Equal(got, want) {
-			t.Errorf("handled %q, want %q", got, want)
+			t.Errorf("handled %q, expected %q", got, want)
 		}
 		w.gate.set(func(g *gate) {
 			g.acl = func(topic string, write bool) bool {
@@ -844,18 +844,18 @@ func TestResubscribe(t *testing.T) {
 		phones = []string{"hall", "cellar"}
 		w.session.Resubscribe(w.t.Context())
 		if st := w.session.Status(); !strings.Contains(st.LastError, `"snom/cellar/+"`) {
-			t.Errorf("LastError is %q, want one about snom/cellar/+", st.LastError)
+			t.Errorf("LastError is %q, expected one about snom/cellar/+", st.LastError)
 		}
 		w.gate.set(func(g *gate) { g.acl = nil })
 		w.wait(time.Minute)
 		w.send("snom/cellar/dial", "112", false)
 		w.wait(time.Second)
 		if got, want := w.allHandled()[2:], []string{"snom/cellar/dial=112"}; !slices.Equal(got, want) {
-			t.Errorf("handled %q, want %q", got, want)
+			t.Errorf("handled %q, expected %q", got, want)
 		}
 		w.wait(10 * time.Second)
 		if st := w.session.Status(); st.LastError != "" {
-			t.Errorf("LastError is %q, want none any more", st.LastError)
+			t.Errorf("LastError is %q, expected none any more", st.LastError)
 		}
 		w.wire().swallow()
 		phones = []string{"attic"}
@@ -865,14 +865,14 @@ func TestResubscribe(t *testing.T) {
 		defer cancel()
 		w.session.Resubscribe(ctx)
 		if took := time.Since(start); took > 11*time.Second {
-			t.Errorf("took %v, want at most 11 s", took)
+			t.Errorf("took %v, expected at most 11 s", took)
 		}
 	})
 }
 
 // Many phones on a shared base topic mean many filters; each packet with them stays small.
 func TestManyFilters(t *testing.T) {
-	inWorld(t, func(w *world) {
+	withFixture(t, func(w *fixture) {
 		tree, err := mqtt.NewTree("snom", "attic")
 		if err != nil {
 			t.Fatal(err)
@@ -883,19 +883,19 @@ func TestManyFilters(t *testing.T) {
 		}
 		w.cfg.Tree, w.handler.tree = tree, tree
 		w.handler.subscriptions = func() []mqtt.Subscription { return tree.Subscriptions(phones) }
-	}, func(w *world) {
+	}, func(w *fixture) {
 		w.wait(time.Second)
 		w.send("snom/phone999/dial", "110", false)
 		w.wait(time.Second)
 		if got, want := w.allHandled(), []string{"snom/phone999/dial=110"}; !slices.Equal(got, want) {
-			t.Errorf("handled %q, want %q", got, want)
+			t.Errorf("handled %q, expected %q", got, want)
 		}
 	})
 }
 
-// A huge message is cut before it is kept in memory, handed over so that it can be answered, and acknowledged.
+// A huge message is cut before it is allocated, handed over so that it can be answered, and acknowledged.
 func TestHugeMessage(t *testing.T) {
-	inWorld(t, nil, func(w *world) {
+	withFixture(t, nil, func(w *fixture) {
 		w.wait(time.Second)
 		huge := strings.Repeat("x", 1<<20)
 		for range 3 {
@@ -905,7 +905,7 @@ func TestHugeMessage(t *testing.T) {
 		w.wait(time.Minute)
 		got := w.allHandled()
 		if len(got) != 6 {
-			t.Fatalf("handled %d messages, want 6", len(got))
+			t.Fatalf("handled %d messages, expected 6", len(got))
 		}
 		for i, m := range got {
 			if i%2 == 0 && (len(m) < 100<<10 || len(m) > 128<<10) || i%2 == 1 && m != "snom/kitchen/dial=110" {
@@ -914,6 +914,6 @@ func TestHugeMessage(t *testing.T) {
 		}
 		w.wire().cut() // it is retained: it comes again
 		w.wait(time.Minute)
-		w.wantOnline(true)
+		w.expectOnline(true)
 	})
 }

@@ -182,7 +182,7 @@ func try(t *testing.T, url string, change func(*session.Config)) (failure string
 		t.Fatal(err)
 	}
 	if err := s.Run(ctx, funcs{tree: tree, online: func() { close(online); cancel() }}); err != nil {
-		t.Errorf("Run() = %v, want nil", err)
+		t.Errorf("Run() = %v, expected nil", err)
 	}
 	if text := log.String() + s.Status().LastError; strings.Contains(text, canary) {
 		t.Errorf("the password is in %q", text)
@@ -285,7 +285,7 @@ func TestWaysToTheBroker(t *testing.T) {
 				}
 			})
 			if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
-				t.Errorf("failed with %q, want %q", got, tt.want)
+				t.Errorf("failed with %q, expected %q", got, tt.want)
 			}
 		})
 	}

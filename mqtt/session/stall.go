@@ -15,8 +15,8 @@ const (
 // not open because a machine wakes up.
 //
 // Two clocks are compared with the last check: the monotonic one, which goes on while a process is stopped, and the wall
-// clock, which goes on while a machine sleeps. A wall clock that is set back by hand is no stall; one that is set
-// forward cannot be told from a machine that slept, and costs one connection.
+// clock, which goes on while a machine sleeps. A wall clock that is set back is no stall; one that is set forward
+// looks like a machine that slept, and costs one connection.
 type stallDetector struct {
 	began   time.Time
 	last    atomic.Pointer[reading] // of the last check

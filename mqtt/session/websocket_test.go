@@ -34,7 +34,7 @@ func TestWebsocketText(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := ws.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "expected binary") {
-		t.Errorf("Read() = %v, want an error about text", err)
+		t.Errorf("Read() = %v, expected an error about text", err)
 	}
 	ws.Close()
 	if _, err := ws.Write([]byte("x")); err == nil {

@@ -307,13 +307,13 @@ func (c *checker) listen(f field) string {
 		return ""
 	}
 	host, port, err := net.SplitHostPort(f.text)
-	if err != nil || !validPort(port, 0) || host != "" && !validHost(host) {
+	if err != nil || !validPort(port, 0) || host != "" && !snom.ValidHost(host) {
 		c.fault(f, "expected host:port, such as 127.0.0.1:8080 or [::1]:8080, or :8080 for every address, or off")
 	}
 	return f.text
 }
 
-// loopback says whether only this machine can reach a listening address.
+// loopback reports whether only this machine can reach a listening address.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -323,31 +323,7 @@ func loopback(address string) bool {
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
-// validHost reports whether host is an IP address, with a zone or without, or a name as DNS and mDNS have it; a dot may end
-// it.
-func validHost(host string) bool {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return !strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r >= 0x7F || strings.ContainsRune(`/?#@[]`, r) })
-	}
-	host = strings.TrimSuffix(host, ".")
-	if len(host) > 253 {
-		return false
-	}
-	label := ""
-	for label = range strings.SplitSeq(host, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for _, b := range []byte(label) {
-			if (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '-' && b != '_' {
-				return false
-			}
-		}
-	}
-	return strings.Trim(label, "0123456789") != "" // 192.0.2.300 is no name either
-}
-
-// validPort says whether port is a number from least to 65535 as people write it.
+// validPort reports whether port is a number from least to 65535 as people write it.
 func validPort(port string, least int) bool {
 	n, err := strconv.Atoi(port)
 	return err == nil && n >= least && n <= 65535 && strconv.Itoa(n) == port
@@ -386,7 +362,7 @@ func (c *checker) address(f field, ports map[string]string, expected string) (a 
 		if a.port == "" && !strings.HasSuffix(u.Host, ":") {
 			a.port = ports[a.scheme]
 		}
-		ok = ports[a.scheme] != "" && validHost(a.host) && validPort(a.port, 1) && !strings.ContainsAny(f.text, "?#")
+		ok = ports[a.scheme] != "" && snom.ValidHost(a.host) && validPort(a.port, 1) && !strings.ContainsAny(f.text, "?#")
 	}
 	if !ok {
 		c.fault(f, "expected %s", expected)
@@ -436,7 +412,7 @@ func (c *checker) hosts(f field) []string {
 		if err != nil {
 			host, port = strings.TrimSuffix(strings.TrimPrefix(item.text, "["), "]"), "1"
 		}
-		ok := validHost(host) && validPort(port, 1)
+		ok := snom.ValidHost(host) && validPort(port, 1)
 		if !ok {
 			c.fault(item, "expected hosts with a comma between two of them, such as fw.example or 192.0.2.1:8000")
 		}

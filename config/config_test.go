@@ -191,6 +191,10 @@ func TestAddresses(t *testing.T) {
 		{"MQTT_URL=ssl://[::1]", "ssl://[::1]:8883"},
 		{"MQTT_URL=ws://a/mqtt/", "ws://a:80/mqtt"},
 		{"MQTT_URL=wss://a", "wss://a:443"},
+		{"MQTT_URL=tcp://broker.local", "tcp://broker.local:1883"},
+		{"MQTT_URL=tcp://broker.example.:1884", "tcp://broker.example.:1884"},
+		{"MQTT_URL=tcp://[fe80::1%eth0]", "tcp://[fe80::1%25eth0]:1883"},
+		{"BROKER_LISTEN=[::1%lo]:1883", "[::1%lo]:1883"},
 		{"BROKER_LISTEN=[::1]:1883", "[::1]:1883"},
 		{"BROKER_LISTEN=localhost:0", "localhost:0"},
 		{"BROKER_LISTEN=off", ""},
@@ -221,6 +225,35 @@ func TestAddresses(t *testing.T) {
 				t.Errorf("Console.Default = %t", c.Console.Default)
 			}
 		})
+	}
+}
+
+// Addresses of phones are read as snom reads them, and equal ones are equal texts: by mDNS names, zones of link-local
+// addresses and names with a dot at the end too.
+func TestAddressesOfPhones(t *testing.T) {
+	t.Parallel()
+	for text, url := range map[string]string{
+		"http://snom-000413aabbcc.local": "http://snom-000413aabbcc.local", "http://Kitchen.LOCAL:80/": "http://kitchen.local", "https://kitchen.example.:443": "https://kitchen.example.",
+		"http://[fe80::204:13ff:feaa:bbcc%eth0]": "http://[fe80::204:13ff:feaa:bbcc%25eth0]", "http://[FE80::1%25eth0.7]:8080": "http://[fe80::1%25eth0.7]:8080",
+		"http://phone_1": "http://phone_1", "http://192.0.2.10:080": "http://192.0.2.10", "https://[2001:DB8::1]": "https://[2001:db8::1]",
+	} {
+		c, faults := load(t, "PHONE_0_NAME=a\nPHONE_0_URL="+text, nil)
+		if faults != nil || c.Roster.Phones[0].URL != url {
+			t.Errorf("%s: %v, %q, expected %s", text, c.Roster.Phones, faults, url)
+			continue
+		}
+		client, err := snom.NewClient(snom.ClientConfig{URL: url})
+		if err != nil || client.URL() != url {
+			t.Errorf("%s: the client has %v, %v", url, client, err)
+		}
+		if _, faults := load(t, "PHONE_0_NAME=a\nPHONE_0_URL="+text+"\nPHONE_1_NAME=b\nPHONE_1_URL="+url, nil); len(faults) != 1 || !strings.Contains(faults[0], "taken") {
+			t.Errorf("%s and %s are not the same: %q", text, url, faults)
+		}
+	}
+	for _, text := range []string{"http://192.0.2.300", "http://-a", "http://a..b", "http://.", "http://a%eth0", "http://[fe80::1%]", "http://" + strings.Repeat("a", 64)} {
+		if _, faults := load(t, "PHONE_0_NAME=a\nPHONE_0_URL="+text, nil); len(faults) != 1 {
+			t.Errorf("%s: %q, expected a fault", text, faults)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/snom2mqtt/snom2mqtt/internal/textfile"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // MQTT says how to reach the broker.
@@ -115,7 +116,7 @@ func (c *checker) mqtt(v variables) MQTT {
 	if m.Username == "" && (v.MQTTPassword.text != "" || v.MQTTPasswordFile.text != "") {
 		c.fault(v.MQTTUsername, "not set, but a password is: MQTT has no password without a user name")
 	}
-	if m.ServerName != "" && !validHost(m.ServerName) {
+	if m.ServerName != "" && !snom.ValidHost(m.ServerName) {
 		c.fault(v.MQTTServerName, "expected the name of a host")
 	}
 	m.tls(c)

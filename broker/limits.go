@@ -17,11 +17,11 @@ const (
 
 	maxRetained       = 16 << 20 // retained messages
 	maxRetainedClient = 4 << 20  // of them, published by one client
-	maxSubscribed     = 16 << 20 // subscriptions
+	maxSubscribed     = 8 << 20  // subscriptions
 	maxSubscribedOne  = 4 << 20  // of one client
-	maxInflight       = 16 << 20 // messages that were not acknowledged, or wait for a client that is away
+	maxInflight       = 8 << 20  // messages that were not acknowledged, or wait for a client that is away
 	maxInflightOne    = 4 << 20  // of one client
-	maxUnread         = 16 << 20 // bytes written that a connection has not taken
+	maxUnread         = 8 << 20  // bytes written that a connection has not taken
 	maxUnreadOne      = 2 << 20  // of one client
 	maxBurst          = 1 << 20  // retained messages on their way to a client that has just subscribed
 

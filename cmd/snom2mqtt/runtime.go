@@ -15,9 +15,11 @@ const (
 	fewPhones = 16
 	// manyPhones are so many that their data is most of the memory in use.
 	manyPhones = 2000
-	// softLimit is how much memory the heap uses before Go collects garbage more often. A bridge with up to manyPhones
-	// needs a third of it; under attack, garbage would otherwise double what the bounds of queues and buffers allow.
-	softLimit = 96 << 20
+	// softLimitFew and softLimit are how much memory Go uses with few and with up to manyPhones before it collects garbage
+	// more often. A bridge needs a third of that; under attack, garbage would otherwise double what the bounds of queues
+	// and buffers allow.
+	softLimitFew = 48 << 20
+	softLimit    = 96 << 20
 )
 
 // tuneRuntime sets how Go uses processors and memory for a number of phones: one processor for few of them; garbage is
@@ -27,8 +29,12 @@ func (p *program) tuneRuntime(phones int) {
 	if phones <= fewPhones && !p.isSet("GOMAXPROCS") {
 		runtime.GOMAXPROCS(1)
 	}
-	if phones <= manyPhones && !p.isSet("GOMEMLIMIT") {
+	switch {
+	case p.isSet("GOMEMLIMIT") || phones > manyPhones:
+	case phones > fewPhones:
 		debug.SetMemoryLimit(softLimit)
+	default:
+		debug.SetMemoryLimit(softLimitFew)
 	}
 	if p.isSet("GOGC") {
 		return

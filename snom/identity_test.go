@@ -126,7 +126,7 @@ func TestOnlyAPhoneSucceeds(t *testing.T) {
 		{name: "router", answer: answer(302, "Location: /login.htm\r\n", ""), expected: snom.ErrPhone},
 		{name: "captive portal", answer: answer(302, "Location: http://portal.example/index.htm\r\n", ""), expected: snom.ErrPhone},
 		{name: "web server", answer: answer(200, "", "<!DOCTYPE html><title>It works!</title>"), expected: snom.ErrPhone},
-		{name: "web server that repeats the request", answer: func(_ int, request string) string { return reply(200, "", "<html>"+request) }, expected: snom.ErrPhone},
+		{name: "web server that repeats the request", answer: func(_ int, request string) string { return reply(200, "", "<title>Echo</title>"+request) }, expected: snom.ErrPhone},
 		{name: "web server with its name", answer: answer(200, "Server: nginx/1.24.0\r\n", ""), expected: snom.ErrPhone},
 		{name: "router where the phone was", answer: func(n int, _ string) string {
 			if n == 0 {

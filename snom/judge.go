@@ -391,9 +391,9 @@ func namesSnom(text string) bool {
 // themselves so is not documented.
 var brands = []string{"snom", "vtech", "doro", "gigaset"}
 
-// isForeign reports whether the reply shows that the device is no Snom phone: another server, or a page that does not
-// say so, from a device that has never said so. An empty reply, or one that is not a page, shows nothing: what a phone
-// answers to a command is not documented. Nor does a page of settings, which is read for what it contains.
+// isForeign reports whether the reply shows that the device is no Snom phone: another server, or a page with another
+// title, from a device that has never said that it is one. An empty reply, or a page without a title, shows nothing:
+// what a phone answers to a command is not documented. Nor does a page of settings, which is read for what it contains.
 func (a *answer) isForeign() bool {
 	if !a.ok() && a.head.status != http.StatusFound || isSettings(a.target) || a.identifies() != unproven {
 		return false
@@ -401,8 +401,7 @@ func (a *answer) isForeign() bool {
 	if a.head.server != "" {
 		return a.identified == unproven || a.identified == byServer
 	}
-	page := bytes.Contains(a.lower, []byte("<html")) || bytes.Contains(a.lower, []byte("<title")) || bytes.Contains(a.lower, []byte("<!doctype"))
-	return a.identified == unproven && page && a.ok()
+	return a.identified == unproven && a.ok() && len(a.title) > 0
 }
 
 // upgrades reports whether the phone sends a request over plain HTTP to an https address.

@@ -33,6 +33,7 @@ type replyHead struct {
 	status       int
 	other        int   // another status that a second status line has; 0: none
 	length       int64 // of the body in bytes; -1: not known
+	vague        bool  // there are several lengths, or one that is none
 	chunked      bool
 	location     string
 	server       string
@@ -103,7 +104,7 @@ func (r *headReader) fields(h *replyHead) error {
 	for {
 		whole, err := r.next()
 		switch {
-		case err != nil && errors.Is(err, io.EOF) && h.length <= 0 && !h.chunked:
+		case err != nil && errors.Is(err, io.EOF) && (h.length <= 0 || h.vague) && !h.chunked:
 			h.length = 0 // the connection was closed instead of an empty line
 			return nil
 		case err != nil:
@@ -145,8 +146,11 @@ func (h *replyHead) set(name, value []byte, lengths *int) *string {
 		switch *lengths++; {
 		case *lengths == 1 && ok:
 			h.length = n
-		case ok && (h.length < 0 || n < h.length): // of two lengths, the one that certainly is there
-			h.length = n
+		case !ok || n != h.length:
+			h.vague = true
+			if ok && (h.length < 0 || n < h.length) { // the one that certainly is there
+				h.length = n
+			}
 		}
 	case is(name, "Transfer-Encoding"):
 		h.chunked = bytes.HasSuffix(bytes.ToLower(value), []byte("chunked"))
@@ -249,7 +253,7 @@ func (r *headReader) body(h *replyHead, b []byte, most int64) ([]byte, error) {
 		size := min(most, h.length)
 		before := len(b)
 		b, err := appendAll(b, r.in, size)
-		if err == nil && int64(len(b)-before) < size && !h.started {
+		if err == nil && int64(len(b)-before) < size && !h.started && !h.vague {
 			err = io.ErrUnexpectedEOF
 		}
 		return b, err

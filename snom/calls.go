@@ -85,3 +85,23 @@ func (h hangup) steps(Dialect) []Step {
 func hangupEffects(a argument) Effects {
 	return Effects{Urgent: true, EndsCalls: a == hangupAll, EndsCall: a == hangupCurrent, StopsRings: true}
 }
+
+// muteRow is the row of the command mute. The key on an idle phone: wazo-platform/wazo-provd-plugins.
+func muteRow() *verbRow {
+	return &verbRow{
+		verb: VerbMute,
+		help: VerbHelp{
+			Summary:     "mutes the microphone in a call, or unmutes it",
+			Plain:       "nothing",
+			Request:     "/command.htm?key=MUTE",
+			Source:      "Snom wiki Remote+phone+control",
+			Example:     "mute",
+			ExampleJSON: "{}",
+		},
+		only:        press("MUTE"),
+		idleWarning: "the phone is idle: if its setting mute_is_dnd_in_idle is on, MUTE toggles do not disturb",
+	}
+}
+
+// Mute returns the command that mutes the microphone in a call, or unmutes it.
+func Mute() Command { return made(VerbMute, VerbMute.row().only) }

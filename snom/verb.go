@@ -15,6 +15,7 @@ const (
 	VerbTransfer   Verb = "transfer"
 	VerbRing       Verb = "ring"
 	VerbTouch      Verb = "touch"
+	VerbMute       Verb = "mute"
 	VerbDND        Verb = "dnd"
 	VerbLogoff     Verb = "logoff"
 	VerbReregister Verb = "reregister"
@@ -29,7 +30,7 @@ const (
 // to its row. The row of a command stands in the file of its grammar.
 var verbRows = []*verbRow{
 	keyRow(), dialRow(), dtmfRow(), answerRow(), hangupRow(), transferRow(), ringRow(), touchRow(),
-	dndRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(),
+	muteRow(), dndRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(),
 }
 
 // A verbRow describes one command completely. A command without an argument needs verb, help and only.

@@ -27,7 +27,7 @@ func (c *command) change(ctx context.Context, p pacedPhone, ch snom.Change) {
 	}
 	if err == nil {
 		if state = is.Value; is.Value == ch.Value {
-			c.changed = ch
+			c.changed = &ch
 			return
 		}
 		if !is.ReadOnly && c.writeSetting(ctx, p, ch) {
@@ -119,7 +119,7 @@ func (c *command) writeSetting(ctx context.Context, p pacedPhone, ch snom.Change
 	case is.Value != ch.Value:
 		return false // it took the request, and kept its value
 	default:
-		c.changed = ch
+		c.changed = &ch
 	}
 	return true
 }
@@ -140,7 +140,7 @@ func (c *command) pressKey(ctx context.Context, p pacedPhone, ch snom.Change) {
 			return
 		}
 	}
-	c.changed = ch
+	c.changed = &ch
 }
 
 // request makes one more request of the command, and reports whether the phone accepted it. An error that is tolerated

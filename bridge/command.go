@@ -39,8 +39,8 @@ type command struct {
 	lifetime time.Duration // from receipt to expiry
 	result   *Result       // nil: it has not begun
 	sent     int           // how many requests were made
-	transfer transfer      // after it, if it is carried out
-	changed  snom.Change   // the setting that has the value that was asked for; zero: none
+	transfer *transfer     // after it, if it is carried out; nil: it stays as it is
+	changed  *snom.Change  // the setting that has the value that was asked for; nil: none
 }
 
 func (c *command) phone() *phone       { return c.to }
@@ -177,11 +177,9 @@ func (c *command) begin(p pacedPhone, now time.Time) bool {
 	} else if objection != "" {
 		c.result.Message = strings.TrimPrefix(c.warning+"; "+objection, "; ")
 	}
-	transfer, err := c.nextTransfer(p, now)
-	if err != nil && !c.to.b.cfg.AnyTransfer {
+	if err := c.planTransfer(p, now); err != nil && !c.to.b.cfg.AnyTransfer {
 		return c.fail(Invalid, words(err))
 	}
-	c.transfer = transfer
 	return true
 }
 
@@ -225,7 +223,7 @@ func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
 		if c.sent > 0 {
 			if cut := p.pause(); cut.code != "" {
 				c.fail(cut.code, c.after(cut.why))
-				p.lane.transfer = c.failedTransfer(p.lane.transfer)
+				c.failTransfer(p)
 				return time.Time{}
 			}
 			if !yields {
@@ -243,7 +241,7 @@ func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
 		c.result.Requests += reply.Requests
 		if err != nil {
 			c.failStep(err)
-			p.lane.transfer = c.failedTransfer(p.lane.transfer)
+			c.failTransfer(p)
 			return time.Time{}
 		}
 		c.sent++
@@ -253,7 +251,9 @@ func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
 			return resume
 		}
 	}
-	p.lane.transfer = c.transfer
+	if c.transfer != nil {
+		p.lane.transfer = *c.transfer
+	}
 	return time.Time{}
 }
 
@@ -331,9 +331,12 @@ func (c *command) learnEffects(s *phoneState, now time.Time) {
 	if c.effects.Restarts {
 		s.identity.probed, s.lastSeen = false, time.Time{} // what comes back may be another firmware
 	}
+	if c.effects == (snom.Effects{}) && c.changed == nil {
+		return // as most
+	}
 	calls := s.callState()
 	switch {
-	case c.changed.Setting == "dnd_mode" && c.changed.Identity == 0:
+	case c.changed != nil && c.changed.Setting == "dnd_mode" && c.changed.Identity == 0:
 		calls = calls.WithDND(c.changed.Value == "on")
 	case s.calls == nil:
 		return

@@ -37,20 +37,20 @@ type phoneState struct {
 // A phoneIdentity is what is known of what a phone is.
 type phoneIdentity struct {
 	info          snom.Info
-	probed        bool   // info is as good as can be had for now
-	authenticated bool   // the phone has accepted a request, so a probe may log in
-	unidentified  bool   // it was probed, and nothing showed that it is a Snom phone
-	certificate   string // SHA-256 of its certificate, which is not trusted; empty: it is, or there is none
+	model         snom.Model // that info names; zero: none that is known
+	probed        bool       // info is as good as can be had for now
+	authenticated bool       // the phone has accepted a request, so a probe may log in
+	unidentified  bool       // it was probed, and nothing showed that it is a Snom phone
+	certificate   string     // SHA-256 of its certificate, which is not trusted; empty: it is, or there is none
 }
 
 // problem says what is wrong with a phone, or nothing. configured is its model by the settings.
 func (i phoneIdentity) problem(configured snom.Model) string {
-	told, known := snom.FindModel(i.info.Model)
 	switch {
 	case i.certificate != "":
 		return "the phone's certificate is not trusted: its SHA-256 is " + i.certificate
-	case known && configured != (snom.Model{}) && told != configured:
-		return fmt.Sprintf("the settings say model %s, the phone says %s: what the phone says counts", configured.Name(), told.Name())
+	case i.model != (snom.Model{}) && configured != (snom.Model{}) && i.model != configured:
+		return fmt.Sprintf("the settings say model %s, the phone says %s: what the phone says counts", configured.Name(), i.model.Name())
 	case i.info.RemoteControl == snom.No && configured.RemoteControl() == snom.Yes:
 		return fmt.Sprintf("the settings say model %s, the phone says that it has no remote control: what the phone says counts", configured.Name())
 	case i.unidentified:
@@ -176,6 +176,7 @@ func (s *phoneState) learn(info snom.Info, err error) {
 	s.identity.unidentified = info.IdentifiedBy == ""
 	if err == nil {
 		s.identity.info = info
+		s.identity.model, _ = snom.FindModel(info.Model)
 	}
 }
 
@@ -283,8 +284,8 @@ func (p *phone) logState(before, after Status) {
 // caller holds the state's lock.
 func (p *phone) setModel() {
 	was := p.profile.Load()
-	model, ok := snom.FindModel(p.state.identity.info.Model)
-	if !ok {
+	model := p.state.identity.model
+	if model == (snom.Model{}) {
 		model = was.Model
 	}
 	if model != was.model {

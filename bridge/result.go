@@ -70,10 +70,11 @@ const maxResult = 8 << 10
 // encodeResult writes a result of at most maxResult bytes: of one that would be longer the message is cut, and then the
 // argument.
 func encodeResult(r *Result) []byte {
-	payload := encode(r)
+	const usual = 320 // bytes that most results take
+	payload := r.appendJSON(make([]byte, 0, usual))
 	for most := 1 << 10; len(payload) > maxResult && most > 0; most /= 4 {
 		r = r.cut(most)
-		payload = encode(r)
+		payload = r.appendJSON(payload[:0])
 	}
 	return payload
 }

@@ -21,7 +21,7 @@ type suspendDetector struct {
 // jumped returns by how much the wall clock has run ahead since the last comparison, if that is too far. A clock that was
 // set back is no jump.
 func (d *suspendDetector) jumped(now time.Time) time.Duration {
-	ahead := now.Round(0).Sub(d.start.Round(0)) - now.Sub(d.start) + time.Duration(d.set.Load())
+	ahead := time.Duration(now.UnixNano()-d.start.UnixNano()) - now.Sub(d.start) + time.Duration(d.set.Load())
 	was := time.Duration(d.ahead.Load())
 	if ahead-was < time.Millisecond && was-ahead < time.Millisecond {
 		return 0

@@ -14,36 +14,36 @@ type transfer struct {
 	half bool      // it failed between two of its requests: the call may be on hold, and there may be no other
 }
 
-// nextTransfer is the state of the transfer after c, if c is carried out. The error says why c makes no sense now.
-func (c *command) nextTransfer(p pacedPhone, now time.Time) (transfer, error) {
-	is, timeout := p.lane.transfer, c.to.b.cfg.CallTimeout
+// planTransfer finds out the state of the transfer after c, if c is carried out. The error says why c makes no sense now.
+func (c *command) planTransfer(p pacedPhone, now time.Time) error {
 	step, ok := c.command.Transfer()
 	if !ok {
 		if c.effects.EndsCalls || c.effects.EndsCall {
-			return transfer{}, nil // whatever was under way is over
+			c.transfer = &transfer{} // whatever was under way is over
 		}
-		return is, nil
+		return nil
 	}
+	is, timeout := p.lane.transfer, c.to.b.cfg.CallTimeout
 	if is.at.Before(c.to.callsEnded()) {
 		is = transfer{} // its calls are over
 	}
 	if is.half && is.UnderWay(now, timeout) && step.Kind == snom.TransferComplete {
-		return is, fmt.Errorf("%w: its start failed half way: cancel it", snom.ErrNoTransfer)
+		return fmt.Errorf("%w: its start failed half way: cancel it", snom.ErrNoTransfer)
 	}
 	next, err := is.Next(step, now, timeout)
-	return transfer{Transfer: next, at: now}, err
+	c.transfer = &transfer{Transfer: next, at: now}
+	return err
 }
 
-// failedTransfer is the state of the transfer after a request of c failed. A start of which something was sent is half
-// a transfer, which can be cancelled.
-func (c *command) failedTransfer(is transfer) transfer {
+// failTransfer notes that a request of c failed. A start of which something was sent is half a transfer, which can be
+// cancelled.
+func (c *command) failTransfer(p pacedPhone) {
 	step, ok := c.command.Transfer()
 	certain := c.sent == 0 && c.result.Code != Timeout // nothing of it was carried out
-	if !ok || step.Kind != snom.TransferStart || certain {
-		return is
+	if ok && step.Kind == snom.TransferStart && !certain {
+		c.transfer.half = true
+		p.lane.transfer = *c.transfer
 	}
-	c.transfer.half = true
-	return c.transfer
 }
 
 // callsEnded is when the phone was last known to have had fewer than the two calls that a transfer joins, after it had

@@ -94,7 +94,7 @@ func TestKubernetesObjects(t *testing.T) {
 		t.Errorf("labels and selectors differ: %v, %v, %q", set.Spec.Template.Metadata.Labels, set.Spec.Selector.MatchLabels, service.Spec.Selector.App)
 	}
 	if set.Spec.ServiceName != service.Metadata.Name {
-		t.Errorf("serviceName %q, want %q", set.Spec.ServiceName, service.Metadata.Name)
+		t.Errorf("serviceName %q, expected %q", set.Spec.ServiceName, service.Metadata.Name)
 	}
 	pod := set.Spec.Template.Spec
 	if pod.EnableServiceLinks == nil || *pod.EnableServiceLinks {
@@ -156,13 +156,13 @@ func TestKubernetesPartitions(t *testing.T) {
 			continue
 		}
 		if settings.Instance != pod {
-			t.Errorf("instance %q, want %q", settings.Instance, pod)
+			t.Errorf("instance %q, expected %q", settings.Instance, pod)
 		}
 		if _, err := mqtt.NewTree(settings.BaseTopic, settings.Instance); err != nil {
 			t.Error(err)
 		}
 		if want := fmt.Sprintf("0.0.0.0:%d", c.Ports[0].ContainerPort); settings.Console.Listen != want {
-			t.Errorf("the console listens on %q, want %q", settings.Console.Listen, want)
+			t.Errorf("the console listens on %q, expected %q", settings.Console.Listen, want)
 		}
 		for _, p := range settings.Roster.Phones {
 			for _, key := range []string{p.Name, p.URL} {

@@ -121,7 +121,7 @@ func TestAlerts(t *testing.T) {
 		for _, r := range g.Rules {
 			n++
 			if r.Alert == "" || r.Annotations.Summary == "" {
-				t.Errorf("%q: an alert wants a name and a summary", r.Alert)
+				t.Errorf("%q: an alert must have a name and a summary", r.Alert)
 			}
 			checkQuery(t, file+": "+r.Alert, r.Expr)
 		}

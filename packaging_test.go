@@ -168,7 +168,7 @@ func TestComposePhones(t *testing.T) {
 	command := readCompose(t).Services["phones"].Command
 	for _, p := range c.Roster.Phones {
 		if got, want := p.URL[:len(p.URL)-1], "http://phones:810"; got != want {
-			t.Errorf("%s is at %s, want %s and a digit", p.Name, p.URL, want)
+			t.Errorf("%s is at %s, expected %s and a digit", p.Name, p.URL, want)
 		}
 		for _, want := range []string{"--listen=:8100", "--username=" + p.Username, "--password=" + p.Password.Reveal(), "--model=" + p.Model.Name()} {
 			if !slices.Contains(command, want) {
@@ -177,7 +177,7 @@ func TestComposePhones(t *testing.T) {
 		}
 	}
 	if got, want := len(c.Roster.Phones), 2; got != want || !slices.Contains(command, "--count=2") {
-		t.Errorf("%d phones, want %d, as many as %q", got, want, command)
+		t.Errorf("%d phones, expected %d, as many as %q", got, want, command)
 	}
 }
 
@@ -227,7 +227,7 @@ func TestACL(t *testing.T) {
 		}
 		for _, user := range rules.users() {
 			if got, want := rules.allow(user, "write", topic), user == bridge; got != want {
-				t.Errorf("%s may write %s: %v, want %v", user, topic, got, want)
+				t.Errorf("%s may write %s: %v, expected %v", user, topic, got, want)
 			}
 		}
 	}

@@ -58,7 +58,7 @@ var oldNames = map[string]string{
 
 // pending are the paths whose text still has to be rewritten.
 var pending = []string{
-	"bridge/", "cmd/", "homeassistant/", "e2e/", "config/", "internal/bench/", "internal/pipenet/", "examples/homeassistant", "examples/homeassistant-app", "examples/mosquitto", "examples/node-red", "docs/codes.md", "docs/home-assistant.md", "docs/node-red.md", "docs/performance.md", "docs/topics.md",
+	"bridge/", "cmd/", "homeassistant/", "e2e/", "config/", "internal/bench/", "examples/homeassistant", "examples/homeassistant-app", "examples/mosquitto", "examples/node-red", "docs/codes.md", "docs/home-assistant.md", "docs/node-red.md", "docs/performance.md", "docs/topics.md",
 	"scripts/", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".golangci.yml", "floorplan_test.go",
 	"Makefile",
 }

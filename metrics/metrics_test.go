@@ -49,7 +49,7 @@ func scrape(tb testing.TB, m *metrics.Metrics) string {
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if w.Code != http.StatusOK {
-		tb.Fatalf("GET /metrics = %d %s, want 200", w.Code, w.Body)
+		tb.Fatalf("GET /metrics = %d %s, expected 200", w.Code, w.Body)
 	}
 	return w.Body.String()
 }
@@ -154,7 +154,7 @@ func TestTheTable(t *testing.T) {
 			continue
 		}
 		if got := strings.ToLower(f.GetType().String()); got != d.Type {
-			t.Errorf("%s is a %s, want %s", d.Name, got, d.Type)
+			t.Errorf("%s is a %s, expected %s", d.Name, got, d.Type)
 		}
 		var labels []string
 		for _, l := range f.GetMetric()[0].GetLabel() {
@@ -162,7 +162,7 @@ func TestTheTable(t *testing.T) {
 		}
 		want := slices.Sorted(slices.Values(d.Labels))
 		if !slices.Equal(labels, want) {
-			t.Errorf("%s has the labels %q, want %q", d.Name, labels, want)
+			t.Errorf("%s has the labels %q, expected %q", d.Name, labels, want)
 		}
 	}
 	for name := range all {
@@ -212,7 +212,7 @@ func TestManyPhones(t *testing.T) {
 		t.Errorf("%d metrics of phones, want 4", got)
 	}
 	if got := len(families(t, text)); got != quiet+4 {
-		t.Errorf("%d families, want %d", got, quiet+4)
+		t.Errorf("%d families, expected %d", got, quiet+4)
 	}
 	loads = loads[:1]
 	if text := scrape(t, m); strings.Contains(text, "desk-0007") {

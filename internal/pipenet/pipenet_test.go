@@ -37,17 +37,17 @@ func TestHTTPInVirtualTime(t *testing.T) {
 		}
 		resp.Body.Close()
 		if got, want := string(body), "/command.htm?key=P1"; got != want {
-			t.Errorf("body = %q, want %q", got, want)
+			t.Errorf("body = %q, expected %q", got, want)
 		}
 		if got, want := time.Since(start), time.Hour; got != want {
-			t.Errorf("took %v, want %v", got, want)
+			t.Errorf("took %v, expected %v", got, want)
 		}
 		client.CloseIdleConnections()
 		if err := srv.Close(); err != nil {
 			t.Error(err)
 		}
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			t.Errorf("Serve: %v, want %v", err, http.ErrServerClosed)
+			t.Errorf("Serve: %v, expected %v", err, http.ErrServerClosed)
 		}
 	})
 }
@@ -80,7 +80,7 @@ func TestDialEnds(t *testing.T) {
 					tt.do(l, cancel)
 					err := <-dialled
 					if !errors.Is(err, tt.want) {
-						t.Errorf("DialContext: %v, want %v", err, tt.want)
+						t.Errorf("DialContext: %v, expected %v", err, tt.want)
 					}
 					var op *net.OpError
 					if !errors.As(err, &op) || op.Op != "dial" {
@@ -107,10 +107,10 @@ func TestCloseEndsAccept(t *testing.T) {
 			}
 		}
 		if err := <-accepted; !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Accept: %v, want %v", err, net.ErrClosed)
+			t.Errorf("Accept: %v, expected %v", err, net.ErrClosed)
 		}
 		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Accept after Close: %v, want %v", err, net.ErrClosed)
+			t.Errorf("Accept after Close: %v, expected %v", err, net.ErrClosed)
 		}
 	})
 }
@@ -135,10 +135,10 @@ func TestDeadline(t *testing.T) {
 		}
 		start := time.Now()
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("Read: %v, want %v", err, os.ErrDeadlineExceeded)
+			t.Errorf("Read: %v, expected %v", err, os.ErrDeadlineExceeded)
 		}
 		if got, want := time.Since(start), time.Minute; got != want {
-			t.Errorf("deadline after %v, want %v", got, want)
+			t.Errorf("deadline after %v, expected %v", got, want)
 		}
 	})
 }
@@ -148,6 +148,6 @@ func TestAddr(t *testing.T) {
 	l := pipenet.Listen()
 	defer l.Close()
 	if got, want := l.Addr().Network()+" "+l.Addr().String(), "pipe pipe"; got != want {
-		t.Errorf("Addr = %q, want %q", got, want)
+		t.Errorf("Addr = %q, expected %q", got, want)
 	}
 }

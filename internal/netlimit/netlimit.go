@@ -75,7 +75,7 @@ type Listener struct {
 
 // How long a pending connection keeps its place when a new one needs it.
 const (
-	whileNew    = 5 * time.Millisecond   // its first bytes may be on their way
+	whileNew    = 50 * time.Millisecond  // its first bytes may be on their way
 	whileUnread = 200 * time.Millisecond // they are here, and the server did not come to read them
 )
 

@@ -3,6 +3,7 @@ package snom2mqtt_test
 import (
 	"bufio"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -321,5 +322,59 @@ func TestPhoneSetup(t *testing.T) {
 		if m.RemoteControl() != snom.Yes && !dect && !strings.Contains(text, m.Name()) {
 			t.Errorf("%s is not named, and its remote control is %s", m.Name(), m.RemoteControl())
 		}
+	}
+}
+
+// TestReadmeOldCompose: the command that README.md gives for Docker Compose before 2.24, which does not know env_file with
+// path and required, makes of docker-compose.yml one that it does, and changes nothing else.
+func TestReadmeOldCompose(t *testing.T) {
+	t.Parallel()
+	command := regexp.MustCompile(`(?m)^ *touch \.env && (sed .*) docker-compose\.yml$`).FindStringSubmatch(read(t, "README.md"))
+	if command == nil {
+		t.Fatal("README.md has no command for old versions of Compose")
+	}
+	path := filepath.Join(t.TempDir(), "docker-compose.yml")
+	before := read(t, "docker-compose.yml")
+	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("sh", "-c", command[1]+" "+path).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command[1], err, out)
+	}
+	after, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const old = "    env_file:\n      - path: .env\n        required: false\n"
+	if want := strings.Replace(before, old, "    env_file:\n      - .env\n", 1); string(after) != want || want == before {
+		t.Errorf("docker-compose.yml becomes\n%s", after)
+	}
+}
+
+// TestReadmeSystemd: the settings that README.md writes for systemd are valid, and what it enables is in the unit.
+func TestReadmeSystemd(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?ms)^sudo install -m \d+ /dev/stdin (\S+) <<'END'\n(.*?)^END$`).FindAllStringSubmatch(read(t, "README.md"), -1) {
+		files[m[1]] = m[2]
+	}
+	dir := t.TempDir()
+	credential := filepath.Join(dir, "kitchen")
+	phones := strings.ReplaceAll(files["/etc/snom2mqtt/phones.yml"], "/run/credentials/snom2mqtt.service/kitchen", credential)
+	for name, text := range map[string]string{credential: files["/etc/snom2mqtt/kitchen"], filepath.Join(dir, "phones.yml"): phones} {
+		if text == "" {
+			t.Fatalf("README.md does not write %s", name)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	environ := strings.Fields(strings.ReplaceAll(files["/etc/snom2mqtt/environment"], "/etc/snom2mqtt/phones.yml", filepath.Join(dir, "phones.yml")))
+	c, err := config.Load(t.Context(), environ)
+	if err != nil || len(c.Warnings) > 0 || c.Roster.Phones[0].Password.Reveal() != "secret" {
+		t.Errorf("%v: %v, %v", environ, err, c.Warnings)
+	}
+	if unit := read(t, "examples/systemd/snom2mqtt.service"); !strings.Contains(unit, "\n#LoadCredential=kitchen:/etc/snom2mqtt/kitchen\n") {
+		t.Error("the unit does not have the credential that README.md enables")
 	}
 }

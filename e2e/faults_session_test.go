@@ -100,6 +100,26 @@ func TestFaultEventsWhileTheBrokerIsAway(t *testing.T) {
 	r.check() // what was accepted is answered
 }
 
+// TestFaultCutsUnderLoad: connections that are cut again and again while commands are answered. No topic is blamed for that,
+// no answer is dropped, and no command is carried out twice.
+func TestFaultCutsUnderLoad(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, plan{phones: 10, env: []string{"SNOM2MQTT_QUEUE_LENGTH=1000"}})
+	stop := r.load(time.Millisecond)
+	for i := range rounds(30, 120) {
+		r.toBroker.pause(time.Duration(200+i*37%1500) * time.Millisecond) // before, at and after the moment when a connection is settled
+		r.toBroker.cut()
+	}
+	stop()
+	r.online()
+	for _, text := range []string{"messages dropped", "broker closes the connection"} {
+		if got := linesWith(r.bridge.stderr(), text); len(got) > 0 {
+			t.Errorf("the log has %q: %s", text, got[0])
+		}
+	}
+	r.check()
+}
+
 // TestTopicsThatMissAreAnswered: a command on a topic that is nearly right is answered with words, and carried out by none.
 func TestTopicsThatMissAreAnswered(t *testing.T) {
 	t.Parallel()

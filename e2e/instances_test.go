@@ -315,15 +315,15 @@ func (e *ear) summaries(group string) (all []string) {
 }
 
 // TestFaultTwoBridgesWithoutInstance starts the same bridge twice, by mistake or as a spare: the second
-// stands aside, every command is carried out once, and when the first dies the second takes over.
+// is on standby, every command is carried out once, and when the first dies the second takes over.
 func TestFaultTwoBridgesWithoutInstance(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, plan{phones: 2})
 	first := r.bridge
 	second := start(t, "the second bridge", r.env, program(t))
 	r.past = append(r.past, first)
-	second.until("it stands aside", func(_, log []string) bool { return len(linesWith(slices.Clone(log), "this one stands aside")) > 0 })
-	first.until("the first one says so, too", func(_, log []string) bool { return len(linesWith(slices.Clone(log), "it stands aside")) > 0 })
+	second.until("it is on standby", func(_, log []string) bool { return len(linesWith(slices.Clone(log), "this one is on standby")) > 0 })
+	first.until("the first one says so, too", func(_, log []string) bool { return len(linesWith(slices.Clone(log), "it goes into standby")) > 0 })
 	if ok, reason := ready(t, second); ok || !strings.Contains(reason, "another bridge") {
 		t.Errorf("the second is ready: %v %q, want not, because of the first", ok, reason)
 	}

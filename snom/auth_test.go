@@ -105,20 +105,20 @@ func TestChallenges(t *testing.T) {
 			t.Parallel()
 			l, err := login{}.next(both(tt.lines...))
 			if l.scheme != tt.want {
-				t.Fatalf("next(%q) = %q, %v, want %q", tt.lines, l.scheme, err, tt.want)
+				t.Fatalf("next(%q) = %q, %v, expected %q", tt.lines, l.scheme, err, tt.want)
 			}
 			if tt.want == "" {
 				if !errors.Is(err, ErrUnauthorized) || !strings.Contains(err.Error(), tt.says) {
-					t.Errorf("next(%q): %v, want ErrUnauthorized that says %q", tt.lines, err, tt.says)
+					t.Errorf("next(%q): %v, expected ErrUnauthorized that says %q", tt.lines, err, tt.says)
 				}
 				return
 			}
 			if err != nil {
-				t.Errorf("next(%q): %v, want no error", tt.lines, err)
+				t.Errorf("next(%q): %v, expected no error", tt.lines, err)
 			}
 			c := l.challenge
 			if l.realm != tt.realm || c.Nonce != tt.nonce || c.Opaque != tt.opaque || !slices.Equal(c.QOP, tt.qop) || l.session != tt.sess {
-				t.Errorf("next(%q) = %+v, want realm %q nonce %q opaque %q qop %q session %t",
+				t.Errorf("next(%q) = %+v, expected realm %q nonce %q opaque %q qop %q session %t",
 					tt.lines, l, tt.realm, tt.nonce, tt.opaque, tt.qop, tt.sess)
 			}
 		})
@@ -204,11 +204,11 @@ func TestAuthorization(t *testing.T) {
 func TestAuthorizationOfNoLogin(t *testing.T) {
 	t.Parallel()
 	if got := string(new(login).appendCredentials(nil, "admin", "secret", "/")); got != "" {
-		t.Errorf("authorization = %q, want none", got)
+		t.Errorf("authorization = %q, expected none", got)
 	}
 	unanswerable := login{scheme: SchemeDigest, challenge: digest.Challenge{Algorithm: "MD4"}}
 	if got := string(unanswerable.appendCredentials(nil, "admin", "secret", "/")); got != "" {
-		t.Errorf("authorization = %q, want none", got)
+		t.Errorf("authorization = %q, expected none", got)
 	}
 }
 
@@ -225,10 +225,10 @@ func TestNonceCountRises(t *testing.T) {
 			t.Fatal(err)
 		}
 		if cred.Nc != want {
-			t.Errorf("nc = %d, want %d", cred.Nc, want)
+			t.Errorf("nc = %d, expected %d", cred.Nc, want)
 		}
 		if cnonce != "" && cred.Cnonce != cnonce {
-			t.Errorf("cnonce = %q, want %q as before", cred.Cnonce, cnonce)
+			t.Errorf("cnonce = %q, expected %q as before", cred.Cnonce, cnonce)
 		}
 		cnonce = cred.Cnonce
 	}
@@ -271,10 +271,10 @@ func TestNextAfterRefusal(t *testing.T) {
 			}
 			next, err := l.next(both(tt.fresh...))
 			if again := err == nil && next.scheme == SchemeDigest; again != tt.again {
-				t.Errorf("next = %+v, %v, want another try: %t", next, err, tt.again)
+				t.Errorf("next = %+v, %v, expected another try: %t", next, err, tt.again)
 			}
 			if err != nil && !errors.Is(err, ErrUnauthorized) {
-				t.Errorf("next: %v, want ErrUnauthorized", err)
+				t.Errorf("next: %v, expected ErrUnauthorized", err)
 			}
 		})
 	}

@@ -73,7 +73,7 @@ func TestChallengesInEverySpelling(t *testing.T) {
 				got, err := right.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 				requests += got.Requests
 				if tt.refused != errors.Is(err, snom.ErrUnauthorized) || !tt.refused && err != nil {
-					t.Fatalf("command %d: %+v, %v, want refused: %t", i+1, got, err, tt.refused)
+					t.Fatalf("command %d: %+v, %v, expected refused: %t", i+1, got, err, tt.refused)
 				}
 			}
 			want := commands
@@ -81,21 +81,21 @@ func TestChallengesInEverySpelling(t *testing.T) {
 				want += 3 // for the first nonce and two more
 			}
 			if requests != want {
-				t.Errorf("%d requests for %d commands, want %d", requests, commands, want)
+				t.Errorf("%d requests for %d commands, expected %d", requests, commands, want)
 			}
 			if n := phone.FailedLogins(); n != 0 {
-				t.Errorf("%d failed logins with the right password, want none", n)
+				t.Errorf("%d failed logins with the right password, expected none", n)
 			}
 			wrong := newClient(t, snom.ClientConfig{URL: url, Username: "admin", Password: "not " + canary})
 			if got, err := wrong.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); !errors.Is(err, snom.ErrUnauthorized) {
-				t.Errorf("a wrong password: %+v, %v, want ErrUnauthorized", got, err)
+				t.Errorf("a wrong password: %+v, %v, expected ErrUnauthorized", got, err)
 			}
 			most := 1
 			if tt.refused {
 				most = 0
 			}
 			if n := phone.FailedLogins(); n != most {
-				t.Errorf("%d failed logins with a wrong password, want %d", n, most)
+				t.Errorf("%d failed logins with a wrong password, expected %d", n, most)
 			}
 		})
 	}
@@ -120,10 +120,10 @@ func TestRefusalSaysWhy(t *testing.T) {
 			c := newClient(t, snom.ClientConfig{URL: phone.url, Username: "admin", Password: canary})
 			_, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 			if !errors.Is(err, snom.ErrUnauthorized) || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("Send: %v, want ErrUnauthorized that says %q", err, tt.want)
+				t.Errorf("Send: %v, expected ErrUnauthorized that says %q", err, tt.want)
 			}
 			if n := len(phone.seen()); n != 2 {
-				t.Errorf("%d requests, want 2: the challenge and one login", n)
+				t.Errorf("%d requests, expected 2: the challenge and one login", n)
 			}
 		})
 	}

@@ -133,7 +133,7 @@ func TestRequestBytes(t *testing.T) {
 			c := newClient(t, snom.ClientConfig{URL: w.url})
 			got, err := c.Send(t.Context(), snom.Step{Request: target})
 			if want := (snom.Reply{Status: 200, Requests: 1}); err != nil || got != want {
-				t.Fatalf("Send = %+v, %v, want %+v", got, err, want)
+				t.Fatalf("Send = %+v, %v, expected %+v", got, err, want)
 			}
 			host := strings.TrimPrefix(w.url, "http://")
 			keepAlive := "Connection: keep-alive\r\n"
@@ -142,7 +142,7 @@ func TestRequestBytes(t *testing.T) {
 			}
 			want := "GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: snom2mqtt\r\nAccept: */*\r\n" + keepAlive + "\r\n"
 			if seen := w.seen(); len(seen) != 1 || seen[0] != want {
-				t.Errorf("on the wire %q, want %q once", seen, want)
+				t.Errorf("on the wire %q, expected %q once", seen, want)
 			}
 		})
 	}
@@ -172,16 +172,16 @@ func TestHostAndAddress(t *testing.T) {
 				return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(w.url, "http://"))
 			}})
 			if got := c.URL(); got != tt.base {
-				t.Errorf("URL = %q, want %q", got, tt.base)
+				t.Errorf("URL = %q, expected %q", got, tt.base)
 			}
 			if _, err := c.Send(t.Context(), snom.Step{Request: "/"}); err != nil {
 				t.Fatal(err)
 			}
 			if want := "tcp " + tt.addr; dialed != want {
-				t.Errorf("dialed %q, want %q", dialed, want)
+				t.Errorf("dialed %q, expected %q", dialed, want)
 			}
 			if got := w.seen()[0]; !strings.Contains(got, "\r\nHost: "+tt.host+"\r\nUser-Agent: test/1\r\n") {
-				t.Errorf("request %q, want host %q", got, tt.host)
+				t.Errorf("request %q, expected host %q", got, tt.host)
 			}
 		})
 	}
@@ -232,13 +232,13 @@ func TestConfigErrors(t *testing.T) {
 			t.Parallel()
 			c, err := snom.NewClient(cfg)
 			if err == nil || c != nil {
-				t.Fatalf("NewClient = %v, %v, want an error", c, err)
+				t.Fatalf("NewClient = %v, %v, expected an error", c, err)
 			}
 			if checked := snom.CheckURL(cfg.URL); (checked != nil) != strings.Contains(err.Error(), "phone URL") {
 				t.Errorf("CheckURL: %v, and NewClient: %v", checked, err)
 			}
 			if !strings.HasPrefix(err.Error(), "snom: ") || !strings.Contains(err.Error(), "expected ") || strings.Contains(err.Error(), canary) {
-				t.Errorf("NewClient: %q, want what would be right, and no password", err)
+				t.Errorf("NewClient: %q, expected what would be right, and no password", err)
 			}
 		})
 	}
@@ -255,7 +255,7 @@ func TestTargetErrors(t *testing.T) {
 	} {
 		got, err := c.Send(t.Context(), snom.Step{Request: target})
 		if err == nil || got != (snom.Reply{}) {
-			t.Errorf("Send(%.20q) = %+v, %v, want an error", target, got, err)
+			t.Errorf("Send(%.20q) = %+v, %v, expected an error", target, got, err)
 		}
 	}
 }
@@ -426,7 +426,7 @@ func TestLogin(t *testing.T) {
 			for i, want := range tt.want {
 				got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=" + strconv.Itoa(i)})
 				if got.Requests != want.requests || !errors.Is(err, want.err) || want.err == nil && err != nil {
-					t.Errorf("Send %d = %+v, %v, want %d requests, %v", i, got, err, want.requests, want.err)
+					t.Errorf("Send %d = %+v, %v, expected %d requests, %v", i, got, err, want.requests, want.err)
 				}
 				if err != nil && strings.Contains(err.Error(), canary) {
 					t.Errorf("Send %d: %q holds the password", i, err)
@@ -437,7 +437,7 @@ func TestLogin(t *testing.T) {
 				auth = append(auth, authOf(r))
 			}
 			if got := strings.Join(auth, " "); got != tt.auth {
-				t.Errorf("logins %q, want %q", got, tt.auth)
+				t.Errorf("logins %q, expected %q", got, tt.auth)
 			}
 		})
 	}
@@ -486,13 +486,13 @@ func TestReplies(t *testing.T) {
 			c := newClient(t, snom.ClientConfig{URL: w.url, Username: "admin", Password: canary})
 			got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 			if want := (snom.Reply{Status: tt.status, Requests: 1}); got != want || !errors.Is(err, tt.want) || tt.want == nil && err != nil {
-				t.Errorf("Send = %+v, %v, want %+v, %v", got, err, want, tt.want)
+				t.Errorf("Send = %+v, %v, expected %+v, %v", got, err, want, tt.want)
 			}
 			if err != nil && (!strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), canary) || strings.Contains(err.Error(), "P1")) {
-				t.Errorf("Send: %q, want it to say %q and no secret", err, tt.says)
+				t.Errorf("Send: %q, expected it to say %q and no secret", err, tt.says)
 			}
 			if n := len(w.seen()); n != 1 {
-				t.Errorf("%d requests, want 1: none may be repeated", n)
+				t.Errorf("%d requests, expected 1: none may be repeated", n)
 			}
 		})
 	}
@@ -628,11 +628,11 @@ func TestReset(t *testing.T) {
 	}()
 	c := newClient(t, snom.ClientConfig{URL: "http://" + l.Addr().String()})
 	if got, err := c.Send(t.Context(), snom.Step{Request: "/"}); !errors.Is(err, snom.ErrOutcomeUnknown) || got.Requests != 1 {
-		t.Errorf("Send = %+v, %v, want ErrOutcomeUnknown", got, err)
+		t.Errorf("Send = %+v, %v, expected ErrOutcomeUnknown", got, err)
 	}
 	_ = l.Close()
 	if n := <-accepted; n != 1 {
-		t.Errorf("%d connections, want 1", n)
+		t.Errorf("%d connections, expected 1", n)
 	}
 }
 
@@ -736,13 +736,13 @@ func TestTimeouts(t *testing.T) {
 				start := time.Now()
 				_, err := c.Send(t.Context(), snom.Step{Request: "/"})
 				if !errors.Is(err, tt.want) || tt.want == nil && err != nil {
-					t.Errorf("Send: %v, want %v", err, tt.want)
+					t.Errorf("Send: %v, expected %v", err, tt.want)
 				}
 				if tt.want != nil && !strings.Contains(err.Error(), "within 5s") {
-					t.Errorf("Send: %q, want it to say how long it waited", err)
+					t.Errorf("Send: %q, expected it to say how long it waited", err)
 				}
 				if took := time.Since(start); took != tt.after {
-					t.Errorf("Send took %s, want %s", took, tt.after)
+					t.Errorf("Send took %s, expected %s", took, tt.after)
 				}
 				time.Sleep(time.Minute) // until the phone is done
 			})
@@ -761,10 +761,10 @@ func TestCancel(t *testing.T) {
 		cancel(stop)
 		got, err := c.Send(ctx, snom.Step{Request: "/"})
 		if !errors.Is(err, snom.ErrUnreachable) || !errors.Is(err, stop) || got != (snom.Reply{}) || len(w.seen()) != 0 {
-			t.Errorf("Send = %+v, %v, want ErrUnreachable and the cause, and no request", got, err)
+			t.Errorf("Send = %+v, %v, expected ErrUnreachable and the cause, and no request", got, err)
 		}
 		if err := c.Ping(ctx); !errors.Is(err, snom.ErrUnreachable) || !errors.Is(err, stop) {
-			t.Errorf("Ping: %v, want ErrUnreachable and the cause", err)
+			t.Errorf("Ping: %v, expected ErrUnreachable and the cause", err)
 		}
 	})
 	t.Run("while waiting for the answer", func(t *testing.T) {
@@ -777,7 +777,7 @@ func TestCancel(t *testing.T) {
 			time.AfterFunc(time.Second, func() { cancel(stop) })
 			got, err := c.Send(ctx, snom.Step{Request: "/"})
 			if !errors.Is(err, snom.ErrOutcomeUnknown) || !errors.Is(err, stop) || got.Requests != 1 {
-				t.Errorf("Send = %+v, %v, want ErrOutcomeUnknown and the cause", got, err)
+				t.Errorf("Send = %+v, %v, expected ErrOutcomeUnknown and the cause", got, err)
 			}
 		})
 	})
@@ -802,11 +802,11 @@ func TestCancel(t *testing.T) {
 			_, perr := c.Probe(ctx)
 			for _, err := range []error{err, perr, c.Ping(ctx)} {
 				if !errors.Is(err, snom.ErrUnreachable) || !errors.Is(err, stop) {
-					t.Errorf("%v, want ErrUnreachable and the cause", err)
+					t.Errorf("%v, expected ErrUnreachable and the cause", err)
 				}
 			}
 			if err := <-first; err != nil || requests != 1 {
-				t.Errorf("first Send: %v after %d requests, want no error after 1", err, requests)
+				t.Errorf("first Send: %v after %d requests, expected no error after 1", err, requests)
 			}
 		})
 	})

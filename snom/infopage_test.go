@@ -53,7 +53,7 @@ func TestReadInfoPage(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			if got := readInfoPage([]byte(tt.body)); got != tt.want {
-				t.Errorf("readInfoPage = %+v, want %+v", got, tt.want)
+				t.Errorf("readInfoPage = %+v, expected %+v", got, tt.want)
 			}
 		})
 	}
@@ -65,7 +65,7 @@ func TestEveryModelIsRead(t *testing.T) {
 	for _, m := range Models() {
 		for _, body := range []string{"Hardware: " + m.Name(), "<td>Phone Type:</td><td>snom" + m.Name() + "</td>", "<title>snom " + m.Name() + "</title>"} {
 			if got := readInfoPage([]byte(body)).model; got != m.Name() {
-				t.Errorf("%s: model %q, want %q", body, got, m.Name())
+				t.Errorf("%s: model %q, expected %q", body, got, m.Name())
 			}
 		}
 	}

@@ -59,7 +59,7 @@ func TestPhone(t *testing.T) {
 				t.Fatalf("Probe: %v", err)
 			}
 			if want := (before.Auth == snom.SchemeNone); (before.Model != "") != want {
-				t.Errorf("Probe = %+v, want a model if there is no login: %t", before, want)
+				t.Errorf("Probe = %+v, expected a model if there is no login: %t", before, want)
 			}
 			for _, text := range []string{"key VOLUME_UP", "key VOLUME_DOWN,50", "key VOLUME_UP,10,10;VOLUME_DOWN,10"} {
 				cmd, err := snom.ParseCommand(text)
@@ -67,15 +67,15 @@ func TestPhone(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got, err := c.Do(t.Context(), cmd); err != nil || got.Status != 200 && got.Status != 302 || got.Requests > 2 {
-					t.Errorf("Do(%s) = %+v, %v, want no error after at most 2 requests", cmd, got, err)
+					t.Errorf("Do(%s) = %+v, %v, expected no error after at most 2 requests", cmd, got, err)
 				}
 			}
 			after, err := c.Probe(t.Context())
 			if err != nil || after.Model == "" || after.MAC == "" || after.Auth != before.Auth || after.Realm != before.Realm || after.RemoteControl != snom.Yes {
-				t.Errorf("Probe = %+v, %v, want all of a phone that asked for %s", after, err, before.Auth)
+				t.Errorf("Probe = %+v, %v, expected all of a phone that asked for %s", after, err, before.Auth)
 			}
 			if got, err := c.Send(t.Context(), snom.Step{Request: "/no-such-page.htm"}); !errors.Is(err, snom.ErrUnsupported) {
-				t.Errorf("a page that is not there: %+v, %v, want ErrUnsupported", got, err)
+				t.Errorf("a page that is not there: %+v, %v, expected ErrUnsupported", got, err)
 			}
 		})
 	}
@@ -118,7 +118,7 @@ func TestEveryCommand(t *testing.T) {
 				}
 				got, err := c.Do(t.Context(), cmd)
 				if err != nil || got.Status != 200 && got.Status != 302 {
-					t.Fatalf("Do(%s) = %+v, %v, want no error", cmd, got, err)
+					t.Fatalf("Do(%s) = %+v, %v, expected no error", cmd, got, err)
 				}
 				var want []string
 				for _, s := range cmd.Steps("") {
@@ -129,7 +129,7 @@ func TestEveryCommand(t *testing.T) {
 					sent = append(sent, r.Target)
 				}
 				if got.Requests != len(want) || !slices.Equal(sent, want) {
-					t.Errorf("Do(%s) made %d requests, the phone saw %q, want %q", cmd, got.Requests, sent, want)
+					t.Errorf("Do(%s) made %d requests, the phone saw %q, expected %q", cmd, got.Requests, sent, want)
 				}
 			})
 		})
@@ -146,17 +146,17 @@ func TestPausesBetweenSteps(t *testing.T) {
 		}
 		start := time.Now()
 		if got, err := c.Do(t.Context(), cmd); err != nil || got.Requests != 3 {
-			t.Fatalf("Do = %+v, %v, want 3 requests", got, err)
+			t.Fatalf("Do = %+v, %v, expected 3 requests", got, err)
 		}
 		var at []time.Duration
 		for _, r := range phone.Requests() {
 			at = append(at, r.Time.Sub(start))
 		}
 		if want := []time.Duration{0, 1500 * time.Millisecond, 3 * time.Second}; !slices.Equal(at, want) {
-			t.Errorf("requests at %v, want %v", at, want)
+			t.Errorf("requests at %v, expected %v", at, want)
 		}
 		if took := time.Since(start); took != 3*time.Second {
-			t.Errorf("Do took %s, want it not to wait after the last step", took)
+			t.Errorf("Do took %s, expected it not to wait after the last step", took)
 		}
 	})
 }
@@ -194,10 +194,10 @@ func TestUnfinished(t *testing.T) {
 				})
 				got, err := c.Do(ctx, ring)
 				if !errors.Is(err, tt.want) || errors.Is(err, snom.ErrUnreachable) || errors.Is(err, stop) != tt.stop || got.Requests != tt.requests {
-					t.Errorf("Do = %+v, %v, want %v after %d requests", got, err, tt.want, tt.requests)
+					t.Errorf("Do = %+v, %v, expected %v after %d requests", got, err, tt.want, tt.requests)
 				}
 				if strings.Count(err.Error(), "snom: ") != 1 {
-					t.Errorf("Do: %q, want its prefix once", err)
+					t.Errorf("Do: %q, expected its prefix once", err)
 				}
 			})
 		})
@@ -208,10 +208,10 @@ func TestUnfinished(t *testing.T) {
 			return nil, errors.New("no route")
 		}})
 		if got, err := c.Do(t.Context(), ring); !errors.Is(err, snom.ErrUnreachable) || got != (snom.Reply{}) {
-			t.Errorf("Do = %+v, %v, want ErrUnreachable", got, err)
+			t.Errorf("Do = %+v, %v, expected ErrUnreachable", got, err)
 		}
 		if got, err := c.Do(t.Context(), snom.Command{}); err == nil {
-			t.Errorf("Do = %+v, %v, want an error for the zero Command", got, err)
+			t.Errorf("Do = %+v, %v, expected an error for the zero Command", got, err)
 		}
 	})
 }
@@ -232,13 +232,13 @@ func TestGap(t *testing.T) {
 				start := time.Now()
 				got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 				if !errors.Is(err, tt.want) || tt.want == nil && err != nil {
-					t.Fatalf("gap %v: Send %d = %+v, %v, want %v", tt.gap, i+1, got, err, tt.want)
+					t.Fatalf("gap %v: Send %d = %+v, %v, expected %v", tt.gap, i+1, got, err, tt.want)
 				}
 				if tt.want != nil {
 					return
 				}
 				if took, waits := time.Since(start), min(i, 1)+got.Requests-1; took != time.Duration(waits)*tt.gap {
-					t.Errorf("gap %v: Send %d took %v for %d requests, want the gap before each but the first of all", tt.gap, i+1, took, got.Requests)
+					t.Errorf("gap %v: Send %d took %v for %d requests, expected the gap before each but the first of all", tt.gap, i+1, took, got.Requests)
 				}
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), tt.gap/2)
@@ -246,7 +246,7 @@ func TestGap(t *testing.T) {
 			before := len(phone.Requests())
 			got, err := c.Send(ctx, snom.Step{Request: "/command.htm?key=P2"})
 			if !errors.Is(err, snom.ErrUnreachable) || !errors.Is(err, context.DeadlineExceeded) || got.Requests != 0 || len(phone.Requests()) != before {
-				t.Errorf("Send that ended in the gap = %+v, %v, want ErrUnreachable and nothing sent", got, err)
+				t.Errorf("Send that ended in the gap = %+v, %v, expected ErrUnreachable and nothing sent", got, err)
 			}
 		})
 	}
@@ -293,21 +293,21 @@ func TestFaults(t *testing.T) {
 				got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 				wanted, known := want[snomtest.Fault(name)]
 				if !known || !errors.Is(err, wanted) || wanted == nil && err != nil {
-					t.Errorf("Send = %+v, %v, want %v", got, err, wanted)
+					t.Errorf("Send = %+v, %v, expected %v", got, err, wanted)
 				}
 				requests := 1
 				if errors.Is(err, snom.ErrUnreachable) {
 					requests = 0
 				}
 				if seen := len(phone.Requests()) - before; got.Requests != requests || seen != requests {
-					t.Errorf("Send = %+v, the phone saw %d requests, want %d", got, seen, requests)
+					t.Errorf("Send = %+v, the phone saw %d requests, expected %d", got, seen, requests)
 				}
 				phone.SetFault("")
 				if _, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P2"}); err != nil {
-					t.Errorf("Send after the fault: %v, want no error", err)
+					t.Errorf("Send after the fault: %v, expected no error", err)
 				}
 				if n := phone.FailedLogins(); n != 0 {
-					t.Errorf("%d failed logins, want 0", n)
+					t.Errorf("%d failed logins, expected 0", n)
 				}
 			})
 		})
@@ -333,13 +333,13 @@ func TestRefusingPhones(t *testing.T) {
 			phone, url := snomtest.NewServer(t, tt.config)
 			c := newClient(t, snom.ClientConfig{URL: url})
 			if _, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); !errors.Is(err, tt.want) {
-				t.Errorf("Send: %v, want %v", err, tt.want)
+				t.Errorf("Send: %v, expected %v", err, tt.want)
 			}
 			if info, err := c.Probe(t.Context()); err != nil || info.RemoteControl != tt.probe {
-				t.Errorf("Probe = %+v, %v, want remote control %s", info, err, tt.probe)
+				t.Errorf("Probe = %+v, %v, expected remote control %s", info, err, tt.probe)
 			}
 			if done := phone.Executed(); len(done) != 0 {
-				t.Errorf("executed %+v, want nothing", done)
+				t.Errorf("executed %+v, expected nothing", done)
 			}
 		})
 	}
@@ -358,27 +358,27 @@ func TestWrongPasswordCostsOneLogin(t *testing.T) {
 					}
 				}
 				if n := phone.FailedLogins(); n != 0 {
-					t.Errorf("probing cost %d failed logins, want 0", n)
+					t.Errorf("probing cost %d failed logins, expected 0", n)
 				}
 				if _, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); !errors.Is(err, snom.ErrUnauthorized) {
-					t.Errorf("Send: %v, want ErrUnauthorized", err)
+					t.Errorf("Send: %v, expected ErrUnauthorized", err)
 				}
 				if n := phone.FailedLogins(); n != 1 {
-					t.Errorf("sending cost %d failed logins, want 1", n)
+					t.Errorf("sending cost %d failed logins, expected 1", n)
 				}
 				for !phone.Locked() {
 					if _, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); err == nil {
-						t.Fatal("Send: no error, want one")
+						t.Fatal("Send: no error, expected one")
 					}
 				}
 				_, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 				if info, perr := c.Probe(t.Context()); !errors.Is(err, snom.ErrLockedOut) || !errors.Is(perr, snom.ErrLockedOut) {
-					t.Errorf("Send: %v, Probe = %+v, %v, want ErrLockedOut", err, info, perr)
+					t.Errorf("Send: %v, Probe = %+v, %v, expected ErrLockedOut", err, info, perr)
 				}
 				phone.SetPassword(canary)
 				time.Sleep(time.Minute)
 				if got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"}); err != nil || got.Requests != 2 {
-					t.Errorf("Send after the lock = %+v, %v, want no error", got, err)
+					t.Errorf("Send after the lock = %+v, %v, expected no error", got, err)
 				}
 			})
 		})
@@ -397,19 +397,19 @@ func TestReboot(t *testing.T) {
 			}
 			phone.Reboot(30 * time.Second)
 			if _, err := c.Send(t.Context(), step); !errors.Is(err, snom.ErrUnreachable) {
-				t.Errorf("Send while it starts: %v, want ErrUnreachable", err)
+				t.Errorf("Send while it starts: %v, expected ErrUnreachable", err)
 			}
 			time.Sleep(time.Minute)
 			want := snom.Reply{Status: 200, Requests: 2}
 			if got, err := c.Send(t.Context(), step); err != nil || !reflect.DeepEqual(got, want) {
-				t.Errorf("Send after the reboot = %+v, %v, want %+v", got, err, want)
+				t.Errorf("Send after the reboot = %+v, %v, expected %+v", got, err, want)
 			}
 			want.Requests = 1
 			if got, err := c.Send(t.Context(), step); err != nil || !reflect.DeepEqual(got, want) {
-				t.Errorf("Send then = %+v, %v, want %+v", got, err, want)
+				t.Errorf("Send then = %+v, %v, expected %+v", got, err, want)
 			}
 			if n := phone.FailedLogins(); n != 0 {
-				t.Errorf("%d failed logins, want 0", n)
+				t.Errorf("%d failed logins, expected 0", n)
 			}
 		})
 	}

@@ -137,15 +137,15 @@ func TestProbe(t *testing.T) {
 			c := newClient(t, snom.ClientConfig{URL: server.URL, Username: "admin", Password: canary})
 			got, err := c.Probe(t.Context())
 			if !errors.Is(err, tt.err) || tt.err == nil && err != nil {
-				t.Errorf("Probe: %v, want %v", err, tt.err)
+				t.Errorf("Probe: %v, expected %v", err, tt.err)
 			}
 			advice := got.Advice
 			got.Advice = nil
 			if !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("Probe = %+v, want %+v", got, tt.want)
+				t.Errorf("Probe = %+v, expected %+v", got, tt.want)
 			}
 			if (len(advice) > 0) != (tt.advice != "") || len(advice) > 0 && !strings.Contains(advice[0], tt.advice) {
-				t.Errorf("advice %q, want it to begin with %q", advice, tt.advice)
+				t.Errorf("advice %q, expected it to begin with %q", advice, tt.advice)
 			}
 			if strings.Contains(strings.Join(advice, " "), canary) {
 				t.Errorf("advice %q holds the password", advice)
@@ -185,17 +185,17 @@ func TestProbeAndLogin(t *testing.T) {
 			}
 			got, err := c.Probe(t.Context())
 			if !errors.Is(err, tt.err) || tt.err == nil && err != nil {
-				t.Errorf("Probe: %v, want %v", err, tt.err)
+				t.Errorf("Probe: %v, expected %v", err, tt.err)
 			}
 			if got := (snom.Info{Auth: got.Auth, Realm: got.Realm, Model: got.Model}); !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("Probe = %+v, want %+v", got, tt.want)
+				t.Errorf("Probe = %+v, expected %+v", got, tt.want)
 			}
 			var auth []string
 			for _, r := range w.seen() {
 				auth = append(auth, authOf(r))
 			}
 			if got := strings.Join(auth, " "); got != tt.auth {
-				t.Errorf("logins %q, want %q", got, tt.auth)
+				t.Errorf("logins %q, expected %q", got, tt.auth)
 			}
 		})
 	}
@@ -212,11 +212,11 @@ func TestProbeCertificate(t *testing.T) {
 
 	got, err := newClient(t, snom.ClientConfig{URL: server.URL}).Probe(t.Context())
 	if !errors.Is(err, snom.ErrUnreachable) || got.Certificate != pin || !slices.ContainsFunc(got.Advice, func(s string) bool { return strings.HasPrefix(s, "Pin ") }) {
-		t.Errorf("Probe = %+v, %v, want ErrUnreachable, certificate %s and advice to pin it", got, err, pin)
+		t.Errorf("Probe = %+v, %v, expected ErrUnreachable, certificate %s and advice to pin it", got, err, pin)
 	}
 	got, err = newClient(t, snom.ClientConfig{URL: server.URL, TLS: snom.TLSConfig{PinSHA256: got.Certificate}}).Probe(t.Context())
 	if err != nil || got.Certificate != pin || got.Model != "D785" {
-		t.Errorf("Probe = %+v, %v, want certificate %s and a model", got, err, pin)
+		t.Errorf("Probe = %+v, %v, expected certificate %s and a model", got, err, pin)
 	}
 }
 
@@ -231,7 +231,7 @@ func TestProbeRefusedConnection(t *testing.T) {
 	}{{url, true}, {strings.Replace(url, "http", "https", 1), false}} {
 		got, err := newClient(t, snom.ClientConfig{URL: tt.url}).Probe(t.Context())
 		if !errors.Is(err, snom.ErrUnreachable) || strings.Contains(strings.Join(got.Advice, " "), "https://") != tt.https {
-			t.Errorf("%s: Probe = %+v, %v, want ErrUnreachable, and advice about https: %t", tt.url, got, err, tt.https)
+			t.Errorf("%s: Probe = %+v, %v, expected ErrUnreachable, and advice about https: %t", tt.url, got, err, tt.https)
 		}
 	}
 }
@@ -242,7 +242,7 @@ func TestProbeOldTLS(t *testing.T) {
 	_, url, certificate := snomtest.NewTLSServer(t, snomtest.Config{LegacyTLS: true})
 	got, err := newClient(t, snom.ClientConfig{URL: url, TLS: snom.TLSConfig{CA: certificate, Legacy: true}}).Probe(t.Context())
 	if err != nil || len(got.Advice) == 0 || !strings.Contains(got.Advice[0], "legacy TLS") {
-		t.Errorf("Probe = %+v, %v, want advice about legacy TLS first", got, err)
+		t.Errorf("Probe = %+v, %v, expected advice about legacy TLS first", got, err)
 	}
 }
 
@@ -251,6 +251,6 @@ func TestProbeUnreachable(t *testing.T) {
 	w := listen(t, canned(""))
 	got, err := newClient(t, snom.ClientConfig{URL: w.url}).Probe(t.Context())
 	if want := (snom.Info{RemoteControl: snom.Unknown, Advice: []string{}}); !errors.Is(err, snom.ErrOutcomeUnknown) || !reflect.DeepEqual(got, want) {
-		t.Errorf("Probe = %+v, %v, want %+v, ErrOutcomeUnknown", got, err, want)
+		t.Errorf("Probe = %+v, %v, expected %+v, ErrOutcomeUnknown", got, err, want)
 	}
 }

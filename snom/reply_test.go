@@ -86,7 +86,7 @@ func FuzzReply(f *testing.F) {
 				}
 			}
 			if kinds != 1 {
-				t.Fatalf("%s: %v wraps %d of the errors, want one", what, err, kinds)
+				t.Fatalf("%s: %v wraps %d of the errors, expected one", what, err, kinds)
 			}
 			text := err.Error()
 			checkText(t, what, text)
@@ -98,7 +98,7 @@ func FuzzReply(f *testing.F) {
 		reply, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
 		checkOutcome("Send", err)
 		if reply.Requests < 1 || reply.Requests > 2 || phone.asked != reply.Requests || phone.logins > 1 {
-			t.Fatalf("%d requests, %d of them counted, %d with a login; want two at most, and one login", phone.asked, reply.Requests, phone.logins)
+			t.Fatalf("%d requests, %d of them counted, %d with a login; expected two at most, and one login", phone.asked, reply.Requests, phone.logins)
 		}
 		if err == nil && reply.Status != 200 && reply.Status != 302 {
 			t.Fatalf("status %d is a success", reply.Status)

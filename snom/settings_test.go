@@ -59,10 +59,10 @@ func TestReadSettings(t *testing.T) {
 			})
 			got, err := newClient(t, snom.ClientConfig{URL: w.url}).ReadSettings(t.Context())
 			if !errors.Is(err, tt.err) || tt.err == nil && err != nil {
-				t.Fatalf("ReadSettings = %v, want %v", err, tt.err)
+				t.Fatalf("ReadSettings = %v, expected %v", err, tt.err)
 			}
 			if !maps.Equal(got, tt.want) {
-				t.Errorf("settings %+v, want %+v", got, tt.want)
+				t.Errorf("settings %+v, expected %+v", got, tt.want)
 			}
 		})
 	}
@@ -200,7 +200,7 @@ func TestSettingsMayBeLong(t *testing.T) {
 	})
 	got, err := newClient(t, snom.ClientConfig{URL: w.url}).ReadSettings(t.Context())
 	if err != nil || got["last"].Value != "1" {
-		t.Errorf("ReadSettings = %v, %v, want the last setting", got, err)
+		t.Errorf("ReadSettings = %v, %v, expected the last setting", got, err)
 	}
 }
 
@@ -210,7 +210,7 @@ func TestReadSettingsLogsInOnce(t *testing.T) {
 	p, url := snomtest.NewServer(t, snomtest.Config{Auth: snomtest.AuthDigest, Username: "admin", Password: "other"})
 	_, err := newClient(t, snom.ClientConfig{URL: url, Username: "admin", Password: canary}).ReadSettings(t.Context())
 	if !errors.Is(err, snom.ErrUnauthorized) || p.FailedLogins() != 1 {
-		t.Errorf("ReadSettings = %v with %d failed logins, want unauthorized and one", err, p.FailedLogins())
+		t.Errorf("ReadSettings = %v with %d failed logins, expected unauthorized and one", err, p.FailedLogins())
 	}
 }
 

@@ -114,15 +114,15 @@ func TestTLS(t *testing.T) {
 				got, err := c.Send(t.Context(), snom.Step{Request: "/"})
 				if tt.want == "" {
 					if err != nil || got.Status != 200 {
-						t.Fatalf("Send = %+v, %v, want no error", got, err)
+						t.Fatalf("Send = %+v, %v, expected no error", got, err)
 					}
 					continue
 				}
 				if !errors.Is(err, snom.ErrUnreachable) || !strings.Contains(err.Error(), tt.want) || got.Requests != 0 {
-					t.Fatalf("Send = %+v, %v, want ErrUnreachable that says %q", got, err, tt.want)
+					t.Fatalf("Send = %+v, %v, expected ErrUnreachable that says %q", got, err, tt.want)
 				}
 				if strings.Contains(err.Error(), "legacy") != strings.Contains(tt.want, "legacy") {
-					t.Errorf("Send: %v, want it to speak of legacy TLS only where that may help", err)
+					t.Errorf("Send: %v, expected it to speak of legacy TLS only where that may help", err)
 				}
 			}
 		})
@@ -133,7 +133,7 @@ func TestTLS(t *testing.T) {
 		c := newClient(t, snom.ClientConfig{URL: strings.Replace(server.URL, "https", "http", 1)})
 		// Go's server answers in plain text; one that answers in TLS is a row of TestReplies.
 		if _, err := c.Send(t.Context(), snom.Step{Request: "/"}); !errors.Is(err, snom.ErrPhone) {
-			t.Errorf("Send: %v, want ErrPhone", err)
+			t.Errorf("Send: %v, expected ErrPhone", err)
 		}
 	})
 }
@@ -151,7 +151,7 @@ func TestTLSResumes(t *testing.T) {
 				}
 			}
 			if got := resumed.Load(); got != 2 {
-				t.Errorf("%d of 3 connections resumed, want 2", got)
+				t.Errorf("%d of 3 connections resumed, expected 2", got)
 			}
 		})
 	}

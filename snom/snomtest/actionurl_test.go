@@ -32,7 +32,7 @@ func TestActionSettings(t *testing.T) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("ActionSettings = %q, want %q", got, want)
+		t.Errorf("ActionSettings = %q, expected %q", got, want)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestEncodings(t *testing.T) {
 			t.Errorf("no test for encoding %q", e)
 		}
 		if got := e.Escape(name); got != want {
-			t.Errorf("%s: Escape = %q, want %q", e, got, want)
+			t.Errorf("%s: Escape = %q, expected %q", e, got, want)
 		}
 		if got, err := snomtest.ParseEncoding(string(e)); got != e || err != nil {
 			t.Errorf("ParseEncoding(%q) = %q, %v", e, got, err)
@@ -121,13 +121,13 @@ func TestEncodings(t *testing.T) {
 					t.Errorf("sent %q\nwant %q", got, strings.Replace(want, "\x00", tests[e], 1))
 				}
 				if got := p.Actions(); len(got) != 1 || got[0].Status != 200 || got[0].Err != "" || got[0].Setting != "action_incoming_url" {
-					t.Errorf("actions = %+v, want one with status 200", got)
+					t.Errorf("actions = %+v, expected one with status 200", got)
 				}
 			})
 		})
 	}
 	if got, err := snomtest.ParseEncoding(""); got != snomtest.EncodingPercent || err != nil {
-		t.Errorf("ParseEncoding() = %q, %v, want %q", got, err, snomtest.EncodingPercent)
+		t.Errorf("ParseEncoding() = %q, %v, expected %q", got, err, snomtest.EncodingPercent)
 	}
 	if _, err := snomtest.ParseEncoding("morse"); err == nil {
 		t.Error("ParseEncoding(morse): no error")
@@ -185,7 +185,7 @@ func TestVariables(t *testing.T) {
 				}
 				got := heads()
 				if len(got) != 1 || !strings.HasPrefix(got[0], "GET "+tt.want+" HTTP/1.1\r\n") {
-					t.Errorf("sent %q, want GET %s; actions %+v", got, tt.want, p.Actions())
+					t.Errorf("sent %q, expected GET %s; actions %+v", got, tt.want, p.Actions())
 				}
 			})
 		})
@@ -203,7 +203,7 @@ func TestAngleBrackets(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, want := heads()[0], "GET /?a=<sip%3A1%40pbx.example>&b=27 "; !strings.HasPrefix(got, want) {
-			t.Errorf("sent %q, want %q", got, want)
+			t.Errorf("sent %q, expected %q", got, want)
 		}
 	})
 }
@@ -233,7 +233,7 @@ func TestActionsThatFail(t *testing.T) {
 					OnAction: func(a snomtest.Action) { told = append(told, a) },
 					Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 						if addr != "h:80" {
-							t.Errorf("dials %q, want h:80", addr)
+							t.Errorf("dials %q, expected h:80", addr)
 						}
 						if tt.dial != nil {
 							return nil, tt.dial
@@ -248,7 +248,7 @@ func TestActionsThatFail(t *testing.T) {
 				}
 				got := p.Actions()
 				if len(got) != 1 || got[0].Status != tt.status || !strings.Contains(got[0].Err, tt.err) || tt.err == "" && got[0].Err != "" {
-					t.Errorf("actions = %+v, want one with status %d and error %q", got, tt.status, tt.err)
+					t.Errorf("actions = %+v, expected one with status %d and error %q", got, tt.status, tt.err)
 				}
 				if len(told) != 1 {
 					t.Errorf("OnAction was told %+v", told)
@@ -273,20 +273,20 @@ func TestActionsComeInOrderAndTakeTheirTime(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
 		defer cancel()
 		if err := p.Settle(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Settle = %v, want %v", err, context.DeadlineExceeded)
+			t.Errorf("Settle = %v, expected %v", err, context.DeadlineExceeded)
 		}
 		if got := len(p.Actions()); got != 1 {
-			t.Errorf("%d actions after 7 s, want 1", got)
+			t.Errorf("%d actions after 7 s, expected 1", got)
 		}
 		time.Sleep(4 * time.Second)
 		if got := p.Actions(); len(got) != 2 || got[0].Target != "/on" || got[1].Target != "/off" {
-			t.Errorf("actions after 11 s = %+v, want /on and /off", got)
+			t.Errorf("actions after 11 s = %+v, expected /on and /off", got)
 		}
 		for range 2000 {
 			p.ToggleDND()
 		}
 		if got := p.Actions(); !strings.Contains(got[len(got)-1].Err, "too many") {
-			t.Errorf("the last of 2000 actions = %+v, want it given up", got[len(got)-1])
+			t.Errorf("the last of 2000 actions = %+v, expected it given up", got[len(got)-1])
 		}
 		p.Close()
 		if err := p.Settle(t.Context()); err != nil {

@@ -63,17 +63,17 @@ func TestBasic(t *testing.T) {
 			p, b := newPiped(t, snomtest.Config{Auth: snomtest.AuthBasic, Username: "admin", Password: "1234"})
 			resp, _ := b.mustDo("/command.htm?key=P1", tt.edit...)
 			if got := resp.StatusCode; got != tt.status {
-				t.Errorf("%s: status = %d, want %d", tt.name, got, tt.status)
+				t.Errorf("%s: status = %d, expected %d", tt.name, got, tt.status)
 			}
 			got := last(t, p)
 			if got.Auth != tt.auth || got.Authorized != (tt.status == 200) || got.Executed != got.Authorized {
-				t.Errorf("%s: request = %+v, want auth %s", tt.name, got, tt.auth)
+				t.Errorf("%s: request = %+v, expected auth %s", tt.name, got, tt.auth)
 			}
 			if got := p.FailedLogins(); got != tt.failed {
-				t.Errorf("%s: %d failed logins, want %d", tt.name, got, tt.failed)
+				t.Errorf("%s: %d failed logins, expected %d", tt.name, got, tt.failed)
 			}
 			if got, want := resp.Header.Get("WWW-Authenticate"), `Basic realm="snom"`; tt.status == 401 && got != want {
-				t.Errorf("%s: WWW-Authenticate = %q, want %q", tt.name, got, want)
+				t.Errorf("%s: WWW-Authenticate = %q, expected %q", tt.name, got, want)
 			}
 		}
 	})
@@ -140,13 +140,13 @@ func TestDigest(t *testing.T) {
 				p, b := newPiped(t, c)
 				resp, _ := b.mustDo(target, authorization(tt.header(t, challengeOf(t, b))))
 				if got := resp.StatusCode; got != tt.status {
-					t.Errorf("status = %d, want %d", got, tt.status)
+					t.Errorf("status = %d, expected %d", got, tt.status)
 				}
 				if got := last(t, p); !strings.Contains(got.Note, tt.note) {
-					t.Errorf("Note = %q, want %q", got.Note, tt.note)
+					t.Errorf("Note = %q, expected %q", got.Note, tt.note)
 				}
 				if got := p.FailedLogins(); got != tt.failed {
-					t.Errorf("%d failed logins, want %d", got, tt.failed)
+					t.Errorf("%d failed logins, expected %d", got, tt.failed)
 				}
 			})
 		})
@@ -187,15 +187,15 @@ func TestNonces(t *testing.T) {
 					}
 					resp, _ := b.mustDo("/", authorization(answerTo(t, challenge, "/", "1234", count)))
 					if got := fmt.Sprint(resp.StatusCode); got != want {
-						t.Fatalf("step %d: status = %s, want %s", i, got, want)
+						t.Fatalf("step %d: status = %s, expected %s", i, got, want)
 					}
 					header = resp.Header
 				}
 				if got := strings.Contains(header.Get("WWW-Authenticate"), "stale=true"); got != tt.stale {
-					t.Errorf("WWW-Authenticate = %q, want stale=true: %t", header.Get("WWW-Authenticate"), tt.stale)
+					t.Errorf("WWW-Authenticate = %q, expected stale=true: %t", header.Get("WWW-Authenticate"), tt.stale)
 				}
 				if got := p.FailedLogins(); got != 0 {
-					t.Errorf("%d failed logins, want 0", got)
+					t.Errorf("%d failed logins, expected 0", got)
 				}
 			})
 		})
@@ -213,7 +213,7 @@ func TestForgetNonces(t *testing.T) {
 			t.Fatal(err)
 		}
 		if resp.StatusCode != 401 || !fresh.Stale || fresh.Nonce == challenge.Nonce {
-			t.Errorf("status %d, challenge %v, want 401 with a fresh nonce and stale", resp.StatusCode, fresh)
+			t.Errorf("status %d, challenge %v, expected 401 with a fresh nonce and stale", resp.StatusCode, fresh)
 		}
 	})
 }
@@ -227,7 +227,7 @@ func TestOwnChallenge(t *testing.T) {
 		resp, _ := b.mustDo("/")
 		got := resp.Header["Www-Authenticate"]
 		if len(got) != 2 || !strings.HasPrefix(got[0], "DIGEST Realm=") {
-			t.Fatalf("WWW-Authenticate = %q, want the phone's own two", got)
+			t.Fatalf("WWW-Authenticate = %q, expected the phone's own two", got)
 		}
 		// An MD5-sess response from the example of RFC 2617's formula, computed by hand.
 		_, nonce, _ := strings.Cut(got[0], `Nonce="`)
@@ -237,7 +237,7 @@ func TestOwnChallenge(t *testing.T) {
 		resp, _ = b.mustDo("/", authorization(fmt.Sprintf(`Digest username="admin", realm="snom", nonce=%q, uri="/", algorithm=MD5-sess, qop=auth, nc=00000001, cnonce="c0", response=%q`,
 			nonce, response)))
 		if resp.StatusCode != 200 {
-			t.Errorf("status = %d, want 200", resp.StatusCode)
+			t.Errorf("status = %d, expected 200", resp.StatusCode)
 		}
 	})
 }
@@ -263,7 +263,7 @@ func TestLockOutDoubles(t *testing.T) {
 			failed := p.FailedLogins()
 			resp, body := b.mustDo("/command.htm?key=P1", basic("admin", "1234"))
 			if resp.StatusCode != 200 || !strings.Contains(body, "unsuccessful login attempts") {
-				t.Errorf("lock %d: %d %q, want the page with status 200", i, resp.StatusCode, body)
+				t.Errorf("lock %d: %d %q, expected the page with status 200", i, resp.StatusCode, body)
 			}
 			if p.FailedLogins() != failed || last(t, p).Authorized {
 				t.Errorf("lock %d: a request counted or came through", i)
@@ -285,7 +285,7 @@ func TestLockOutDoubles(t *testing.T) {
 			t.Error("a good login did not end the count of bad ones")
 		}
 		if got, want := p.FailedLogins(), 4+3*3+3; got != want {
-			t.Errorf("%d failed logins, want %d", got, want)
+			t.Errorf("%d failed logins, expected %d", got, want)
 		}
 	})
 }
@@ -295,12 +295,12 @@ func TestLoginPage(t *testing.T) {
 		p, b := newPiped(t, snomtest.Config{Auth: snomtest.AuthBasic, Username: "admin", Password: "1234", LoginPage: true})
 		resp, body := b.mustDo("/", basic("admin", "wrong"))
 		if resp.StatusCode != 200 || !strings.Contains(body, "Login failed!") {
-			t.Errorf("%d %q, want the failed login page with status 200", resp.StatusCode, body)
+			t.Errorf("%d %q, expected the failed login page with status 200", resp.StatusCode, body)
 		}
 		p.SetPassword("wrong")
 		resp, body = b.mustDo("/", basic("admin", "wrong"))
 		if resp.StatusCode != 200 || strings.Contains(body, "Login failed!") {
-			t.Errorf("%d %q, want the first page", resp.StatusCode, body)
+			t.Errorf("%d %q, expected the first page", resp.StatusCode, body)
 		}
 	})
 }

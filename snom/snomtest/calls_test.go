@@ -34,7 +34,7 @@ func newTold(t *testing.T, c snomtest.Config, variables string) (*snomtest.Phone
 	t.Cleanup(func() {
 		srv.Close()
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			t.Errorf("the server ended with %v, want %v", err, http.ErrServerClosed)
+			t.Errorf("the server ended with %v, expected %v", err, http.ErrServerClosed)
 		}
 	})
 	c.Settings = map[string]string{}
@@ -156,7 +156,7 @@ func TestCalls(t *testing.T) {
 					left = append(left, string(c.State))
 				}
 				if got := strings.Join(left, " "); got != tt.left {
-					t.Errorf("calls left = %q, want %q", got, tt.left)
+					t.Errorf("calls left = %q, expected %q", got, tt.left)
 				}
 			})
 		})
@@ -189,7 +189,7 @@ func TestCommandsActOnCalls(t *testing.T) {
 		for _, step := range steps {
 			b.mustDo(step.target)
 			if got := states(); got != step.want {
-				t.Errorf("after %s: calls = %q, want %q", step.target, got, step.want)
+				t.Errorf("after %s: calls = %q, expected %q", step.target, got, step.want)
 			}
 		}
 		b.mustDo("/dummy.htm?settings=save&dnd_mode=on")
@@ -210,22 +210,22 @@ func TestCommandsActOnCalls(t *testing.T) {
 		}
 		b.mustDo("/command.htm?LOGOFFLINE=2")
 		if got, want := p.State().Registered, []bool{true, false}; !slices.Equal(got, want) {
-			t.Errorf("registered = %v, want %v", got, want)
+			t.Errorf("registered = %v, expected %v", got, want)
 		}
 		b.mustDo("/command.htm?LOGOFFALL")
 		b.mustDo("/command.htm?REREGISTER=2")
 		if got, want := p.State().Registered, []bool{false, true}; !slices.Equal(got, want) {
-			t.Errorf("registered = %v, want %v", got, want)
+			t.Errorf("registered = %v, expected %v", got, want)
 		}
 		p.SetDND(false)
 		ringing(p)
 		p.RemoteHangUp("")
 		if got := p.State().Missed; got != 1 {
-			t.Errorf("missed = %d, want 1", got)
+			t.Errorf("missed = %d, expected 1", got)
 		}
 		b.mustDo("/index.htm?misseddel=clear")
 		if got := p.State().Missed; got != 0 {
-			t.Errorf("missed = %d, want 0", got)
+			t.Errorf("missed = %d, expected 0", got)
 		}
 	})
 }
@@ -270,7 +270,7 @@ func TestRebootTells(t *testing.T) {
 			t.Errorf("told  %q\nwant %q", got, want)
 		}
 		if got := p.State(); got.Down || len(got.Calls) != 0 {
-			t.Errorf("state = %+v, want it up without calls", got)
+			t.Errorf("state = %+v, expected it up without calls", got)
 		}
 	})
 }
@@ -285,7 +285,7 @@ func TestLongPressInASequence(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		if got, want := told(), []string{"longpress longpress_key=P4"}; !slices.Equal(got, want) {
-			t.Errorf("told %q, want %q", got, want)
+			t.Errorf("told %q, expected %q", got, want)
 		}
 		if err := p.Press("P3,2500"); err != nil {
 			t.Error(err)
@@ -293,7 +293,7 @@ func TestLongPressInASequence(t *testing.T) {
 		p.Reboot(0)
 		time.Sleep(time.Minute)
 		if got, want := told(), []string{"setup longpress_key=", "log_on longpress_key="}; !slices.Equal(got, want) {
-			t.Errorf("told %q, want %q", got, want)
+			t.Errorf("told %q, expected %q", got, want)
 		}
 	})
 }

@@ -81,7 +81,7 @@ func TestControl(t *testing.T) {
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, httptest.NewRequest(method, target, nil))
 			if w.Code != step.status || !strings.Contains(w.Body.String(), step.want) {
-				t.Errorf("%s: %d %s, want %d %s", step.do, w.Code, w.Body, step.status, step.want)
+				t.Errorf("%s: %d %s, expected %d %s", step.do, w.Code, w.Body, step.status, step.want)
 			}
 			if typ := w.Header().Get("Content-Type"); typ == "application/json" && !json.Valid(w.Body.Bytes()) {
 				t.Errorf("%s: %s is not JSON", step.do, w.Body)
@@ -115,7 +115,7 @@ func TestControlAsTyped(t *testing.T) {
 			snomtest.ControlHandler(p).ServeHTTP(w, r)
 			calls := p.State().Calls
 			if w.Code != http.StatusOK || len(calls) != 1 || calls[0].Number != tt.want {
-				t.Errorf("%d %s, want one call with %s", w.Code, w.Body, tt.want)
+				t.Errorf("%d %s, expected one call with %s", w.Code, w.Body, tt.want)
 			}
 		})
 	}
@@ -130,6 +130,6 @@ func TestControlRefusesOtherWebPages(t *testing.T) {
 	w := httptest.NewRecorder()
 	snomtest.ControlHandler(p).ServeHTTP(w, r)
 	if got := w.Code; got != http.StatusForbidden || len(p.State().Calls) != 0 {
-		t.Errorf("status = %d, want %d and no call", got, http.StatusForbidden)
+		t.Errorf("status = %d, expected %d and no call", got, http.StatusForbidden)
 	}
 }

@@ -66,26 +66,26 @@ func TestFaults(t *testing.T) {
 				start := time.Now()
 				resp, body, err := b.do("/command.htm?key=P1", basic("admin", "1234"), func(r *http.Request) { *r = *r.WithContext(ctx) })
 				if got := time.Since(start); got != tt.took {
-					t.Errorf("took %v, want %v", got, tt.took)
+					t.Errorf("took %v, expected %v", got, tt.took)
 				}
 				if tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
-					t.Errorf("error = %v, want %s", err, tt.err)
+					t.Errorf("error = %v, expected %s", err, tt.err)
 				}
 				if tt.err == "" && err != nil {
-					t.Errorf("error = %v, want none", err)
+					t.Errorf("error = %v, expected none", err)
 				}
 				if err == nil && (resp.StatusCode != tt.status || !strings.Contains(body, tt.body)) {
-					t.Errorf("%d %s, want %d %s", resp.StatusCode, body, tt.status, tt.body)
+					t.Errorf("%d %s, expected %d %s", resp.StatusCode, body, tt.status, tt.body)
 				}
 				if got := len(p.Executed()) == 1; got != tt.executed {
-					t.Errorf("executed = %t, want %t", got, tt.executed)
+					t.Errorf("executed = %t, expected %t", got, tt.executed)
 				}
 				if seen := p.Requests(); len(seen) == 1 && seen[0].Status != tt.status {
-					t.Errorf("Status = %d, want %d", seen[0].Status, tt.status)
+					t.Errorf("Status = %d, expected %d", seen[0].Status, tt.status)
 				}
 				p.SetFault("")
 				if resp, _ := b.mustDo("/", basic("admin", "1234")); resp.StatusCode != 200 {
-					t.Errorf("afterwards: status %d, want 200", resp.StatusCode)
+					t.Errorf("afterwards: status %d, expected 200", resp.StatusCode)
 				}
 			})
 		})
@@ -99,10 +99,10 @@ func TestFaultLeavesTheChallengeAlone(t *testing.T) {
 		p.SetFault(snomtest.FaultResetAfter)
 		c := challengeOf(t, b)
 		if _, _, err := b.do("/command.htm?key=P1", authorization(answerTo(t, c, "/command.htm?key=P1", "1234", 1))); err == nil {
-			t.Error("no error, want the connection broken off")
+			t.Error("no error, expected the connection broken off")
 		}
 		if got := len(p.Executed()); got != 1 {
-			t.Errorf("%d requests executed, want 1", got)
+			t.Errorf("%d requests executed, expected 1", got)
 		}
 	})
 }
@@ -141,10 +141,10 @@ func TestResetIsATCPReset(t *testing.T) {
 		p.SetFault(snomtest.FaultResetAfter)
 		_, err := (&http.Client{Transport: transport}).Get(url + "/command.htm?key=P1")
 		if !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("https %t: error = %v, want %v", secure, err, syscall.ECONNRESET)
+			t.Errorf("https %t: error = %v, expected %v", secure, err, syscall.ECONNRESET)
 		}
 		if got := len(p.Executed()); got != 1 {
-			t.Errorf("https %t: %d requests executed, want 1", secure, got)
+			t.Errorf("https %t: %d requests executed, expected 1", secure, got)
 		}
 	}
 }
@@ -160,7 +160,7 @@ func TestChoke(t *testing.T) {
 		time.Sleep(time.Second)
 		b.mustDo("/command.htm?key=P3")
 		if got := len(p.Executed()); got != 2 {
-			t.Errorf("%d requests executed, want 2", got)
+			t.Errorf("%d requests executed, expected 2", got)
 		}
 	})
 }
@@ -175,11 +175,11 @@ func TestFaultOf(t *testing.T) {
 		}})
 		for target, want := range map[string]int{"/command.htm?key=P1": 200, "/command.htm?key=P2": 500} {
 			if resp, _ := b.mustDo(target); resp.StatusCode != want {
-				t.Errorf("GET %s: status %d, want %d", target, resp.StatusCode, want)
+				t.Errorf("GET %s: status %d, expected %d", target, resp.StatusCode, want)
 			}
 		}
 		if got := len(p.Executed()); got != 1 {
-			t.Errorf("%d requests executed, want 1", got)
+			t.Errorf("%d requests executed, expected 1", got)
 		}
 	})
 }
@@ -196,7 +196,7 @@ func TestFaultNames(t *testing.T) {
 		}
 	}
 	if _, err := snomtest.ParseFault("flood"); err == nil || !strings.Contains(err.Error(), "hang-after") {
-		t.Errorf("ParseFault(flood) = %v, want an error with the names", err)
+		t.Errorf("ParseFault(flood) = %v, expected an error with the names", err)
 	}
 }
 
@@ -220,10 +220,10 @@ func TestKeepAliveQuirk(t *testing.T) {
 			start := time.Now()
 			got := rawGet(t, dial, tt.target, tt.header)
 			if took := time.Since(start); took != tt.took {
-				t.Errorf("GET %s, %q: took %v, want %v", tt.target, tt.header, took, tt.took)
+				t.Errorf("GET %s, %q: took %v, expected %v", tt.target, tt.header, took, tt.took)
 			}
 			if got != tt.status {
-				t.Errorf("GET %s, %q: %q, want %q", tt.target, tt.header, got, tt.status)
+				t.Errorf("GET %s, %q: %q, expected %q", tt.target, tt.header, got, tt.status)
 			}
 			if executed := len(p.Executed()) - before; executed != len(tt.status)/3 {
 				t.Errorf("GET %s, %q: %d executed", tt.target, tt.header, executed)

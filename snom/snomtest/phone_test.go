@@ -164,26 +164,26 @@ func TestCommands(t *testing.T) {
 			p, url := snomtest.NewServer(t, snomtest.Config{Model: tt.model, Dialect: tt.dialect})
 			resp, _ := newBrowser(t, url, nil).mustDo(tt.target)
 			if got, want := resp.StatusCode, tt.status; got != want {
-				t.Errorf("status = %d, want %d", got, want)
+				t.Errorf("status = %d, expected %d", got, want)
 			}
 			got := last(t, p)
 			if got.Target != tt.target {
-				t.Errorf("Target = %q, want %q", got.Target, tt.target)
+				t.Errorf("Target = %q, expected %q", got.Target, tt.target)
 			}
 			if got.Status != tt.status {
-				t.Errorf("Status = %d, want %d", got.Status, tt.status)
+				t.Errorf("Status = %d, expected %d", got.Status, tt.status)
 			}
 			if got.Executed != tt.executed {
-				t.Errorf("Executed = %t, want %t (note %q)", got.Executed, tt.executed, got.Note)
+				t.Errorf("Executed = %t, expected %t (note %q)", got.Executed, tt.executed, got.Note)
 			}
 			if keys := strings.Join(got.Keys, " "); keys != tt.keys {
-				t.Errorf("Keys = %q, want %q", keys, tt.keys)
+				t.Errorf("Keys = %q, expected %q", keys, tt.keys)
 			}
 			if !strings.Contains(got.Note, tt.note) || tt.note == "" && got.Note != "" {
-				t.Errorf("Note = %q, want %q", got.Note, tt.note)
+				t.Errorf("Note = %q, expected %q", got.Note, tt.note)
 			}
 			if want := map[bool]int{true: 1, false: 0}[tt.executed]; len(p.Executed()) != want {
-				t.Errorf("%d requests executed, want %d", len(p.Executed()), want)
+				t.Errorf("%d requests executed, expected %d", len(p.Executed()), want)
 			}
 		})
 	}
@@ -194,10 +194,10 @@ func TestDialAnswersARedirect(t *testing.T) {
 	_, url := snomtest.NewServer(t, snomtest.Config{})
 	resp, _ := newBrowser(t, url, nil).mustDo("/command.htm?number=12")
 	if got, want := resp.Header.Get("Location"), "index.htm"; got != want {
-		t.Errorf("Location = %q, want %q", got, want)
+		t.Errorf("Location = %q, expected %q", got, want)
 	}
 	if got, want := resp.Header.Get("Server"), "snom embedded"; got != want {
-		t.Errorf("Server = %q, want %q", got, want)
+		t.Errorf("Server = %q, expected %q", got, want)
 	}
 }
 
@@ -229,7 +229,7 @@ func TestUnderstandsEveryCommand(t *testing.T) {
 			for _, step := range c.Steps(dialect) {
 				b.mustDo(step.Request)
 				if got := last(t, p); !got.Executed || noteOf(got) != "" || got.Target != step.Request {
-					t.Errorf("%s, dialect %s: %+v, want it executed without a note", text, dialect, got)
+					t.Errorf("%s, dialect %s: %+v, expected it executed without a note", text, dialect, got)
 				}
 			}
 			if c.Effects().Restarts {
@@ -258,7 +258,7 @@ func TestPost(t *testing.T) {
 	resp.Body.Close()
 	got := last(t, p)
 	if got.Method != "POST" || !got.Executed || got.Note != "" || len(got.Keys) != 1 {
-		t.Errorf("request = %+v, want a POST that pressed P1", got)
+		t.Errorf("request = %+v, expected a POST that pressed P1", got)
 	}
 }
 
@@ -320,13 +320,13 @@ func TestBlocked(t *testing.T) {
 			p, url := snomtest.NewServer(t, tt.config)
 			resp, _ := newBrowser(t, url, nil).mustDo(tt.target)
 			if got := resp.StatusCode; got != tt.status {
-				t.Errorf("status = %d, want %d", got, tt.status)
+				t.Errorf("status = %d, expected %d", got, tt.status)
 			}
 			if got := last(t, p); got.Executed && tt.status != 200 {
 				t.Errorf("executed: %+v", got)
 			}
 			if len(p.Settings()) != 0 {
-				t.Errorf("settings = %v, want none", p.Settings())
+				t.Errorf("settings = %v, expected none", p.Settings())
 			}
 		})
 	}
@@ -341,7 +341,7 @@ func TestSettings(t *testing.T) {
 		got := last(t, p)
 		if !got.Executed || !strings.Contains(got.Note, `"fixed" is read-only`) || !strings.Contains(got.Note, `no setting "flag"`) ||
 			!strings.Contains(got.Note, `no setting "Bad-Name"`) {
-			t.Errorf("request = %+v, want it executed with notes", got)
+			t.Errorf("request = %+v, expected it executed with notes", got)
 		}
 		b.mustDo("/dummy.htm?settings=save&store_settings=save&kept=yes")
 		b.mustDo("/dummy.htm?settings=save&fixed=3")
@@ -350,18 +350,18 @@ func TestSettings(t *testing.T) {
 		}
 		want := map[string]string{"action_incoming_url": "http://a/b?x=$remote&y", "fixed": "1", "kept": "yes"}
 		if got := fmt.Sprint(p.Settings()); got != fmt.Sprint(want) {
-			t.Errorf("Settings = %v, want %v", got, want)
+			t.Errorf("Settings = %v, expected %v", got, want)
 		}
 		p.Reboot(time.Minute)
 		delete(want, "action_incoming_url")
 		if got := fmt.Sprint(p.Settings()); got != fmt.Sprint(want) {
-			t.Errorf("Settings after a reboot = %v, want %v", got, want)
+			t.Errorf("Settings after a reboot = %v, expected %v", got, want)
 		}
 		p.Set("kept", "no")
 		time.Sleep(time.Hour)
 		b.mustDo("/advanced_update.htm?reset=Reset")
 		if got := p.Settings(); len(got) != 0 {
-			t.Errorf("Settings after a reset = %v, want none", got)
+			t.Errorf("Settings after a reset = %v, expected none", got)
 		}
 	})
 }
@@ -371,22 +371,22 @@ func TestTimePassesWhileKeysPlay(t *testing.T) {
 		p, b := newPiped(t, snomtest.Config{})
 		b.mustDo("/command.htm?key=OFFHOOK,0,1000;5,500,500;ENTER,1000")
 		if got, want := p.Playing(), 3*time.Second; got != want {
-			t.Errorf("Playing = %v, want %v", got, want)
+			t.Errorf("Playing = %v, expected %v", got, want)
 		}
 		if got := len(p.State().Calls); got != 0 {
-			t.Errorf("%d calls at the start, want 0", got)
+			t.Errorf("%d calls at the start, expected 0", got)
 		}
 		b.mustDo("/command.htm?key=P1")
 		if got := last(t, p).Note; !strings.Contains(got, "mixed into a key sequence") {
-			t.Errorf("Note = %q, want it to say that sequences mix", got)
+			t.Errorf("Note = %q, expected it to say that sequences mix", got)
 		}
 		time.Sleep(2*time.Second + time.Millisecond)
 		if got := p.State().Calls; len(got) != 1 || got[0].Number != "5" || got[0].State != snomtest.CallDialing {
-			t.Errorf("calls = %+v, want one to 5", got)
+			t.Errorf("calls = %+v, expected one to 5", got)
 		}
 		time.Sleep(time.Second)
 		if got := p.Playing(); got != 0 {
-			t.Errorf("Playing = %v, want 0", got)
+			t.Errorf("Playing = %v, expected 0", got)
 		}
 	})
 }
@@ -398,7 +398,7 @@ func TestRebootEndsAKeySequence(t *testing.T) {
 		p.Reboot(time.Millisecond)
 		time.Sleep(time.Minute)
 		if got := p.State().Calls; len(got) != 0 {
-			t.Errorf("calls = %+v, want none", got)
+			t.Errorf("calls = %+v, expected none", got)
 		}
 	})
 }
@@ -412,10 +412,10 @@ func TestReboot(t *testing.T) {
 			before := len(p.Requests())
 			_, _, err := b.do("/command.htm?key=P1")
 			if !errors.Is(err, wantErr) {
-				t.Errorf("error = %v, want %v", err, wantErr)
+				t.Errorf("error = %v, expected %v", err, wantErr)
 			}
 			if got := len(p.Requests()) - before; got != wantRequests {
-				t.Errorf("%d requests, want %d", got, wantRequests)
+				t.Errorf("%d requests, expected %d", got, wantRequests)
 			}
 		}
 		ask(nil, 2)
@@ -431,7 +431,7 @@ func TestReboot(t *testing.T) {
 		time.Sleep(time.Minute)
 		ask(nil, 2) // the nonce is forgotten
 		if got := p.FailedLogins(); got != 0 {
-			t.Errorf("%d failed logins, want 0", got)
+			t.Errorf("%d failed logins, expected 0", got)
 		}
 	})
 }
@@ -442,13 +442,13 @@ func TestRebootOnSockets(t *testing.T) {
 	b := newBrowser(t, url, nil)
 	p.SetFault(snomtest.FaultRefuseConnects)
 	if _, _, err := b.do("/"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("error = %v, want %v", err, syscall.ECONNREFUSED)
+		t.Errorf("error = %v, expected %v", err, syscall.ECONNREFUSED)
 	}
 	p.SetFault("")
 	b.mustDo("/") // on the same address
 	p.Reboot(time.Hour)
 	if _, _, err := b.do("/"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("error = %v, want %v", err, syscall.ECONNREFUSED)
+		t.Errorf("error = %v, expected %v", err, syscall.ECONNREFUSED)
 	}
 	p.Reboot(0)
 	for { // it is up again a moment later
@@ -477,12 +477,12 @@ func TestHandlerAlone(t *testing.T) {
 	b.mustDo("/command.htm?key=P1")
 	p.Reboot(time.Hour) // it cannot refuse, so it hangs up
 	if _, _, err := b.do("/"); !errors.Is(err, io.EOF) {
-		t.Errorf("error = %v, want %v", err, io.EOF)
+		t.Errorf("error = %v, expected %v", err, io.EOF)
 	}
 	if err := srv.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		t.Errorf("the server ended with %v, want %v", err, http.ErrServerClosed)
+		t.Errorf("the server ended with %v, expected %v", err, http.ErrServerClosed)
 	}
 }

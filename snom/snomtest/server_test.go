@@ -54,7 +54,7 @@ func TestTLS(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			if got := resp.TLS.Version; got != tt.version || resp.StatusCode != 200 {
-				t.Errorf("status %d by TLS %x, want 200 by %x", resp.StatusCode, got, tt.version)
+				t.Errorf("status %d by TLS %x, expected 200 by %x", resp.StatusCode, got, tt.version)
 			}
 		})
 	}
@@ -78,14 +78,14 @@ func TestOneConnection(t *testing.T) {
 		second <- err
 	}()
 	if got := len(p.Requests()); got != 1 {
-		t.Errorf("%d requests while the first connection is open, want 1", got)
+		t.Errorf("%d requests while the first connection is open, expected 1", got)
 	}
 	first.CloseIdleConnections()
 	if err := <-second; err != nil {
 		t.Error(err)
 	}
 	if got := len(p.Requests()); got != 2 {
-		t.Errorf("%d requests, want 2", got)
+		t.Errorf("%d requests, expected 2", got)
 	}
 }
 
@@ -106,10 +106,10 @@ func TestOneConnectionWaits(t *testing.T) {
 			}
 		}
 		if got, want := time.Since(start), 3*time.Second; got != want {
-			t.Errorf("three requests took %v, want %v", got, want)
+			t.Errorf("three requests took %v, expected %v", got, want)
 		}
 		if got := len(p.Executed()); got != 3 {
-			t.Errorf("%d requests executed, want 3", got)
+			t.Errorf("%d requests executed, expected 3", got)
 		}
 	})
 }
@@ -132,10 +132,10 @@ func TestHangUpReused(t *testing.T) {
 			resp.Body.Close()
 		}
 		if got := len(p.Requests()); got != 3 {
-			t.Errorf("%d requests, want 3", got)
+			t.Errorf("%d requests, expected 3", got)
 		}
 		if got := len(p.Executed()); got != 2 {
-			t.Errorf("%d requests executed, want 2", got)
+			t.Errorf("%d requests executed, expected 2", got)
 		}
 	})
 }
@@ -151,7 +151,7 @@ func TestHold(t *testing.T) {
 		}()
 		time.Sleep(time.Hour)
 		if got := len(p.Requests()); got != 0 {
-			t.Errorf("%d requests while held, want 0", got)
+			t.Errorf("%d requests while held, expected 0", got)
 		}
 		release()
 		release()
@@ -168,7 +168,7 @@ func TestLatency(t *testing.T) {
 		start := time.Now()
 		b.mustDo("/")
 		if got, want := time.Since(start), 200*time.Millisecond; got != want {
-			t.Errorf("took %v, want %v", got, want)
+			t.Errorf("took %v, expected %v", got, want)
 		}
 	})
 }
@@ -182,7 +182,7 @@ func TestOnRequestComesBeforeTheReply(t *testing.T) {
 		}})
 		b.mustDo("/command.htm?key=P1")
 		if len(seen) != 1 || seen[0].Phone != "kitchen" || seen[0].Status != 200 {
-			t.Errorf("requests = %+v, want one of the kitchen with status 200", seen)
+			t.Errorf("requests = %+v, expected one of the kitchen with status 200", seen)
 		}
 	})
 }
@@ -202,7 +202,7 @@ func TestCloseEndsWhatWaits(t *testing.T) {
 			t.Error(err)
 		}
 		if err := <-done; err == nil {
-			t.Error("no error, want the connection closed")
+			t.Error("no error, expected the connection closed")
 		}
 	})
 }

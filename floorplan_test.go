@@ -321,3 +321,36 @@ func selX(sel *ast.SelectorExpr, ok bool) (string, bool) {
 	}
 	return x.Name, true
 }
+
+// TestOnlySnomComparesVerbs: what a command does is said by its row in package snom, so that a new command is complete
+// when its row is. Other packages may name a verb, to send it, and never ask which one they have.
+func TestOnlySnomComparesVerbs(t *testing.T) {
+	t.Parallel()
+	isVerb := func(e ast.Expr) bool {
+		sel, ok := e.(*ast.SelectorExpr)
+		x, named := selX(sel, ok)
+		return named && x == "snom" && strings.HasPrefix(sel.Sel.Name, "Verb") && sel.Sel.Name != "Verb" && sel.Sel.Name != "Verbs" && sel.Sel.Name != "VerbHelp"
+	}
+	sources(t, func(name string, file *ast.File, set *token.FileSet) {
+		if strings.HasSuffix(name, "_test.go") {
+			return
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			var compared []ast.Expr
+			switch n := n.(type) {
+			case *ast.CaseClause:
+				compared = n.List
+			case *ast.BinaryExpr:
+				if n.Op == token.EQL || n.Op == token.NEQ {
+					compared = []ast.Expr{n.X, n.Y}
+				}
+			}
+			for _, e := range compared {
+				if isVerb(e) {
+					t.Errorf("%s: compares verbs; a field of the row in package snom says what is special about a command", set.Position(e.Pos()))
+				}
+			}
+			return true
+		})
+	})
+}

@@ -695,12 +695,18 @@ func TestAnswerConnectsTheCall(t *testing.T) {
 		if r, s := say("answer"), h.bridge.Snapshot()[0]; !r.OK || s.Call.State != callstate.Connected {
 			t.Errorf("answer: %+v, the call is %+v", r, s.Call)
 		}
+		if r := say("mute"); !r.OK || r.Message != "" {
+			t.Errorf("mute in a call: %+v", r)
+		}
 		if r, s := say("hangup"), h.bridge.Snapshot()[0]; !r.OK || s.Call.State != callstate.Ended {
 			t.Errorf("hangup: %+v, the call is %+v", r, s.Call)
 		}
 		time.Sleep(5 * time.Second)
 		if r := say("answer"); r.Code != bridge.Invalid || !strings.Contains(r.Message, "idle") {
 			t.Errorf("answer on an idle phone: %+v", r)
+		}
+		if r := say("mute"); !r.OK || !strings.Contains(r.Message, "idle") {
+			t.Errorf("mute on an idle phone: %+v", r)
 		}
 	})
 }

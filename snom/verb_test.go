@@ -77,7 +77,7 @@ func TestConstructors(t *testing.T) {
 	for text, c := range map[string]snom.Command{
 		"answer": snom.Answer(), "hangup all": snom.Hangup(), "hangup current": snom.HangupCurrent(), "logoff all": snom.LogoffAll(),
 		"transfer complete": snom.CompleteTransfer(), "transfer cancel": snom.CancelTransfer(), "dnd on": snom.DND(true), "dnd off": snom.DND(false), "dnd toggle": snom.ToggleDND(), "ring stop": snom.StopRinging(),
-		"fix_lil": snom.FixLIL(), "reboot": snom.Reboot(),
+		"mute": snom.Mute(), "fix_lil": snom.FixLIL(), "reboot": snom.Reboot(),
 	} {
 		if c != commandOf(t, text) {
 			t.Errorf("the constructor makes %q, expected %q", c, text)

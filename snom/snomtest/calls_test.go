@@ -313,3 +313,24 @@ func TestLikeD765(t *testing.T) {
 		}
 	})
 }
+
+// TestMuteOnAnIdlePhone: the key MUTE toggles do not disturb only where there is no call and the setting says so.
+func TestMuteOnAnIdlePhone(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		setting  string
+		call     bool
+		expected bool
+	}{
+		{"", false, false}, {"off", false, false}, {"on", false, true}, {"on", true, false}, {"off", true, false},
+	} {
+		p, url := snomtest.NewServer(t, snomtest.Config{Settings: map[string]string{"mute_is_dnd_in_idle": tt.setting}})
+		if tt.call {
+			ringing(p)
+		}
+		newBrowser(t, url, nil).mustDo("/command.htm?key=MUTE")
+		if got := p.State().DND; got != tt.expected {
+			t.Errorf("setting %q, call %v: do not disturb is %v, expected %v", tt.setting, tt.call, got, tt.expected)
+		}
+	}
+}

@@ -41,7 +41,7 @@ fuzz: ## every fuzz target for FUZZTIME=60s
 		done; \
 	done
 
-cover: ## statement coverage of every package; below 95 % is a failure where the house promises more
+cover: ## statement coverage of every package; below 95 % is a failure where CONTRIBUTING.md promises more
 	@scripts/cover.sh
 
 docs: ## write the documents that are made from the code

@@ -1,4 +1,4 @@
-// Package snom2mqtt_test keeps the laws of the house that a compiler does not: who may import
+// Package snom2mqtt_test checks the rules of the project that a compiler does not: who may import
 // whom, and what no file may do.
 package snom2mqtt_test
 
@@ -24,7 +24,7 @@ import (
 const module = "github.com/snom2mqtt/snom2mqtt"
 
 // mayImport says which packages of the project a package may import. A package that is not here
-// has no place in the house yet.
+// has no place in the floor plan yet.
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"snom":                {"internal/csvtable", "internal/cleantext", "internal/oddchar", "internal/strictjson"},

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the bridge against every broker that docs/brokers.md speaks of: `make test-brokers`. RabbitMQ and NATS are
 # installed through apt-get where that may be. The brokers run as processes of the tests, on ports and in folders of
-# their own, and end with them; one that runs on this machine already is left alone.
+# their own, and end with them; one that runs on this machine already is not touched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

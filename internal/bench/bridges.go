@@ -111,17 +111,17 @@ func base(system string) string {
 
 // A bridgeSetup is what a bridge is started with.
 type bridgeSetup struct {
-	dir     string // for its files
-	self    string // our own program
-	program string // snom2mqtt
-	other   string // another build of it
-	rivals  installed
-	broker  string // its address
-	embeds  bool   // snom2mqtt is the broker, at that address
-	port    int    // of the phones
-	phones  int
-	ears    map[string]string // the address at which a system hears phones, if it does
-	env     []string          // further settings of snom2mqtt
+	dir       string // for its files
+	self      string // our own program
+	program   string // snom2mqtt
+	other     string // another build of it
+	rivals    installed
+	broker    string // its address
+	embeds    bool   // snom2mqtt is the broker, at that address
+	port      int    // of the phones
+	phones    int
+	receivers map[string]string // the address at which a system hears phones, if it does
+	env       []string          // further settings of snom2mqtt
 }
 
 // token is what phones show when they tell events.
@@ -131,15 +131,15 @@ const token = "bench-bench-bench-bench"
 func (s bridgeSetup) start(system string) (*process, error) {
 	switch system {
 	case systemOurs:
-		return s.startOurs("ours", s.program, s.ears[system])
+		return s.startOurs("ours", s.program, s.receivers[system])
 	case systemOther:
-		return s.startOurs("other", s.other, s.ears[system])
+		return s.startOurs("other", s.other, s.receivers[system])
 	case systemEcho:
 		return startProcess(s.dir, "echo", nil, s.self, "-be", "echo", "-broker", s.broker)
 	case systemPEcho:
 		return startProcess(s.dir, "pecho", nil, s.self, "-be", "pecho", "-broker", s.broker)
 	case systemLeast:
-		return startProcess(s.dir, "least", nil, s.self, "-be", "least", "-broker", s.broker, "-port", fmt.Sprint(s.port), "-hears", s.ears[system])
+		return startProcess(s.dir, "least", nil, s.self, "-be", "least", "-broker", s.broker, "-port", fmt.Sprint(s.port), "-hears", s.receivers[system])
 	}
 	if err := s.unpack(); err != nil {
 		return nil, err

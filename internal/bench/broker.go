@@ -17,7 +17,7 @@ const (
 	embedded = "embedded"            // in the bridge's own process
 )
 
-// mosquitto finds the program. Debian keeps servers in /usr/sbin, which is not everybody's PATH.
+// mosquitto finds the program. Debian keeps servers in /usr/sbin, which is not in every PATH.
 func mosquitto() (string, error) {
 	for _, place := range []string{"mosquitto", "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"} {
 		if path, err := exec.LookPath(place); err == nil {
@@ -56,7 +56,7 @@ func startMosquitto(dir, kind string) (*process, string, error) {
 	return p, addr, nil
 }
 
-// freeAddr is a port of this machine that nobody listened on a moment ago.
+// freeAddr is a port of this machine that was free a moment ago.
 func freeAddr() string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

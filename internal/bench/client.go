@@ -171,7 +171,7 @@ func (c *client) close() {
 	c.mu.Lock()
 	c.append(disconnect, nil)
 	c.mu.Unlock()
-	_ = c.flush() // nobody is there to care
+	_ = c.flush() // the process ends
 	_ = c.conn.Close()
 }
 

@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-// The floors are what a command costs at least on this machine, whoever carries it: the way through the broker and
+// The floors are what a command costs at least on this machine, with any bridge: the way through the broker and
 // back, and a request to a phone on a connection of its own with a digest challenge that is known.
 
 // echo is a process that publishes what it gets: the way through the broker and back.
@@ -48,7 +48,7 @@ func least(broker string, port int, hears string) error {
 		if err != nil {
 			return err
 		}
-		go leastEar(c, l) // ends with the process
+		go leastReceiver(c, l) // ends with the process
 	}
 	queues := map[string]chan uint64{}
 	return say(c, "least", func(topic, payload []byte) {
@@ -78,8 +78,8 @@ func leastWorker(c *client, name string, port int, queue <-chan uint64) {
 	}
 }
 
-// leastEar takes what phones tell.
-func leastEar(c *client, l net.Listener) {
+// leastReceiver takes what phones tell.
+func leastReceiver(c *client, l net.Listener) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {

@@ -24,7 +24,7 @@ type record struct {
 }
 
 // A run is a number of commands and what became of them. Their ids are numbers that follow one another, and are the
-// numbers that the phones are told to dial.
+// numbers for the phones to dial.
 type run struct {
 	first    uint64
 	records  []record
@@ -184,8 +184,8 @@ type load struct {
 	every       time.Duration // time between two bursts
 }
 
-// patience is how long a result is waited for when nothing else comes either.
-const patience = 15 * time.Second
+// timeLimit is how long a result is waited for when nothing else comes either.
+const timeLimit = 15 * time.Second
 
 var errStopped = errors.New("stopped")
 
@@ -208,7 +208,7 @@ func (g *generator) begin(l load) *run {
 	return r
 }
 
-// carry sends a load and waits for its results. What has no result when nothing came for [patience] has none.
+// carry sends a load and waits for its results. What has no result when nothing came for [timeLimit] has none.
 func (g *generator) carry(ctx context.Context, l load) (*run, error) {
 	r := g.begin(l)
 	end := now() + int64(l.limit)
@@ -236,7 +236,7 @@ func (g *generator) wait(ctx context.Context, r *run) error {
 	if err := g.client.flush(); err != nil {
 		return err
 	}
-	still := time.NewTicker(patience)
+	still := time.NewTicker(timeLimit)
 	defer still.Stop()
 	answered := -1
 	for {
@@ -285,7 +285,7 @@ func (g *generator) bursts(ctx context.Context, r *run, l load) error {
 
 // tell has phones tell events, one after the other: the next one when the last one is on MQTT. A phone is taken to have
 // been heard ("seen") when it has its answer.
-func (g *generator) tell(ctx context.Context, l load, ear string) (*run, error) {
+func (g *generator) tell(ctx context.Context, l load, receiver string) (*run, error) {
 	r := g.begin(l)
 	end := now() + int64(l.limit)
 	for i := range l.count {
@@ -300,7 +300,7 @@ func (g *generator) tell(ctx context.Context, l load, ear string) (*run, error) 
 		r.sent.Add(1)
 		g.mu.Unlock()
 		rec.sent = now()
-		if err := g.call(int(rec.phone), ear, r.first+uint64(i)); err != nil {
+		if err := g.call(int(rec.phone), receiver, r.first+uint64(i)); err != nil {
 			return r, fmt.Errorf("event %d: %w", i, err)
 		}
 		rec.seen.Store(now())
@@ -312,18 +312,18 @@ func (g *generator) tell(ctx context.Context, l load, ear string) (*run, error) 
 }
 
 // call is a phone that tells that its handset was lifted, in a call with this number.
-func (g *generator) call(phone int, ear string, id uint64) error {
+func (g *generator) call(phone int, receiver string, id uint64) error {
 	from, err := net.ResolveTCPAddr("tcp4", phoneAddr(phone, 0))
 	if err != nil {
 		return err
 	}
-	conn, err := (&net.Dialer{KeepAlive: -1, LocalAddr: from}).Dial("tcp4", ear)
+	conn, err := (&net.Dialer{KeepAlive: -1, LocalAddr: from}).Dial("tcp4", receiver)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	if _, err := fmt.Fprintf(conn, "GET /a/%s/%s/offhook?local=27@pbx.example&call-id=%d HTTP/1.1\r\nHost: %s\r\n\r\n",
-		g.names[phone], token, id, ear); err != nil {
+		g.names[phone], token, id, receiver); err != nil {
 		return err
 	}
 	buf := make([]byte, 512)

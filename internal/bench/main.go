@@ -98,7 +98,7 @@ func measure(ctx context.Context) error {
 	for _, n := range strings.Split(*sizes, ",") {
 		phones, err := strconv.Atoi(n)
 		if err != nil || phones < 1 || phones > 10_000 {
-			return fmt.Errorf("-phones: want numbers from 1 to 10000, not %q", n)
+			return fmt.Errorf("-phones: expected numbers from 1 to 10000, not %q", n)
 		}
 		b.sizes = append(b.sizes, phones)
 	}
@@ -108,7 +108,7 @@ func measure(ctx context.Context) error {
 	chosen := strings.Split(*only, ",")
 	for _, c := range chosen {
 		if !slices.Contains(names, c) {
-			return fmt.Errorf("-only: no such part %q: want some of %s", c, strings.Join(names, ","))
+			return fmt.Errorf("-only: no such part %q: expected some of %s", c, strings.Join(names, ","))
 		}
 	}
 	if err := b.prepare(*program, *other, *rivals, *install); err != nil {

@@ -20,7 +20,7 @@ func parts() []part {
 		{"latency", "one phone that answers at once: one command after the other, spaced, and in bursts; three brokers", (*bench).latency},
 		{"events", "phones that tell events, one after the other, until these are on MQTT", (*bench).events},
 		{"throughput", "1 to 10,000 phones, one command at a time for each; phones that answer at once or in 20 ms", (*bench).throughput},
-		{"hang", "20 phones, and what becomes of 19 when one never answers", (*bench).hang},
+		{"hang", "20 phones, of which one never answers: its effect on the others", (*bench).hang},
 		{"memory", "memory when idle and after a command to every phone, 1 to 10,000 phones", (*bench).memory},
 		{"start", "from the start of the process to \"online\"", (*bench).start},
 		{"idle", "processor time of doing nothing with 1,000 phones, availability on", (*bench).idle},

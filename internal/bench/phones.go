@@ -295,7 +295,7 @@ func (p *phones) finish(c *phoneConn) {
 // say answers, and leaves it to the other side to hang up.
 func (p *phones) say(c *phoneConn, what string) {
 	c.n = 0
-	_, _ = syscall.Write(c.fd, []byte(what)) // fails when nobody is there any more
+	_, _ = syscall.Write(c.fd, []byte(what)) // fails when the peer is gone
 }
 
 // authorized checks the digest of a GET for target (RFC 2617, section 3.2.2).

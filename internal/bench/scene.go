@@ -13,14 +13,14 @@ import (
 
 // A scene is a broker with all that runs at it.
 type scene struct {
-	broker  *process // nil: it is in snom2mqtt
-	phones  *phones
-	gen     *generator
-	systems map[string]*process
-	addr    string            // of the broker
-	online  map[string]int64  // when systems said so
-	ears    map[string]string // where systems hear phones
-	reading sync.WaitGroup
+	broker    *process // nil: it is in snom2mqtt
+	phones    *phones
+	gen       *generator
+	systems   map[string]*process
+	addr      string            // of the broker
+	online    map[string]int64  // when systems said so
+	receivers map[string]string // where systems hear phones
+	reading   sync.WaitGroup
 }
 
 // A staging says what to put into a scene.
@@ -59,11 +59,11 @@ func (b *bench) fill(s *scene, st staging) error {
 		env: append([]string{"SNOM2MQTT_AVAILABILITY_INTERVAL=24h"}, st.env...),
 	}
 	if st.hear {
-		s.ears = map[string]string{}
+		s.receivers = map[string]string{}
 		for _, system := range st.systems {
-			s.ears[system] = freeAddr()
+			s.receivers[system] = freeAddr()
 		}
-		setup.ears = s.ears
+		setup.receivers = s.receivers
 	}
 	if st.broker == embedded {
 		setup.embeds, setup.broker = true, freeAddr()
@@ -198,8 +198,8 @@ func (s *scene) measureOnce(ctx context.Context, system string, l load) (figure,
 	case systemOneWay:
 		r, err = s.gen.oneWay(ctx, s.addr, l)
 	default:
-		if ear := s.ears[system]; ear != "" {
-			r, err = s.gen.tell(ctx, l, ear)
+		if receiver := s.receivers[system]; receiver != "" {
+			r, err = s.gen.tell(ctx, l, receiver)
 		} else {
 			r, err = s.gen.carry(ctx, l)
 		}
@@ -208,7 +208,7 @@ func (s *scene) measureOnce(ctx context.Context, system string, l load) (figure,
 		return figure{}, err
 	}
 	took := time.Duration(now() - begin)
-	f := r.figure(!slices.Contains([]string{systemEcho, systemOneWay, systemPEcho, systemPOneWay}, system) && s.ears == nil)
+	f := r.figure(!slices.Contains([]string{systemEcho, systemOneWay, systemPEcho, systemPOneWay}, system) && s.receivers == nil)
 	f.System, f.Phones, f.Outstanding = system, l.phones, l.outstanding
 	f.PhoneMS = float64(s.phones.time.Load()) / 1e6
 	for i, d := range s.used(p) {

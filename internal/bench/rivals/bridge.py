@@ -1,4 +1,4 @@
-"""A bridge as somebody would write it in an afternoon: paho-mqtt, aiohttp, and a queue for each phone."""
+"""A simple bridge, written in an afternoon: paho-mqtt, aiohttp, and a queue for each phone."""
 
 import asyncio
 import json

@@ -40,8 +40,8 @@ func windows(text string, bigEndian bool) string {
 	return b.String()
 }
 
-// Every file of a secret is read by one rule: what editors and shells of Windows add is no part of the secret, and what cannot
-// be told from a part of it is a fault.
+// Every file of a secret is read by one rule: what editors and shells of Windows add is not a part of the secret, and what cannot
+// be distinguished from it is a fault.
 func TestSecretFilesOfEveryEditor(t *testing.T) {
 	t.Parallel()
 	const secret = "0123456789abcdef"

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// tokenSecret reads what tokens are made from.
+// tokenSecret reads what tokens are derived from.
 func (c *checker) tokenSecret(text, path field) Secret {
 	s := c.secret(text, path)
 	if n := len(s.Reveal()); n > 0 && (n < 16 || n > 128) {
@@ -99,7 +99,7 @@ func keptSecret(folder string) (Secret, error) {
 	return NewSecret(secret), nil
 }
 
-// makeSecret writes a new secret, for nobody else to read, and returns what path holds then.
+// makeSecret writes a new secret that only this user may read, and returns what path holds then.
 func makeSecret(folder, path string) ([]byte, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err

@@ -80,7 +80,7 @@ func next(loader *yaml.Loader) (*yaml.Node, error) {
 	}
 }
 
-// unreadable returns a fault where a text has what YAML reads as something else, without a word: control characters, and
+// unreadable returns a fault where a text has what YAML silently reads as something else: control characters, and
 // the line ends of Unicode; or where it has too many values.
 func unreadable(text string) *yamlFault {
 	values, ascii := 0, true

@@ -22,7 +22,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
-// The login of the demo's phones. It is no secret: they listen on loopback only.
+// The login of the demo's phones. It is not a secret: they listen on loopback only.
 const (
 	demoUser     = "admin"
 	demoPassword = "demo"
@@ -60,9 +60,9 @@ func demoPhones(seen func(snomtest.Request)) []*snomtest.Phone {
 	return []*snomtest.Phone{phone("kitchen", "D735", snomtest.AuthDigest), phone("hall", "870", snomtest.AuthBasic)}
 }
 
-// demo is the bridge as it always is, set up for phones and a broker that are made here.
+// demo runs the bridge as it is, with simulated phones and the embedded broker.
 func (p *program) demo(ctx context.Context) error {
-	show := &stage{w: p.stdout}
+	show := &printer{w: p.stdout}
 	phones := demoPhones(show.request)
 	set := newPhoneSet()
 	defer set.close()
@@ -94,7 +94,7 @@ func (p *program) demo(ctx context.Context) error {
 		switch {
 		case topic == "snom/bridge/state" && string(payload) == "online":
 			online.Store(true)
-		case topic == "snom/kitchen/status" && online.Load(): // the last word of a bridge that comes
+		case topic == "snom/kitchen/status" && online.Load(): // published last at the start
 			told.here()
 		case topic == "snom/kitchen/result":
 			answered.here()
@@ -141,7 +141,7 @@ func (p *program) demo(ctx context.Context) error {
 	return <-ended
 }
 
-// A once is something that comes once: here says so.
+// A once is an event that happens once: here signals it.
 type once struct {
 	came chan struct{}
 	here func()
@@ -152,7 +152,7 @@ func newOnce() once {
 	return once{came: c, here: sync.OnceFunc(func() { close(c) })}
 }
 
-// demoService binds the bridge to the usual ports, or to any where those are taken.
+// demoService binds the bridge to the usual ports, or to any others if those are in use.
 func (p *program) demoService(ctx context.Context, phones []string) (s *service, err error) {
 	const any = "127.0.0.1:0"
 	for _, at := range []struct{ broker, console string }{{free(demoBroker), free(demoConsole)}, {any, any}} {
@@ -177,7 +177,7 @@ func (p *program) demoService(ctx context.Context, phones []string) (s *service,
 	return nil, err
 }
 
-// install makes phones call the bridge, as `action-urls --install` does with real ones.
+// install sets the action URLs of the phones, as `action-urls --install` does with real ones.
 func install(ctx context.Context, to *actionServer, phones []*snomtest.Phone) error {
 	for _, phone := range phones {
 		urls, err := to.actionURLs(ctx, phone.Name())
@@ -191,7 +191,7 @@ func install(ctx context.Context, to *actionServer, phones []*snomtest.Phone) er
 	return nil
 }
 
-// demoHints is what to try next.
+// demoHints returns what to try next.
 func demoHints(broker, console, control string) string {
 	host, port, _ := net.SplitHostPort(broker) // it is listening there
 	return fmt.Sprintf(`
@@ -228,35 +228,35 @@ Ctrl-C ends it.
 `, fmt.Sprintf("-h %s -p %s", host, port), console, strings.TrimPrefix(control, "http://"))
 }
 
-// free returns addr, or the same host with any port where addr is taken.
+// free returns addr, or the same host with any port if addr is in use.
 func free(addr string) string {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		host, _, _ := net.SplitHostPort(addr) // our own constants
 		return net.JoinHostPort(host, "0")
 	}
-	_ = l.Close() // nobody has connected
+	_ = l.Close() // no client has connected
 	return addr
 }
 
-// A stage shows what happens, one line each, in the order in which it happens. Until it is opened it
-// shows nothing: what the parts tell one another at the start is no news.
-type stage struct {
+// A printer prints messages and requests, one line each, in their order. Until it is opened it prints nothing: the messages
+// of the start are not of interest.
+type printer struct {
 	mu     sync.Mutex
 	w      io.Writer
 	opened bool
 }
 
-func (s *stage) open(broker, console string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.opened = true
+func (p *printer) open(broker, console string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.opened = true
 	for _, port := range []struct{ what, usual, is string }{{"broker", demoBroker, broker}, {"console", demoConsole, console}} {
 		if port.is != port.usual {
-			fmt.Fprintf(s.w, "%s is in use by another program: the %s of this demo is on %s.\n\n", port.usual, port.what, port.is)
+			fmt.Fprintf(p.w, "%s is in use by another program: the %s of this demo is on %s.\n\n", port.usual, port.what, port.is)
 		}
 	}
-	fmt.Fprintf(s.w, `snom2mqtt demo: an MQTT broker on %s, two simulated phones (kitchen, a D735;
+	fmt.Fprintf(p.w, `snom2mqtt demo: an MQTT broker on %s, two simulated phones (kitchen, a D735;
 hall, an 870), and the bridge between them, which is online.
 
 An automation publishes a command on snom/kitchen/dial:
@@ -264,22 +264,22 @@ An automation publishes a command on snom/kitchen/dial:
 `, broker)
 }
 
-func (s *stage) say(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fmt.Fprint(s.w, text)
+func (p *printer) say(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprint(p.w, text)
 }
 
 // event shows one line: when, what kind of thing happened, where, and what it was.
-func (s *stage) event(kind, where, what string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.opened {
-		fmt.Fprintf(s.w, "%s  %-5s  %-26s %s\n", time.Now().Format("15:04:05.000"), kind, where, what)
+func (p *printer) event(kind, where, what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.opened {
+		fmt.Fprintf(p.w, "%s  %-5s  %-26s %s\n", time.Now().Format("15:04:05.000"), kind, where, what)
 	}
 }
 
-func (s *stage) message(topic string, payload []byte) {
+func (p *printer) message(topic string, payload []byte) {
 	if strings.HasSuffix(topic, "/loopback") {
 		return
 	}
@@ -287,10 +287,10 @@ func (s *stage) message(topic string, payload []byte) {
 	if !strings.HasSuffix(topic, "/result") { // what is long, and not the point
 		text = shorten(text, 250)
 	}
-	s.event("mqtt", topic, text)
+	p.event("mqtt", topic, text)
 }
 
-func (s *stage) request(r snomtest.Request) {
+func (p *printer) request(r snomtest.Request) {
 	what := fmt.Sprintf("%s %s -> %d", r.Method, r.Target, r.Status)
 	switch {
 	case r.Note != "":
@@ -298,10 +298,10 @@ func (s *stage) request(r snomtest.Request) {
 	case r.Status == http.StatusUnauthorized:
 		what += " (login required)"
 	}
-	s.event("phone", r.Phone, what)
+	p.event("phone", r.Phone, what)
 }
 
-// shorten cuts text after at most this many bytes, and not within a letter.
+// shorten cuts text after at most this many bytes, and not within a character.
 func shorten(text string, most int) string {
 	if len(text) <= most {
 		return text

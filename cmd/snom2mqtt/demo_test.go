@@ -68,7 +68,7 @@ func newShow(t *testing.T) *show {
 func (s *show) until(pattern string) string {
 	s.t.Helper()
 	like := regexp.MustCompile(pattern)
-	late := time.After(patience)
+	late := time.After(waitLimit)
 	for {
 		select {
 		case line, more := <-s.lines:
@@ -124,7 +124,7 @@ func tool(t *testing.T, name string) string {
 // shell runs a line as a person would who copied it.
 func shell(t *testing.T, line string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "sh", "-c", line).CombinedOutput()
 	if err != nil {

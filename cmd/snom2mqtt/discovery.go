@@ -108,13 +108,13 @@ func (p *program) printDocuments(documents []mqtt.Message) error {
 	return err
 }
 
-// homeBridge is the bridge as Home Assistant is told of it.
+// homeBridge describes the bridge for Home Assistant.
 func homeBridge(c config.Config, tree mqtt.Tree) homeassistant.Bridge {
 	v, _ := versionOf()
 	return homeassistant.Bridge{Tree: tree, Prefix: c.HomeAssistantPrefix, Version: v}
 }
 
-// homePhone is what Home Assistant is told of a phone: what the settings say, and what the phone told.
+// homePhone describes a phone for Home Assistant, from the settings and from what the phone has reported.
 func homePhone(c config.Config, p bridge.PhoneConfig, s bridge.Status) homeassistant.Phone {
 	one := homeassistant.Phone{
 		Name: p.Name, MAC: string(s.MAC), Model: string(s.Model), Firmware: string(s.Firmware),

@@ -117,7 +117,7 @@ func TestReadmeResult(t *testing.T) {
 	}
 }
 
-// TestReadmeFirstScreen: whoever reads ten lines knows how to see it and how to test it.
+// TestReadmeFirstScreen: the first screen shows how to try the program and how to test it.
 func TestReadmeFirstScreen(t *testing.T) {
 	t.Parallel()
 	text := readDoc(t, "README.md")

@@ -24,8 +24,8 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
-// patience is how long anything may take that is only waited for. It is never a measure.
-const patience = 30 * time.Second
+// waitLimit is how long anything may take that is only waited for. It is never a measure.
+const waitLimit = 30 * time.Second
 
 // TestMain makes this test binary the program itself where a script calls snom2mqtt.
 func TestMain(m *testing.M) {
@@ -146,7 +146,7 @@ type phonesKey struct{}
 
 // until waits until enough, which is called with the lock held, is true.
 func (s *simulated) until(ts *testscript.TestScript, what string, enough func() bool) {
-	late := time.After(patience)
+	late := time.After(waitLimit)
 	for {
 		s.mu.Lock()
 		ok, changed := enough(), s.changed
@@ -211,7 +211,7 @@ func oneJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// freePort sets a variable to a port that nobody listened on a moment ago.
+// freePort sets a variable to a port on which no program listened a moment ago.
 func freePort(ts *testscript.TestScript, _ bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
@@ -223,7 +223,7 @@ func freePort(ts *testscript.TestScript, _ bool, args []string) {
 
 // eventually runs a program until it succeeds.
 func eventually(ts *testscript.TestScript, _ bool, args []string) {
-	for late := time.Now().Add(patience); ; {
+	for late := time.Now().Add(waitLimit); ; {
 		err := ts.Exec(args[0], args[1:]...)
 		if err == nil {
 			return
@@ -237,7 +237,7 @@ func eventually(ts *testscript.TestScript, _ bool, args []string) {
 // answers asks a URL until it answers as wanted.
 func answers(ts *testscript.TestScript, _ bool, args []string) {
 	var got string
-	for late := time.Now().Add(patience); time.Now().Before(late); {
+	for late := time.Now().Add(waitLimit); time.Now().Before(late); {
 		resp, err := http.Get(args[0])
 		if err != nil {
 			got = err.Error()

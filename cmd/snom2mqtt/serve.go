@@ -75,7 +75,7 @@ type service struct {
 	process   string   // names this process and no other
 	bridge    *bridge.Bridge
 	session   *session.Session
-	broker    *broker.Broker           // nil: somebody else's
+	broker    *broker.Broker           // nil: another one is used
 	console   *netlimit.Listener       // nil: none
 	actions   *actionServer            // where phones report their events; nil: nowhere
 	discovery *homeassistant.Publisher // for Home Assistant; nil: off
@@ -121,7 +121,7 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	if err != nil {
 		return s, err
 	}
-	s.settings.Roster = config.Roster{} // everybody has what they need of it
+	s.settings.Roster = config.Roster{} // all parts have what they need of it
 	s.session, err = s.newSession(tree)
 	if err != nil {
 		return s, usageError{err}
@@ -145,7 +145,7 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	return s, nil
 }
 
-// newMetrics counts for Prometheus. It asks the bridge, which exists before anybody asks for metrics.
+// newMetrics counts for Prometheus. It asks the bridge, which exists before metrics are requested.
 func (s *service) newMetrics(version, revision string) *metrics.Metrics {
 	c := metrics.Config{
 		Version: version, Revision: revision, Log: s.log,
@@ -218,7 +218,7 @@ func (s *service) features() []string {
 
 // stopTimeout is how long the end of the service may take. Of it the action server has 1 s for requests under way, the
 // bridge 3.5 s for requests to phones, and the session 2.5 s for what it has to publish. Docker, systemd and Kubernetes
-// are told to wait longer (compose: stop_grace_period, systemd: TimeoutStopSec, Kubernetes: terminationGracePeriodSeconds).
+// are set to wait longer (compose: stop_grace_period, systemd: TimeoutStopSec, Kubernetes: terminationGracePeriodSeconds).
 const stopTimeout = 7500 * time.Millisecond
 
 // run serves until ctx ends, or until a task fails.
@@ -308,8 +308,7 @@ func (s *service) close() {
 	}
 }
 
-// listenConsole binds the console. Where nobody asked for its address and something else has it,
-// the bridge goes without: its job is the phones.
+// listenConsole binds the console. If its default address is in use, the bridge runs without a console.
 func listenConsole(c config.Console, log *slog.Logger) (*netlimit.Listener, error) {
 	if c.Listen == "" {
 		return nil, nil

@@ -39,7 +39,7 @@ func (w *lastWord) Write(b []byte) (int, error) {
 
 func TestSimulateSeveral(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 	defer cancel()
 	said := &lastWord{pattern: regexp.MustCompile(`(?m)^desk-1 http://127\.0\.0\.1:\d+\ndesk-2 http://127\.0\.0\.1:\d+\n$`), end: cancel}
 	var out bytes.Buffer

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -274,10 +275,12 @@ func (s *service) ready() (ok bool, reason, detail string) {
 	switch st := s.session.Status(); {
 	case st.Proven && other != "":
 		return false, "standby: another bridge uses the same topics and was first", other
+	case st.Proven && len(st.Refused) > 0:
+		return true, "", "without subscriptions that the broker refuses: " + strings.Join(st.Refused, ", ")
 	case st.Proven:
 		return true, "", ""
 	case st.Connected:
-		return false, "connected, but the broker does not deliver the bridge's own messages: see its access rules", ""
+		return false, "connected, but the broker does not deliver the bridge's own messages: see its access rules", st.LastError
 	default:
 		return false, "waiting for the broker", st.LastError
 	}
@@ -286,6 +289,8 @@ func (s *service) ready() (ok bool, reason, detail string) {
 // status is what systemctl status shows.
 func (s *service) status() string {
 	switch ok, reason, detail := s.ready(); {
+	case ok && detail != "":
+		return "taking commands, " + detail
 	case ok:
 		return "taking commands"
 	case detail != "":

@@ -278,12 +278,13 @@ func topicsDoc(b *bytes.Buffer) {
 		{string(callstate.EndElsewhere), "was taken by another phone"},
 		{string(callstate.EndTransferred), "was transferred"},
 		{string(callstate.EndRestarted), "was there when the phone restarted"},
-		{string(callstate.EndTimeout), "was not heard of for `RING_TIMEOUT` or `CALL_TIMEOUT`: a call that is rejected says nothing"},
+		{string(callstate.EndTimeout), "had no event for `RING_TIMEOUT` or `CALL_TIMEOUT`: a phone reports no event when it rejects a call"},
 	} {
 		row(b, code(r[0]), r[1])
 	}
-	b.WriteString("\n`missed` counts from the start of the bridge, or from the last `clear` with `missed`. Nobody can ask a phone for all this:\n" +
-		"after a restart of the bridge it is not known until the phone tells it again, and no call is under way.\n\n## Events\n\n")
+	b.WriteString("\n`missed` counts from the start of the bridge, or from the last `clear` with `missed`. A phone cannot be\n" +
+		"queried for this state: after a restart of the bridge it is restored from the retained status of the phone, and `as_of` is\n" +
+		"the time of that status until the phone has reported the state again.\n\n## Events\n\n")
 	example(b, actionurl.Event{Type: actionurl.EventIncoming, Phone: "kitchen", Direction: actionurl.DirectionIn, CallID: "3c26-ab", Line: "27@pbx.example",
 		Remote: actionurl.Party{Number: "+4930123", Name: "Front door", URI: "sip:+4930123@pbx.example"},
 		Local:  actionurl.Party{Number: "27", URI: "sip:27@pbx.example"}, Calls: 1, CallsKnown: true, Time: moment().Time})

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/textfile"
 )
 
 // tokenSecret reads what tokens are derived from.
@@ -32,7 +34,7 @@ func (c *checker) tokens(settings *Config, phones []Phone) {
 			continue
 		}
 		if settings.tokenSecret.IsZero() {
-			kept, err := keptSecret(settings.secrets)
+			kept, err := keptSecret(settings.secrets, c.read)
 			if err != nil {
 				c.fault(field{in: environment(prefix), key: "PHONE_TOKEN_SECRET"}, "not set, but PHONE_LISTEN is, not every phone has a "+
 					"token of its own, and a secret cannot be made and kept (%v): expected 16 to 128 random characters, "+
@@ -80,44 +82,46 @@ func absolute(environ []string, name string) string {
 
 // keptSecret returns the secret that is kept in folder, and makes it when there is none yet. Of two
 // processes that make one at the same time, one wins and both return it.
-func keptSecret(folder string) (Secret, error) {
+func keptSecret(folder string, read func(path string, limit int64) ([]byte, error)) (Secret, error) {
 	if folder == "" {
 		return Secret{}, errors.New("the environment names no folder to keep it in")
 	}
 	path := filepath.Join(folder, "phone-token-secret")
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		b, err = makeSecret(folder, path)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := makeSecret(folder, path); err != nil {
+			return Secret{}, err
+		}
 	}
+	b, err := read(path, maxSmallFile)
 	if err != nil {
-		return Secret{}, err
+		return Secret{}, fmt.Errorf("%s: %w", path, err)
 	}
-	secret := strings.TrimSpace(string(b))
-	if len(secret) < 16 {
+	secret, err := textfile.Line(b)
+	if err != nil || len(secret) < 16 {
 		return Secret{}, fmt.Errorf("%s is no secret that was kept: remove it", path)
 	}
 	return NewSecret(secret), nil
 }
 
-// makeSecret writes a new secret that only this user may read, and returns what path holds then.
-func makeSecret(folder, path string) ([]byte, error) {
+// makeSecret writes a new secret that only this user may read, unless path exists by then.
+func makeSecret(folder, path string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
+		return err
 	}
 	f, err := os.CreateTemp(folder, "secret-*") // mode 0600
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // left behind, it is no secret of ours
 	_, err = f.WriteString(rand.Text() + "\n")
 	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, err
+		return err
 	}
 	// A link, because it fails where another process was first.
 	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+		return err
 	}
-	return os.ReadFile(path)
+	return nil
 }
 
 // makeToken returns 32 hexadecimal digits, 128 bits, that tell nothing of the secret.

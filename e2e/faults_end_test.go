@@ -211,6 +211,17 @@ func TestFaultPhonesFile(t *testing.T) {
 		if r.logged("phones not reloaded") == n {
 			t.Error("not there: taken, want a fault")
 		}
+		if err := syscall.Mkfifo(file, 0o600); err != nil { // opening it would wait for a writer
+			t.Fatal(err)
+		}
+		n = r.logged("a named pipe")
+		reload()
+		if r.logged("a named pipe") == n {
+			t.Error("a named pipe is not reported as one")
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
 		if codes := r.results(r.send(3, 1)...); codes[0] != "ok" && codes[0] != "busy" {
 			t.Errorf("after all that: %s, want ok", codes[0])
 		}

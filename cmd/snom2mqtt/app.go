@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/textfile"
 )
 
 // An app describes where the bridge runs as an app of Home Assistant's Supervisor.
@@ -80,9 +82,9 @@ type appOptions struct {
 
 // environ returns the given environment with the options as settings on top.
 func (a app) environ(ctx context.Context, environ []string) ([]string, error) {
-	text, err := os.ReadFile(filepath.Join(a.data, "options.json"))
+	text, err := new(textfile.Reader).Read(ctx, filepath.Join(a.data, "options.json"), 1<<20)
 	if err != nil {
-		return nil, fmt.Errorf("app: %w", err)
+		return nil, fmt.Errorf("app: options.json: %w", err)
 	}
 	var o appOptions
 	d := json.NewDecoder(bytes.NewReader(text))

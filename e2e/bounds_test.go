@@ -19,7 +19,7 @@ const moreMemory = 64 << 20
 func crowd(t *testing.T, addr string, n int, word string) {
 	t.Helper()
 	for i := range n {
-		c, err := (&net.Dialer{Timeout: patience}).Dial("tcp", addr)
+		c, err := (&net.Dialer{Timeout: timeLimit}).Dial("tcp", addr)
 		if err != nil {
 			t.Fatalf("connection %d: %v", i, err)
 		}

@@ -118,7 +118,7 @@ func TestBrokersTopicPermissions(t *testing.T) {
 	test := login{id: "test", user: "test", password: "test"}
 	p := start(t, "snom2mqtt", append(phoneEnv(0, "kitchen", phones.urls[0]),
 		"SNOM2MQTT_MQTT_URL="+m.url(), "SNOM2MQTT_MQTT_USERNAME=bridge", "SNOM2MQTT_MQTT_PASSWORD="+brokerPassword, "SNOM2MQTT_CONSOLE_LISTEN=127.0.0.1:0", "SNOM2MQTT_QUEUE_LENGTH=1000"), program(t))
-	within(t, patience, "the bridge is online", func() bool { return retained(t, m.addr(), "snom/bridge/state", test) == "online" })
+	within(t, timeLimit, "the bridge is online", func() bool { return retained(t, m.addr(), "snom/bridge/state", test) == "online" })
 	for _, what := range []string{"optional subscription", "homeassistant/"} {
 		if len(linesWith(p.stderr(), what)) == 0 {
 			t.Errorf("the log does not name %q", what)
@@ -139,7 +139,7 @@ func TestBrokersTopicPermissions(t *testing.T) {
 	}
 	// Messages to forbidden topics cost a few connections, and then it is quiet.
 	connections := func() int { return len(linesWith(p.stderr(), "msg=online")) }
-	within(t, 2*patience, "the topics of discovery are given up, and the bridge is online", func() bool {
+	within(t, 2*timeLimit, "the topics of discovery are given up, and the bridge is online", func() bool {
 		log := p.stderr()
 		i := slices.IndexFunc(log, func(l string) bool { return strings.Contains(l, "and those like it") })
 		return i >= 0 && len(linesWith(slices.Clone(log[i:]), "msg=online")) > 0
@@ -193,7 +193,7 @@ func (b brand) test(t *testing.T) {
 	keeps := func(topic, want string) {
 		t.Helper()
 		got := ""
-		within(t, 2*patience, fmt.Sprintf("the broker keeps %q on %s", want, topic), func() bool {
+		within(t, 2*timeLimit, fmt.Sprintf("the broker keeps %q on %s", want, topic), func() bool {
 			got = retained(t, m.addr(), topic, login{})
 			return got == want
 		})
@@ -270,7 +270,7 @@ func (b brand) test(t *testing.T) {
 		if err := c.subscribe("snom/+/result"); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 2*patience, "commands are carried out again", func() bool {
+		within(t, 2*timeLimit, "commands are carried out again", func() bool {
 			codes := exchange(t, c, 1, "snom/hall/dial")
 			return len(codes) == 1 && codes[0] == "0 ok"
 		})
@@ -332,7 +332,7 @@ func exchange(t *testing.T, c *client, n int, topic string) (codes []string) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(timeLimit)); err != nil {
 		t.Fatal(err)
 	}
 	for len(codes) < n {

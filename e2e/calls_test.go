@@ -64,20 +64,20 @@ func (s *switchboard) install() {
 }
 
 // A deskState is what the control address tells of a phone.
-type deskState struct {
+type phoneState struct {
 	Calls []struct{ ID, State string }
 	Error string
 }
 
 // do plays something at a phone, and returns what it is like after it.
-func (s *switchboard) do(phone, deed string, values ...string) deskState {
+func (s *switchboard) do(phone, action string, values ...string) phoneState {
 	s.t.Helper()
 	form := url.Values{}
 	for i := 0; i < len(values); i += 2 {
 		form.Set(values[i], values[i+1])
 	}
-	var state deskState
-	s.control(http.MethodPost, "/phones/"+phone+"/"+deed, form, &state)
+	var state phoneState
+	s.control(http.MethodPost, "/phones/"+phone+"/"+action, form, &state)
 	return state
 }
 
@@ -173,7 +173,7 @@ func (f *feed) more() bool {
 // wait waits until enough is true of the payloads on a topic, from the nth, and returns those.
 func (f *feed) wait(topic string, from int, what string, enough func(payloads []string) bool) []string {
 	f.w.t.Helper()
-	late := time.After(patience)
+	late := time.After(timeLimit)
 	for {
 		f.mu.Lock()
 		all, changed := f.topics[topic], f.changed
@@ -238,11 +238,11 @@ type player struct {
 func (p *player) topic(leaf string) string { return "snom/" + p.phone + "/" + leaf }
 
 // happens plays a deed and notes the events that it must cause. Now and then it waits for them.
-func (p *player) happens(deed string, events ...string) {
-	p.s.do(p.phone, deed)
+func (p *player) happens(action string, events ...string) {
+	p.s.do(p.phone, action)
 	p.events = append(p.events, events...)
 	if p.rng.IntN(3) == 0 {
-		p.s.feed.wait(p.topic("event"), len(p.events)-1, "the event of "+deed, func(e []string) bool { return len(e) > 0 })
+		p.s.feed.wait(p.topic("event"), len(p.events)-1, "the event of "+action, func(e []string) bool { return len(e) > 0 })
 	}
 }
 
@@ -300,7 +300,7 @@ func (p *player) call(n int) {
 	}
 }
 
-// talk is what follows when somebody picks up.
+// talk is what follows when the call is answered.
 func (p *player) talk(id string, incoming bool) {
 	switch {
 	case !incoming:
@@ -578,7 +578,7 @@ func wrongToken(addr *net.TCPAddr, token string) (status int, err error) {
 		return 0, err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(timeLimit)); err != nil {
 		return 0, err
 	}
 	if _, err := io.WriteString(conn, "GET /a/desk/"+token+"/incoming?remote=flood HTTP/1.1\r\nHost: flood\r\n\r\n"); err != nil {

@@ -135,7 +135,7 @@ func TestFaultBrokerGrantsAndDeliversNothing(t *testing.T) {
 	// The list is put right, and the broker reads it: the bridge finds out by itself.
 	writeRules(t, file, "user bridge", "topic readwrite snom/#", "topic readwrite elsewhere/#", "user test", "topic readwrite #")
 	r.broker.hangup()
-	within(t, 2*patience, "the bridge finds out that it is online", func() bool { return r.state() == "online" })
+	within(t, 2*timeLimit, "the bridge finds out that it is online", func() bool { return r.state() == "online" })
 	r.files = handles(t, r.bridge)
 	// And wrong again, under its feet: what comes is carried out, what does not come is not.
 	writeRules(t, file, mute...)
@@ -239,7 +239,7 @@ func TestFaultRetainedCommandWaits(t *testing.T) {
 	r.check()
 }
 
-// TestFaultFlood sends many more commands than anybody can carry out, as fast as the broker takes
+// TestFaultFlood sends many more commands than can be carried out, as fast as the broker takes
 // them. Each is answered.
 func TestFaultFlood(t *testing.T) {
 	t.Parallel()
@@ -256,7 +256,7 @@ func TestFaultFlood(t *testing.T) {
 	for range 4 {
 		<-sent
 	}
-	within(t, 4*patience, "an answer to every command", func() bool { return r.tap.count() >= n })
+	within(t, 4*timeLimit, "an answer to every command", func() bool { return r.tap.count() >= n })
 	t.Logf("%d commands in %v", n, time.Since(began).Round(time.Millisecond))
 	if got, most := memory(t, r.bridge), 64<<20; got > most && !*faultsAtLength {
 		t.Errorf("the bridge took %d MiB, want at most %d", got>>20, most>>20)
@@ -264,7 +264,7 @@ func TestFaultFlood(t *testing.T) {
 	r.check()
 }
 
-// TestFaultHostileMessages sends what nobody should: the bridge answers or ignores, and goes on.
+// TestFaultHostileMessages sends what no client should: the bridge answers or ignores, and goes on.
 func TestFaultHostileMessages(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, plan{})

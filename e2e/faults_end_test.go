@@ -12,7 +12,7 @@ import (
 )
 
 // TestFaultAskedToEnd asks the bridge to end at random moments, also before it is online, while
-// commands come in: it ends soon and well, says offline, and owes nobody an answer.
+// commands come in: it ends soon and well, publishes offline, and every command has its answer.
 func TestFaultAskedToEnd(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, plan{phones: 4, bare: true, flags: []string{"--latency", "5ms"}})
@@ -85,7 +85,7 @@ func TestFaultKilled(t *testing.T) {
 }
 
 // TestFaultFrozen stops the bridge as a whole for a while, as a machine does that is short of memory, or
-// whoever pauses a container. What came meanwhile waits in the connection, and nobody can say for how
+// a container that is paused. What came meanwhile waits in the connection, and it is unknown for how
 // long: it is not carried out.
 func TestFaultFrozen(t *testing.T) {
 	t.Parallel()

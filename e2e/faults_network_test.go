@@ -60,9 +60,9 @@ func TestFaultNetworkToBroker(t *testing.T) {
 	r.check()
 }
 
-// TestFaultSilence: a connection over which nothing comes any more is noticed by both sides, when
+// TestFaultNoAnswer: a connection over which nothing comes any more is noticed by both sides, when
 // it is quiet and when much is on its way.
-func TestFaultSilence(t *testing.T) {
+func TestFaultNoAnswer(t *testing.T) {
 	t.Parallel()
 	quiet, busy := newRig(t, plan{phones: 2}), newRig(t, plan{phones: 2})
 	stop := busy.load(time.Millisecond)
@@ -71,12 +71,12 @@ func TestFaultSilence(t *testing.T) {
 	quiet.toBroker.set(weather{hole: true}, weather{hole: true})
 	busy.toBroker.set(weather{stall: true}, weather{stall: true})
 	for name, r := range map[string]*rig{"quiet": quiet, "busy": busy} {
-		within(t, 2*patience, "the bridge notices", func() bool { return r.logged("no session with the broker") > 0 })
+		within(t, 2*timeLimit, "the bridge notices", func() bool { return r.logged("no session with the broker") > 0 })
 		t.Logf("%s: the bridge noticed after %v", name, took())
-		within(t, 2*patience, "the broker says offline", func() bool { return r.state() == "offline" })
+		within(t, 2*timeLimit, "the broker says offline", func() bool { return r.state() == "offline" })
 		t.Logf("%s: the broker noticed after %v", name, took())
 		r.toBroker.set(weather{}, weather{})
-		within(t, 2*patience, "the bridge is back", func() bool { return r.state() == "online" })
+		within(t, 2*timeLimit, "the bridge is back", func() bool { return r.state() == "online" })
 		t.Logf("%s: the bridge was back after %v", name, took())
 	}
 	stop()
@@ -176,8 +176,8 @@ func TestFaultNetworkToPhone(t *testing.T) {
 				t.Errorf("%s: the phone did %d things, want %d", tt.name, got, tt.executed+1)
 			}
 		}
-		// And with nobody there at all.
-		p.deaf()
+		// And with nothing there at all.
+		p.unresponsive()
 		if got := r.results(r.send(0, 1)...)[0]; got != "unreachable" {
 			t.Errorf("nobody there: %s, want unreachable", got)
 		}
@@ -210,7 +210,7 @@ func carryOut(client *net.TCPConn, dial func() (*net.TCPConn, error)) bool {
 	return err == nil && reply.StatusCode < 400
 }
 
-// endless writes what comes first, and then more and more, until nobody reads it.
+// endless writes what comes first, and then more and more, until the peer stops reading.
 func endless(w io.Writer, first, more string) {
 	_, err := io.WriteString(w, first)
 	for err == nil {

@@ -40,7 +40,7 @@ func TestFaultRightsAreTakenAway(t *testing.T) {
 			}
 			writeRules(t, file, list("topic readwrite snom/#")...)
 			r.broker.hangup()
-			within(t, 2*patience, "the bridge is online", func() bool { return r.state() == "online" })
+			within(t, 2*timeLimit, "the bridge is online", func() bool { return r.state() == "online" })
 			r.check()
 		})
 	}
@@ -63,7 +63,7 @@ func TestFaultEventsWhileTheBrokerIsAway(t *testing.T) {
 	text := url.QueryEscape(strings.Repeat("a name that is long ", 70))
 	lasts := time.Duration(rounds(20, 75)) * time.Second
 	r.send(0, 100) // under way when the broker goes
-	r.toBroker.deaf()
+	r.toBroker.unresponsive()
 	r.broker.kill()
 	r.toBroker.cut()
 	most := 0

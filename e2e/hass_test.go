@@ -157,7 +157,7 @@ func (h *homeAssistant) start() {
 	}
 	h.process = start(h.t, "home assistant", nil, h.python, "-m", "homeassistant", "-c", h.dir, "--skip-pip", "--log-no-color")
 	var config struct{ State string }
-	within(h.t, 4*patience, "Home Assistant runs", func() bool { // the first time it compiles all that it is made of
+	within(h.t, 4*timeLimit, "Home Assistant runs", func() bool { // the first time it compiles all that it is made of
 		if !h.running() {
 			h.t.Fatal("Home Assistant ended")
 		}
@@ -347,7 +347,7 @@ func (h *homeAssistant) ask(into any, commands ...map[string]any) {
 		h.t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(timeLimit)); err != nil {
 		h.t.Fatal(err)
 	}
 	fmt.Fprint(conn, "GET /api/websocket HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+

@@ -76,7 +76,7 @@ func newHome(t *testing.T, release string) *home {
 }
 
 // configure writes the phones file: phones as they are called now, each with the name it began with after a
-// colon where that is another. The attic's is open to a reset and to firmware unless it is shut.
+// colon where that is another. The attic's is open to a reset and to firmware unless it is disabled.
 func (x *home) configure(names ...string) {
 	x.t.Helper()
 	text := "phones:\n"
@@ -118,7 +118,7 @@ func (x *home) documents() map[string]homeassistant.Document {
 	return all
 }
 
-// everyEntityIsThere compares what Home Assistant has with what it was told, and enables what is disabled.
+// everyEntityIsThere compares the entities of Home Assistant with the documents, and enables what is disabled.
 func (x *home) everyEntityIsThere() {
 	x.t.Helper()
 	names := []string{"Attic phone", "Hall phone", "Kitchen phone", "snom2mqtt"}
@@ -131,8 +131,8 @@ func (x *home) everyEntityIsThere() {
 		for _, d := range documents {
 			n += len(d.Components)
 		}
-		// What is missing for long is told below.
-		return slices.Equal(slices.Sorted(maps.Keys(documents)), names) && (len(has) == n || time.Since(begin) > patience/2)
+		// What is missing for long is reported below.
+		return slices.Equal(slices.Sorted(maps.Keys(documents)), names) && (len(has) == n || time.Since(begin) > timeLimit/2)
 	})
 	var enable []map[string]any
 	for _, d := range documents {
@@ -294,7 +294,7 @@ func (x *home) everyServiceReachesThePhone() {
 // did waits until the last that a phone did is this.
 func (x *home) did(name string, want ...string) {
 	x.t.Helper()
-	for late := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
+	for late := time.Now().Add(timeLimit); ; <-time.After(10 * time.Millisecond) {
 		all := x.phones[name].targets(name)
 		if slices.Equal(tail(all, len(want)), want) {
 			return
@@ -306,9 +306,9 @@ func (x *home) did(name string, want ...string) {
 }
 
 // control does something at a phone.
-func (x *home) control(name, deed string) {
+func (x *home) control(name, action string) {
 	x.t.Helper()
-	x.phones[name].play(name + "/" + deed)
+	x.phones[name].play(name + "/" + action)
 }
 
 // aCallMovesTheStates plays calls at a phone.
@@ -411,7 +411,7 @@ const frontDoor = `{"device":{"identifiers":["front_door"],"name":"Front door"},
 "open":{"platform":"button","unique_id":"front_door_open","name":"Open","command_topic":"front_door/open"},
 "light":{"platform":"light","unique_id":"front_door_light","name":"Light","schema":"json","supported_color_modes":["rgb"],"command_topic":"front_door/light"}}}`
 
-// blueprintsFire plays a visitor: somebody rings at the door, calls, is let in, and goes.
+// blueprintsFire plays a visitor: a visitor rings at the door, calls, is let in, and goes.
 func (x *home) blueprintsFire() {
 	x.t.Helper()
 	var check struct{ Result, Errors string }
@@ -439,7 +439,7 @@ func (x *home) blueprintsFire() {
 	for name, want := range map[string][]string{"kitchen": {ring}, "hall": {ring, "/command.htm?number=%2A%2A61"}} {
 		x.did(name, want...)
 	}
-	x.call("button.press", "button.front_door_open") // nobody is in a call: nothing happens
+	x.call("button.press", "button.front_door_open") // no call: nothing happens
 	before := len(x.phones["kitchen"].targets("kitchen"))
 	x.control("kitchen", "ring?number=**61&name=Front+door")
 	x.shows("media_player.music", "paused")
@@ -533,7 +533,7 @@ func (x *home) phonesAreRenamedRemovedAndAdded() {
 		eventually(x.t, entity+" is gone", func() bool { return !x.has(entity) })
 	}
 	// The phone was reset not long ago, and the broker has lost what it kept of it meanwhile. Only what Home Assistant
-	// was told can be taken back.
+	// was published can be taken back.
 	x.shows("siren.attic_phone_ringer", "off")
 	reload("kitchen", "hall", "attic:shut")
 	gone("button.attic_phone_factory_reset")

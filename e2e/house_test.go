@@ -51,7 +51,7 @@ func (m *mosquitto) start() {
 		m.process = start(m.t, "mosquitto", nil, tool(m.t, "mosquitto"), "-c", m.conf)
 	}
 	// RabbitMQ begins with a lot of work.
-	within(m.t, 4*patience, "the broker listens on "+m.addr(), func() bool {
+	within(m.t, 4*timeLimit, "the broker listens on "+m.addr(), func() bool {
 		if !m.running() {
 			m.t.Fatal("the broker ended")
 		}
@@ -70,7 +70,7 @@ func (m *mosquitto) hangup() {
 func (m *mosquitto) addr() string { return fmt.Sprintf("127.0.0.1:%d", m.port) }
 func (m *mosquitto) url() string  { return "tcp://" + m.addr() }
 
-// listens reports whether somebody listens on addr.
+// listens reports whether a program listens on addr.
 func listens(addr string) bool {
 	c, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
@@ -83,7 +83,7 @@ func listens(addr string) bool {
 // eventually asks until ok, for what no process announces.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	within(t, patience, what, ok)
+	within(t, timeLimit, what, ok)
 }
 
 // within is eventually for what takes its time.

@@ -22,7 +22,7 @@ type district struct {
 }
 
 // An ear hears everything on a broker, and knows when.
-type ear struct {
+type actionURL struct {
 	t *testing.T
 	c *client
 
@@ -38,13 +38,13 @@ type heard struct {
 }
 
 // listen subscribes to results, to what bridges say of themselves, and to who owns what.
-func listen(t *testing.T, m *mosquitto) *ear {
+func listen(t *testing.T, m *mosquitto) *actionURL {
 	t.Helper()
 	c, err := dialMQTT(t.Context(), m.addr(), login{id: "ear"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &ear{t: t, c: c, waiting: map[string]chan result{}, states: map[string][]heard{}}
+	e := &actionURL{t: t, c: c, waiting: map[string]chan result{}, states: map[string][]heard{}}
 	if err := c.subscribe("snom/+/result", "snom/bridge/+/state", "snom/bridge/+/info"); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func listen(t *testing.T, m *mosquitto) *ear {
 }
 
 // hear notes what comes, until the connection ends.
-func (e *ear) hear() {
+func (e *actionURL) hear() {
 	for {
 		p, err := e.c.read()
 		if err != nil {
@@ -77,7 +77,7 @@ func (e *ear) hear() {
 	}
 }
 
-func (e *ear) note(m sent) {
+func (e *actionURL) note(m sent) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	levels := strings.Split(m.topic, "/")
@@ -97,7 +97,7 @@ func (e *ear) note(m sent) {
 }
 
 // state returns the last state of an instance, how many there were, and when it came.
-func (e *ear) state(instance string) (last heard, n int) {
+func (e *actionURL) state(instance string) (last heard, n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if n = len(e.states[instance]); n > 0 {
@@ -107,7 +107,7 @@ func (e *ear) state(instance string) (last heard, n int) {
 }
 
 // ask publishes a command and waits for its result; false: none came in time.
-func (e *ear) ask(topic string, most time.Duration) (r result, took time.Duration, ok bool) {
+func (e *actionURL) ask(topic string, most time.Duration) (r result, took time.Duration, ok bool) {
 	id := fmt.Sprint(rand.Uint64())
 	answer := make(chan result, 4)
 	e.mu.Lock()
@@ -139,7 +139,7 @@ type round struct {
 
 // keepAsking sends commands to phones of d, one after the other, until stop is closed. What is not answered in time
 // is lost.
-func (e *ear) keepAsking(d *district, most time.Duration, stop <-chan struct{}) (r round) {
+func (e *actionURL) keepAsking(d *district, most time.Duration, stop <-chan struct{}) (r round) {
 	for {
 		select {
 		case <-stop:
@@ -208,7 +208,7 @@ func TestThreeBridges(t *testing.T) {
 	var asking sync.WaitGroup
 	north := districts[1]
 	for i, d := range districts {
-		most := patience
+		most := timeLimit
 		if d == north {
 			most = 250 * time.Millisecond // so that it shows soon when it is back
 		}
@@ -254,7 +254,7 @@ func TestThreeBridges(t *testing.T) {
 		}
 	}
 
-	// Somebody puts a phone of the east into a fourth bridge, too.
+	// A user puts a phone of the east into a fourth bridge, too.
 	path := filepath.Join(folder, "south.yml")
 	text := fmt.Sprintf("phones:\n  east-0: {url: %q}\n  south-0: {url: \"http://127.0.0.1:9\"}\n", simulated.urls[0])
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -267,10 +267,10 @@ func TestThreeBridges(t *testing.T) {
 			return strings.Contains(l, "another bridge has claimed this phone") && strings.Contains(l, "phone=east-0") && strings.Contains(l, "from=east")
 		})
 	})
-	if r, _, ok := ears.ask("snom/east-0/dial", patience); !ok || r.Code != "ok" {
+	if r, _, ok := ears.ask("snom/east-0/dial", timeLimit); !ok || r.Code != "ok" {
 		t.Errorf("east-0: %+v, want ok", r)
 	}
-	if r, _, ok := ears.ask("snom/south-0/dial", patience); !ok || r.Code != "unreachable" {
+	if r, _, ok := ears.ask("snom/south-0/dial", timeLimit); !ok || r.Code != "unreachable" {
 		t.Errorf("south-0: %+v, want unreachable", r)
 	}
 	if got := retained(t, m.addr(), "snom/bridge/south/info", login{}); !strings.Contains(got, `"foreign":{"east-0":"east"}`) {
@@ -284,7 +284,7 @@ func TestThreeBridges(t *testing.T) {
 }
 
 // start starts the bridge, and returns how long it took until it said online.
-func (d *district) start(t *testing.T, ears *ear) time.Duration {
+func (d *district) start(t *testing.T, ears *actionURL) time.Duration {
 	t.Helper()
 	_, n := ears.state(d.name)
 	began := time.Now()
@@ -298,7 +298,7 @@ func (d *district) start(t *testing.T, ears *ear) time.Duration {
 }
 
 // summaries are the answers for a group, each as the instance and whether all was well, sorted.
-func (e *ear) summaries(group string) (all []string) {
+func (e *actionURL) summaries(group string) (all []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, m := range e.other {

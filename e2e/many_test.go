@@ -22,7 +22,7 @@ func TestManyPhonesAgain(t *testing.T) {
 		began := time.Now()
 		r.start()
 		t.Logf("online again after %v", time.Since(began).Round(time.Millisecond))
-		// Whoever lost that message for good says this five seconds later, and waits for ten more.
+		// A client that lost that message for good publishes this five seconds later, and waits for ten more.
 		if n := r.logged("delivers nothing"); n > 0 {
 			t.Errorf("the bridge thought %d times that nothing reaches it, want never", n)
 		}

@@ -285,15 +285,15 @@ func handles(t *testing.T, p *process) int {
 }
 
 // play does something at the phones by their control address.
-func (p *phones) play(deed string) {
+func (p *phones) play(action string) {
 	p.t.Helper()
-	resp, err := http.Post(p.control+"/phones/"+deed, "", nil)
+	resp, err := http.Post(p.control+"/phones/"+action, "", nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {
 		text, _ := io.ReadAll(resp.Body) // it only explains
-		p.t.Fatalf("%s: %s %s", deed, resp.Status, text)
+		p.t.Fatalf("%s: %s %s", action, resp.Status, text)
 	}
 }

@@ -252,7 +252,7 @@ func playDoorbell(t *testing.T, m *mosquitto, p *phones, n *nodeRED) {
 	p.did("phone-2", chime, chime)
 
 	// The door station calls a phone: what it needs is the chime, and no call.
-	p.play("phone-1/ring?number=11") // somebody else
+	p.play("phone-1/ring?number=11") // another caller
 	p.play("phone-1/remote-hangup")
 	p.play("phone-1/ring?number=10")
 	p.did("phone-2", chime, chime, chime, chime)
@@ -268,7 +268,7 @@ func playDoorbell(t *testing.T, m *mosquitto, p *phones, n *nodeRED) {
 	p.play("phone-1/hangup")
 }
 
-// playOnAir: the lamp is on while somebody talks, and says so once.
+// playOnAir: the lamp is on during a call, and is switched once.
 func playOnAir(t *testing.T, m *mosquitto, p *phones) {
 	t.Helper()
 	const lamp = "home/kitchen/on-air"
@@ -279,7 +279,7 @@ func playOnAir(t *testing.T, m *mosquitto, p *phones) {
 	})
 	before := len(w.messages())
 	var want []string
-	for _, step := range []struct{ deed, lamp string }{
+	for _, step := range []struct{ action, lamp string }{
 		{"ring?number=11", ""},
 		{"answer", "ON"},
 		{"hold", ""},
@@ -293,7 +293,7 @@ func playOnAir(t *testing.T, m *mosquitto, p *phones) {
 		{"fault?value=none", "ON"},
 		{"remote-hangup", "OFF"},
 	} {
-		p.play("phone-1/" + step.deed)
+		p.play("phone-1/" + step.action)
 		if step.lamp == "" {
 			continue
 		}
@@ -303,7 +303,7 @@ func playOnAir(t *testing.T, m *mosquitto, p *phones) {
 			got = append(got, msg.Payload)
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("after %q the lamp was %q, want %q", step.deed, got, want)
+			t.Errorf("after %q the lamp was %q, want %q", step.action, got, want)
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long anything may take that is only waited for. It is never a measure.
-const patience = 2 * time.Minute
+const timeLimit = 2 * time.Minute
 
 // missing skips the test because what is not there, or fails it where nothing may be missing.
 func missing(t *testing.T, what string) {
@@ -33,7 +33,7 @@ func missing(t *testing.T, what string) {
 }
 
 // tool returns where a program of the system is, or skips the test. Debian keeps servers in
-// /usr/sbin, which is not everybody's PATH.
+// /usr/sbin, which is not in every PATH.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	for _, place := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
@@ -81,15 +81,15 @@ func program(t *testing.T) string {
 	return path
 }
 
-// freePort returns a port of loopback that nobody listens on, and that no other test has had: see freePorts.
+// freePort returns a port of loopback that is free, and that no other test has had: see freePorts.
 func freePort(t *testing.T) int {
 	t.Helper()
 	return freePorts(t, 1)
 }
 
 // freePorts returns the first of n ports of loopback that follow one another. They are not of those that the system
-// gives away: nobody takes one from a program that needs seconds to start, and whoever calls at the port of a program
-// that has ended finds nobody, and not the phone of another test.
+// gives away: no program takes one from another that needs seconds to start, and a request to the port of a program
+// that has ended fails, and does not reach the phone of another test.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
 	const least, most = 12_000, 32_000 // Linux gives away 32768 and more
@@ -227,7 +227,7 @@ func (p *process) stderr() []string {
 // until waits until enough is true of what the process has said so far.
 func (p *process) until(what string, enough func(out, log []string) bool) {
 	p.t.Helper()
-	late := time.After(patience)
+	late := time.After(timeLimit)
 	for {
 		p.mu.Lock()
 		ok, changed := enough(p.out, p.log), p.changed
@@ -265,7 +265,7 @@ func (p *process) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(patience):
+	case <-time.After(timeLimit):
 		p.t.Fatalf("%s does not end", p.name)
 	}
 	return p.cmd.ProcessState.ExitCode()
@@ -290,7 +290,7 @@ func (p *process) running() bool {
 // runTool runs a program to its end and returns what it printed.
 func runTool(t *testing.T, path string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	if err != nil {

@@ -23,7 +23,7 @@ type proxy struct {
 	listener net.Listener
 	at       string
 	target   string
-	tap      *tap // nil: nobody looks
+	tap      *tap // nil: none
 
 	serving sync.WaitGroup
 	over    chan struct{}
@@ -58,8 +58,8 @@ func startProxy(t *testing.T, target string, look *tap) *proxy {
 
 func (p *proxy) addr() string { return p.at }
 
-// deaf refuses new connections from now on, as a machine does on which nobody listens.
-func (p *proxy) deaf() { p.listener.Close() }
+// unresponsive refuses new connections from now on, as a machine does on which no program listens.
+func (p *proxy) unresponsive() { p.listener.Close() }
 
 // hear takes connections again.
 func (p *proxy) hear() {
@@ -83,7 +83,7 @@ func (p *proxy) accept(l net.Listener) {
 }
 
 func (p *proxy) dial() (*net.TCPConn, error) {
-	c, err := net.DialTimeout("tcp", p.target, patience)
+	c, err := net.DialTimeout("tcp", p.target, timeLimit)
 	if err != nil {
 		return nil, err
 	}

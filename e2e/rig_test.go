@@ -119,7 +119,7 @@ func (r *rig) start() {
 // killBroker kills the broker, and returns when it is there again.
 func (r *rig) killBroker() {
 	r.t.Helper()
-	r.toBroker.deaf()
+	r.toBroker.unresponsive()
 	r.broker.kill()
 	r.broker.start()
 	r.toBroker.hear()
@@ -130,7 +130,7 @@ func (r *rig) outage() {
 	r.t.Helper()
 	noticed := func() int { return r.logged("no session with the broker") }
 	n := noticed()
-	r.toBroker.deaf()
+	r.toBroker.unresponsive()
 	r.toBroker.cut()
 	eventually(r.t, "the bridge notices that its broker is gone", func() bool { return noticed() > n })
 	r.toBroker.hear()
@@ -315,12 +315,12 @@ func (r *rig) executed() map[string]execution {
 	return all
 }
 
-// check looks whether the house is in order after whatever happened: the one invariant. The bridge
+// check checks that everything is in order afterwards: the one invariant. The bridge
 // runs, and all is well around it again.
 func (r *rig) check() {
 	r.t.Helper()
 	r.online()
-	// Nothing is wedged: phones do what they are told.
+	// Nothing is wedged: phones carry out commands.
 	sample := min(len(r.phones.urls), 8)
 	for i := range sample {
 		eventually(r.t, "a command for "+r.name(i)+" is ok", func() bool { return r.results(r.send(i, 1)...)[0] == "ok" })
@@ -392,7 +392,7 @@ func (r *rig) checkBook() {
 			fault("command %s was carried out, and answered %s", id, e.code)
 		case n == 0 && e.code == "ok":
 			fault("command %s is ok, and was not carried out", id)
-		case n == 1 && did[id].at.Sub(e.at[0]) > commandTTL+patience/3:
+		case n == 1 && did[id].at.Sub(e.at[0]) > commandTTL+timeLimit/3:
 			fault("command %s was carried out %v late", id, did[id].at.Sub(e.at[0]))
 		}
 		delete(did, id)
@@ -418,7 +418,7 @@ func (r *rig) checkBook() {
 // commandTTL is how long a command may wait unless the settings say otherwise.
 const commandTTL = 30 * time.Second
 
-// untouched reports whether a result says that the phone was left alone.
+// untouched reports whether a result says that the phone was not asked.
 func untouched(e *entry) bool {
 	switch e.code {
 	case "invalid", "forbidden", "retained", "expired", "duplicate", "busy", "unreachable", "locked_out":

@@ -100,12 +100,12 @@ func (m *manager) heard() []string {
 	return slices.Clone(m.said)
 }
 
-// TestSystemdIsTold: ready, what it is doing, a sign of life again and again although there is no broker, and the end.
+// TestSystemdIsTold: ready, what it is doing, keep-alives although there is no broker, and the end.
 func TestSystemdIsTold(t *testing.T) {
 	t.Parallel()
 	m, path := newManager(t)
-	nobody := fmt.Sprintf("tcp://127.0.0.1:%d", freePort(t))
-	p := start(t, "snom2mqtt", append(phoneEnv(0, "kitchen", "http://127.0.0.1:9"), "SNOM2MQTT_MQTT_URL="+nobody,
+	overflowUser := fmt.Sprintf("tcp://127.0.0.1:%d", freePort(t))
+	p := start(t, "snom2mqtt", append(phoneEnv(0, "kitchen", "http://127.0.0.1:9"), "SNOM2MQTT_MQTT_URL="+overflowUser,
 		"SNOM2MQTT_CONSOLE_LISTEN=off", "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=200000"), program(t), "run")
 	count := func(text string) (n int) {
 		for _, s := range m.heard() {
@@ -156,8 +156,8 @@ func TestSystemdStartsAgain(t *testing.T) {
 	}
 }
 
-// TestSystemdOfNobody: where the socket is not there, it works all the same, and says so once.
-func TestSystemdOfNobody(t *testing.T) {
+// TestSystemdAsAnotherUser: where the socket is not there, it works all the same, and logs it once.
+func TestSystemdAsAnotherUser(t *testing.T) {
 	t.Parallel()
 	m := startMosquitto(t)
 	b := m.startBridge(t, append(phoneEnv(0, "kitchen", "http://127.0.0.1:9"), "NOTIFY_SOCKET="+filepath.Join(t.TempDir(), "gone"), "WATCHDOG_USEC=100000")...)

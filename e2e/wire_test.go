@@ -113,7 +113,7 @@ type login struct{ id, user, password string }
 
 // dialMQTT connects to the broker at addr.
 func dialMQTT(ctx context.Context, addr string, l login) (*client, error) {
-	dialer := net.Dialer{Timeout: patience}
+	dialer := net.Dialer{Timeout: timeLimit}
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func dialMQTT(ctx context.Context, addr string, l login) (*client, error) {
 func (c *client) write(p packet) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if err := c.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(timeLimit)); err != nil {
 		return err
 	}
 	_, err := c.conn.Write(p.encode())
@@ -207,7 +207,7 @@ func retained(t *testing.T, addr, topic string, l login) string {
 	body = append(append(append(body, 0), text(end)...), 0)
 	_ = c.write(packet{kind: subscribe, flags: 2, body: body}) // an error shows below
 	_ = c.write(publishPacket(2, end, nil, false))
-	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(timeLimit)); err != nil {
 		t.Fatal(err)
 	}
 	got := ""

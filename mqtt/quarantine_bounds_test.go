@@ -17,11 +17,13 @@ func TestQuarantineIsBounded(t *testing.T) {
 	for i := range maxAccepted + 1000 {
 		q.accepted(topic(i))
 	}
+	var flight []*entry
 	for i := range 3 * maxIsolated {
-		q.blame(now, nil, []*entry{topic(-i)})
+		flight = append(flight, topic(-i))
 	}
-	for i := range 3 * maxIsolated {
-		e := topic(-10 * i)
+	q.blame(now, nil, flight)
+	for i := range 300 {
+		e := topic(-maxAccepted - 10*i)
 		q.blame(now, e, []*entry{e})
 		now = now.Add(time.Minute)
 	}

@@ -83,7 +83,7 @@ func TestCutsConvictNoTopic(t *testing.T) {
 		for range 120 {
 			b.live(time.Duration(r.IntN(2500))*time.Millisecond, time.Duration(r.IntN(60))*time.Millisecond, load)
 		}
-		b.live(10*time.Minute, 5*time.Millisecond, func() {})
+		b.live(2*time.Minute, 5*time.Millisecond, func() {})
 		if len(b.judged) > 0 || b.o.Drops().Total() > 0 {
 			t.Errorf("seed %d: verdicts %+v, drops %+v, expected none", seed, b.judged, b.o.Drops())
 		}

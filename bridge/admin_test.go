@@ -25,15 +25,15 @@ func urlsOf(_ context.Context, phone string) ([]actionurl.URL, error) {
 
 func TestInstall(t *testing.T) {
 	t.Parallel()
-	phone := func(name string, set func(*snomtest.Config)) resident {
+	phone := func(name string, set func(*snomtest.Config)) testPhone {
 		c := snomtest.Config{Name: name, Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "right"}
 		if set != nil {
 			set(&c)
 		}
-		return resident{phone: c}
+		return testPhone{phone: c}
 	}
 	foreign := map[string]string{"action_hold": "http://pbx.example/x"}
-	residents := []resident{
+	testPhones := []testPhone{
 		phone("desk", nil),
 		phone("foreign", func(c *snomtest.Config) { c.Settings = foreign }),
 		phone("provisioned", func(c *snomtest.Config) { c.ReadOnly = []string{"action_hold"} }),
@@ -41,7 +41,7 @@ func TestInstall(t *testing.T) {
 		phone("lost", nil),
 		phone("off", nil),
 	}
-	inHouse(t, bridge.Config{ActionURLs: urlsOf, Gap: 100 * time.Millisecond}, residents, func(h *house) {
+	inHarness(t, bridge.Config{ActionURLs: urlsOf, Gap: 100 * time.Millisecond}, testPhones, func(h *harness) {
 		h.phones["off"].SetFault(snomtest.FaultRefuseConnects)
 		for _, tt := range []struct {
 			payload string
@@ -59,30 +59,30 @@ func TestInstall(t *testing.T) {
 			{"lost", bridge.Forbidden, "no way to the phone", 0},
 			{"off", bridge.Unreachable, "refused", 0},
 			{"attic", bridge.UnknownPhone, "attic", 0},
-			{`{"phone":"desk","force":"yes"}`, bridge.Invalid, "force: want true or false", 0},
-			{`{"phone":"desk","force":1}`, bridge.Invalid, "force: want true or false", 0},
-			{`{"phone":"desk","farce":true}`, bridge.Invalid, "want phone, force, id", 0},
+			{`{"phone":"desk","force":"yes"}`, bridge.Invalid, "force: expected true or false", 0},
+			{`{"phone":"desk","force":1}`, bridge.Invalid, "force: expected true or false", 0},
+			{`{"phone":"desk","farce":true}`, bridge.Invalid, "expected phone, force, id", 0},
 		} {
 			h.say("snom/bridge/request/install", tt.payload)
 			time.Sleep(10 * time.Second)
 			got := answers[bridge.Response](h, "snom/bridge/response/install")
 			if len(got) != 1 || got[0].Code != tt.code || got[0].OK != (tt.code == bridge.OK) || !strings.Contains(got[0].Message, tt.says) {
-				t.Errorf("%s: %+v, want %s with %q", tt.payload, got, tt.code, tt.says)
+				t.Errorf("%s: %+v, expected %s with %q", tt.payload, got, tt.code, tt.says)
 				continue
 			}
 			data, _ := got[0].Data.(map[string]any)
 			if written, _ := data["written"].([]any); len(written) != tt.written {
-				t.Errorf("%s: %d written, want %d: %+v", tt.payload, len(written), tt.written, data)
+				t.Errorf("%s: %d written, expected %d: %+v", tt.payload, len(written), tt.written, data)
 			}
 		}
 		time.Sleep(2 * time.Minute)
 		if s := h.bridge.Snapshot()[0]; s.Phone != "desk" || s.Firmware == "" {
-			t.Errorf("after it let us in, %+v: want it asked what it is", s)
+			t.Errorf("after it let us in, %+v: expected it asked what it is", s)
 		}
 		urls, _ := urlsOf(h.t.Context(), "desk")
 		for _, u := range urls {
 			if got := h.phones["desk"].Settings()[u.Setting]; got != u.URL {
-				t.Errorf("%s = %q, want %q", u.Setting, got, u.URL)
+				t.Errorf("%s = %q, expected %q", u.Setting, got, u.URL)
 			}
 		}
 		for name, p := range h.phones {
@@ -91,7 +91,7 @@ func TestInstall(t *testing.T) {
 			}
 		}
 	})
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		h.say("snom/bridge/request/install", "desk")
 		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != bridge.Forbidden {
 			t.Errorf("install without a place to call: %+v", got)
@@ -106,7 +106,7 @@ func TestInstallTakesTurns(t *testing.T) {
 	const gap, latency = 100 * time.Millisecond, 50 * time.Millisecond
 	slow := one()
 	slow[0].phone.Latency = latency
-	inHouse(t, bridge.Config{ActionURLs: urlsOf, Gap: gap}, slow, func(h *house) {
+	inHarness(t, bridge.Config{ActionURLs: urlsOf, Gap: gap}, slow, func(h *harness) {
 		h.result("snom/desk/key", "P1,5000,5000", time.Second)
 		h.say("snom/bridge/request/install", "desk")
 		h.say("snom/bridge/request/ping", "")
@@ -123,19 +123,19 @@ func TestInstallTakesTurns(t *testing.T) {
 		for i := range 5 {
 			r := h.result("snom/desk/key", fmt.Sprintf("P%d", i+1), 500*time.Millisecond)
 			if r.Code != bridge.OK || r.QueuedMS > (gap+2*latency).Milliseconds() {
-				t.Errorf("a key meanwhile: %+v, want ok within a request and a pause", r)
+				t.Errorf("a key meanwhile: %+v, expected ok within a request and a pause", r)
 			}
 		}
 		h.say("snom/desk/hangup", "")
 		time.Sleep(10 * time.Second)
 		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != bridge.OK {
-			t.Errorf("the installation: %+v, want ok", got)
+			t.Errorf("the installation: %+v, expected ok", got)
 		}
 		all := h.phones["desk"].Requests()
 		for i := 1; i < len(all); i++ {
 			apart, login := all[i].Time.Sub(all[i-1].Time), all[i-1].Status == 401
 			if apart < gap+latency && !login {
-				t.Errorf("%s %v after %s, want a pause", all[i].Target, apart, all[i-1].Target)
+				t.Errorf("%s %v after %s, expected a pause", all[i].Target, apart, all[i-1].Target)
 			}
 		}
 	})
@@ -148,48 +148,48 @@ func TestInstallTellsWhatItIs(t *testing.T) {
 	r := one()
 	r[0].phone.Auth, r[0].phone.Username, r[0].phone.Password = snomtest.AuthDigest, "admin", "right"
 	r[0].set = func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }
-	inHouse(t, bridge.Config{ActionURLs: urlsOf, PollEvery: time.Hour}, r, func(h *house) {
+	inHarness(t, bridge.Config{ActionURLs: urlsOf, PollEvery: time.Hour}, r, func(h *harness) {
 		if s := h.bridge.Snapshot()[0]; s.MAC != "" {
-			t.Fatalf("before a login: %+v, want nothing known", s)
+			t.Fatalf("before a login: %+v, expected nothing known", s)
 		}
 		h.say("snom/bridge/request/install", "desk")
 		time.Sleep(10 * time.Second)
 		if s := h.bridge.Snapshot()[0]; s.MAC == "" || s.Model == "" || s.Firmware == "" {
-			t.Errorf("after it: %+v, want model, firmware and MAC", s)
+			t.Errorf("after it: %+v, expected model, firmware and MAC", s)
 		}
 	})
 }
 
-// A wrong password costs one login, also here, and the phone is then left alone; and the end of the
+// A wrong password costs one login, also here, and the phone is then not contacted; and the end of the
 // bridge ends an installation.
 func TestInstallEnds(t *testing.T) {
 	t.Parallel()
 	wrong := one()
 	wrong[0].user, wrong[0].pass = "admin", "wrong"
-	inHouse(t, bridge.Config{ActionURLs: urlsOf}, wrong, func(h *house) {
+	inHarness(t, bridge.Config{ActionURLs: urlsOf}, wrong, func(h *harness) {
 		for _, want := range []bridge.Code{bridge.Unauthorized, bridge.LockedOut} {
 			h.say("snom/bridge/request/install", "desk")
 			time.Sleep(time.Second)
 			if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != want {
-				t.Errorf("install with a wrong password: %+v, want %s", got, want)
+				t.Errorf("install with a wrong password: %+v, expected %s", got, want)
 			}
 		}
 		if r := h.result("snom/desk/key", "P1", time.Second); r.Code != bridge.LockedOut {
-			t.Errorf("a command after it: %+v, want locked_out", r)
+			t.Errorf("a command after it: %+v, expected locked_out", r)
 		}
 		if n := h.phones["desk"].FailedLogins(); n != 1 {
-			t.Errorf("%d failed logins, want 1", n)
+			t.Errorf("%d failed logins, expected 1", n)
 		}
 	})
 	var next bridge.Roster
 	read := func() (bridge.Roster, error) { return next, nil }
-	inHouse(t, bridge.Config{ActionURLs: urlsOf}, wrong, func(h *house) {
+	inHarness(t, bridge.Config{ActionURLs: urlsOf}, wrong, func(h *harness) {
 		ask := func(want bridge.Code) {
 			h.t.Helper()
 			h.say("snom/bridge/request/install", "desk")
 			time.Sleep(time.Second)
 			if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != want {
-				h.t.Errorf("install: %+v, want %s", got, want)
+				h.t.Errorf("install: %+v, expected %s", got, want)
 			}
 		}
 		ask(bridge.Unauthorized)
@@ -210,17 +210,17 @@ func TestInstallEnds(t *testing.T) {
 			h.t.Fatal(err)
 		}
 		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != bridge.Unreachable || !strings.Contains(got[0].Message, "no longer configured") {
-			h.t.Errorf("install into a phone that went: %+v, want unreachable", got)
+			h.t.Errorf("install into a phone that went: %+v, expected unreachable", got)
 		}
 	}, read)
 	hidden := one()
-	hidden[0].phone.FaultOf = func(r snomtest.Request) snomtest.Fault { // it shows nothing, and takes what it is told
+	hidden[0].phone.FaultOf = func(r snomtest.Request) snomtest.Fault { // it shows nothing, and accepts what is written
 		if strings.HasPrefix(r.Target, "/settings.") {
 			return snomtest.FaultServerError
 		}
 		return ""
 	}
-	inHouse(t, bridge.Config{ActionURLs: urlsOf}, hidden, func(h *house) {
+	inHarness(t, bridge.Config{ActionURLs: urlsOf}, hidden, func(h *harness) {
 		h.say("snom/bridge/request/install", `{"phone":"desk","force":true}`)
 		time.Sleep(10 * time.Second)
 		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || !got[0].OK || !strings.Contains(got[0].Message, "whether it kept them is unknown") {
@@ -229,17 +229,17 @@ func TestInstallEnds(t *testing.T) {
 	})
 	slow := one()
 	slow[0].phone.Latency = time.Second
-	inHouse(t, bridge.Config{ActionURLs: urlsOf}, slow, func(h *house) {
+	inHarness(t, bridge.Config{ActionURLs: urlsOf}, slow, func(h *harness) {
 		h.say("snom/bridge/request/install", "desk")
 		time.Sleep(5 * time.Second)
 		h.stop()
 		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 1 || got[0].Code != bridge.Cancelled {
-			t.Errorf("the bridge stops: %+v, want cancelled", got)
+			t.Errorf("the bridge stops: %+v, expected cancelled", got)
 		}
 	})
 	busy := one()
 	busy[0].phone.Latency = time.Second
-	inHouse(t, bridge.Config{ActionURLs: urlsOf}, busy, func(h *house) {
+	inHarness(t, bridge.Config{ActionURLs: urlsOf}, busy, func(h *harness) {
 		h.say("snom/desk/key", "P1,60000")
 		time.Sleep(time.Second)
 		for range 40 {
@@ -247,7 +247,7 @@ func TestInstallEnds(t *testing.T) {
 		}
 		synctest.Wait()
 		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 0 {
-			t.Errorf("forty at once: %+v, want all to wait", got)
+			t.Errorf("forty at once: %+v, expected all to wait", got)
 		}
 		h.say("snom/bridge/request/reload", "")
 		synctest.Wait()
@@ -256,7 +256,7 @@ func TestInstallEnds(t *testing.T) {
 		}
 		h.stop()
 		if got := answers[bridge.Response](h, "snom/bridge/response/install"); len(got) != 40 || got[0].Code != bridge.Cancelled || got[39].Code != bridge.Cancelled {
-			t.Errorf("the bridge stops: %d answers, want the 40 that waited", len(got))
+			t.Errorf("the bridge stops: %d answers, expected the 40 that waited", len(got))
 		}
 	})
 }
@@ -266,37 +266,37 @@ func TestInstallEnds(t *testing.T) {
 func TestRequestsForManyPhones(t *testing.T) {
 	t.Parallel()
 	const phones = 40
-	var residents []resident
+	var testPhones []testPhone
 	var up []string
 	for i := range phones {
 		name := fmt.Sprintf("p%02d", i)
 		c := snomtest.Config{Name: name, Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "right", Latency: 50 * time.Millisecond}
-		residents = append(residents, resident{phone: c})
+		testPhones = append(testPhones, testPhone{phone: c})
 		if i%2 == 0 {
 			up = append(up, name)
 		}
 	}
-	loop := func(h *house, action string) {
-		for _, r := range residents {
+	loop := func(h *harness, action string) {
+		for _, r := range testPhones {
 			h.say("snom/bridge/request/"+action, `{"id":"x","phone":"`+r.phone.Name+`"}`)
 		}
 	}
 	for name, tt := range map[string]struct {
 		action string
-		say    func(h *house)
+		say    func(h *harness)
 		want   int
 	}{
-		"install for all":        {"install", func(h *house) { h.say("snom/bridge/request/install", `{"id":"x","phone":"all"}`) }, phones},
-		"install for all, plain": {"install", func(h *house) { h.say("snom/bridge/request/install", "all") }, phones},
-		"install for a group":    {"install", func(h *house) { h.say("snom/bridge/request/install", `{"id":"x","phone":"up","force":true}`) }, phones / 2},
-		"install in a loop":      {"install", func(h *house) { loop(h, "install") }, phones},
-		"probe for all":          {"probe", func(h *house) { h.say("snom/bridge/request/probe", "all") }, phones},
-		"probe in a loop":        {"probe", func(h *house) { loop(h, "probe") }, phones},
+		"install for all":        {"install", func(h *harness) { h.say("snom/bridge/request/install", `{"id":"x","phone":"all"}`) }, phones},
+		"install for all, plain": {"install", func(h *harness) { h.say("snom/bridge/request/install", "all") }, phones},
+		"install for a group":    {"install", func(h *harness) { h.say("snom/bridge/request/install", `{"id":"x","phone":"up","force":true}`) }, phones / 2},
+		"install in a loop":      {"install", func(h *harness) { loop(h, "install") }, phones},
+		"probe for all":          {"probe", func(h *harness) { h.say("snom/bridge/request/probe", "all") }, phones},
+		"probe in a loop":        {"probe", func(h *harness) { loop(h, "probe") }, phones},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, bridge.Config{ActionURLs: urlsOf}, residents, map[string][]string{"up": up, "none": {}})
+				h := newHarness(t, bridge.Config{ActionURLs: urlsOf}, testPhones, map[string][]string{"up": up, "none": {}})
 				tt.say(h)
 				h.say("snom/bridge/request/ping", "")
 				synctest.Wait()
@@ -308,11 +308,11 @@ func TestRequestsForManyPhones(t *testing.T) {
 				for _, r := range answers[bridge.Response](h, "snom/bridge/response/"+tt.action) {
 					answered[r.Phone]++
 					if r.Code != bridge.OK {
-						t.Errorf("%+v, want ok", r)
+						t.Errorf("%+v, expected ok", r)
 					}
 				}
 				if len(answered) != tt.want {
-					t.Errorf("%d phones answered, want %d: %v", len(answered), tt.want, answered)
+					t.Errorf("%d phones answered, expected %d: %v", len(answered), tt.want, answered)
 				}
 				for phone, n := range answered {
 					if n != 1 {

@@ -19,7 +19,7 @@ type Rules struct {
 	FirmwareHosts []string       // hosts a firmware URL may name, host or host:port, in small letters
 }
 
-// retainedCommand is what is said of a retained command, to whomever it was sent.
+// retainedCommand is the message about a retained command, whatever it names.
 const retainedCommand = "a command must not be retained: a broker replays it at every connection"
 
 // A refusal is why a command is not taken; no code: it is taken.

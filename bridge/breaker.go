@@ -8,24 +8,24 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// How long a phone is left alone. A Snom phone counts failed logins and locks its web page after
-// more than three of them, for a minute that doubles (Snom blog, 2009-08-14). So the first refused
-// login has to be the last one for longer than anybody keeps trying: hours, not minutes. A page
-// that says "locked" cost no login of ours, so a look after two minutes is fair.
+// How long a phone is not contacted after it refused a login. A Snom phone counts failed logins and locks its web page
+// after more than three of them, for a minute that doubles (Snom blog, 2009-08-14). So the first refused login has to be
+// the last one for longer than a program keeps trying: hours, not minutes. A page that says "locked" cost no login, so
+// another request after two minutes is fair.
 const (
 	breakUnauthorized = 2 * time.Hour
 	breakLocked       = 2 * time.Minute
 	breakMost         = 24 * time.Hour
 )
 
-// A breaker remembers that a phone refused our login, and for how long it is left alone. It is a
+// A breaker remembers that a phone refused the login, and for how long no request with a login is made. It is a
 // value: the zero breaker is closed, and every change makes a new one.
 type breaker struct {
 	until    time.Time
 	failures int
 }
 
-// open reports whether the phone is to be left alone at now.
+// open reports whether no request with a login is to be made at now.
 func (b breaker) open(now time.Time) bool { return now.Before(b.until) }
 
 // trip returns the breaker after one more refusal: open, and for twice as long as the time before.

@@ -294,7 +294,7 @@ func (b *Bridge) refuse(name, command string, m mqtt.Message, message string, no
 	b.cfg.Observe.Result(Result{Code: code})
 }
 
-// logRetained tells once per topic that somebody publishes retained commands.
+// logRetained logs once per topic that retained commands are published.
 func (b *Bridge) logRetained(topic string) {
 	if b.retained.Load() >= retainedLogged {
 		return
@@ -308,7 +308,7 @@ func (b *Bridge) logRetained(topic string) {
 func (b *Bridge) publishSummary(s Summary) {
 	s.Instance = b.cfg.Tree.Instance
 	payload := encode(s)
-	if len(payload) > mqtt.MaxPublish { // thousands of members: those that were ok go without saying
+	if len(payload) > mqtt.MaxPublish { // thousands of members: those that were ok are omitted
 		s.Members = maps.Clone(s.Members)
 		maps.DeleteFunc(s.Members, func(_ string, c Code) bool { return c == OK })
 		payload = encode(s)

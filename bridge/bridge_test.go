@@ -25,7 +25,7 @@ import (
 )
 
 // answers takes what was published, and returns the summaries and responses on topic.
-func answers[T any](h *house, topic string) (all []T) {
+func answers[T any](h *harness, topic string) (all []T) {
 	h.t.Helper()
 	synctest.Wait()
 	for _, m := range h.out.On(topic) {
@@ -41,12 +41,12 @@ func answers[T any](h *house, topic string) (all []T) {
 
 func TestAGroupAnswersOnceMore(t *testing.T) {
 	t.Parallel()
-	residents := []resident{
+	testPhones := []testPhone{
 		{phone: snomtest.Config{Name: "kitchen", Model: "D735"}},
 		{phone: snomtest.Config{Name: "hall", Model: "870"}},
 		{phone: snomtest.Config{Name: "door", Model: "D735"}},
 	}
-	inHouse(t, bridge.Config{}, residents, func(h *house) {
+	inHarness(t, bridge.Config{}, testPhones, func(h *harness) {
 		h.phones["door"].SetFault(snomtest.FaultHang)
 		h.say("snom/all/ring", `{"id":"g","ringer":3}`)
 		time.Sleep(time.Second)
@@ -55,7 +55,7 @@ func TestAGroupAnswersOnceMore(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		if got := h.out.On("snom/hall/result"); len(got) != 1 {
-			t.Errorf("%d results of hall, want 1", len(got))
+			t.Errorf("%d results of hall, expected 1", len(got))
 		}
 		got := answers[bridge.Summary](h, "snom/all/result")
 		want := map[string]bridge.Code{"door": "timeout", "hall": "ok", "kitchen": "ok"}
@@ -72,7 +72,7 @@ func TestAGroupAnswersOnceMore(t *testing.T) {
 		h.out.Take()
 		h.say("snom/all/reset", "all")
 		if got := answers[bridge.Summary](h, "snom/all/result"); len(got) != 1 || got[0].Code != bridge.Forbidden {
-			t.Errorf("reset of all: %+v, want forbidden", got)
+			t.Errorf("reset of all: %+v, expected forbidden", got)
 		}
 	})
 }
@@ -80,7 +80,7 @@ func TestAGroupAnswersOnceMore(t *testing.T) {
 func TestAskingTheBridge(t *testing.T) {
 	t.Parallel()
 	level := &slog.LevelVar{}
-	inHouse(t, bridge.Config{Level: level}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Level: level}, one(), func(h *harness) {
 		for _, tt := range []struct {
 			action, payload string
 			code            bridge.Code
@@ -108,11 +108,11 @@ func TestAskingTheBridge(t *testing.T) {
 			time.Sleep(time.Second)
 			got := answers[bridge.Response](h, "snom/bridge/response/"+tt.action)
 			if len(got) != 1 || got[0].Code != tt.code || got[0].OK != (tt.code == bridge.OK) || got[0].ID != tt.id || !strings.Contains(got[0].Message, tt.says) {
-				t.Errorf("%s %.40q: %+v, want %s %q with %q", tt.action, tt.payload, got, tt.code, tt.id, tt.says)
+				t.Errorf("%s %.40q: %+v, expected %s %q with %q", tt.action, tt.payload, got, tt.code, tt.id, tt.says)
 			}
 		}
 		if level.Level() != slog.LevelWarn {
-			t.Errorf("the level is %v, want WARN", level.Level())
+			t.Errorf("the level is %v, expected WARN", level.Level())
 		}
 		handle(h.bridge, h.tree, mqtt.Message{Topic: "snom/bridge/request/reload", Retained: true})
 		if got := answers[bridge.Response](h, "snom/bridge/response/reload"); len(got) != 1 || got[0].Code != bridge.Retained {
@@ -128,7 +128,7 @@ func TestAskingTheBridge(t *testing.T) {
 			t.Errorf("probe of a phone that is off: %+v", got)
 		}
 	})
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		h.say("snom/bridge/request/log_level", "debug")
 		if got := answers[bridge.Response](h, "snom/bridge/response/log_level"); len(got) != 1 || got[0].Code != bridge.Forbidden {
 			t.Errorf("log_level without a level: %+v", got)
@@ -139,13 +139,13 @@ func TestAskingTheBridge(t *testing.T) {
 // TestAPingDoesNotWaitForAPhone: a probe of a phone that hangs kept every other request waiting.
 func TestAPingDoesNotWaitForAPhone(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		h.phones["desk"].SetFault(snomtest.FaultHang)
 		h.say("snom/bridge/request/probe", "desk")
 		h.say("snom/bridge/request/ping", "")
 		synctest.Wait()
 		if got := answers[bridge.Response](h, "snom/bridge/response/ping"); len(got) != 1 || !got[0].OK {
-			t.Errorf("while a phone is probed: %+v, want one answer", got)
+			t.Errorf("while a phone is probed: %+v, expected one answer", got)
 		}
 	})
 }
@@ -154,7 +154,7 @@ func TestAPingDoesNotWaitForAPhone(t *testing.T) {
 // when they had expired.
 func TestACommandExpiresBehindProbes(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		time.Sleep(5 * time.Second)
 		h.phones["desk"].SetFault(snomtest.FaultHang)
 		for range 10 {
@@ -167,7 +167,7 @@ func TestACommandExpiresBehindProbes(t *testing.T) {
 		time.Sleep(time.Minute)
 		got := h.results()
 		if len(got) != 1 || got[0].Code != bridge.Expired || got[0].Requests != 0 {
-			t.Errorf("the command: %+v, want expired", got)
+			t.Errorf("the command: %+v, expected expired", got)
 		}
 	})
 }
@@ -176,7 +176,7 @@ func TestTooManyRequestsAreBusy(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := &heldPublisher{topic: "snom/bridge/response/log_level", release: make(chan struct{})}
-		h := newHouse(t, bridge.Config{Publish: p}, one(), nil)
+		h := newHarness(t, bridge.Config{Publish: p}, one(), nil)
 		p.Recorder.Take()
 		h.out = &p.Recorder
 		h.say("snom/bridge/request/log_level", "") // its answer is not taken for now
@@ -192,17 +192,17 @@ func TestTooManyRequestsAreBusy(t *testing.T) {
 			}
 		}
 		if busy != 6 {
-			t.Errorf("%d requests were busy, want 6", busy)
+			t.Errorf("%d requests were busy, expected 6", busy)
 		}
 		time.AfterFunc(time.Second, func() { close(p.release) })
 		h.stop()
 		rest := answers[bridge.Response](h, "snom/bridge/response/ping")
 		if len(rest) != 64 || rest[0].Code != bridge.Cancelled {
-			t.Errorf("%d requests were answered at the end, want 64 cancelled", len(rest))
+			t.Errorf("%d requests were answered at the end, expected 64 cancelled", len(rest))
 		}
 		h.say("snom/bridge/request/ping", "")
 		if rest := answers[bridge.Response](h, "snom/bridge/response/ping"); len(rest) != 1 || rest[0].Code != bridge.Cancelled {
-			t.Errorf("after the end: %+v, want one cancelled", rest)
+			t.Errorf("after the end: %+v, expected one cancelled", rest)
 		}
 	})
 }
@@ -229,7 +229,7 @@ func TestAPingDoesNotWaitForAReload(t *testing.T) {
 		<-release
 		return bridge.Roster{}, errors.New("not today")
 	}
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		release = make(chan struct{})
 		h.say("snom/bridge/request/reload", "")
 		h.say("snom/bridge/request/ping", "")
@@ -237,35 +237,35 @@ func TestAPingDoesNotWaitForAReload(t *testing.T) {
 		time.Sleep(time.Second)
 		for _, action := range []string{"ping", "probe"} {
 			if got := h.out.On("snom/bridge/response/" + action); len(got) != 1 {
-				t.Errorf("%s during a reload: %d answers, want 1", action, len(got))
+				t.Errorf("%s during a reload: %d answers, expected 1", action, len(got))
 			}
 		}
 		close(release)
 		if got := answers[bridge.Response](h, "snom/bridge/response/reload"); len(got) != 1 || got[0].Code != bridge.Invalid {
-			t.Errorf("the reload: %+v, want invalid", got)
+			t.Errorf("the reload: %+v, expected invalid", got)
 		}
 	}, read)
 }
 
 func TestRulesOfTheSettings(t *testing.T) {
 	t.Parallel()
-	residents := one()
-	residents[0].set = func(p *bridge.PhoneConfig) {
+	testPhones := one()
+	testPhones[0].set = func(p *bridge.PhoneConfig) {
 		p.Allow = map[snom.Verb]bool{snom.VerbReset: true, snom.VerbFirmware: true}
 	}
-	inHouse(t, bridge.Config{Rules: bridge.Rules{DialDeny: regexp.MustCompile(`^(?:0900[0-9]*)$`)}}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Rules: bridge.Rules{DialDeny: regexp.MustCompile(`^(?:0900[0-9]*)$`)}}, one(), func(h *harness) {
 		for number, want := range map[string]bridge.Code{
 			"sip:09001@b.example": bridge.Forbidden, "sips:09001@b.example": bridge.Forbidden, "sip:27@09001.example": bridge.OK,
 		} {
 			if r := h.result("snom/desk/dial", number, time.Second); r.Code != want {
-				t.Errorf("dial %s: %+v, want %s", number, r, want)
+				t.Errorf("dial %s: %+v, expected %s", number, r, want)
 			}
 		}
 	})
 	rules := bridge.Rules{
 		DialAllow: regexp.MustCompile(`^(?:[+0-9].*)$`), DialDeny: regexp.MustCompile(`^(?:0900.*)$`), FirmwareHosts: []string{"fw.example", "10.0.0.1:8080"},
 	}
-	inHouse(t, bridge.Config{Rules: rules}, residents, func(h *house) {
+	inHarness(t, bridge.Config{Rules: rules}, testPhones, func(h *harness) {
 		for _, tt := range []struct {
 			topic, payload string
 			code           bridge.Code
@@ -283,20 +283,20 @@ func TestRulesOfTheSettings(t *testing.T) {
 		} {
 			r := h.result("snom/desk/"+tt.topic, tt.payload, time.Second)
 			if r.Code != tt.code || !strings.Contains(r.Message, tt.says) {
-				t.Errorf("%s %q: %+v, want %s with %q", tt.topic, tt.payload, r, tt.code, tt.says)
+				t.Errorf("%s %q: %+v, expected %s with %q", tt.topic, tt.payload, r, tt.code, tt.says)
 			}
 		}
 	})
-	residents[0].set = func(p *bridge.PhoneConfig) {
+	testPhones[0].set = func(p *bridge.PhoneConfig) {
 		p.Allow, p.HTTPS = map[snom.Verb]bool{snom.VerbFirmware: true}, true
 	}
-	inHouse(t, bridge.Config{Rules: rules}, residents, func(h *house) {
+	inHarness(t, bridge.Config{Rules: rules}, testPhones, func(h *harness) {
 		for url, want := range map[string]bridge.Code{
 			"http://fw.example/x.bin": bridge.OK, "http://FW.example/x.bin": bridge.OK, "http://10.0.0.1:8080/x.bin": bridge.OK,
 			"http://10.0.0.1/x.bin": bridge.Forbidden, "http://evil.example/fw.example": bridge.Forbidden,
 		} {
 			if r := h.result("snom/desk/firmware", url, time.Minute); r.Code != want {
-				t.Errorf("firmware %s: %+v, want %s", url, r, want)
+				t.Errorf("firmware %s: %+v, expected %s", url, r, want)
 			}
 		}
 	})
@@ -304,35 +304,35 @@ func TestRulesOfTheSettings(t *testing.T) {
 
 func TestDuplicatesWaitForTheFirst(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		release := h.phones["desk"].Hold()
 		for range 20 {
 			h.say("snom/desk/dial", `{"id":"x","number":"1"}`)
 		}
 		synctest.Wait()
 		if got := h.results(); len(got) != 3 || got[0].Code != bridge.Busy {
-			t.Errorf("%d answers at once, want 3 busy: more repetitions than may wait", len(got))
+			t.Errorf("%d answers at once, expected 3 busy: more repetitions than may wait", len(got))
 		}
 		release()
 		time.Sleep(time.Second)
 		got := h.results()
 		if len(got) != 17 || got[0].Code != bridge.OK {
-			t.Fatalf("%d answers, want 17, the first ok", len(got))
+			t.Fatalf("%d answers, expected 17, the first ok", len(got))
 		}
 		for _, r := range got[1:] {
 			if r.Code != bridge.Duplicate || !r.OK || r.First == nil || r.First.Code != bridge.OK || r.First.HTTPStatus != 302 {
-				t.Errorf("a repetition: %+v, want duplicate with the first result", r)
+				t.Errorf("a repetition: %+v, expected duplicate with the first result", r)
 			}
 		}
 		if n := len(h.pressed("desk")); n != 1 {
-			t.Errorf("the phone dialled %d times, want once", n)
+			t.Errorf("the phone dialled %d times, expected once", n)
 		}
 	})
 }
 
 func TestTransferIsAStateOfItsOwn(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{CallTimeout: time.Hour}, one(), func(h *house) {
+	inHarness(t, bridge.Config{CallTimeout: time.Hour}, one(), func(h *harness) {
 		for i, tt := range []struct {
 			topic, payload string
 			wait           time.Duration
@@ -355,13 +355,13 @@ func TestTransferIsAStateOfItsOwn(t *testing.T) {
 		} {
 			r := h.result("snom/desk/"+tt.topic, tt.payload, 3*time.Second+tt.wait)
 			if r.Code != tt.code {
-				t.Errorf("step %d, %s %q: %+v, want %s", i, tt.topic, tt.payload, r, tt.code)
+				t.Errorf("step %d, %s %q: %+v, expected %s", i, tt.topic, tt.payload, r, tt.code)
 			}
 		}
 	})
-	inHouse(t, bridge.Config{AnyTransfer: true}, one(), func(h *house) {
+	inHarness(t, bridge.Config{AnyTransfer: true}, one(), func(h *harness) {
 		if r := h.result("snom/desk/transfer", "complete", time.Second); r.Code != bridge.OK {
-			t.Errorf("with AnyTransfer: %+v, want ok", r)
+			t.Errorf("with AnyTransfer: %+v, expected ok", r)
 		}
 	})
 }
@@ -378,20 +378,20 @@ func TestAFailedStepEndsACommand(t *testing.T) {
 		}
 		return ""
 	}}
-	inHouse(t, bridge.Config{}, []resident{{phone: c}}, func(h *house) {
+	inHarness(t, bridge.Config{}, []testPhone{{phone: c}}, func(h *harness) {
 		r := h.result("snom/desk/transfer", "1234", time.Minute)
 		if r.Code != bridge.Timeout || r.Requests != 3 || !strings.Contains(r.Message, "request 3 of 6") {
-			t.Errorf("%+v, want timeout at the third of six requests", r)
+			t.Errorf("%+v, expected timeout at the third of six requests", r)
 		}
 		if r := h.result("snom/desk/transfer", "complete", time.Second); r.Code != bridge.Invalid {
-			t.Errorf("complete after that: %+v, want invalid", r)
+			t.Errorf("complete after that: %+v, expected invalid", r)
 		}
 	})
 }
 
 func TestAvailability(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{PollEvery: time.Minute}, one(), func(h *house) {
+	inHarness(t, bridge.Config{PollEvery: time.Minute}, one(), func(h *harness) {
 		phone := h.phones["desk"]
 		last := func() string {
 			all := h.out.On("snom/desk/availability")
@@ -403,16 +403,16 @@ func TestAvailability(t *testing.T) {
 		phone.SetFault(snomtest.FaultRefuseConnects)
 		time.Sleep(70 * time.Second)
 		if got := last(); got != "offline" {
-			t.Errorf("a phone that is off is %q, want offline", got)
+			t.Errorf("a phone that is off is %q, expected offline", got)
 		}
 		phone.SetFault("")
 		time.Sleep(30 * time.Second)
 		if got := last(); got != "online" {
-			t.Errorf("a phone that came back is %q, want online", got)
+			t.Errorf("a phone that came back is %q, expected online", got)
 		}
 		phone.SetFault(snomtest.FaultRefuseConnects)
 		if r := h.result("snom/desk/key", "P1", time.Second); r.Code != bridge.Unreachable {
-			t.Errorf("a command for a phone that is off: %+v, want unreachable", r)
+			t.Errorf("a command for a phone that is off: %+v, expected unreachable", r)
 		}
 		phone.SetFault("")
 		h.result("snom/desk/key", "P1", time.Second)
@@ -422,7 +422,7 @@ func TestAvailability(t *testing.T) {
 			t.Errorf("a quiet hour: %s %s", m.Topic, m.Payload)
 		}
 		if n := phone.FailedLogins(); n != 0 {
-			t.Errorf("%d failed logins, want none", n)
+			t.Errorf("%d failed logins, expected none", n)
 		}
 	})
 }
@@ -430,11 +430,11 @@ func TestAvailability(t *testing.T) {
 // TestClearMissed: who clears the list of missed calls clears their number too, when the phone did.
 func TestClearMissed(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Events: true}, one(), func(h *harness) {
 		for n, id := range []string{"a", "b"} {
 			h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventMissed, CallID: id, Time: time.Now()})
 			if got := h.bridge.Snapshot()[0].Missed; got != n+1 {
-				t.Fatalf("%d missed, want %d", got, n+1)
+				t.Fatalf("%d missed, expected %d", got, n+1)
 			}
 		}
 		for _, tt := range []struct {
@@ -451,10 +451,10 @@ func TestClearMissed(t *testing.T) {
 			h.say("snom/desk/clear", tt.payload)
 			time.Sleep(5 * time.Second)
 			if got := h.bridge.Snapshot()[0].Missed; got != tt.want {
-				t.Errorf("after clear %s: %d missed, want %d", tt.payload, got, tt.want)
+				t.Errorf("after clear %s: %d missed, expected %d", tt.payload, got, tt.want)
 			}
 			if said := h.out.On("snom/desk/status"); len(said) == 0 || !strings.Contains(string(said[len(said)-1].Payload), fmt.Sprintf(`"missed":%d,`, tt.want)) {
-				t.Errorf("after clear %s: status %v, want %d missed", tt.payload, said, tt.want)
+				t.Errorf("after clear %s: status %v, expected %d missed", tt.payload, said, tt.want)
 			}
 		}
 	})
@@ -463,14 +463,14 @@ func TestClearMissed(t *testing.T) {
 func TestAPhoneIsLearnt(t *testing.T) {
 	t.Parallel()
 	c := snomtest.Config{Name: "desk", Model: "870", Firmware: "8.7.5.35", MAC: "000413112233"}
-	r := resident{phone: c, set: func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }}
-	inHouse(t, bridge.Config{}, []resident{r}, func(h *house) {
+	r := testPhone{phone: c, set: func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }}
+	inHarness(t, bridge.Config{}, []testPhone{r}, func(h *harness) {
 		s := h.bridge.Snapshot()[0]
 		if s.Model != "870" || s.Firmware != "8.7.5.35" || s.MAC != "000413112233" || s.Reachable != bridge.SwitchOn {
 			t.Errorf("learnt: %+v", s)
 		}
 		if r := h.result("snom/desk/key", "F1", time.Second); r.Code != bridge.Unsupported {
-			t.Errorf("F1 on an 870: %+v, want unsupported", r)
+			t.Errorf("F1 on an 870: %+v, expected unsupported", r)
 		}
 		if r := h.result("snom/desk/reboot", "", time.Second); r.Code != bridge.OK {
 			t.Errorf("reboot: %+v", r)
@@ -478,30 +478,30 @@ func TestAPhoneIsLearnt(t *testing.T) {
 		before := len(h.phones["desk"].Requests())
 		time.Sleep(5 * time.Minute)
 		if n := len(h.phones["desk"].Requests()) - before; n < 1 || n > 3 {
-			t.Errorf("%d requests after a reboot, want it asked once what it is", n)
+			t.Errorf("%d requests after a reboot, expected it asked once what it is", n)
 		}
 	})
-	d8 := resident{phone: snomtest.Config{Name: "desk", Model: "D865"}, set: func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }}
-	inHouse(t, bridge.Config{}, []resident{d8}, func(h *house) {
+	d8 := testPhone{phone: snomtest.Config{Name: "desk", Model: "D865"}, set: func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }}
+	inHarness(t, bridge.Config{}, []testPhone{d8}, func(h *harness) {
 		if r := h.result("snom/desk/key", "P1", time.Second); r.Code != bridge.Unsupported || !strings.Contains(r.Message, "D8") {
-			t.Errorf("a key on a D865: %+v, want unsupported", r)
+			t.Errorf("a key on a D865: %+v, expected unsupported", r)
 		}
 	})
 }
 
 func TestReload(t *testing.T) {
 	t.Parallel()
-	residents := []resident{{phone: snomtest.Config{Name: "desk"}}, {phone: snomtest.Config{Name: "hall"}}}
+	testPhones := []testPhone{{phone: snomtest.Config{Name: "desk"}}, {phone: snomtest.Config{Name: "hall"}}}
 	var next bridge.Roster
 	fault := errors.New("phones.yaml:3:5: no")
 	read := func() (bridge.Roster, error) { return next, fault }
-	inHouse(t, bridge.Config{}, residents, func(h *house) {
+	inHarness(t, bridge.Config{}, testPhones, func(h *harness) {
 		h.say("snom/bridge/request/reload", "")
 		if got := answers[bridge.Response](h, "snom/bridge/response/reload"); len(got) != 1 || got[0].Code != bridge.Invalid || got[0].Message != fault.Error() {
 			t.Errorf("a faulty file: %+v", got)
 		}
 		if r := h.result("snom/hall/key", "P1", time.Second); r.Code != bridge.OK {
-			t.Errorf("after a faulty file: %+v, want ok", r)
+			t.Errorf("after a faulty file: %+v, expected ok", r)
 		}
 		release := h.phones["hall"].Hold()
 		h.say("snom/hall/key", `{"id":"runs","keys":"P1"}`)
@@ -509,7 +509,7 @@ func TestReload(t *testing.T) {
 		h.say("snom/hall/key", `{"id":"waits","keys":"P1"}`)
 		fault = nil
 		next = bridge.Roster{Phones: []bridge.PhoneConfig{
-			h.entry(residents[0], h.dials["desk"]), h.moveIn(resident{phone: snomtest.Config{Name: "attic"}}),
+			h.entry(testPhones[0], h.dials["desk"]), h.addPhone(testPhone{phone: snomtest.Config{Name: "attic"}}),
 		}, Groups: map[string][]string{"up": {"attic", "attic", "nobody"}, "none": {"nobody"}}}
 		h.out.Take()
 		if err := h.reload(h.t.Context()); err != nil {
@@ -529,7 +529,7 @@ func TestReload(t *testing.T) {
 		}
 		for _, topic := range []string{"snom/hall/availability", "snom/hall/status"} {
 			if p, ok := cleared[topic]; !ok || p != "" {
-				t.Errorf("%s is %q, want it cleared", topic, p)
+				t.Errorf("%s is %q, expected it cleared", topic, p)
 			}
 		}
 		if cleared["snom/attic/availability"] != "online" || !strings.Contains(cleared["snom/bridge/info"], `"up":["attic"]`) {
@@ -540,11 +540,11 @@ func TestReload(t *testing.T) {
 		}
 		h.say("snom/hall/key", "P1")
 		if got := h.results(); len(got) != 1 || got[0].Code != bridge.UnknownPhone {
-			t.Errorf("a phone that went: %+v, want unknown_phone", got)
+			t.Errorf("a phone that went: %+v, expected unknown_phone", got)
 		}
 		h.stop()
 		if err := h.reload(context.Background()); err == nil {
-			t.Error("reload after the end = nil, want an error")
+			t.Error("reload after the end = nil, expected an error")
 		}
 	}, read)
 }
@@ -576,10 +576,10 @@ func TestManyMembersStillHaveASummary(t *testing.T) {
 			synctest.Wait()
 			got := out.On("snom/all/result")
 			if len(got) != 1 {
-				t.Fatalf("%d broken: %d summaries, want one", tt.broken, len(got))
+				t.Fatalf("%d broken: %d summaries, expected one", tt.broken, len(got))
 			}
 			if len(got[0].Payload) > mqtt.MaxPublish || !strings.Contains(string(got[0].Payload), tt.want) {
-				t.Errorf("%d broken: %.400s, want %s", tt.broken, got[0].Payload, tt.want)
+				t.Errorf("%d broken: %.400s, expected %s", tt.broken, got[0].Payload, tt.want)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
@@ -613,7 +613,7 @@ func (p readyPhone) Probe(context.Context) (snom.Info, error) { return snom.Info
 
 func TestManyPhonesStillHaveAnInfo(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{}, nil, func(h *house) {
+	inHarness(t, bridge.Config{}, nil, func(h *harness) {
 		roster := bridge.Roster{}
 		for i := range 3000 {
 			roster.Phones = append(roster.Phones, bridge.PhoneConfig{Name: fmt.Sprintf("a-phone-with-a-rather-long-name-%d", i)})
@@ -629,7 +629,7 @@ func TestManyPhonesStillHaveAnInfo(t *testing.T) {
 
 func TestEventsMoveTheStatus(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{Events: true, RingTimeout: 2 * time.Minute}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Events: true, RingTimeout: 2 * time.Minute}, one(), func(h *harness) {
 		h.bridge.Event("nobody", actionurl.Event{Type: actionurl.EventIncoming, Time: time.Now()})
 		if got := h.out.Take(); len(got) != 0 {
 			t.Errorf("an event of nobody: %v", got)
@@ -659,10 +659,10 @@ func TestEventsMoveTheStatus(t *testing.T) {
 		h.out.Take()
 		time.Sleep(3 * time.Minute) // it was rejected, and nothing told of that
 		if s := h.bridge.Snapshot()[0]; s.Call.State != callstate.Idle {
-			t.Errorf("after the time-out: %+v, want idle", s)
+			t.Errorf("after the time-out: %+v, expected idle", s)
 		}
 		if n := len(h.out.On("snom/desk/status")); n != 2 {
-			t.Errorf("%d statuses, want ended and idle", n)
+			t.Errorf("%d statuses, expected ended and idle", n)
 		}
 		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventStarted, Time: time.Now()})
 		h.stop()
@@ -677,7 +677,7 @@ func TestEventsMoveTheStatus(t *testing.T) {
 // TestAnswerConnectsTheCall: an answer that the phone accepted counts as if the phone had reported it.
 func TestAnswerConnectsTheCall(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{Events: true, RingTimeout: 2 * time.Minute}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Events: true, RingTimeout: 2 * time.Minute}, one(), func(h *harness) {
 		say := func(command string) bridge.Result {
 			h.say("snom/desk/"+command, "")
 			time.Sleep(time.Second)
@@ -727,7 +727,7 @@ func TestHostilePayloads(t *testing.T) {
 	for name, payload := range families {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inHouse(t, bridge.Config{QueueLength: 1000}, one(), func(h *house) {
+			inHarness(t, bridge.Config{QueueLength: 1000}, one(), func(h *harness) {
 				n := 0
 				for _, v := range append(snom.Verbs(), "command", "nothing") {
 					h.say("snom/desk/"+string(v), payload)
@@ -736,7 +736,7 @@ func TestHostilePayloads(t *testing.T) {
 				time.Sleep(time.Minute)
 				got := h.results()
 				if len(got) != n {
-					t.Errorf("%d answers, want %d", len(got), n)
+					t.Errorf("%d answers, expected %d", len(got), n)
 				}
 				for _, r := range got {
 					if r.Code != bridge.Invalid && r.Code != bridge.Forbidden {
@@ -764,14 +764,14 @@ func TestSoak(t *testing.T) {
 			faults = append(faults, snomtest.Fault(f))
 		}
 	}
-	var residents []resident
+	var testPhones []testPhone
 	for i := range phones {
-		residents = append(residents, resident{phone: snomtest.Config{
+		testPhones = append(testPhones, testPhone{phone: snomtest.Config{
 			Name: fmt.Sprintf("phone-%d", i), Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "right", NonceUses: 7,
 		}})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, bridge.Config{Gap: 10 * time.Millisecond}, residents, nil)
+		h := newHarness(t, bridge.Config{Gap: 10 * time.Millisecond}, testPhones, nil)
 		sent := map[string]int{}
 		for i := range commands {
 			name := fmt.Sprintf("phone-%d", random.IntN(phones))

@@ -15,8 +15,8 @@ import (
 // Do not disturb has the state that was asked for, or the command is refused: it is never toggled on a guess.
 func TestDoNotDisturbIsNeverGuessed(t *testing.T) {
 	t.Parallel()
-	told := func(kind actionurl.EventType) func(*house) {
-		return func(h *house) { h.bridge.Event("desk", actionurl.Event{Type: kind, Time: time.Now()}) }
+	told := func(kind actionurl.EventType) func(*harness) {
+		return func(h *harness) { h.bridge.Event("desk", actionurl.Event{Type: kind, Time: time.Now()}) }
 	}
 	type phones = func(*snomtest.Config)
 	hidden := func(c *snomtest.Config) { c.UserMode = true }
@@ -25,7 +25,7 @@ func TestDoNotDisturbIsNeverGuessed(t *testing.T) {
 		name     string
 		phone    phones
 		on       bool // at the phone, to begin with
-		before   func(*house)
+		before   func(*harness)
 		commands []string
 		codes    string // of their results
 		after    bool   // on at the phone
@@ -52,7 +52,7 @@ func TestDoNotDisturbIsNeverGuessed(t *testing.T) {
 			if tt.phone != nil {
 				tt.phone(&r[0].phone)
 			}
-			inHouse(t, bridge.Config{Events: true, Gap: 100 * time.Millisecond}, r, func(h *house) {
+			inHarness(t, bridge.Config{Events: true, Gap: 100 * time.Millisecond}, r, func(h *harness) {
 				time.Sleep(10 * time.Second)
 				phone := h.phones["desk"]
 				if tt.on {
@@ -71,14 +71,14 @@ func TestDoNotDisturbIsNeverGuessed(t *testing.T) {
 				for _, r := range h.results() {
 					got = append(got, string(r.Code))
 					if r.Code == bridge.Refused && !strings.Contains(r.Message, "admin_mode") {
-						t.Errorf("%+v, want it to say what to change", r)
+						t.Errorf("%+v, expected it to say what to change", r)
 					}
 				}
 				if s := strings.Join(got, " "); s != tt.codes {
-					t.Errorf("results %q, want %q", s, tt.codes)
+					t.Errorf("results %q, expected %q", s, tt.codes)
 				}
 				if on := phone.Settings()["dnd_mode"] == "on"; on != tt.after {
-					t.Errorf("do not disturb is on: %v, want %v", on, tt.after)
+					t.Errorf("do not disturb is on: %v, expected %v", on, tt.after)
 				}
 				pressed := 0
 				for _, target := range h.pressed("desk") {
@@ -87,7 +87,7 @@ func TestDoNotDisturbIsNeverGuessed(t *testing.T) {
 					}
 				}
 				if pressed != tt.pressed {
-					t.Errorf("the key was pressed %d times, want %d", pressed, tt.pressed)
+					t.Errorf("the key was pressed %d times, expected %d", pressed, tt.pressed)
 				}
 			})
 		})
@@ -107,14 +107,14 @@ func TestAChangeThatFails(t *testing.T) {
 	} {
 		t.Run(string(tt.fault), func(t *testing.T) {
 			t.Parallel()
-			inHouse(t, bridge.Config{}, one(), func(h *house) {
+			inHarness(t, bridge.Config{}, one(), func(h *harness) {
 				h.result("snom/desk/key", "P1", 10*time.Second)
 				h.phones["desk"].SetFault(tt.fault)
 				h.say("snom/desk/dnd", `{"dnd":"on","expires_in":2}`)
 				time.Sleep(time.Minute)
 				got := h.results()
 				if len(got) != 1 || got[0].Code != tt.code {
-					t.Errorf("%+v, want %s", got, tt.code)
+					t.Errorf("%+v, expected %s", got, tt.code)
 				}
 				h.phones["desk"].SetFault("")
 				time.Sleep(time.Minute)
@@ -130,72 +130,72 @@ func TestAChangeThatFails(t *testing.T) {
 // phone is refused where that is known.
 func TestWhatTheBridgeDidCounts(t *testing.T) {
 	t.Parallel()
-	ringing := func(h *house, id string) {
+	ringing := func(h *harness, id string) {
 		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventIncoming, CallID: id, Direction: actionurl.DirectionIn,
 			Remote: actionurl.Party{Number: "+4930123"}, Time: time.Now()})
 	}
-	state := func(h *house) string {
+	state := func(h *harness) string {
 		synctest.Wait()
 		return string(h.bridge.Snapshot()[0].Call.State)
 	}
 	for _, command := range []struct{ name, payload string }{{"hangup", ""}, {"hangup", "current"}, {"reboot", ""}} {
-		inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+		inHarness(t, bridge.Config{Events: true}, one(), func(h *harness) {
 			ringing(h, "a")
 			if got := state(h); got != "ringing" {
-				t.Fatalf("state %s, want ringing", got)
+				t.Fatalf("state %s, expected ringing", got)
 			}
 			h.result("snom/desk/"+command.name, command.payload, time.Second)
 			if got := state(h); got != "ended" {
-				t.Errorf("after %s %s: %s, want ended", command.name, command.payload, got)
+				t.Errorf("after %s %s: %s, expected ended", command.name, command.payload, got)
 			}
 			time.Sleep(3 * time.Second)
 			if got := state(h); got != "idle" {
-				t.Errorf("3 s after %s %s: %s, want idle", command.name, command.payload, got)
+				t.Errorf("3 s after %s %s: %s, expected idle", command.name, command.payload, got)
 			}
 		})
 	}
-	inHouse(t, bridge.Config{Events: true}, one(), func(h *house) { // a hangup that failed ends nothing
+	inHarness(t, bridge.Config{Events: true}, one(), func(h *harness) { // a hangup that failed ends nothing
 		ringing(h, "a")
 		h.phones["desk"].SetFault(snomtest.FaultRefuseConnects)
 		h.say("snom/desk/hangup", "")
 		time.Sleep(time.Second)
 		if got := state(h); got != "ringing" {
-			t.Errorf("after a hangup that did not reach the phone: %s, want ringing", got)
+			t.Errorf("after a hangup that did not reach the phone: %s, expected ringing", got)
 		}
 	})
-	inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Events: true}, one(), func(h *harness) {
 		if r := h.result("snom/desk/answer", "", time.Second); r.Code != bridge.OK {
-			t.Errorf("answer at a phone of which nothing is known: %+v, want ok", r)
+			t.Errorf("answer at a phone of which nothing is known: %+v, expected ok", r)
 		}
 		ringing(h, "a")
 		h.result("snom/desk/hangup", "", time.Second)
 		if r := h.result("snom/desk/answer", "", time.Second); r.Code != bridge.Invalid || r.Requests != 0 || r.Message == "" {
-			t.Errorf("answer at an idle phone: %+v, want invalid, and why", r)
+			t.Errorf("answer at an idle phone: %+v, expected invalid, and why", r)
 		}
 		ringing(h, "b")
 		if r := h.result("snom/desk/answer", "", time.Second); r.Code != bridge.OK {
-			t.Errorf("answer at a phone that rings: %+v, want ok", r)
+			t.Errorf("answer at a phone that rings: %+v, expected ok", r)
 		}
 	})
-	inHouse(t, bridge.Config{}, one(), func(h *house) { // phones cannot send events here
+	inHarness(t, bridge.Config{}, one(), func(h *harness) { // phones cannot send events here
 		h.result("snom/desk/hangup", "", time.Second)
 		if r := h.result("snom/desk/answer", "", time.Second); r.Code != bridge.OK {
-			t.Errorf("answer where no events come: %+v, want ok", r)
+			t.Errorf("answer where no events come: %+v, expected ok", r)
 		}
 	})
 }
 
-// A transfer is over when its calls are, whoever ended them; one whose start failed half way can be cancelled, and
+// A transfer is over when its calls are, whichever side ended them; one whose start failed half way can be cancelled, and
 // not completed.
 func TestATransferEndsWithItsCalls(t *testing.T) {
 	t.Parallel()
-	event := func(h *house, kind actionurl.EventType, id string) {
+	event := func(h *harness, kind actionurl.EventType, id string) {
 		h.bridge.Event("desk", actionurl.Event{Type: kind, CallID: id, Remote: actionurl.Party{Number: id}, Time: time.Now()})
 	}
 	for name, ended := range map[string][]string{"both": {"a", "b"}, "the first": {"a"}, "the second": {"b"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+			inHarness(t, bridge.Config{Events: true}, one(), func(h *harness) {
 				event(h, actionurl.EventConnected, "a")
 				if r := h.result("snom/desk/transfer", "12", 2*time.Second); r.Code != bridge.OK {
 					t.Fatalf("start: %+v", r)
@@ -211,10 +211,10 @@ func TestATransferEndsWithItsCalls(t *testing.T) {
 				event(h, actionurl.EventConnected, "c") // another call
 				h.out.Take()
 				if r := h.result("snom/desk/transfer", "complete", time.Second); r.Code != bridge.Invalid || r.Requests != 0 {
-					t.Errorf("complete: %+v, want invalid without a request", r)
+					t.Errorf("complete: %+v, expected invalid without a request", r)
 				}
 				if r := h.result("snom/desk/transfer", "13", 2*time.Second); r.Code != bridge.OK {
-					t.Errorf("another transfer: %+v, want ok", r)
+					t.Errorf("another transfer: %+v, expected ok", r)
 				}
 			})
 		})
@@ -230,22 +230,22 @@ func TestATransferEndsWithItsCalls(t *testing.T) {
 				}
 				return ""
 			}}
-			inHouse(t, bridge.Config{}, []resident{{phone: c}}, func(h *house) {
+			inHarness(t, bridge.Config{}, []testPhone{{phone: c}}, func(h *harness) {
 				if r := h.result("snom/desk/transfer", "12", 10*time.Second); r.OK {
-					t.Fatalf("start: %+v, want it to fail", r)
+					t.Fatalf("start: %+v, expected it to fail", r)
 				}
 				if r := h.result("snom/desk/transfer", "complete", time.Second); r.Code != bridge.Invalid || r.Requests != 0 {
-					t.Errorf("%s at request %d, complete: %+v, want invalid", fault, n, r)
+					t.Errorf("%s at request %d, complete: %+v, expected invalid", fault, n, r)
 				}
 				want := bridge.Invalid
 				if sent {
 					want = bridge.OK
 				}
 				if r := h.result("snom/desk/transfer", "cancel", time.Second); r.Code != want {
-					t.Errorf("%s at request %d, cancel: %+v, want %s", fault, n, r, want)
+					t.Errorf("%s at request %d, cancel: %+v, expected %s", fault, n, r, want)
 				}
 				if r := h.result("snom/desk/transfer", "12", 2*time.Second); r.Code != bridge.OK {
-					t.Errorf("%s at request %d, another start: %+v, want ok", fault, n, r)
+					t.Errorf("%s at request %d, another start: %+v, expected ok", fault, n, r)
 				}
 			})
 		}

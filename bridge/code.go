@@ -14,25 +14,25 @@ type Code string
 // The outcomes of a command.
 const (
 	OK           Code = "ok"            // the phone accepted it
-	Invalid      Code = "invalid"       // the payload or the command's name makes no sense
+	Invalid      Code = "invalid"       // the payload or the command's name makes no sense, or the command makes none now
 	Unsupported  Code = "unsupported"   // this model has no such key or command
-	UnknownPhone Code = "unknown_phone" // the topic names no phone and no group of ours
+	UnknownPhone Code = "unknown_phone" // the topic names no phone and no group
 	Forbidden    Code = "forbidden"     // the settings do not allow it
-	Retained     Code = "retained"      // a retained command, which a broker would replay
-	Expired      Code = "expired"       // it waited longer than it was worth
+	Retained     Code = "retained"      // a retained command, which a broker replays
+	Expired      Code = "expired"       // it expired before it, or its next request, was sent
 	Duplicate    Code = "duplicate"     // its id was taken before
 	Busy         Code = "busy"          // the phone's queue is full
 	Cancelled    Code = "cancelled"     // a hangup overtook it, or the bridge stopped
 	Unauthorized Code = "unauthorized"  // the phone refused the login
-	LockedOut    Code = "locked_out"    // the phone is left alone after a refused login
-	Refused      Code = "refused"       // the phone blocks remote control
+	LockedOut    Code = "locked_out"    // no login is made after a refused one, or the phone is locked
+	Refused      Code = "refused"       // the phone blocks remote control, or the state is unknown that the command depends on
 	Unreachable  Code = "unreachable"   // certainly not delivered
 	Timeout      Code = "timeout"       // outcome unknown
 	PhoneError   Code = "phone_error"   // the phone answered with an error
-	Internal     Code = "internal"      // a fault of the bridge
+	Internal     Code = "internal"      // an error of the bridge, or of the machine that it runs on
 )
 
-// CodeDoc says what a [Code] means and what to do about it.
+// CodeDoc describes a [Code] and what to do about it.
 type CodeDoc struct {
 	Code    Code
 	Sent    string // whether the phone was touched: "yes", "no", "perhaps"
@@ -43,23 +43,23 @@ type CodeDoc struct {
 // Codes lists every [Code], in the order of docs/codes.md.
 func Codes() []CodeDoc {
 	return []CodeDoc{
-		{OK, "yes", "The phone accepted the command.", "What then happens, the phone's events tell. A text in `message` says what is doubtful about the command on this model."},
-		{Invalid, "no", "The payload, or the name of the command, makes no sense.", "`message` says what was wanted and where."},
+		{OK, "yes", "The phone accepted the command, or it needed none: `requests` is 0 then.", "The phone's events report what happens next. A text in `message` says what is doubtful about the command on this model, or in this state."},
+		{Invalid, "no", "The payload, or the name of the command, makes no sense; or the command makes none now: `answer` on a phone that is known to be idle, a transfer that is not under way.", "`message` says what was expected and where."},
 		{Unsupported, "perhaps", "This model has no such key, command or page.", "Check the phone's model in the settings. The D8xx generation has no remote control of this kind at all."},
 		{UnknownPhone, "no", "The topic names no phone and no group.", "Check the name; `bridge/info` lists all of them."},
-		{Forbidden, "no", "The settings do not allow it.", "`ALLOW` opens `reset` and `firmware`, `FIRMWARE_HOSTS` the servers of firmware, `DIAL_ALLOW` and `DIAL_DENY` rule over numbers."},
+		{Forbidden, "no", "The settings do not allow it.", "`ALLOW` enables `reset` and `firmware`, `FIRMWARE_HOSTS` lists the servers of firmware, `DIAL_ALLOW` and `DIAL_DENY` limit numbers."},
 		{Retained, "no", "The command was published with the retain flag; a broker replays those at every connection.", "Publish commands without retain, and clear the topic once: `mosquitto_pub -r -n -t <topic>`. Clearing is an empty message, which is a command, too, for `answer`, `hangup`, `fix_lil` and `reboot`: clear those while the bridge is stopped."},
-		{Expired, "no", "It waited longer than it was worth (`expires_in`, `expires_at`, or `COMMAND_TTL`).", "Send it again if it is still wanted."},
+		{Expired, "perhaps", "It expired (`expires_in`, `expires_at`, or `COMMAND_TTL`) before it was sent, or one of its further requests came too late; or the machine was suspended while it waited.", "`requests` says whether a part of it had been sent. Send it again if it is still needed."},
 		{Duplicate, "no", "This `id` was already taken on this phone. `first` repeats that command's result, and `ok` is the first one's.", "Give every command an `id` of its own."},
-		{Busy, "no", "The phone's queue is full.", "Send more slowly, or raise `QUEUE_LENGTH`."},
-		{Cancelled, "perhaps", "A `hangup` overtook it, or the bridge stopped, before it was done.", "`requests` says whether a part of it had been sent."},
+		{Busy, "no", "The phone's queue is full, or too many answers wait for the broker.", "Send more slowly, or raise `QUEUE_LENGTH`."},
+		{Cancelled, "perhaps", "A `hangup` overtook it, its ringing was stopped, or the bridge stopped, before it was done.", "`requests` says whether a part of it had been sent."},
 		{Unauthorized, "yes", "The phone refused the login.", "Correct the user name or password, then reload or restart the bridge. It does not try again by itself for hours, because a few failed logins lock the phone."},
-		{LockedOut, "perhaps", "The phone is left alone after a refused login, or says itself that it is locked.", "Correct the password, then reload or restart; a lock by the phone passes by itself."},
-		{Refused, "yes", "The phone answers, but remote control is blocked.", "Set `use_hidden_tags` and `restrict_uri_queries` to off on the phone: see docs/phone-setup.md."},
-		{Unreachable, "no", "The command was certainly not delivered: no connection.", "Is the phone on, and its address right?"},
-		{Timeout, "perhaps", "The phone took the request and did not answer properly: the command may have been carried out.", "Do not repeat blindly; nothing is repeated by the bridge."},
+		{LockedOut, "perhaps", "No login is made for a while after the phone refused one, or the phone says itself that it is locked.", "Correct the password, then reload or restart; a lock by the phone ends by itself."},
+		{Refused, "perhaps", "The phone answers, but remote control is blocked; or the command depends on a state that is unknown and that the phone does not show.", "`message` says what to change. Remote control: set `use_hidden_tags` and `restrict_uri_queries` to off on the phone: see docs/phone-setup.md."},
+		{Unreachable, "no", "The command was certainly not delivered: no connection.", "Check that the phone is on, and its address."},
+		{Timeout, "perhaps", "The phone received the request and did not answer properly: the command may have been carried out.", "Do not repeat blindly; nothing is repeated by the bridge."},
 		{PhoneError, "perhaps", "The phone answered with an error.", "`message` and `http_status` say which."},
-		{Internal, "perhaps", "A fault of the bridge itself.", "Please report it, with the log."},
+		{Internal, "perhaps", "An error of the bridge itself; or the machine that it runs on has no file descriptor, port or memory left for a connection, in which case nothing was sent.", "`message` and the log say which. Report errors of the bridge."},
 	}
 }
 

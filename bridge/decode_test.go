@@ -72,21 +72,21 @@ func TestDecode(t *testing.T) {
 			o := decode(tt.command, []byte(tt.payload))
 			switch {
 			case tt.fault == "" && o.fault != nil:
-				t.Fatalf("decode(%q, %q): %v, want none", tt.command, tt.payload, o.fault)
+				t.Fatalf("decode(%q, %q): %v, expected none", tt.command, tt.payload, o.fault)
 			case tt.fault != "" && (o.fault == nil || !strings.Contains(o.fault.Error(), tt.fault)):
-				t.Fatalf("decode(%q, %.80q): fault %v, want one with %q", tt.command, tt.payload, o.fault, tt.fault)
+				t.Fatalf("decode(%q, %.80q): fault %v, expected one with %q", tt.command, tt.payload, o.fault, tt.fault)
 			}
 			if o.id != tt.id {
-				t.Errorf("id %q, want %q", o.id, tt.id)
+				t.Errorf("id %q, expected %q", o.id, tt.id)
 			}
 			if tt.fault != "" {
 				return
 			}
 			if got := o.command.Argument(); got != tt.argument {
-				t.Errorf("argument %q, want %q", got, tt.argument)
+				t.Errorf("argument %q, expected %q", got, tt.argument)
 			}
 			if got := o.expiry(now, time.Minute).Sub(now); got != tt.expiry {
-				t.Errorf("expires in %v, want %v", got, tt.expiry)
+				t.Errorf("expires in %v, expected %v", got, tt.expiry)
 			}
 		})
 	}
@@ -151,7 +151,7 @@ func TestBreaker(t *testing.T) {
 	for i, want := range []time.Duration{2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, 24 * time.Hour, 24 * time.Hour} {
 		b = b.after(now, Unauthorized)
 		if got := b.until.Sub(now); got != want {
-			t.Errorf("refusal %d: left alone for %v, want %v", i+1, got, want)
+			t.Errorf("refusal %d: left alone for %v, expected %v", i+1, got, want)
 		}
 	}
 	if !b.open(now.Add(24*time.Hour-1)) || b.open(now.Add(24*time.Hour)) {
@@ -164,7 +164,7 @@ func TestBreaker(t *testing.T) {
 		t.Error("a login that is right leaves the breaker open")
 	}
 	if got := (breaker{}).after(now, LockedOut).until.Sub(now); got != 2*time.Minute {
-		t.Errorf("a locked phone is left alone for %v, want 2m", got)
+		t.Errorf("a locked phone is left alone for %v, expected 2m", got)
 	}
 }
 
@@ -175,7 +175,7 @@ func TestShown(t *testing.T) {
 		strings.Repeat("a", maxShown-1) + "ü": strings.Repeat("a", maxShown-1) + "…",
 	} {
 		if got := shown(in); got != want {
-			t.Errorf("shown(%q) = %q, want %q", in, got, want)
+			t.Errorf("shown(%q) = %q, expected %q", in, got, want)
 		}
 	}
 }
@@ -188,7 +188,7 @@ func TestExpiryIsNotOfTheClock(t *testing.T) {
 	for _, payload := range []string{`{}`, `{"expires_in":10}`, `{"expires_at":"` + now.Add(time.Hour).Format(time.RFC3339) + `"}`} {
 		expiry := decode("answer", []byte(payload)).expiry(now, time.Minute)
 		if !strings.Contains(expiry.String(), " m=+") {
-			t.Errorf("%s: expires at %v, want a moment of the monotonic clock", payload, expiry)
+			t.Errorf("%s: expires at %v, expected a moment of the monotonic clock", payload, expiry)
 		}
 	}
 }
@@ -198,11 +198,11 @@ func TestTheFirstMomentHasPassed(t *testing.T) {
 	t.Parallel()
 	o := decode("answer", []byte(`{"expires_at":"0001-01-01T00:00:00Z"}`))
 	if _, refusal := (&profile{}).admit(o, Rules{TTL: time.Minute}, false, false, time.Now()); refusal.code != Expired {
-		t.Errorf("a command that expired in the year 1: %+v, want expired", refusal)
+		t.Errorf("a command that expired in the year 1: %+v, expected expired", refusal)
 	}
 }
 
-// TestFaultsOfASecretAreExplained: what is not the secret is told as ever.
+// TestFaultsOfASecretAreExplained: what is not the secret is explained as usual.
 func TestFaultsOfASecretAreExplained(t *testing.T) {
 	t.Parallel()
 	p := &profile{PhoneConfig: PhoneConfig{Name: "desk", Mask: map[snom.Verb]bool{snom.VerbDTMF: true}}}
@@ -221,7 +221,7 @@ func TestFaultsOfASecretAreExplained(t *testing.T) {
 		m := decode(tt.command, []byte(tt.payload))
 		_, refusal := p.admit(m, Rules{TTL: time.Minute}, p.secret(m), false, time.Now())
 		if refusal.code != Invalid || refusal.message != tt.want {
-			t.Errorf("%s %.60q: %+v, want invalid, %q", tt.command, tt.payload, refusal, tt.want)
+			t.Errorf("%s %.60q: %+v, expected invalid, %q", tt.command, tt.payload, refusal, tt.want)
 		}
 	}
 }

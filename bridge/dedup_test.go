@@ -25,14 +25,14 @@ func TestIDsForget(t *testing.T) {
 		remember(all, strings.Repeat("x", i%64+1)+strings.Repeat("y", i/64), now, false)
 	}
 	if all.get("waits") == nil || len(all.order) > idsKept {
-		t.Errorf("%d ids are remembered, with the oldest still waiting: want that one, and %d in all", len(all.order), idsKept)
+		t.Errorf("%d ids are remembered, with the oldest still waiting: expected that one, and %d in all", len(all.order), idsKept)
 	}
 	waiting.taken.settle(&Result{}, false)
 	for i := range idsKept {
 		remember(all, strings.Repeat("z", i%64+1)+strings.Repeat("y", i/64), now, false)
 	}
 	if all.get("waits") != nil || len(all.order) != idsKept || len(all.byID) != idsKept {
-		t.Errorf("%d and %d ids are remembered, want %d", len(all.order), len(all.byID), idsKept)
+		t.Errorf("%d and %d ids are remembered, expected %d", len(all.order), len(all.byID), idsKept)
 	}
 	all.sweep(now.Add(idsKeptFor))
 	if len(all.order) != idsKept {

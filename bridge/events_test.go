@@ -14,7 +14,7 @@ import (
 
 // Every event has a time after which it is not published any more, counted from its arrival; nothing else has one.
 func TestEventsExpire(t *testing.T) {
-	inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Events: true}, one(), func(h *harness) {
 		arrived := map[string]time.Time{}
 		for i, kind := range actionurl.EventTypes() {
 			at := time.Now()
@@ -53,7 +53,7 @@ func TestEventsExpire(t *testing.T) {
 
 // After the broker was away, what is published is what is still true: the status, the results and the last events.
 func TestLateEventsAreDropped(t *testing.T) {
-	inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Events: true}, one(), func(h *harness) {
 		box := mqtt.NewOutbox(mqtt.Limits{Messages: 100, Bytes: 1 << 20, RetainedBytes: 1 << 20, Window: 10}, nil, nil)
 		wait := func() {
 			for _, m := range h.out.Take() {
@@ -102,7 +102,7 @@ func TestCommandsChangeCalls(t *testing.T) {
 		{"restart", []actionurl.EventType{actionurl.EventIncoming, actionurl.EventConnected}, "reboot", callstate.Ended, "restarted", actionurl.EventStarted, callstate.Idle},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+			inHarness(t, bridge.Config{Events: true}, one(), func(h *harness) {
 				report := func(kind actionurl.EventType) {
 					h.bridge.Event("desk", actionurl.Event{Type: kind, CallID: "a", Time: time.Now()})
 				}

@@ -16,7 +16,7 @@ import (
 // nothing.
 func TestSubscribe(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{Events: true}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Events: true}, one(), func(h *harness) {
 		time.Sleep(5 * time.Second)
 		live, err := h.bridge.Subscribe(100)
 		if err != nil {
@@ -50,7 +50,7 @@ func TestSubscribe(t *testing.T) {
 		for _, want := range []string{"event incoming", "status ringing", "result ok", "result invalid"} {
 			i := slices.Index(got, want)
 			if i < 0 {
-				t.Fatalf("updates %q, want %q next", got, want)
+				t.Fatalf("updates %q, expected %q next", got, want)
 			}
 			got = got[i+1:]
 		}
@@ -59,7 +59,7 @@ func TestSubscribe(t *testing.T) {
 			n++
 		}
 		if n != 2 {
-			t.Errorf("the slow reader got %d updates, want 2 and the end", n)
+			t.Errorf("the slow reader got %d updates, expected 2 and the end", n)
 		}
 		if _, ok := <-closed.C; ok {
 			t.Error("an update came after Close")
@@ -70,13 +70,13 @@ func TestSubscribe(t *testing.T) {
 			}
 		}
 		if err == nil || !strings.Contains(err.Error(), "too many") {
-			t.Errorf("65 subscriptions: %v, want an error", err)
+			t.Errorf("65 subscriptions: %v, expected an error", err)
 		}
 		h.stop()
 		for range live.C { // it ends with the bridge
 		}
 		if _, err := h.bridge.Subscribe(1); err == nil {
-			t.Error("Subscribe after the end = nil, want an error")
+			t.Error("Subscribe after the end = nil, expected an error")
 		}
 	})
 }

@@ -82,15 +82,15 @@ func TestACrowdedGroupIsBusyAsAWhole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				var residents []resident
+				var testPhones []testPhone
 				var names []string
 				for i := range phones {
 					n := fmt.Sprintf("p%d", i)
 					names = append(names, n)
-					residents = append(residents, resident{phone: snomtest.Config{Name: n, Model: "D735"}})
+					testPhones = append(testPhones, testPhone{phone: snomtest.Config{Name: n, Model: "D735"}})
 				}
 				broker := &narrow{most: 1000}
-				h := newHouse(t, bridge.Config{Publish: broker, Room: broker.room}, residents, map[string][]string{"up": names})
+				h := newHarness(t, bridge.Config{Publish: broker, Room: broker.room}, testPhones, map[string][]string{"up": names})
 				for i := range commands {
 					topic, payload := flood(i)
 					h.say(topic, payload)
@@ -116,7 +116,7 @@ func TestACrowdedGroupIsBusyAsAWhole(t *testing.T) {
 				broker.mu.Unlock()
 				for i := range commands {
 					if whole[fmt.Sprint(i)] != 1 {
-						t.Errorf("command %d has %d summaries, want 1", i, whole[fmt.Sprint(i)])
+						t.Errorf("command %d has %d summaries, expected 1", i, whole[fmt.Sprint(i)])
 					}
 				}
 				if busy == 0 || busy == commands {
@@ -126,7 +126,7 @@ func TestACrowdedGroupIsBusyAsAWhole(t *testing.T) {
 					t.Error("a command for one phone has no answer")
 				}
 				if n := strings.Count(h.log.String(), "commands for groups refused"); n != 1 {
-					t.Errorf("%d lines in the log, want 1", n)
+					t.Errorf("%d lines in the log, expected 1", n)
 				}
 				// When the broker has taken everything, groups are served again.
 				broker.drain(1000)
@@ -137,7 +137,7 @@ func TestACrowdedGroupIsBusyAsAWhole(t *testing.T) {
 				defer broker.mu.Unlock()
 				all := summaries(t, broker.took)
 				if last := all[len(all)-1]; last.ID != "later" || last.Code != bridge.OK {
-					t.Errorf("afterwards %+v, want ok", last)
+					t.Errorf("afterwards %+v, expected ok", last)
 				}
 				h.stop()
 			})
@@ -170,7 +170,7 @@ func TestWhatIsSecretForOneMemberIsShownByNone(t *testing.T) {
 				masked := func(p *bridge.PhoneConfig) {
 					p.Mask = map[snom.Verb]bool{snom.VerbDTMF: true, snom.VerbKey: true, snom.VerbTouch: true}
 				}
-				h := newHouse(t, bridge.Config{}, []resident{
+				h := newHarness(t, bridge.Config{}, []testPhone{
 					{phone: snomtest.Config{Name: "door", Model: "D735"}, set: masked},
 					{phone: snomtest.Config{Name: "hall", Model: "D735"}},
 				}, nil)
@@ -207,7 +207,7 @@ func TestARefusedCommandIsTheLastResult(t *testing.T) {
 		"030 12x": bridge.Invalid, strings.Repeat("9", 100): bridge.Invalid, strings.Repeat("é", 300): bridge.Invalid, "+4930": bridge.Forbidden,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHouse(t, bridge.Config{Rules: bridge.Rules{TTL: time.Minute, DialDeny: denyAll()}}, one(), nil)
+			h := newHarness(t, bridge.Config{Rules: bridge.Rules{TTL: time.Minute, DialDeny: denyAll()}}, one(), nil)
 			h.say("snom/desk/dial", say)
 			time.Sleep(time.Minute)
 			synctest.Wait()
@@ -222,7 +222,7 @@ func TestARefusedCommandIsTheLastResult(t *testing.T) {
 				}
 			}
 			if got := status.LastResult; got.Code != want || got.Command != "dial" || got.Message == "" || len(got.Message) > 203 {
-				t.Errorf("dial %.20q: the last result is %+v, want %s", say, got, want)
+				t.Errorf("dial %.20q: the last result is %+v, expected %s", say, got, want)
 			}
 			h.stop()
 		})

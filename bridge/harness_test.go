@@ -17,9 +17,9 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
-// A house is a bridge with simulated phones, in virtual time: the real client talks the real
+// A harness is a bridge with simulated phones, in virtual time: the real client talks the real
 // HTTP to them, over pipes.
-type house struct {
+type harness struct {
 	t      *testing.T
 	tree   mqtt.Tree
 	bridge *bridge.Bridge
@@ -32,8 +32,8 @@ type house struct {
 	stop   func() // ends the bridge and waits for that
 }
 
-// A resident is one phone of a house: what it is, and what the bridge is told of it.
-type resident struct {
+// A testPhone is one phone of a harness: what it is, and how the bridge is configured for it.
+type testPhone struct {
 	phone snomtest.Config
 	user  string // empty: the phone's own
 	old   bool   // it is said to have the old dialect
@@ -41,20 +41,20 @@ type resident struct {
 	set   func(*bridge.PhoneConfig)
 }
 
-// inHouse runs f in a house in virtual time. read, if given, is what a reload reads.
-func inHouse(t *testing.T, cfg bridge.Config, residents []resident, f func(h *house), read ...func() (bridge.Roster, error)) {
+// inHarness runs f with a harness in virtual time. read, if given, is what a reload reads.
+func inHarness(t *testing.T, cfg bridge.Config, testPhones []testPhone, f func(h *harness), read ...func() (bridge.Roster, error)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, cfg, residents, nil, read...)
+		h := newHarness(t, cfg, testPhones, nil, read...)
 		f(h)
 		h.stop()
 		synctest.Wait()
 	})
 }
 
-func newHouse(t *testing.T, cfg bridge.Config, residents []resident, groups map[string][]string, read ...func() (bridge.Roster, error)) *house {
+func newHarness(t *testing.T, cfg bridge.Config, testPhones []testPhone, groups map[string][]string, read ...func() (bridge.Roster, error)) *harness {
 	t.Helper()
-	h := &house{t: t, out: &mqtttest.Recorder{}, phones: map[string]*snomtest.Phone{}, dials: map[string]func(context.Context, string, string) (net.Conn, error){}, log: &strings.Builder{}}
+	h := &harness{t: t, out: &mqtttest.Recorder{}, phones: map[string]*snomtest.Phone{}, dials: map[string]func(context.Context, string, string) (net.Conn, error){}, log: &strings.Builder{}}
 	tree, err := mqtt.NewTree("snom", cfg.Tree.Instance)
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +70,8 @@ func newHouse(t *testing.T, cfg bridge.Config, residents []resident, groups map[
 		cfg.Rules.TTL = 30 * time.Second
 	}
 	var roster bridge.Roster
-	for _, r := range residents {
-		roster.Phones = append(roster.Phones, h.moveIn(r))
+	for _, r := range testPhones {
+		roster.Phones = append(roster.Phones, h.addPhone(r))
 	}
 	roster.Groups = groups
 	h.read = func() (bridge.Roster, error) { return h.roster, nil }
@@ -89,7 +89,7 @@ func newHouse(t *testing.T, cfg bridge.Config, residents []resident, groups map[
 			return
 		}
 		if err := <-done; err != nil {
-			t.Errorf("Run = %v, want nil", err)
+			t.Errorf("Run = %v, expected nil", err)
 		}
 		done = nil
 	}
@@ -99,8 +99,8 @@ func newHouse(t *testing.T, cfg bridge.Config, residents []resident, groups map[
 	return h
 }
 
-// moveIn makes a phone and its entry in the roster.
-func (h *house) moveIn(r resident) bridge.PhoneConfig {
+// addPhone makes a phone and its entry in the roster.
+func (h *harness) addPhone(r testPhone) bridge.PhoneConfig {
 	h.t.Helper()
 	phone, dial := snomtest.NewPipe(h.t, r.phone)
 	h.phones[r.phone.Name], h.dials[r.phone.Name] = phone, dial
@@ -108,7 +108,7 @@ func (h *house) moveIn(r resident) bridge.PhoneConfig {
 }
 
 // entry is the roster's entry of a phone that dial reaches.
-func (h *house) entry(r resident, dial func(context.Context, string, string) (net.Conn, error)) bridge.PhoneConfig {
+func (h *harness) entry(r testPhone, dial func(context.Context, string, string) (net.Conn, error)) bridge.PhoneConfig {
 	h.t.Helper()
 	user, pass := r.user, r.pass
 	if user == "" {
@@ -131,7 +131,7 @@ func (h *house) entry(r resident, dial func(context.Context, string, string) (ne
 }
 
 // reload does what the program does: it reads the phones again and puts them into effect.
-func (h *house) reload(ctx context.Context) error {
+func (h *harness) reload(ctx context.Context) error {
 	r, err := h.read()
 	if err != nil {
 		return err
@@ -148,18 +148,18 @@ func (h *house) reload(ctx context.Context) error {
 func handle(b *bridge.Bridge, tree mqtt.Tree, m mqtt.Message) { b.Handle(tree.Read(m.Topic), m) }
 
 // say publishes a command to the bridge.
-func (h *house) say(topic, payload string) {
+func (h *harness) say(topic, payload string) {
 	handle(h.bridge, h.tree, mqtt.Message{Topic: topic, Payload: []byte(payload)})
 }
 
 // results takes what was published since the last call, and returns the results among it.
-func (h *house) results() []bridge.Result {
+func (h *harness) results() []bridge.Result {
 	h.t.Helper()
 	synctest.Wait()
 	return h.resultsOf(h.out.Take())
 }
 
-func (h *house) resultsOf(messages []mqtt.Message) (all []bridge.Result) {
+func (h *harness) resultsOf(messages []mqtt.Message) (all []bridge.Result) {
 	h.t.Helper()
 	for _, m := range messages {
 		if !strings.HasSuffix(m.Topic, "/result") {
@@ -178,13 +178,13 @@ func (h *house) resultsOf(messages []mqtt.Message) (all []bridge.Result) {
 }
 
 // result says a command, lets d pass, and returns the one result there must be.
-func (h *house) result(topic, payload string, d time.Duration) bridge.Result {
+func (h *harness) result(topic, payload string, d time.Duration) bridge.Result {
 	h.t.Helper()
 	h.say(topic, payload)
 	time.Sleep(d)
 	all := h.results()
 	if len(all) != 1 {
-		h.t.Fatalf("%s %q: %d results, want 1: %+v", topic, payload, len(all), all)
+		h.t.Fatalf("%s %q: %d results, expected 1: %+v", topic, payload, len(all), all)
 	}
 	return all[0]
 }
@@ -203,7 +203,7 @@ func codes(results []bridge.Result) map[string]bridge.Code {
 }
 
 // pressed are the targets of the command requests that a phone carried out.
-func (h *house) pressed(name string) (targets []string) {
+func (h *harness) pressed(name string) (targets []string) {
 	for _, r := range h.phones[name].Requests() {
 		if r.Executed {
 			targets = append(targets, r.Target)
@@ -212,7 +212,7 @@ func (h *house) pressed(name string) (targets []string) {
 	return targets
 }
 
-// one is a house with one phone that wants a digest login.
-func one() []resident {
-	return []resident{{phone: snomtest.Config{Name: "desk", Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "right"}}}
+// one is a single phone that requires a digest login.
+func one() []testPhone {
+	return []testPhone{{phone: snomtest.Config{Name: "desk", Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "right"}}}
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // statusOf is the last status of a phone that was published.
-func (h *house) statusOf(name string) (status map[string]any) {
+func (h *harness) statusOf(name string) (status map[string]any) {
 	h.t.Helper()
 	synctest.Wait()
 	all := h.out.On(h.tree.Status(name))
@@ -61,19 +61,19 @@ func TestWhatAPhoneSaysOfItselfCounts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := resident{phone: snomtest.Config{Name: "desk", Model: tt.is}, set: func(p *bridge.PhoneConfig) { p.Model = model(tt.configured) }}
-			inHouse(t, bridge.Config{}, []resident{r}, func(h *house) {
+			r := testPhone{phone: snomtest.Config{Name: "desk", Model: tt.is}, set: func(p *bridge.PhoneConfig) { p.Model = model(tt.configured) }}
+			inHarness(t, bridge.Config{}, []testPhone{r}, func(h *harness) {
 				time.Sleep(time.Minute)
 				if got := h.result("snom/desk/"+tt.command, tt.payload, time.Second); got.Code != tt.code {
-					t.Errorf("%s: %+v, want %s", tt.command, got, tt.code)
+					t.Errorf("%s: %+v, expected %s", tt.command, got, tt.code)
 				}
 				h.bridge.Republish()
 				s := h.statusOf("desk")
 				if problem, _ := s["problem"].(string); !strings.Contains(problem, tt.problem) || (problem == "") != (tt.problem == "") {
-					t.Errorf("problem %q, want %q", problem, tt.problem)
+					t.Errorf("problem %q, expected %q", problem, tt.problem)
 				}
 				if s["model"] != tt.is && tt.is != "D865" { // which does not say its model
-					t.Errorf("model %v, want %s", s["model"], tt.is)
+					t.Errorf("model %v, expected %s", s["model"], tt.is)
 				}
 				if none := h.bridge.Snapshot()[0].RemoteControl == snom.No; none != (tt.is == "D865") {
 					t.Errorf("it has no remote control: %v", none)
@@ -84,7 +84,7 @@ func TestWhatAPhoneSaysOfItselfCounts(t *testing.T) {
 					want = 1
 				}
 				if n := strings.Count(h.log.String(), "problem with a phone"); n != want {
-					t.Errorf("%d lines about a problem in a day, want %d", n, want)
+					t.Errorf("%d lines about a problem in a day, expected %d", n, want)
 				}
 			})
 		})
@@ -94,18 +94,18 @@ func TestWhatAPhoneSaysOfItselfCounts(t *testing.T) {
 // A device that never showed that it is a Snom phone is said to be so.
 func TestAnotherDeviceIsNoted(t *testing.T) {
 	t.Parallel()
-	r := resident{phone: snomtest.Config{Name: "desk", Model: "D735", FaultOf: func(snomtest.Request) snomtest.Fault { return snomtest.FaultHTML }}}
-	inHouse(t, bridge.Config{}, []resident{r}, func(h *house) {
+	r := testPhone{phone: snomtest.Config{Name: "desk", Model: "D735", FaultOf: func(snomtest.Request) snomtest.Fault { return snomtest.FaultHTML }}}
+	inHarness(t, bridge.Config{}, []testPhone{r}, func(h *harness) {
 		time.Sleep(time.Minute)
 		if got := h.result("snom/desk/key", "P1", time.Second); got.OK {
-			t.Errorf("a key: %+v, want an error", got)
+			t.Errorf("a key: %+v, expected an error", got)
 		}
 		h.bridge.Republish()
 		if problem := fmt.Sprint(h.statusOf("desk")["problem"]); !strings.Contains(problem, "nothing has shown yet that this device is a Snom phone") {
 			t.Errorf("problem %q", problem)
 		}
 		if n := strings.Count(h.log.String(), "nothing has shown yet"); n != 1 {
-			t.Errorf("%d lines, want 1", n)
+			t.Errorf("%d lines, expected 1", n)
 		}
 	})
 }
@@ -132,13 +132,13 @@ func TestAnUntrustedCertificateIsSaidOnce(t *testing.T) {
 		}
 		r := one()
 		r[0].set = func(p *bridge.PhoneConfig) { p.Phone, p.URL = client, "https://desk.invalid" }
-		h := newHouse(t, bridge.Config{Events: true, PollEvery: 5 * time.Second}, r, nil)
+		h := newHarness(t, bridge.Config{Events: true, PollEvery: 5 * time.Second}, r, nil)
 		for range 60 {
 			time.Sleep(time.Minute)
 			h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventOffhook, Time: time.Now()})
 		}
 		if got := h.result("snom/desk/key", "P1", 10*time.Second); got.Code != bridge.Unreachable || !strings.Contains(got.Message, "SHA-256") {
-			t.Errorf("a key: %+v, want unreachable, and why", got)
+			t.Errorf("a key: %+v, expected unreachable, and why", got)
 		}
 		h.bridge.Republish()
 		if s := h.statusOf("desk"); s["reachable"] != false || !strings.Contains(fmt.Sprint(s["problem"]), "certificate is not trusted: its SHA-256 is ") {
@@ -146,7 +146,7 @@ func TestAnUntrustedCertificateIsSaidOnce(t *testing.T) {
 		}
 		for _, line := range []string{"phone unreachable", "problem with a phone"} {
 			if n := strings.Count(h.log.String(), line); n != 1 {
-				t.Errorf("%q was logged %d times in an hour, want once:\n%s", line, n, h.log)
+				t.Errorf("%q was logged %d times in an hour, expected once:\n%s", line, n, h.log)
 			}
 		}
 		h.stop()
@@ -171,23 +171,23 @@ func TestLocalErrorsAreNotThePhones(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				h := newHouse(t, bridge.Config{}, []resident{{phone: snomtest.Config{Name: "desk", Model: "D735"}, set: func(p *bridge.PhoneConfig) { p.Phone = client }}}, nil)
+				h := newHarness(t, bridge.Config{}, []testPhone{{phone: snomtest.Config{Name: "desk", Model: "D735"}, set: func(p *bridge.PhoneConfig) { p.Phone = client }}}, nil)
 				h.phones["desk"] = phone
 				h.result("snom/desk/key", "P1", time.Minute)
 				broken.Store(true)
 				h.out.Take()
 				if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.Internal || got.Requests != 0 {
-					t.Errorf("a key: %+v, want internal", got)
+					t.Errorf("a key: %+v, expected internal", got)
 				}
 				h.say("snom/bridge/request/probe", "desk")
 				time.Sleep(time.Hour)
 				if got := h.out.On("snom/desk/availability"); len(got) != 0 {
-					t.Errorf("availability %s, want nothing said of it", got[0].Payload)
+					t.Errorf("availability %s, expected nothing said of it", got[0].Payload)
 				}
 				broken.Store(false)
 				h.out.Take()
 				if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.OK {
-					t.Errorf("a key afterwards: %+v, want ok", got)
+					t.Errorf("a key afterwards: %+v, expected ok", got)
 				}
 				h.stop()
 			})
@@ -199,23 +199,23 @@ func TestLocalErrorsAreNotThePhones(t *testing.T) {
 // code a minute.
 func TestTheLogTellsWhatHappened(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		count := func(text string) int {
 			synctest.Wait()
 			return strings.Count(h.log.String(), text)
 		}
 		if n := count(`level=INFO msg="phone reachable" phone=desk`); n != 1 {
-			t.Errorf("%d lines that the phone is reachable, want 1", n)
+			t.Errorf("%d lines that the phone is reachable, expected 1", n)
 		}
 		h.phones["desk"].SetFault(snomtest.FaultRefuseConnects)
 		time.Sleep(10 * time.Minute)
 		if n := count(`level=INFO msg="phone unreachable" phone=desk`); n != 1 || !strings.Contains(h.log.String(), "refused") {
-			t.Errorf("%d lines that the phone is unreachable, want 1, and why", n)
+			t.Errorf("%d lines that the phone is unreachable, expected 1, and why", n)
 		}
 		h.phones["desk"].SetFault("")
 		time.Sleep(2 * time.Minute)
 		if n := count("phone reachable"); n != 2 {
-			t.Errorf("%d lines that the phone is reachable, want 2", n)
+			t.Errorf("%d lines that the phone is reachable, expected 2", n)
 		}
 		for range 100 {
 			h.say("snom/desk/dial", "030 x")
@@ -224,16 +224,16 @@ func TestTheLogTellsWhatHappened(t *testing.T) {
 		}
 		for _, code := range []string{"invalid", "unsupported", "forbidden"} {
 			if n := count(`level=INFO msg="command not carried out" phone=desk`); n != 3 {
-				t.Errorf("%d lines about 300 refused commands, want one for each code", n)
+				t.Errorf("%d lines about 300 refused commands, expected one for each code", n)
 			}
 			if n := count("code=" + code); n != 1 {
-				t.Errorf("%d lines with %s, want 1", n, code)
+				t.Errorf("%d lines with %s, expected 1", n, code)
 			}
 		}
 		time.Sleep(61 * time.Second)
 		h.say("snom/desk/dial", "030 x")
 		if n := count("suppressed=99"); n != 1 {
-			t.Errorf("%d lines that say how many were left out, want 1:\n%s", n, h.log)
+			t.Errorf("%d lines that say how many were left out, expected 1:\n%s", n, h.log)
 		}
 	})
 }
@@ -242,12 +242,12 @@ func TestTheLogTellsWhatHappened(t *testing.T) {
 // report to this process.
 func TestWhatPhonesReportedSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	event := func(h *house, kind actionurl.EventType, id string) {
+	event := func(h *harness, kind actionurl.EventType, id string) {
 		h.bridge.Event("desk", actionurl.Event{Type: kind, CallID: id, Direction: actionurl.DirectionIn,
 			Remote: actionurl.Party{Number: "+4930123", Name: "Front door"}, Time: time.Now()})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		first := newHouse(t, bridge.Config{Events: true}, one(), nil)
+		first := newHarness(t, bridge.Config{Events: true}, one(), nil)
 		for _, kind := range []actionurl.EventType{actionurl.EventDNDOn, actionurl.EventForwardingOn, actionurl.EventRegistered} {
 			event(first, kind, "")
 		}
@@ -259,7 +259,7 @@ func TestWhatPhonesReportedSurvivesARestart(t *testing.T) {
 		first.stop()
 		time.Sleep(time.Minute)
 
-		second := newHouse(t, bridge.Config{Events: true}, one(), nil)
+		second := newHarness(t, bridge.Config{Events: true}, one(), nil)
 		handle(second.bridge, second.tree, kept)
 		second.bridge.Republish()
 		s := second.statusOf("desk")
@@ -271,21 +271,21 @@ func TestWhatPhonesReportedSurvivesARestart(t *testing.T) {
 		}
 		// It is not known well enough to decide by: the setting is.
 		if r := second.result("snom/desk/dnd", "on", 5*time.Second); r.Code != bridge.OK || r.Requests == 0 {
-			t.Errorf("dnd after a restart: %+v, want that the phone was asked", r)
+			t.Errorf("dnd after a restart: %+v, expected that the phone was asked", r)
 		}
 		handle(second.bridge, second.tree, kept) // the broker delivers it again on the next connection
 		second.bridge.Republish()
 		if s := second.statusOf("desk"); s["missed"] != 1.0 {
-			t.Errorf("after another connection: %v missed, want 1", s["missed"])
+			t.Errorf("after another connection: %v missed, expected 1", s["missed"])
 		}
 		event(second, actionurl.EventDisconnected, "c")
 		time.Sleep(10 * time.Second)
 		if got := second.bridge.Snapshot()[0].Call.State; got != "idle" {
-			t.Errorf("after the call ended: %s, want idle", got)
+			t.Errorf("after the call ended: %s, expected idle", got)
 		}
 		second.stop()
 
-		third := newHouse(t, bridge.Config{Events: true}, one(), nil)
+		third := newHarness(t, bridge.Config{Events: true}, one(), nil)
 		event(third, actionurl.EventDNDOff, "")
 		for _, payload := range []string{string(kept.Payload), "", "null", "{", `{"dnd":1}`, "\xff"} {
 			handle(third.bridge, third.tree, mqtt.Message{Topic: "snom/desk/status", Payload: []byte(payload), Retained: true})

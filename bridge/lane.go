@@ -52,7 +52,7 @@ func (p *pacing) sent(now time.Time, gap, busy time.Duration) {
 }
 
 // polled notes a request of a poll: the next poll leaves a pause after it. A command does not, since what it has to wait
-// for is only what the phone was told to do; the client keeps the pause between two connections by itself.
+// for is only what a command started; the client keeps the pause between two connections by itself.
 func (p *pacing) polled(now time.Time, gap time.Duration) { p.readyAt = now.Add(gap) }
 
 // A priority orders the jobs of a lane.

@@ -22,13 +22,13 @@ func TestNothingIsSentAfterItsExpiry(t *testing.T) {
 		for _, command := range [][2]string{{"key", `{"keys":"P1","expires_in":1}`}, {"dial", `{"number":"1","expires_in":3.9}`}, {"hangup", `{"expires_in":1}`}} {
 			r := one()
 			r[0].phone.Auth, r[0].phone.Latency = auth, 4*time.Second
-			inHouse(t, bridge.Config{}, r, func(h *house) {
+			inHarness(t, bridge.Config{}, r, func(h *harness) {
 				time.Sleep(30 * time.Second)
 				h.say("snom/desk/"+command[0], command[1])
 				time.Sleep(time.Minute)
 				got := h.results()
 				if len(got) != 1 || got[0].Code != bridge.Expired || got[0].Requests != 1 {
-					t.Errorf("%s, %s: %+v, want expired after the request that fetched the challenge", auth, command[0], got)
+					t.Errorf("%s, %s: %+v, expected expired after the request that fetched the challenge", auth, command[0], got)
 				}
 				if did := h.pressed("desk"); len(did) != 0 {
 					t.Errorf("%s, %s: the phone did %q", auth, command[0], did)
@@ -45,9 +45,9 @@ func TestNothingIsSentAfterItsExpiry(t *testing.T) {
 		}
 		return ""
 	}
-	inHouse(t, bridge.Config{}, r, func(h *house) {
+	inHarness(t, bridge.Config{}, r, func(h *harness) {
 		if got := h.result("snom/desk/transfer", `{"number":"123456789","expires_in":0.6}`, 5*time.Second); got.Code != bridge.OK || made < 10 {
-			t.Errorf("a transfer that takes longer than it may wait: %+v, want ok", got)
+			t.Errorf("a transfer that takes longer than it may wait: %+v, expected ok", got)
 		}
 	})
 }
@@ -57,21 +57,21 @@ func TestARingLeavesThePhoneToOthers(t *testing.T) {
 	t.Parallel()
 	const rings = `{"id":"r","ringer":1,"count":20,"pause_ms":2000}`
 	for _, length := range []int{1, 32} {
-		inHouse(t, bridge.Config{Gap: 100 * time.Millisecond, QueueLength: length}, one(), func(h *house) {
+		inHarness(t, bridge.Config{Gap: 100 * time.Millisecond, QueueLength: length}, one(), func(h *harness) {
 			h.say("snom/desk/ring", rings)
 			time.Sleep(time.Second)
 			for _, c := range [][2]string{{"dtmf", "12#"}, {"key", "P1"}, {"dial", "123"}} {
 				if r := h.result("snom/desk/"+c[0], c[1], 200*time.Millisecond); r.Code != bridge.OK || r.QueuedMS > 2100 {
-					t.Errorf("%s between two rings: %+v, want ok at once", c[0], r)
+					t.Errorf("%s between two rings: %+v, expected ok at once", c[0], r)
 				}
 			}
 			time.Sleep(time.Minute)
 			got := h.results()
 			if len(got) != 1 || got[0].Code != bridge.OK || got[0].DurationMS < 38_000 || got[0].DurationMS > 42_000 {
-				t.Errorf("the ring itself: %+v, want ok after 20 rings", got)
+				t.Errorf("the ring itself: %+v, expected ok after 20 rings", got)
 			}
 			if n := len(h.pressed("desk")); n != 23 {
-				t.Errorf("the phone did %d requests, want 23", n)
+				t.Errorf("the phone did %d requests, expected 23", n)
 			}
 		})
 	}
@@ -79,7 +79,7 @@ func TestARingLeavesThePhoneToOthers(t *testing.T) {
 		for _, after := range []time.Duration{0, 500 * time.Millisecond, 7 * time.Second} {
 			slow := one()
 			slow[0].phone.Latency = 300 * time.Millisecond
-			inHouse(t, bridge.Config{}, slow, func(h *house) {
+			inHarness(t, bridge.Config{}, slow, func(h *harness) {
 				h.say("snom/desk/ring", rings)
 				h.say("snom/desk/ring", `{"id":"s","ringer":2,"count":10}`)
 				time.Sleep(after)
@@ -87,7 +87,7 @@ func TestARingLeavesThePhoneToOthers(t *testing.T) {
 				time.Sleep(time.Minute)
 				got := codes(h.results())
 				if got["r"] != bridge.Cancelled || got["s"] != bridge.Cancelled || len(got) != 3 {
-					t.Errorf("%s %s after %v: %v, want both rings cancelled", tt.command, tt.payload, after, got)
+					t.Errorf("%s %s after %v: %v, expected both rings cancelled", tt.command, tt.payload, after, got)
 				}
 				last := h.pressed("desk")
 				time.Sleep(time.Minute)
@@ -97,14 +97,14 @@ func TestARingLeavesThePhoneToOthers(t *testing.T) {
 			})
 		}
 	}
-	inHouse(t, bridge.Config{}, one(), func(h *house) { // what is left is not rung late
+	inHarness(t, bridge.Config{}, one(), func(h *harness) { // what is left is not rung late
 		h.say("snom/desk/ring", rings)
 		time.Sleep(time.Second)
 		h.say("snom/desk/key", `{"id":"k","keys":"P1,60000"}`)
 		time.Sleep(2 * time.Minute)
 		got := codes(h.results())
 		if got["r"] != bridge.Expired || got["k"] != bridge.OK {
-			t.Errorf("a ring behind a key sequence of a minute: %v, want the rest of it expired", got)
+			t.Errorf("a ring behind a key sequence of a minute: %v, expected the rest of it expired", got)
 		}
 	})
 }
@@ -113,16 +113,16 @@ func TestARingLeavesThePhoneToOthers(t *testing.T) {
 // before a live command is refused.
 func TestOverdueCommandsLeaveTheQueue(t *testing.T) {
 	t.Parallel()
-	for name, block := range map[string]func(*house){
-		"a key sequence": func(h *house) { h.say("snom/desk/key", "P1,20000") },
-		"a request that hangs": func(h *house) {
+	for name, block := range map[string]func(*harness){
+		"a key sequence": func(h *harness) { h.say("snom/desk/key", "P1,20000") },
+		"a request that hangs": func(h *harness) {
 			h.phones["desk"].SetFault(snomtest.FaultHang)
 			h.say("snom/desk/key", "P1")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inHouse(t, bridge.Config{}, one(), func(h *house) {
+			inHarness(t, bridge.Config{}, one(), func(h *harness) {
 				block(h)
 				synctest.Wait()
 				h.out.Take()
@@ -132,14 +132,14 @@ func TestOverdueCommandsLeaveTheQueue(t *testing.T) {
 				}
 				time.Sleep(1100 * time.Millisecond)
 				if got := h.results(); len(got) != 31 || got[0].Code != bridge.Expired || got[0].QueuedMS != 1000 {
-					t.Errorf("%d answers after 1.1 s, want 31 expired after 1 s", len(got))
+					t.Errorf("%d answers after 1.1 s, expected 31 expired after 1 s", len(got))
 				}
 				h.say("snom/desk/key", `{"id":"live","keys":"P4"}`)
 				time.Sleep(time.Minute)
 				h.phones["desk"].SetFault("")
 				got := codes(h.results())
 				if c := got["live"]; c == bridge.Busy || c == "" {
-					t.Errorf("a live command: %q of %v, want that it waits", c, got)
+					t.Errorf("a live command: %q of %v, expected that it waits", c, got)
 				}
 			})
 		})
@@ -149,7 +149,7 @@ func TestOverdueCommandsLeaveTheQueue(t *testing.T) {
 // A wall clock that is set back while a command waits delays nothing, whatever expiry it has.
 func TestAClockSetBackDelaysNothing(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		h.say("snom/desk/key", "P1,60000,60000;P1,60000,60000")
 		synctest.Wait()
 		h.out.Take()
@@ -158,11 +158,11 @@ func TestAClockSetBackDelaysNothing(t *testing.T) {
 		h.say("snom/desk/key", `{"id":"in","keys":"P3","expires_in":5}`)
 		time.Sleep(5100 * time.Millisecond)
 		if got := codes(h.results()); len(got) != 1 || got["in"] != bridge.Expired {
-			t.Errorf("after 5 s: %v, want in expired", got)
+			t.Errorf("after 5 s: %v, expected in expired", got)
 		}
 		time.Sleep(55 * time.Second)
 		if got := codes(h.results()); len(got) != 1 || got["at"] != bridge.Expired {
-			t.Errorf("after a minute: %v, want at expired", got)
+			t.Errorf("after a minute: %v, expected at expired", got)
 		}
 	})
 }
@@ -172,7 +172,7 @@ func TestAClockSetBackDelaysNothing(t *testing.T) {
 func TestASuspendedMachineDoesNothingLate(t *testing.T) {
 	t.Parallel()
 	var dropped atomic.Int64
-	inHouse(t, bridge.Config{OnSuspend: func() { dropped.Add(1) }}, one(), func(h *house) {
+	inHarness(t, bridge.Config{OnSuspend: func() { dropped.Add(1) }}, one(), func(h *harness) {
 		h.say("snom/desk/ring", `{"id":"ring","ringer":1,"count":5}`)
 		time.Sleep(time.Second)
 		h.say("snom/desk/key", `{"id":"busy","keys":"P1,10000"}`)
@@ -189,28 +189,28 @@ func TestASuspendedMachineDoesNothingLate(t *testing.T) {
 		got := codes(h.results())
 		want := map[string]bridge.Code{"ring": bridge.Expired, "door": bridge.Expired, "begun": bridge.Expired}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("after eight hours: %v, want %v", got, want)
+			t.Errorf("after eight hours: %v, expected %v", got, want)
 		}
 		if n := dropped.Load(); n != 1 {
-			t.Errorf("the connection was dropped %d times, want once", n)
+			t.Errorf("the connection was dropped %d times, expected once", n)
 		}
 		if r := h.result("snom/desk/key", `{"id":"old","keys":"P2"}`, time.Second); r.Code != bridge.Expired {
-			t.Errorf("a command from before: %+v, want expired", r)
+			t.Errorf("a command from before: %+v, expected expired", r)
 		}
 		h.bridge.Republish()
 		h.out.Take()
 		if r := h.result("snom/desk/key", `{"id":"new","keys":"P3"}`, time.Minute); r.Code != bridge.OK {
-			t.Errorf("a command over a new connection: %+v, want ok", r)
+			t.Errorf("a command over a new connection: %+v, expected ok", r)
 		}
 	})
 	for _, set := range []time.Duration{5 * time.Second, -time.Hour} {
-		inHouse(t, bridge.Config{}, one(), func(h *house) {
+		inHarness(t, bridge.Config{}, one(), func(h *harness) {
 			h.say("snom/desk/key", "P1,10000")
 			h.say("snom/desk/key", `{"id":"waits","keys":"P2"}`)
 			h.bridge.SetClock(set)
 			time.Sleep(11 * time.Second)
 			if got := codes(h.results()); got["waits"] != bridge.OK {
-				t.Errorf("a clock that was set by %v: %v, want ok", set, got)
+				t.Errorf("a clock that was set by %v: %v, expected ok", set, got)
 			}
 		})
 	}
@@ -219,8 +219,8 @@ func TestASuspendedMachineDoesNothingLate(t *testing.T) {
 // What belongs to a phone and not to its name survives whatever a reload does to the name while a request is under way.
 func TestAPhoneKeepsWhatIsItsOwn(t *testing.T) {
 	t.Parallel()
-	type reloads func(h *house, phone bridge.PhoneConfig) (name string)
-	apply := func(h *house, phones ...bridge.PhoneConfig) {
+	type reloads func(h *harness, phone bridge.PhoneConfig) (name string)
+	apply := func(h *harness, phones ...bridge.PhoneConfig) {
 		h.t.Helper()
 		h.roster.Phones = phones
 		if err := h.reload(h.t.Context()); err != nil {
@@ -228,28 +228,28 @@ func TestAPhoneKeepsWhatIsItsOwn(t *testing.T) {
 		}
 	}
 	for name, reload := range map[string]reloads{
-		"renamed": func(h *house, p bridge.PhoneConfig) string {
+		"renamed": func(h *harness, p bridge.PhoneConfig) string {
 			p.Name, p.Fingerprint = "hall", "other"
 			apply(h, p)
 			return "hall"
 		},
-		"removed and added": func(h *house, p bridge.PhoneConfig) string {
+		"removed and added": func(h *harness, p bridge.PhoneConfig) string {
 			apply(h)
 			apply(h, p)
 			return "desk"
 		},
-		"removed and added by another name": func(h *house, p bridge.PhoneConfig) string {
+		"removed and added by another name": func(h *harness, p bridge.PhoneConfig) string {
 			apply(h)
 			p.Name, p.Fingerprint = "hall", "other"
 			apply(h, p)
 			return "hall"
 		},
-		"another spelling of the address": func(h *house, p bridge.PhoneConfig) string {
+		"another spelling of the address": func(h *harness, p bridge.PhoneConfig) string {
 			p.URL, p.Fingerprint = "http://desk.invalid:80", "other"
 			apply(h, p)
 			return "desk"
 		},
-		"renamed twice": func(h *house, p bridge.PhoneConfig) string {
+		"renamed twice": func(h *harness, p bridge.PhoneConfig) string {
 			for _, n := range []string{"hall", "attic"} {
 				p.Name, p.Fingerprint = n, n
 				apply(h, p)
@@ -261,7 +261,7 @@ func TestAPhoneKeepsWhatIsItsOwn(t *testing.T) {
 			t.Parallel()
 			r := one()
 			r[0].phone.Latency = time.Second
-			inHouse(t, bridge.Config{}, r, func(h *house) {
+			inHarness(t, bridge.Config{}, r, func(h *harness) {
 				time.Sleep(10 * time.Second)
 				h.result("snom/desk/key", "P9", 5*time.Second) // it has a challenge
 				entry := h.entry(r[0], h.dials["desk"])
@@ -281,7 +281,7 @@ func TestAPhoneKeepsWhatIsItsOwn(t *testing.T) {
 				want := []string{"desk 1 ok", is + " 1 duplicate", is + " 2 ok"}
 				slices.Sort(want)
 				if !slices.Equal(got, want) {
-					t.Errorf("results %q, want %q", got, want)
+					t.Errorf("results %q, expected %q", got, want)
 				}
 				var commands []snomtest.Request
 				for _, q := range h.phones["desk"].Requests()[before:] {
@@ -290,10 +290,10 @@ func TestAPhoneKeepsWhatIsItsOwn(t *testing.T) {
 					}
 				}
 				if len(commands) != 2 {
-					t.Fatalf("the phone did %d commands, want 2", len(commands))
+					t.Fatalf("the phone did %d commands, expected 2", len(commands))
 				}
 				if d := commands[1].Time.Sub(commands[0].Time); d < 3*time.Second {
-					t.Errorf("the second command came after %v, want the sequence of 3 s to be over", d)
+					t.Errorf("the second command came after %v, expected the sequence of 3 s to be over", d)
 				}
 			})
 		})
@@ -303,7 +303,7 @@ func TestAPhoneKeepsWhatIsItsOwn(t *testing.T) {
 		r := one()
 		r[0].user, r[0].pass = "admin", "wrong"
 		r[0].set = func(p *bridge.PhoneConfig) { p.Phone = openPhone{p.Phone.(*snom.Client)} }
-		inHouse(t, bridge.Config{}, r, func(h *house) {
+		inHarness(t, bridge.Config{}, r, func(h *harness) {
 			entry := h.entry(r[0], h.dials["desk"])
 			time.Sleep(10 * time.Second)
 			if h.bridge.Snapshot()[0].MAC == "" {
@@ -316,14 +316,14 @@ func TestAPhoneKeepsWhatIsItsOwn(t *testing.T) {
 				time.Sleep(5 * time.Second)
 				h.out.Take()
 				if got := h.result("snom/"+entry.Name+"/key", `{"id":"1","keys":"P1"}`, time.Second); got.Code != bridge.Duplicate {
-					t.Errorf("the same id at address %d: %+v, want duplicate", i, got)
+					t.Errorf("the same id at address %d: %+v, expected duplicate", i, got)
 				}
 				if got := h.result("snom/"+entry.Name+"/key", "P1", time.Second); got.Code != bridge.LockedOut {
-					t.Errorf("at address %d: %+v, want locked_out", i, got)
+					t.Errorf("at address %d: %+v, expected locked_out", i, got)
 				}
 			}
 			if n := h.phones["desk"].FailedLogins(); n != 1 {
-				t.Errorf("%d failed logins, want 1", n)
+				t.Errorf("%d failed logins, expected 1", n)
 			}
 		})
 	})
@@ -331,7 +331,7 @@ func TestAPhoneKeepsWhatIsItsOwn(t *testing.T) {
 		t.Parallel()
 		r := one()
 		r[0].user, r[0].pass = "admin", "wrong"
-		inHouse(t, bridge.Config{}, r, func(h *house) {
+		inHarness(t, bridge.Config{}, r, func(h *harness) {
 			entry := h.entry(r[0], h.dials["desk"])
 			h.result("snom/desk/key", "P1", time.Second)
 			for i := range 6 {
@@ -342,11 +342,11 @@ func TestAPhoneKeepsWhatIsItsOwn(t *testing.T) {
 				apply(h, entry)
 				h.out.Take()
 				if got := h.result("snom/"+entry.Name+"/key", "P1", time.Second); got.Code != bridge.LockedOut {
-					t.Errorf("after reload %d: %+v, want locked_out", i, got)
+					t.Errorf("after reload %d: %+v, expected locked_out", i, got)
 				}
 			}
 			if n := h.phones["desk"].FailedLogins(); n != 1 {
-				t.Errorf("%d failed logins, want 1", n)
+				t.Errorf("%d failed logins, expected 1", n)
 			}
 		})
 	})
@@ -365,7 +365,7 @@ func TestRequestsAreServedBetweenCommands(t *testing.T) {
 	t.Parallel()
 	slow := one()
 	slow[0].phone.Latency = 100 * time.Millisecond
-	inHouse(t, bridge.Config{ActionURLs: urlsOf}, slow, func(h *house) {
+	inHarness(t, bridge.Config{ActionURLs: urlsOf}, slow, func(h *harness) {
 		h.result("snom/desk/key", "P1", 5*time.Second)
 		var stop atomic.Bool
 		flood := func() {
@@ -380,7 +380,7 @@ func TestRequestsAreServedBetweenCommands(t *testing.T) {
 		h.say("snom/bridge/request/install", "desk")
 		time.Sleep(2 * time.Second)
 		if got := h.out.On("snom/bridge/response/probe"); len(got) != 1 {
-			t.Errorf("%d answers to probe within 2 s, want 1", len(got))
+			t.Errorf("%d answers to probe within 2 s, expected 1", len(got))
 		}
 		time.Sleep(30 * time.Second)
 		if got := h.out.On("snom/bridge/response/install"); len(got) != 1 || !strings.Contains(string(got[0].Payload), `"code":"ok"`) {
@@ -395,7 +395,7 @@ func TestRequestsAreServedBetweenCommands(t *testing.T) {
 			}
 		}
 		if ok < 300 {
-			t.Errorf("%d commands were carried out meanwhile, want most of what the phone can do", ok)
+			t.Errorf("%d commands were carried out meanwhile, expected most of what the phone can do", ok)
 		}
 	})
 }

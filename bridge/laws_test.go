@@ -17,7 +17,7 @@ import (
 
 func TestLaw1EveryCommandIsAnsweredOnce(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{QueueLength: 2}, one(), func(h *house) {
+	inHarness(t, bridge.Config{QueueLength: 2}, one(), func(h *harness) {
 		release := h.phones["desk"].Hold()
 		h.say("snom/desk/key", `{"id":"runs","keys":"P1"}`)
 		synctest.Wait()
@@ -62,7 +62,7 @@ func TestLaw2ACommandRunsAtMostOnce(t *testing.T) {
 	for fault, code := range faults {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
-			inHouse(t, bridge.Config{}, one(), func(h *house) {
+			inHarness(t, bridge.Config{}, one(), func(h *harness) {
 				phone := h.phones["desk"]
 				if r := h.result("snom/desk/key", "P1", time.Second); r.Code != bridge.OK {
 					h.t.Fatalf("warm-up: %+v", r)
@@ -71,12 +71,12 @@ func TestLaw2ACommandRunsAtMostOnce(t *testing.T) {
 				phone.SetFault(fault)
 				r := h.result("snom/desk/key", `{"id":"once","keys":"P2"}`, 20*time.Second)
 				if r.Code != code || r.OK {
-					h.t.Errorf("result %+v, want %s", r, code)
+					h.t.Errorf("result %+v, expected %s", r, code)
 				}
 				phone.SetFault("")
 				again := h.result("snom/desk/key", `{"id":"once","keys":"P2"}`, 20*time.Second)
 				if again.Code != bridge.Duplicate || again.OK || again.First == nil || again.First.Code != code {
-					h.t.Errorf("the same id again: %+v, want duplicate with the first result", again)
+					h.t.Errorf("the same id again: %+v, expected duplicate with the first result", again)
 				}
 				time.Sleep(time.Hour)
 				sent := 0
@@ -86,7 +86,7 @@ func TestLaw2ACommandRunsAtMostOnce(t *testing.T) {
 					}
 				}
 				if sent > 1 {
-					h.t.Errorf("the phone saw the command %d times, want at most once", sent)
+					h.t.Errorf("the phone saw the command %d times, expected at most once", sent)
 				}
 			})
 		})
@@ -95,7 +95,7 @@ func TestLaw2ACommandRunsAtMostOnce(t *testing.T) {
 
 func TestLaw3ACommandRunsNowOrNotAtAll(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		handle(h.bridge, h.tree, mqtt.Message{Topic: "snom/desk/dial", Payload: []byte("123"), Retained: true})
 		if got := h.results(); len(got) != 1 || got[0].Code != bridge.Retained {
 			h.t.Errorf("retained: %+v", got)
@@ -110,19 +110,19 @@ func TestLaw3ACommandRunsNowOrNotAtAll(t *testing.T) {
 		h.say("snom/desk/key", `{"id":"long","keys":"P4","expires_in":60}`)
 		time.Sleep(time.Second)
 		if got := codes(h.results()); got["short"] != bridge.Expired || len(got) != 2 {
-			h.t.Errorf("after 1 s: %v, want short expired, and P1 done", got)
+			h.t.Errorf("after 1 s: %v, expected short expired, and P1 done", got)
 		}
 		time.Sleep(30 * time.Second)
 		if got := codes(h.results()); got["default"] != bridge.Expired || len(got) != 1 {
-			h.t.Errorf("after 31 s: %v, want default expired", got)
+			h.t.Errorf("after 31 s: %v, expected default expired", got)
 		}
 		time.Sleep(10 * time.Second)
 		if got := codes(h.results()); got["long"] != bridge.OK || len(got) != 1 {
-			h.t.Errorf("after 41 s: %v, want long ok", got)
+			h.t.Errorf("after 41 s: %v, expected long ok", got)
 		}
 		want := []string{"/command.htm?key=P1,40000", "/command.htm?key=P4"}
 		if got := h.pressed("desk"); !slices.Equal(got, want) {
-			h.t.Errorf("the phone did %q, want %q", got, want)
+			h.t.Errorf("the phone did %q, expected %q", got, want)
 		}
 	})
 }
@@ -132,7 +132,7 @@ func TestLaw4OnePhoneOneCommandAtATimeInOrder(t *testing.T) {
 	cfg := snomtest.Config{Model: "D735", Latency: 300 * time.Millisecond, OneConnection: true}
 	a, b := cfg, cfg
 	a.Name, b.Name, b.Latency = "slow", "fast", 0
-	inHouse(t, bridge.Config{Gap: 100 * time.Millisecond}, []resident{{phone: a}, {phone: b}}, func(h *house) {
+	inHarness(t, bridge.Config{Gap: 100 * time.Millisecond}, []testPhone{{phone: a}, {phone: b}}, func(h *harness) {
 		time.Sleep(5 * time.Second)
 		h.out.Take()
 		for i := range 10 {
@@ -140,40 +140,40 @@ func TestLaw4OnePhoneOneCommandAtATimeInOrder(t *testing.T) {
 		}
 		start := time.Now()
 		if r := h.result("snom/fast/key", "P1", 0); r.Code != bridge.OK || r.DurationMS != 0 {
-			h.t.Errorf("the fast phone: %+v, want ok at once", r)
+			h.t.Errorf("the fast phone: %+v, expected ok at once", r)
 		}
 		time.Sleep(10*300*time.Millisecond + 9*100*time.Millisecond - time.Since(start))
 		for i, r := range h.results() {
 			if want := fmt.Sprintf("P%d", i+1); r.Argument != want || r.Code != bridge.OK {
-				h.t.Errorf("result %d: %+v, want %s ok", i, r, want)
+				h.t.Errorf("result %d: %+v, expected %s ok", i, r, want)
 			}
 		}
 		if got := len(h.pressed("slow")); got != 10 {
-			h.t.Errorf("the slow phone did %d commands in its time, want 10", got)
+			h.t.Errorf("the slow phone did %d commands in its time, expected 10", got)
 		}
 	})
 }
 
 func TestLaw4AKeySequenceIsPlayedOutFirst(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{Gap: 100 * time.Millisecond}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Gap: 100 * time.Millisecond}, one(), func(h *harness) {
 		h.say("snom/desk/key", "OFFHOOK,100,400;1,200,300")
 		h.say("snom/desk/key", "P1")
 		time.Sleep(999 * time.Millisecond)
 		if got := h.results(); len(got) != 1 {
-			h.t.Fatalf("while the keys are played: %+v, want one result", got)
+			h.t.Fatalf("while the keys are played: %+v, expected one result", got)
 		}
 		time.Sleep(time.Second)
 		got := h.results()
 		if len(got) != 1 || got[0].QueuedMS != 1000 {
-			h.t.Errorf("after the keys were played: %+v, want one result that waited for a second", got)
+			h.t.Errorf("after the keys were played: %+v, expected one result that waited for a second", got)
 		}
 	})
 }
 
 func TestLaw4AHangupOvertakes(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{Gap: 100 * time.Millisecond}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Gap: 100 * time.Millisecond}, one(), func(h *harness) {
 		h.say("snom/desk/key", "1,10000")
 		for _, k := range []string{"2", "3"} {
 			h.say("snom/desk/key", k)
@@ -188,7 +188,7 @@ func TestLaw4AHangupOvertakes(t *testing.T) {
 		}
 		want := []string{"key 1,10000 ok", "key 2 cancelled", "key 3 cancelled", "hangup all ok", "key 4 ok"}
 		if !slices.Equal(got, want) {
-			h.t.Errorf("got %q, want %q", got, want)
+			h.t.Errorf("got %q, expected %q", got, want)
 		}
 		if got := h.pressed("desk"); !slices.Equal(got, []string{"/command.htm?key=1,10000", "/command.htm?RELEASE_ALL_CALLS", "/command.htm?key=4"}) {
 			h.t.Errorf("the phone did %q", got)
@@ -198,14 +198,14 @@ func TestLaw4AHangupOvertakes(t *testing.T) {
 
 func TestLaw4AHangupEndsARing(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		h.say("snom/desk/ring", `{"ringer":2,"count":20,"pause_ms":3000}`)
 		time.Sleep(7 * time.Second)
 		h.say("snom/desk/hangup", "current")
 		time.Sleep(time.Second)
 		got := h.results()
 		if len(got) != 2 || got[0].Code != bridge.Cancelled || got[0].Requests < 3 || got[1].Code != bridge.OK {
-			h.t.Errorf("got %+v, want the ring cancelled after three requests, and the hangup done", got)
+			h.t.Errorf("got %+v, expected the ring cancelled after three requests, and the hangup done", got)
 		}
 	})
 }
@@ -215,12 +215,12 @@ func TestLaw5AWrongPasswordCostsOneLogin(t *testing.T) {
 	for _, auth := range []snomtest.Auth{snomtest.AuthBasic, snomtest.AuthDigest, "digest-noqop"} {
 		t.Run(string(auth), func(t *testing.T) {
 			t.Parallel()
-			r := resident{phone: snomtest.Config{Name: "desk", Auth: auth, Username: "admin", Password: "right"}, user: "admin", pass: "wrong"}
-			inHouse(t, bridge.Config{}, []resident{r}, func(h *house) {
+			r := testPhone{phone: snomtest.Config{Name: "desk", Auth: auth, Username: "admin", Password: "right"}, user: "admin", pass: "wrong"}
+			inHarness(t, bridge.Config{}, []testPhone{r}, func(h *harness) {
 				end := time.Now().Add(time.Hour)
 				first := h.result("snom/desk/key", "P1", time.Second)
 				if first.Code != bridge.Unauthorized {
-					h.t.Errorf("the first command: %+v, want unauthorized", first)
+					h.t.Errorf("the first command: %+v, expected unauthorized", first)
 				}
 				for i := 0; time.Now().Before(end); i++ {
 					h.say("snom/desk/key", "P1")
@@ -232,11 +232,11 @@ func TestLaw5AWrongPasswordCostsOneLogin(t *testing.T) {
 				}
 				for _, r := range h.results() {
 					if r.Code != bridge.LockedOut && r.Code != bridge.Cancelled {
-						h.t.Fatalf("while the phone is left alone: %+v, want locked_out", r)
+						h.t.Fatalf("while the phone is left alone: %+v, expected locked_out", r)
 					}
 				}
 				if n := h.phones["desk"].FailedLogins(); n != 1 {
-					h.t.Errorf("%d failed logins in an hour, want 1", n)
+					h.t.Errorf("%d failed logins in an hour, expected 1", n)
 				}
 			})
 		})
@@ -245,10 +245,10 @@ func TestLaw5AWrongPasswordCostsOneLogin(t *testing.T) {
 
 func TestLaw5ANewPasswordIsTried(t *testing.T) {
 	t.Parallel()
-	r := resident{phone: snomtest.Config{Name: "desk", Auth: snomtest.AuthBasic, Username: "admin", Password: "right"}, user: "admin", pass: "wrong"}
+	r := testPhone{phone: snomtest.Config{Name: "desk", Auth: snomtest.AuthBasic, Username: "admin", Password: "right"}, user: "admin", pass: "wrong"}
 	var next bridge.Roster
 	read := func() (bridge.Roster, error) { return next, nil }
-	inHouse(t, bridge.Config{}, []resident{r}, func(h *house) {
+	inHarness(t, bridge.Config{}, []testPhone{r}, func(h *harness) {
 		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.Unauthorized {
 			h.t.Fatalf("with the wrong password: %+v", got)
 		}
@@ -260,14 +260,14 @@ func TestLaw5ANewPasswordIsTried(t *testing.T) {
 			h.t.Fatal(err)
 		}
 		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.OK {
-			h.t.Errorf("with the right password: %+v, want ok", got)
+			h.t.Errorf("with the right password: %+v, expected ok", got)
 		}
 	}, read)
 }
 
 func TestLaw5APhoneThatIsLockedIsLeftAloneForAWhile(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		stranger, err := snom.NewClient(snom.ClientConfig{URL: "http://desk.invalid", Username: "admin", Password: "guess", Dial: h.dials["desk"]})
 		if err != nil {
 			h.t.Fatal(err)
@@ -278,26 +278,26 @@ func TestLaw5APhoneThatIsLockedIsLeftAloneForAWhile(t *testing.T) {
 			}
 		}
 		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.LockedOut {
-			h.t.Errorf("a locked phone: %+v, want locked_out", got)
+			h.t.Errorf("a locked phone: %+v, expected locked_out", got)
 		}
 		before := len(h.phones["desk"].Requests())
 		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.LockedOut || got.Requests != 0 {
-			h.t.Errorf("at once again: %+v, want locked_out without a request", got)
+			h.t.Errorf("at once again: %+v, expected locked_out without a request", got)
 		}
 		if n := len(h.phones["desk"].Requests()); n != before {
-			h.t.Errorf("the phone saw %d requests, want none", n-before)
+			h.t.Errorf("the phone saw %d requests, expected none", n-before)
 		}
 		time.Sleep(3 * time.Minute)
 		h.out.Take()
 		if got := h.result("snom/desk/key", "P1", time.Second); got.Code != bridge.OK {
-			h.t.Errorf("after three minutes: %+v, want ok", got)
+			h.t.Errorf("after three minutes: %+v, expected ok", got)
 		}
 	})
 }
 
 func TestLaw6TheTruthIsRepublished(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{Version: "1.2.3"}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Version: "1.2.3"}, one(), func(h *harness) {
 		h.result("snom/desk/key", "P1", 10*time.Second)
 		h.out.Take()
 		h.bridge.Republish()
@@ -311,7 +311,7 @@ func TestLaw6TheTruthIsRepublished(t *testing.T) {
 			switch m.Topic {
 			case "snom/desk/availability":
 				if string(m.Payload) != "online" {
-					h.t.Errorf("availability %q, want online", m.Payload)
+					h.t.Errorf("availability %q, expected online", m.Payload)
 				}
 			case "snom/desk/status":
 				var s map[string]any
@@ -328,7 +328,7 @@ func TestLaw6TheTruthIsRepublished(t *testing.T) {
 			}
 		}
 		if want := []string{"snom/bridge/info", "snom/desk/availability", "snom/desk/status"}; !slices.Equal(topics, want) {
-			h.t.Errorf("republished %q, want %q", topics, want)
+			h.t.Errorf("republished %q, expected %q", topics, want)
 		}
 	})
 }
@@ -339,7 +339,7 @@ func TestLaw7NothingSecretLeaves(t *testing.T) {
 	r := one()
 	r[0].user, r[0].pass = "admin", "pass"+canary
 	r[0].set = func(p *bridge.PhoneConfig) { p.Mask = map[snom.Verb]bool{snom.VerbDTMF: true} }
-	inHouse(t, bridge.Config{}, r, func(h *house) {
+	inHarness(t, bridge.Config{}, r, func(h *harness) {
 		var all []mqtt.Message
 		for _, say := range [][2]string{
 			{"snom/desk/dtmf", canary + "#"},
@@ -358,7 +358,7 @@ func TestLaw7NothingSecretLeaves(t *testing.T) {
 			all = append(all, h.out.Take()...)
 		}
 		if got := len(h.resultsOf(all)); got != 10 {
-			h.t.Errorf("%d results, want 10 (one of them a summary)", got)
+			h.t.Errorf("%d results, expected 10 (one of them a summary)", got)
 		}
 		for _, m := range all {
 			if strings.Contains(string(m.Payload), canary) {
@@ -373,7 +373,7 @@ func TestLaw7NothingSecretLeaves(t *testing.T) {
 
 func TestLaw9NothingSentCanWedge(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{}, one(), func(h *house) {
+	inHarness(t, bridge.Config{}, one(), func(h *harness) {
 		for _, topic := range []string{"", "/", "snom", "snom/", "snom//", "snom/+/key", "snom/#", "snom/desk/\x00", "snom/Küche/key",
 			"snom/desk/" + strings.Repeat("x", 70000), "snom/" + strings.Repeat("y", 70000) + "/key", "snom/desk/key/set", "$SYS/x",
 			"snom/bridge/key", "snom/bridge/request/" + strings.Repeat("z", 5000), "snom/bridge/request/fly", "snom/desk/result"} {
@@ -393,7 +393,7 @@ func TestLaw9NothingSentCanWedge(t *testing.T) {
 			}
 		}
 		if r := h.result("snom/desk/key", "P1", time.Second); r.Code != bridge.OK {
-			h.t.Errorf("afterwards: %+v, want ok", r)
+			h.t.Errorf("afterwards: %+v, expected ok", r)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// A willing phone does whatever it is told.
+// A willing phone accepts every request.
 type willing struct{}
 
 func (willing) Plan(c snom.Command, m snom.Model) ([]snom.Step, string, error) {
@@ -32,7 +32,7 @@ func (willing) Probe(context.Context) (snom.Info, error) { return snom.Info{Mode
 func (willing) Ping(context.Context) error               { return nil }
 
 // FuzzHandle: whatever comes on whatever topic, a command is answered exactly once by each phone it names, and
-// nothing is published that a broker would refuse, that belongs to somebody else, or that is long.
+// nothing is published that a broker would refuse, that belongs to another program, or that is long.
 func FuzzHandle(f *testing.F) {
 	for _, topic := range []string{
 		"snom/desk/key", "snom/desk/command", "snom/all/dial", "snom/both/ring", "snom/nobody/key", "snom/desk/owner", "snom/both/owner",
@@ -96,11 +96,11 @@ func FuzzHandle(f *testing.F) {
 			}[name]
 			for who, n := range want {
 				if answers[who] != n {
-					t.Errorf("%s %q: %d answers of %s, want %d", topic, payload, answers[who], who, n)
+					t.Errorf("%s %q: %d answers of %s, expected %d", topic, payload, answers[who], who, n)
 				}
 			}
 			if name != "" && want == nil && answers["bridge"] != 2 {
-				t.Errorf("%s %q: %d refusals, want 2", topic, payload, answers["bridge"])
+				t.Errorf("%s %q: %d refusals, expected 2", topic, payload, answers["bridge"])
 			}
 		})
 	})

@@ -17,7 +17,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
-// A notebook is an Observer that writes down what it is told.
+// A notebook is an Observer that records its calls.
 type notebook struct {
 	mu    sync.Mutex
 	lines []string
@@ -35,14 +35,14 @@ func (n *notebook) Sent(v snom.Verb, waited, took time.Duration) {
 	n.note("%s waited %v, took %v", v, waited, took)
 }
 
-// TestObserved: every result is told once, with nothing of what somebody only wrote; and what a phone
+// TestObserved: every result is observed once, with no foreign text in it; and for what a phone
 // was asked for, how long it took.
 func TestObserved(t *testing.T) {
 	t.Parallel()
 	var n notebook
-	residents := one()
-	residents[0].phone.Latency = 20 * time.Millisecond
-	inHouse(t, bridge.Config{Observe: &n, Gap: time.Second}, residents, func(h *house) {
+	testPhones := one()
+	testPhones[0].phone.Latency = 20 * time.Millisecond
+	inHarness(t, bridge.Config{Observe: &n, Gap: time.Second}, testPhones, func(h *harness) {
 		h.result("snom/desk/key", "P1", time.Second)
 		h.result("snom/desk/key", `{"id":"1","keys":"P1"}`, time.Second)
 		h.result("snom/desk/key", `{"id":"1","keys":"P1"}`, time.Second)
@@ -77,16 +77,16 @@ func TestObserved(t *testing.T) {
 	}
 }
 
-// TestLoads: what waits for a phone, whether it is there, and whether it is left alone.
+// TestLoads: what waits for a phone, whether it is there, and whether it is locked out.
 func TestLoads(t *testing.T) {
 	t.Parallel()
-	residents := append(one(), resident{phone: snomtest.Config{Name: "hall", Model: "D735"}})
-	inHouse(t, bridge.Config{Gap: time.Second}, residents, func(h *house) {
+	testPhones := append(one(), testPhone{phone: snomtest.Config{Name: "hall", Model: "D735"}})
+	inHarness(t, bridge.Config{Gap: time.Second}, testPhones, func(h *harness) {
 		check := func(want ...bridge.Load) {
 			t.Helper()
 			synctest.Wait()
 			if got := slices.Collect(h.bridge.Loads()); !slices.Equal(got, want) {
-				t.Errorf("loads %+v, want %+v", got, want)
+				t.Errorf("loads %+v, expected %+v", got, want)
 			}
 		}
 		there := bridge.Load{Phone: "hall", Reachable: bridge.SwitchOn}
@@ -101,27 +101,27 @@ func TestLoads(t *testing.T) {
 		check(bridge.Load{Phone: "desk", Reachable: bridge.SwitchOn, LockedOut: true}, there)
 		for l := range h.bridge.Loads() {
 			if l.Phone != "desk" {
-				t.Errorf("first is %s, want desk", l.Phone)
+				t.Errorf("first is %s, expected desk", l.Phone)
 			}
 			break
 		}
 	})
 }
 
-// A deafPhone takes a request and does not come back from it, whatever the context says.
-type deafPhone struct{ release chan struct{} }
+// A stuckPhone takes a request and does not come back from it, whatever the context says.
+type stuckPhone struct{ release chan struct{} }
 
-func (deafPhone) Plan(c snom.Command, m snom.Model) ([]snom.Step, string, error) {
+func (stuckPhone) Plan(c snom.Command, m snom.Model) ([]snom.Step, string, error) {
 	warning, err := m.Check(c)
 	return c.Steps(m.Dialect()), warning, err
 }
 
-func (p deafPhone) Send(context.Context, snom.Step) (snom.Reply, error) {
+func (p stuckPhone) Send(context.Context, snom.Step) (snom.Reply, error) {
 	<-p.release
 	return snom.Reply{}, nil
 }
-func (p deafPhone) Ping(context.Context) error { return nil }
-func (p deafPhone) Probe(context.Context) (snom.Info, error) {
+func (p stuckPhone) Ping(context.Context) error { return nil }
+func (p stuckPhone) Probe(context.Context) (snom.Info, error) {
 	return snom.Info{Model: "D735", MAC: "000413000000"}, nil
 }
 
@@ -129,15 +129,15 @@ func (p deafPhone) Probe(context.Context) (snom.Info, error) {
 func TestAlive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		deaf := deafPhone{make(chan struct{})}
-		residents := append(one(), resident{phone: snomtest.Config{Name: "hall"}, set: func(p *bridge.PhoneConfig) { p.Phone = deaf }})
-		h := newHouse(t, bridge.Config{}, residents, nil)
+		stuck := stuckPhone{make(chan struct{})}
+		testPhones := append(one(), testPhone{phone: snomtest.Config{Name: "hall"}, set: func(p *bridge.PhoneConfig) { p.Phone = stuck }})
+		h := newHarness(t, bridge.Config{}, testPhones, nil)
 		alive := func(d time.Duration) {
 			t.Helper()
 			for range int(d / time.Minute) {
 				time.Sleep(time.Minute)
 				if err := h.bridge.Alive(); err != nil {
-					t.Fatalf("Alive = %v, want nil", err)
+					t.Fatalf("Alive = %v, expected nil", err)
 				}
 			}
 		}
@@ -152,9 +152,9 @@ func TestAlive(t *testing.T) {
 		alive(10 * time.Minute)
 		time.Sleep(time.Minute)
 		if err := h.bridge.Alive(); err == nil || !strings.Contains(err.Error(), "hall") || strings.Contains(err.Error(), "desk") {
-			t.Errorf("Alive = %v, want that hall stands still", err)
+			t.Errorf("Alive = %v, expected that hall stands still", err)
 		}
-		close(deaf.release)
+		close(stuck.release)
 		alive(time.Minute)
 		h.stop()
 	})
@@ -186,7 +186,7 @@ func TestAliveWatchesMessages(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := stuckPublisher{tt.stuckAt, make(chan struct{})}
-			h := newHouse(t, bridge.Config{Publish: p}, one(), nil)
+			h := newHarness(t, bridge.Config{Publish: p}, one(), nil)
 			said := make(chan struct{})
 			go func() {
 				defer close(said)
@@ -194,17 +194,17 @@ func TestAliveWatchesMessages(t *testing.T) {
 			}()
 			time.Sleep(tt.after - time.Second)
 			if err := h.bridge.Alive(); err != nil {
-				t.Errorf("%s: Alive = %v, want nil", tt.topic, err)
+				t.Errorf("%s: Alive = %v, expected nil", tt.topic, err)
 			}
 			time.Sleep(2 * time.Second)
 			if err := h.bridge.Alive(); err == nil || !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("%s: Alive = %v, want a fault of %s", tt.topic, err, tt.says)
+				t.Errorf("%s: Alive = %v, expected a fault of %s", tt.topic, err, tt.says)
 			}
 			close(p.release)
 			<-said
 			synctest.Wait()
 			if err := h.bridge.Alive(); err != nil {
-				t.Errorf("%s: Alive at the end = %v, want nil", tt.topic, err)
+				t.Errorf("%s: Alive at the end = %v, expected nil", tt.topic, err)
 			}
 			h.stop()
 		})

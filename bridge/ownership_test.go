@@ -49,7 +49,7 @@ func TestClaimStepByStep(t *testing.T) {
 			}
 		}
 		if c.state != tt.state || said != tt.said || (c.holder != "") != (c.state == claimLost) {
-			t.Errorf("%s: %+v and said %d times, want state %d and %d", tt.name, c, said, tt.state, tt.said)
+			t.Errorf("%s: %+v and said %d times, expected state %d and %d", tt.name, c, said, tt.state, tt.said)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func TestAQuarrelEnds(t *testing.T) {
 			}
 		}
 		if (sides[0].state == claimHeld) == (sides[1].state == claimHeld) {
-			t.Errorf("order %b: %+v, want one that holds the phone", order, sides)
+			t.Errorf("order %b: %+v, expected one that holds the phone", order, sides)
 		}
 	}
 }

@@ -13,11 +13,11 @@ import (
 func TestWordOfWhatIsLearnt(t *testing.T) {
 	t.Parallel()
 	learned := 0
-	r := resident{
+	r := testPhone{
 		phone: snomtest.Config{Name: "desk", Model: "870", Firmware: "8.7.5.35", MAC: "000413112233"},
 		set:   func(p *bridge.PhoneConfig) { p.Model, p.Allow = snom.Model{}, map[snom.Verb]bool{snom.VerbReset: true} },
 	}
-	inHouse(t, bridge.Config{OnChange: func() { learned++ }}, []resident{r}, func(h *house) {
+	inHarness(t, bridge.Config{OnChange: func() { learned++ }}, []testPhone{r}, func(h *harness) {
 		if learned == 0 {
 			t.Error("the first look taught nothing")
 		}
@@ -26,13 +26,13 @@ func TestWordOfWhatIsLearnt(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if learned != 0 {
-			t.Errorf("a command taught %d times, want never", learned)
+			t.Errorf("a command taught %d times, expected never", learned)
 		}
 		h.phones["desk"].Reboot(5 * time.Minute)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if learned != 2 {
-			t.Errorf("a phone that went and came back taught %d times, want twice", learned)
+			t.Errorf("a phone that went and came back taught %d times, expected twice", learned)
 		}
 		all := h.bridge.Phones()
 		if len(all) != 1 || all[0].Name != "desk" || !all[0].Allow[snom.VerbReset] {
@@ -57,13 +57,13 @@ func TestHoldKeyByItsOtherName(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := resident{phone: snomtest.Config{Name: "desk", Model: tt.model}, set: tt.set, old: tt.old}
-			inHouse(t, bridge.Config{}, []resident{r}, func(h *house) {
+			r := testPhone{phone: snomtest.Config{Name: "desk", Model: tt.model}, set: tt.set, old: tt.old}
+			inHarness(t, bridge.Config{}, []testPhone{r}, func(h *harness) {
 				if got := h.result("snom/desk/key", "F_R", time.Second); !got.OK || got.Argument != "F_R" {
-					t.Errorf("result %+v, want ok", got)
+					t.Errorf("result %+v, expected ok", got)
 				}
 				if got := h.pressed("desk"); len(got) != 1 || got[0] != tt.want {
-					t.Errorf("the phone got %q, want %q", got, tt.want)
+					t.Errorf("the phone got %q, expected %q", got, tt.want)
 				}
 			})
 		})

@@ -12,7 +12,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
-// A watched phone knows when somebody looked whether it is there.
+// A watched phone notes when it is polled.
 type watched struct {
 	bridge.Phone
 	note func()
@@ -29,9 +29,9 @@ func TestLooksGoTogether(t *testing.T) {
 	const phones = 100
 	var mu sync.Mutex
 	looks, turns := 0, map[time.Time]bool{}
-	var residents []resident
+	var testPhones []testPhone
 	for i := range phones {
-		residents = append(residents, resident{
+		testPhones = append(testPhones, testPhone{
 			phone: snomtest.Config{Name: fmt.Sprintf("p%03d", i), Model: "D735"},
 			set: func(p *bridge.PhoneConfig) {
 				p.Phone = watched{p.Phone, func() {
@@ -43,7 +43,7 @@ func TestLooksGoTogether(t *testing.T) {
 			},
 		})
 	}
-	inHouse(t, bridge.Config{PollEvery: time.Minute}, residents, func(h *house) {
+	inHarness(t, bridge.Config{PollEvery: time.Minute}, testPhones, func(h *harness) {
 		count := func(from, to time.Duration) (int, int) {
 			time.Sleep(from) // nothing is counted of it
 			mu.Lock()
@@ -57,10 +57,10 @@ func TestLooksGoTogether(t *testing.T) {
 			return looks, len(turns)
 		}
 		if n, _ := count(2*time.Second, 53*time.Second); n != 0 {
-			t.Errorf("%d looks came before nine tenths of the interval, want 0", n)
+			t.Errorf("%d looks came before nine tenths of the interval, expected 0", n)
 		}
 		if n, together := count(0, 14*time.Second); n != phones || together > 70 {
-			t.Errorf("%d looks in %d turns, want %d in fewer than 70", n, together, phones)
+			t.Errorf("%d looks in %d turns, expected %d in fewer than 70", n, together, phones)
 		}
 	})
 }

@@ -20,24 +20,24 @@ func TestReboots(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		down   time.Duration
-		do     func(h *house, down time.Duration)
+		do     func(h *harness, down time.Duration)
 		silent bool          // it does not tell that it has started
 		within time.Duration // of its return it is online
 		want   []string      // availability
 	}{
-		{"told to", 40 * time.Second, func(h *house, _ time.Duration) { h.say("snom/desk/reboot", "") }, false, time.Second, gone},
-		{"told to, and it tells nothing", 40 * time.Second, func(h *house, _ time.Duration) { h.say("snom/desk/reboot", "") }, true, 50 * time.Second, gone},
-		{"a look finds out", 3 * time.Minute, func(h *house, down time.Duration) { h.phones["desk"].Reboot(down) }, false, time.Second, gone},
-		{"a command finds out", 40 * time.Second, func(h *house, down time.Duration) {
+		{"told to", 40 * time.Second, func(h *harness, _ time.Duration) { h.say("snom/desk/reboot", "") }, false, time.Second, gone},
+		{"told to, and it tells nothing", 40 * time.Second, func(h *harness, _ time.Duration) { h.say("snom/desk/reboot", "") }, true, 50 * time.Second, gone},
+		{"a look finds out", 3 * time.Minute, func(h *harness, down time.Duration) { h.phones["desk"].Reboot(down) }, false, time.Second, gone},
+		{"a command finds out", 40 * time.Second, func(h *harness, down time.Duration) {
 			h.phones["desk"].Reboot(down)
 			h.say("snom/desk/key", "P1")
 		}, false, time.Second, gone},
-		{"before anybody looks", 4 * time.Second, func(h *house, down time.Duration) { h.phones["desk"].Reboot(down) }, false, time.Second, nil},
+		{"before anybody looks", 4 * time.Second, func(h *harness, down time.Duration) { h.phones["desk"].Reboot(down) }, false, time.Second, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			residents := one()
-			residents[0].phone.RebootTime = tt.down
-			inHouse(t, bridge.Config{Events: true, PollEvery: time.Minute}, residents, func(h *house) {
+			testPhones := one()
+			testPhones[0].phone.RebootTime = tt.down
+			inHarness(t, bridge.Config{Events: true, PollEvery: time.Minute}, testPhones, func(h *harness) {
 				event := func(e actionurl.Event) {
 					e.Time = time.Now()
 					h.bridge.Event("desk", e)
@@ -55,7 +55,7 @@ func TestReboots(t *testing.T) {
 				time.Sleep(tt.within)
 				synctest.Wait()
 				if s := h.bridge.Snapshot()[0]; s.Reachable != bridge.SwitchOn {
-					t.Errorf("%v after it came back it is %q, want reachable", tt.within, s.Reachable)
+					t.Errorf("%v after it came back it is %q, expected reachable", tt.within, s.Reachable)
 				}
 				time.Sleep(10 * time.Minute)
 				var availability, statuses []string
@@ -69,10 +69,10 @@ func TestReboots(t *testing.T) {
 					}
 				}
 				if !slices.Equal(availability, tt.want) {
-					t.Errorf("availability %q, want %q", availability, tt.want)
+					t.Errorf("availability %q, expected %q", availability, tt.want)
 				}
 				if all := len(statuses); all > 5 {
-					t.Errorf("%d statuses, want a few:\n%s", all, strings.Join(statuses, "\n"))
+					t.Errorf("%d statuses, expected a few:\n%s", all, strings.Join(statuses, "\n"))
 				}
 				if s := h.bridge.Snapshot()[0]; !tt.silent && (s.Call.State != callstate.Idle || s.Registered != bridge.SwitchOn) {
 					t.Errorf("after all that: %+v", s)
@@ -85,22 +85,22 @@ func TestReboots(t *testing.T) {
 	}
 }
 
-// TestEventsAreSignsOfLife: a phone that tells something is there, whatever was believed; and one that
+// TestEventsAreSignsOfLife: a phone that sends an event is reachable, whatever was assumed; and one that
 // tells all the time is not looked at.
 func TestEventsAreSignsOfLife(t *testing.T) {
 	t.Parallel()
-	inHouse(t, bridge.Config{Events: true, PollEvery: time.Minute}, one(), func(h *house) {
+	inHarness(t, bridge.Config{Events: true, PollEvery: time.Minute}, one(), func(h *harness) {
 		h.phones["desk"].Reboot(time.Hour)
 		h.say("snom/desk/key", "P1")
 		time.Sleep(time.Second)
 		if s := h.bridge.Snapshot()[0]; s.Reachable != bridge.SwitchOff {
-			t.Errorf("a refused connection: %q, want away", s.Reachable)
+			t.Errorf("a refused connection: %q, expected away", s.Reachable)
 		}
 		h.out.Take()
 		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventOffhook, Time: time.Now()})
 		synctest.Wait()
 		if got := h.out.On("snom/desk/availability"); len(got) != 1 || string(got[0].Payload) != "online" {
-			t.Errorf("an event: %v, want online", got)
+			t.Errorf("an event: %v, expected online", got)
 		}
 		h.out.Take()
 		for range 600 { // its web server is still not there

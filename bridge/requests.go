@@ -18,11 +18,11 @@ import (
 
 // An action is something the bridge itself can be asked for.
 type action struct {
-	name string
-	does string
-	want string // of its payload
-	run  func(b *Bridge, ctx context.Context, r request) Response
-	pool poolKind // of the actions that wait for something; empty: it is answered at once
+	name    string
+	does    string
+	payload string // that it expects
+	run     func(b *Bridge, ctx context.Context, r request) Response
+	pool    poolKind // of the actions that wait for something; empty: it is answered at once
 
 	member string // of the payload's object that holds the argument; empty: there is no argument
 }
@@ -30,13 +30,13 @@ type action struct {
 // actions lists them, in the order of the documents.
 func actions() []action {
 	return []action{
-		{name: "ping", does: "answers at once: the bridge is alive and reads its requests", want: "nothing", run: (*Bridge).ping},
-		{name: "reload", does: "reads the phones file again; a faulty one changes nothing", want: "nothing", run: (*Bridge).reload, pool: filePool},
+		{name: "ping", does: "answers at once: the bridge is alive and reads its requests", payload: "nothing", run: (*Bridge).ping},
+		{name: "reload", does: "reads the phones file again; one with errors changes nothing", payload: "nothing", run: (*Bridge).reload, pool: filePool},
 		{name: "probe", does: "asks phones what they are, at the cost of no failed login; one answer for each phone",
-			want: "the name of a phone or group", run: (*Bridge).probe, pool: phonePool, member: "phone"},
+			payload: "the name of a phone or group", run: (*Bridge).probe, pool: phonePool, member: "phone"},
 		{name: "install", does: "installs the bridge's action URLs in phones; URLs of other hosts are kept, unless `force` is true; one answer for each phone",
-			want: "the name of a phone or group, or `{\"phone\":\"kitchen\",\"force\":true}`", run: (*Bridge).install, pool: phonePool, member: "phone"},
-		{name: "log_level", does: "sets how much is logged", want: "debug, info, warn or error", run: (*Bridge).logLevel, member: "level"},
+			payload: "the name of a phone or group, or `{\"phone\":\"kitchen\",\"force\":true}`", run: (*Bridge).install, pool: phonePool, member: "phone"},
+		{name: "log_level", does: "sets how much is logged", payload: "debug, info, warn or error", run: (*Bridge).logLevel, member: "level"},
 	}
 }
 
@@ -47,7 +47,7 @@ type ActionDoc struct{ Name, Does, Payload string }
 func Actions() []ActionDoc {
 	var docs []ActionDoc
 	for _, a := range actions() {
-		docs = append(docs, ActionDoc{a.name, a.does, a.want})
+		docs = append(docs, ActionDoc{a.name, a.does, a.payload})
 	}
 	return docs
 }
@@ -131,7 +131,7 @@ func (b *Bridge) ask(name string, m mqtt.Message, now time.Time) {
 		}
 		// Not on a response topic: that would be made from the input.
 		b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encodeResult(&Result{Command: shown(name), Code: Invalid,
-			Message: fmt.Sprintf("no such request %q: want one of %s", shown(name), strings.Join(names, ", ")), Time: Time{Time: now}})})
+			Message: fmt.Sprintf("no such request %q: expected one of %s", shown(name), strings.Join(names, ", ")), Time: Time{Time: now}})})
 		return
 	}
 	r := request{action: known[i]}
@@ -185,12 +185,12 @@ func (r *request) read(payload []byte) error {
 		wanted = "phone, force, id"
 		if raw, ok := object.Take("force"); ok {
 			if r.force, err = strconv.ParseBool(string(raw)); err != nil || len(raw) < len("true") {
-				return errors.New("force: want true or false")
+				return errors.New("force: expected true or false")
 			}
 		}
 	}
 	for name := range object {
-		return fmt.Errorf("no such member %q: want %s", shown(name), wanted)
+		return fmt.Errorf("no such member %q: expected %s", shown(name), wanted)
 	}
 	return nil
 }
@@ -311,7 +311,7 @@ func (b *Bridge) ping(_ context.Context, r request) Response {
 func (b *Bridge) logLevel(_ context.Context, r request) Response {
 	var level slog.Level
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, r.argument) {
-		return r.response(Invalid, fmt.Sprintf("level %q: want debug, info, warn or error", shown(r.argument)))
+		return r.response(Invalid, fmt.Sprintf("level %q: expected debug, info, warn or error", shown(r.argument)))
 	}
 	if b.cfg.Level == nil {
 		return r.response(Forbidden, "the log level cannot be changed here")

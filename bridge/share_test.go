@@ -16,41 +16,41 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
-// A street is several houses on one base topic and what a broker does between them: it keeps
+// A sharedBroker is a broker between several bridges on one base topic: it keeps
 // retained messages, and delivers to all, in one order, what each has subscribed to.
-type street struct {
+type sharedBroker struct {
 	t *testing.T
 
-	mu       sync.Mutex
-	retained map[string]mqtt.Message
-	said     []mqtt.Message // all that was published
-	houses   []*house
-	post     chan mqtt.Message
+	mu        sync.Mutex
+	retained  map[string]mqtt.Message
+	said      []mqtt.Message // all that was published
+	harnesses []*harness
+	post      chan mqtt.Message
 }
 
-func newStreet(t *testing.T) *street {
+func newSharedBroker(t *testing.T) *sharedBroker {
 	t.Helper()
-	s := &street{t: t, retained: map[string]mqtt.Message{}, post: make(chan mqtt.Message, 10_000)}
+	s := &sharedBroker{t: t, retained: map[string]mqtt.Message{}, post: make(chan mqtt.Message, 10_000)}
 	var delivering sync.WaitGroup
 	delivering.Go(func() {
 		for m := range s.post {
 			s.deliver(m)
 		}
 	})
-	t.Cleanup(func() { // after the houses
+	t.Cleanup(func() { // after the harnesses
 		close(s.post)
 		delivering.Wait()
 	})
 	return s
 }
 
-// Publish takes a message of a house or of the test.
-func (s *street) Publish(m mqtt.Message) bool {
+// Publish takes a message of a bridge or of the test.
+func (s *sharedBroker) Publish(m mqtt.Message) bool {
 	s.post <- m
 	return true
 }
 
-func (s *street) deliver(m mqtt.Message) {
+func (s *sharedBroker) deliver(m mqtt.Message) {
 	s.mu.Lock()
 	s.said = append(s.said, m)
 	if m.Retained && len(m.Payload) > 0 {
@@ -59,17 +59,17 @@ func (s *street) deliver(m mqtt.Message) {
 		delete(s.retained, m.Topic)
 	}
 	m.Retained = false
-	houses := slices.Clone(s.houses)
+	harnesses := slices.Clone(s.harnesses)
 	s.mu.Unlock()
-	for _, h := range houses {
+	for _, h := range harnesses {
 		if subscribed(h, m.Topic) {
 			handle(h.bridge, h.tree, m)
 		}
 	}
 }
 
-// subscribed reports whether a filter of the house matches topic.
-func subscribed(h *house, topic string) bool {
+// subscribed reports whether a filter of the bridge matches topic.
+func subscribed(h *harness, topic string) bool {
 	return slices.ContainsFunc(h.tree.Subscriptions(h.bridge.Names()), func(s mqtt.Subscription) bool {
 		parent := strings.TrimSuffix(s.Filter, "/#")
 		return topic == parent || strings.HasPrefix(topic, parent+"/")
@@ -77,7 +77,7 @@ func subscribed(h *house, topic string) bool {
 }
 
 // connect is what a session does: what was kept is delivered, then it is proven.
-func (s *street) connect(h *house) {
+func (s *sharedBroker) connect(h *harness) {
 	s.t.Helper()
 	s.mu.Lock()
 	for _, topic := range slices.Sorted(maps.Keys(s.retained)) {
@@ -85,37 +85,37 @@ func (s *street) connect(h *house) {
 			handle(h.bridge, h.tree, s.retained[topic])
 		}
 	}
-	s.houses = append(s.houses, h)
+	s.harnesses = append(s.harnesses, h)
 	s.mu.Unlock()
 	h.bridge.Republish()
 	s.settle()
 }
 
 // leave is the end of a connection.
-func (s *street) leave(h *house) {
+func (s *sharedBroker) leave(h *harness) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.houses = slices.DeleteFunc(s.houses, func(other *house) bool { return other == h })
+	s.harnesses = slices.DeleteFunc(s.harnesses, func(other *harness) bool { return other == h })
 }
 
 // settle lets what was published arrive, and what that causes.
-func (s *street) settle() {
+func (s *sharedBroker) settle() {
 	time.Sleep(500 * time.Millisecond)
 	synctest.Wait()
 }
 
-// build puts a house into the street, with these phones, and does not connect it.
-func (s *street) build(instance, process string, groups map[string][]string, phones ...string) *house {
+// build adds a bridge with these phones, and does not connect it.
+func (s *sharedBroker) build(instance, process string, groups map[string][]string, phones ...string) *harness {
 	s.t.Helper()
-	var all []resident
+	var all []testPhone
 	for _, name := range phones {
-		all = append(all, resident{phone: snomtest.Config{Name: name, Model: "D735"}})
+		all = append(all, testPhone{phone: snomtest.Config{Name: name, Model: "D735"}})
 	}
-	return newHouse(s.t, bridge.Config{Tree: mqtt.Tree{Instance: instance}, Publish: s, Process: process}, all, groups)
+	return newHarness(s.t, bridge.Config{Tree: mqtt.Tree{Instance: instance}, Publish: s, Process: process}, all, groups)
 }
 
 // results are the results of commands with this id, by the name that answered.
-func (s *street) results(id string) map[string][]string {
+func (s *sharedBroker) results(id string) map[string][]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := map[string][]string{}
@@ -136,7 +136,7 @@ func (s *street) results(id string) map[string][]string {
 }
 
 // last is what was said last on topic.
-func (s *street) last(topic string) string {
+func (s *sharedBroker) last(topic string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range slices.Backward(s.said) {
@@ -147,13 +147,13 @@ func (s *street) last(topic string) string {
 	return ""
 }
 
-func (s *street) kept(topic string) string {
+func (s *sharedBroker) kept(topic string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return string(s.retained[topic].Payload)
 }
 
-func (s *street) say(topic, payload string) {
+func (s *sharedBroker) say(topic, payload string) {
 	s.t.Helper()
 	s.Publish(mqtt.Message{Topic: topic, Payload: []byte(payload)})
 	s.settle()
@@ -162,19 +162,19 @@ func (s *street) say(topic, payload string) {
 func TestAPhoneIsServedByOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newStreet(t)
+		s := newSharedBroker(t)
 		west := s.build("west", "w", nil, "kitchen", "hall")
 		s.connect(west)
 		east := s.build("east", "e", map[string][]string{"up": {"attic", "hall"}, "wrong": {"hall"}, "kitchen": {"attic"}}, "attic", "hall")
 		s.connect(east)
 		for name, owner := range map[string]string{"kitchen": "west", "hall": "west", "attic": "east"} {
 			if got := s.kept("snom/" + name + "/owner"); got != owner {
-				t.Errorf("%s is owned by %q, want %q", name, got, owner)
+				t.Errorf("%s is owned by %q, expected %q", name, got, owner)
 			}
 		}
 		want := map[string]string{"hall": "west", "kitchen": "west"}
 		if got := s.foreign(east); !maps.Equal(got, want) {
-			t.Errorf("foreign %v, want %v", got, want)
+			t.Errorf("foreign %v, expected %v", got, want)
 		}
 		var info bridge.Info
 		if err := json.Unmarshal([]byte(s.kept("snom/bridge/east/info")), &info); err != nil || !maps.Equal(info.Foreign, want) {
@@ -182,11 +182,11 @@ func TestAPhoneIsServedByOne(t *testing.T) {
 		}
 		for _, says := range []string{"another bridge has claimed this phone", "a group has the name of another bridge"} {
 			if n := strings.Count(east.log.String(), says); n != 1 {
-				t.Errorf("%q was logged %d times, want once", says, n)
+				t.Errorf("%q was logged %d times, expected once", says, n)
 			}
 		}
 		if got := len(east.bridge.Snapshot()); got != 1 {
-			t.Errorf("a snapshot of %d phones, want 1", got)
+			t.Errorf("a snapshot of %d phones, expected 1", got)
 		}
 		for _, tt := range []struct {
 			topic string
@@ -202,7 +202,7 @@ func TestAPhoneIsServedByOne(t *testing.T) {
 		} {
 			s.say(tt.topic, `{"id":"`+tt.topic+`","keys":"P1"}`)
 			if got := s.results(tt.topic); !maps.EqualFunc(got, tt.want, slices.Equal) {
-				t.Errorf("%s: %v, want %v", tt.topic, got, tt.want)
+				t.Errorf("%s: %v, expected %v", tt.topic, got, tt.want)
 			}
 		}
 		for _, action := range []string{"probe", "install"} {
@@ -210,14 +210,14 @@ func TestAPhoneIsServedByOne(t *testing.T) {
 			s.say("snom/bridge/east/request/"+action, "hall")
 			var r bridge.Response
 			if err := json.Unmarshal([]byte(s.last("snom/bridge/east/response/"+action)), &r); err != nil || r.Code != bridge.Forbidden {
-				t.Errorf("%s of another's phone: %+v, %v, want forbidden", action, r, err)
+				t.Errorf("%s of another's phone: %+v, %v, expected forbidden", action, r, err)
 			}
 			if n := len(east.phones["hall"].Requests()); n != before {
-				t.Errorf("%s of another's phone: %d requests, want none", action, n-before)
+				t.Errorf("%s of another's phone: %d requests, expected none", action, n-before)
 			}
 		}
 		if got := len(west.pressed("hall")) + len(east.pressed("hall")); got != 2 { // its own, and that for all
-			t.Errorf("the hall was pressed %d times, want 2", got)
+			t.Errorf("the hall was pressed %d times, expected 2", got)
 		}
 
 		// West is gone for good, and its claims are cleared: by the operator.
@@ -227,10 +227,10 @@ func TestAPhoneIsServedByOne(t *testing.T) {
 		s.Publish(mqtt.Message{Topic: "snom/kitchen/owner", Retained: true})
 		s.settle()
 		if got := s.kept("snom/hall/owner"); got != "east" {
-			t.Errorf("the hall is owned by %q, want east", got)
+			t.Errorf("the hall is owned by %q, expected east", got)
 		}
 		if got := s.foreign(east); len(got) != 0 {
-			t.Errorf("foreign %v, want none", got)
+			t.Errorf("foreign %v, expected none", got)
 		}
 		time.Sleep(time.Minute)
 		if s.kept("snom/hall/availability") != "online" {
@@ -238,7 +238,7 @@ func TestAPhoneIsServedByOne(t *testing.T) {
 		}
 		s.say("snom/hall/key", `{"id":"now","keys":"P1"}`)
 		if got := s.results("now")["hall"]; !slices.Equal(got, []string{"ok"}) {
-			t.Errorf("the hall answered %v, want ok", got)
+			t.Errorf("the hall answered %v, expected ok", got)
 		}
 		east.stop()
 	})
@@ -249,49 +249,49 @@ func TestAPhoneIsServedByOne(t *testing.T) {
 func TestABridgeWithoutInstanceGivesWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newStreet(t)
+		s := newSharedBroker(t)
 		plain := s.build("", "p", nil, "kitchen", "hall")
 		s.connect(plain)
 		if got := s.kept("snom/hall/owner"); got != "" {
-			t.Errorf("the hall is owned by %q, want nobody", got)
+			t.Errorf("the hall is owned by %q, expected nobody", got)
 		}
 		west := s.build("west", "w", nil, "hall", "attic")
 		s.connect(west)
 		s.say("snom/hall/key", `{"id":"1","keys":"P1"}`)
 		if got := s.results("1")["hall"]; !slices.Equal(got, []string{"ok"}) {
-			t.Errorf("the hall answered %v, want one ok", got)
+			t.Errorf("the hall answered %v, expected one ok", got)
 		}
 		if n := strings.Count(plain.log.String(), "give this one an INSTANCE too"); n != 1 {
-			t.Errorf("told %d times that the base topic is shared, want once", n)
+			t.Errorf("told %d times that the base topic is shared, expected once", n)
 		}
 		s.say("snom/hall/owner", "Not An Instance")
 		s.say("snom/kitchen/owner", "Not An Instance")
 		s.say("snom/kitchen/key", `{"id":"2","keys":"P1"}`)
 		if got := s.results("2")["kitchen"]; !slices.Equal(got, []string{"ok"}) {
-			t.Errorf("the kitchen answered %v, want ok", got)
+			t.Errorf("the kitchen answered %v, expected ok", got)
 		}
 		plain.stop()
 		west.stop()
 	})
 }
 
-// TestAClaimEndsWithTheSettings: a reload that takes a phone away gives its claim back, and one that
+// TestAClaimEndsWithTheSettings: a reload that removes a phone withdraws its claim, and one that
 // brings a phone asks first.
 func TestAClaimEndsWithTheSettings(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newStreet(t)
+		s := newSharedBroker(t)
 		west := s.build("west", "w", nil, "hall", "kitchen")
 		s.connect(west)
 		east := s.build("east", "e", nil, "attic")
 		s.connect(east)
-		hall := resident{phone: snomtest.Config{Name: "hall", Model: "D735"}}
-		attic := resident{phone: snomtest.Config{Name: "attic", Model: "D735"}}
-		move := func(h *house, all ...resident) {
+		hall := testPhone{phone: snomtest.Config{Name: "hall", Model: "D735"}}
+		attic := testPhone{phone: snomtest.Config{Name: "attic", Model: "D735"}}
+		move := func(h *harness, all ...testPhone) {
 			t.Helper()
 			var r bridge.Roster
 			for _, one := range all {
-				r.Phones = append(r.Phones, h.moveIn(one))
+				r.Phones = append(r.Phones, h.addPhone(one))
 			}
 			h.roster = r
 			if err := h.reload(t.Context()); err != nil {
@@ -307,27 +307,27 @@ func TestAClaimEndsWithTheSettings(t *testing.T) {
 		}()
 		move(east, attic, hall)
 		if got := s.kept("snom/hall/owner"); got != "west" {
-			t.Errorf("the hall is owned by %q, want west", got)
+			t.Errorf("the hall is owned by %q, expected west", got)
 		}
 		if got := len(s.messages("snom/hall/availability")); got != before {
 			t.Error("something was said of a phone that is another's")
 		}
 		// Taken out of one: the other has it.
-		move(west, resident{phone: snomtest.Config{Name: "kitchen", Model: "D735"}})
+		move(west, testPhone{phone: snomtest.Config{Name: "kitchen", Model: "D735"}})
 		if got := s.kept("snom/hall/owner"); got != "east" {
-			t.Errorf("the hall is owned by %q, want east", got)
+			t.Errorf("the hall is owned by %q, expected east", got)
 		}
-		// Taken out of the other, too: nobody.
+		// Taken out of the other, too: no owner.
 		move(east, attic)
 		if got := s.kept("snom/hall/owner") + s.kept("snom/hall/status"); got != "" {
-			t.Errorf("of the hall is kept %q, want nothing", got)
+			t.Errorf("of the hall is kept %q, expected nothing", got)
 		}
 		// What is another's is not cleared when it goes.
-		move(east, attic, resident{phone: snomtest.Config{Name: "kitchen", Model: "D735"}})
+		move(east, attic, testPhone{phone: snomtest.Config{Name: "kitchen", Model: "D735"}})
 		s.say("snom/kitchen/owner", "west") // west insists
 		move(east, attic)
 		if got := s.kept("snom/kitchen/owner"); got != "west" {
-			t.Errorf("the kitchen is owned by %q, want west", got)
+			t.Errorf("the kitchen is owned by %q, expected west", got)
 		}
 		west.stop()
 		east.stop()
@@ -339,35 +339,35 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 	t.Parallel()
 	for _, instance := range []string{"", "west"} {
 		synctest.Test(t, func(t *testing.T) {
-			s := newStreet(t)
+			s := newSharedBroker(t)
 			first := s.build(instance, "z", nil, "hall")
 			s.connect(first)
 			time.Sleep(time.Minute)
 			second := s.build(instance, "a", nil, "hall")
 			s.connect(second)
 			if got := second.bridge.Standby(); got != "z" {
-				t.Errorf("the second stands aside for %q, want z", got)
+				t.Errorf("the second stands aside for %q, expected z", got)
 			}
 			if got := first.bridge.Standby(); got != "" {
-				t.Errorf("the first stands aside for %q, want nobody", got)
+				t.Errorf("the first stands aside for %q, expected nobody", got)
 			}
 			time.Sleep(5 * time.Second) // what the second published before it was on standby is replaced
 			said := len(s.messages("snom/hall/status"))
 			time.Sleep(time.Minute)
-			for i, h := range []*house{first, second} {
+			for i, h := range []*harness{first, second} {
 				if n := strings.Count(h.log.String(), "another bridge process uses the same topics"); n != 1 {
-					t.Errorf("bridge %d told %d times of the other, want once", i+1, n)
+					t.Errorf("bridge %d told %d times of the other, expected once", i+1, n)
 				}
 			}
 			s.say("snom/hall/key", `{"id":"1","keys":"P1"}`)
 			if got := s.results("1")["hall"]; !slices.Equal(got, []string{"ok"}) {
-				t.Errorf("the hall answered %v, want one ok", got)
+				t.Errorf("the hall answered %v, expected one ok", got)
 			}
 			if got := len(s.messages("snom/hall/status")) - said; got != 1 {
-				t.Errorf("%d statuses, want 1", got)
+				t.Errorf("%d statuses, expected 1", got)
 			}
 			if got := len(first.pressed("hall")); got != 1 {
-				t.Errorf("the first pressed %d times, want 1", got)
+				t.Errorf("the first pressed %d times, expected 1", got)
 			}
 
 			s.leave(first)
@@ -378,7 +378,7 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 			}
 			s.say("snom/hall/key", `{"id":"2","keys":"P1"}`)
 			if got := s.results("2")["hall"]; !slices.Equal(got, []string{"ok"}) {
-				t.Errorf("the hall answered %v, want one ok", got)
+				t.Errorf("the hall answered %v, expected one ok", got)
 			}
 			for _, nonsense := range []string{"", "{", "[]", "null", `{"process":1}`, `{"process":"x"}`, `{"process":"x","started":"yesterday"}`} {
 				s.say(second.tree.Info(), nonsense)
@@ -395,13 +395,13 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 func TestStandbyStops(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newStreet(t)
+		s := newSharedBroker(t)
 		first := s.build("", "a", nil, "hall")
 		second := s.build("", "b", nil, "hall")
 		s.connect(first)
 		s.connect(second)
 		if got := second.bridge.Standby(); got != "a" {
-			t.Errorf("the second is on standby for %q, want a", got)
+			t.Errorf("the second is on standby for %q, expected a", got)
 		}
 		second.stop()
 		said := len(s.messages("snom/bridge/info"))
@@ -440,9 +440,9 @@ func TestStandbyOnlyForAProcessThatAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := newStreet(t)
+				s := newSharedBroker(t)
 				standby := 0
-				h := newHouse(t, bridge.Config{Publish: s, Process: "m", OnStandby: func(bool) { standby++ }}, one(), nil)
+				h := newHarness(t, bridge.Config{Publish: s, Process: "m", OnStandby: func(bool) { standby++ }}, one(), nil)
 				s.connect(h)
 				var first struct{ Challenge string }
 				if err := json.Unmarshal([]byte(s.last("snom/bridge/info")), &first); err != nil || first.Challenge == "" {
@@ -461,7 +461,7 @@ func TestStandbyOnlyForAProcessThatAnswers(t *testing.T) {
 				}
 				s.say("snom/desk/key", `{"id":"1","keys":"P1"}`)
 				if got := s.results("1")["desk"]; !slices.Equal(got, []string{"ok"}) {
-					t.Errorf("the desk answered %v, want one ok", got)
+					t.Errorf("the desk answered %v, expected one ok", got)
 				}
 				seconds := int(time.Since(began) / time.Second)
 				if got := len(s.messages("snom/bridge/info")) - said - 1001; got > seconds+1 {
@@ -477,7 +477,7 @@ func TestStandbyOnlyForAProcessThatAnswers(t *testing.T) {
 }
 
 // foreign are the phones that the bridge's info says are another's.
-func (s *street) foreign(h *house) map[string]string {
+func (s *sharedBroker) foreign(h *harness) map[string]string {
 	s.t.Helper()
 	var info bridge.Info
 	if err := json.Unmarshal([]byte(s.last(h.tree.Info())), &info); err != nil {
@@ -487,7 +487,7 @@ func (s *street) foreign(h *house) map[string]string {
 }
 
 // messages are the payloads that were published on topic.
-func (s *street) messages(topic string) (all []string) {
+func (s *sharedBroker) messages(topic string) (all []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.said {
@@ -503,7 +503,7 @@ func (s *street) messages(topic string) (all []string) {
 func TestWhatAnotherClientReplacedIsPublishedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newStreet(t)
+		s := newSharedBroker(t)
 		h := s.build("", "m", nil, "hall", "attic")
 		s.connect(h)
 		time.Sleep(time.Minute)
@@ -518,10 +518,10 @@ func TestWhatAnotherClientReplacedIsPublishedAgain(t *testing.T) {
 				time.Sleep(3 * time.Second)
 				got := s.kept(topic)
 				if topic == "snom/hall/availability" && got != truth || !strings.HasPrefix(got, truth[:1]) || got == payload {
-					t.Errorf("%s: %.40q stays, want %.40q", topic, got, truth)
+					t.Errorf("%s: %.40q stays, expected %.40q", topic, got, truth)
 				}
 				if n := len(s.messages(topic)) - before; n != 2 {
-					t.Errorf("%s %.10q: %d messages, want the foreign one and the right one", topic, payload, n)
+					t.Errorf("%s %.10q: %d messages, expected the foreign one and the right one", topic, payload, n)
 				}
 			}
 		}
@@ -539,7 +539,7 @@ func TestWhatAnotherClientReplacedIsPublishedAgain(t *testing.T) {
 			t.Errorf("in the end %q is retained", got)
 		}
 		if n := strings.Count(h.log.String(), "another client published"); n != 2 {
-			t.Errorf("%d lines of log, want one for each phone", n)
+			t.Errorf("%d lines of log, expected one for each phone", n)
 		}
 		// The bridge's own statuses, many of them, come back and are no reason to publish.
 		statuses := len(s.messages("snom/hall/status"))

@@ -24,11 +24,11 @@ func TestStatusOfTheLastResultIsNotRepeatedTooOften(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(tt.phones), func(t *testing.T) {
 			t.Parallel()
-			var residents []resident
+			var testPhones []testPhone
 			for i := range tt.phones {
-				residents = append(residents, resident{phone: snomtest.Config{Name: fmt.Sprintf("p%03d", i), Model: "D735"}})
+				testPhones = append(testPhones, testPhone{phone: snomtest.Config{Name: fmt.Sprintf("p%03d", i), Model: "D735"}})
 			}
-			inHouse(t, bridge.Config{}, residents, func(h *house) {
+			inHarness(t, bridge.Config{}, testPhones, func(h *harness) {
 				statuses := func() (last []string) {
 					for _, m := range h.out.Take() {
 						var s struct {
@@ -51,7 +51,7 @@ func TestStatusOfTheLastResultIsNotRepeatedTooOften(t *testing.T) {
 				h.say("snom/p000/answer", "")
 				synctest.Wait()
 				if got := statuses(); fmt.Sprint(got) != "[answer]" {
-					t.Fatalf("after a quiet while, last results %v were published, want [answer] at once", got)
+					t.Fatalf("after a quiet while, last results %v were published, expected [answer] at once", got)
 				}
 				start := time.Now()
 				for _, command := range []string{"hangup", "answer"} {
@@ -64,7 +64,7 @@ func TestStatusOfTheLastResultIsNotRepeatedTooOften(t *testing.T) {
 					got = statuses()
 				}
 				if after := time.Since(start); fmt.Sprint(got) != "[answer]" || after < tt.want || after > tt.want+20*time.Millisecond {
-					t.Errorf("last results %v were published after %v, want [answer] after %v", got, after, tt.want)
+					t.Errorf("last results %v were published after %v, expected [answer] after %v", got, after, tt.want)
 				}
 			})
 		})

@@ -58,7 +58,7 @@ var oldNames = map[string]string{
 
 // pending are the paths whose text still has to be rewritten.
 var pending = []string{
-	"bridge/", "homeassistant/", "examples/homeassistant", "examples/homeassistant-app", "examples/mosquitto", "examples/node-red", "docs/codes.md", "docs/home-assistant.md", "docs/node-red.md",
+	"homeassistant/", "examples/homeassistant", "examples/homeassistant-app", "examples/mosquitto", "examples/node-red", "docs/home-assistant.md", "docs/node-red.md",
 }
 
 // TestWords keeps the language of the project technical: see CONTRIBUTING.md, "How it is written".

@@ -238,7 +238,7 @@ func topicsDoc(b *bytes.Buffer) {
 		"because a reload takes the phone out of the other bridge's settings, or by an empty retained message, which is what to\n" +
 		"do after an instance was renamed or is gone for good: `mosquitto_pub -r -n -t <base>/<phone>/owner`. A bridge that\n" +
 		"serves the phone claims it again at once, so nothing is lost by clearing too much. A bridge without `INSTANCE` claims\n" +
-		"nothing, and leaves alone what others have claimed.\n\n" +
+		"nothing, and does not serve what others have claimed.\n\n" +
 		"A group is answered by each bridge that has one of that name, for the members it serves, with `instance` in its\n" +
 		"summary; so `all` has as many summaries as there are bridges.\n\n" +
 		"Two bridges that use the very same topics (the same base topic, the same `INSTANCE` or none) see each other's\n" +
@@ -284,7 +284,10 @@ func topicsDoc(b *bytes.Buffer) {
 	}
 	b.WriteString("\n`missed` counts from the start of the bridge, or from the last `clear` with `missed`. A phone cannot be\n" +
 		"queried for this state: after a restart of the bridge it is restored from the retained status of the phone, and `as_of` is\n" +
-		"the time of that status until the phone has reported the state again.\n\n## Events\n\n")
+		"the time of that status until the phone has reported the state again. What the bridge did itself counts as reported: a\n" +
+		"`hangup` that the phone accepted ends its calls. `problem` is present only where something is wrong: the settings name\n" +
+		"another model than the phone does (the phone's word counts), its certificate is not trusted, or nothing has shown that the\n" +
+		"device is a Snom phone.\n\n## Events\n\n")
 	example(b, actionurl.Event{Type: actionurl.EventIncoming, Phone: "kitchen", Direction: actionurl.DirectionIn, CallID: "3c26-ab", Line: "27@pbx.example",
 		Remote: actionurl.Party{Number: "+4930123", Name: "Front door", URI: "sip:+4930123@pbx.example"},
 		Local:  actionurl.Party{Number: "27", URI: "sip:27@pbx.example"}, Calls: 1, CallsKnown: true, Time: moment().Time})

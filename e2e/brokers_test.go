@@ -100,9 +100,6 @@ func launchRabbitMQ(t *testing.T, folder string, conf ...string) func(m *mosquit
 // are answered.
 func TestBrokersTopicPermissions(t *testing.T) {
 	t.Parallel()
-	if !*allBrokers {
-		t.Skip("without -brokers; see make test-brokers")
-	}
 	phones := startPhones(t, 1)
 	folder := t.TempDir()
 	definitions := filepath.Join(folder, "definitions.json")

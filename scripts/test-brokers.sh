@@ -6,7 +6,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=()
-[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || packages+=(rabbitmq-server)
 PATH=$PATH:/usr/sbin command -v nats-server >/dev/null || packages+=(nats-server)
 scripts/tools.sh "${packages[@]}"
 go test -v -count=1 -timeout 30m -run '^TestBrokers' ./e2e -brokers

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that what the tests need besides Go is here: Mosquitto with its clients, Node.js with npm,
+# Sees to it that what the tests need besides Go is here: Mosquitto with its clients, RabbitMQ, Node.js with npm,
 # systemd-analyze, and a C compiler, without which Go has no race detector. What is missing it installs through
 # apt-get, as root or by a sudo that asks for no password. Where it cannot, it says so and why, and leaves it at that.
 # No service of what it installs is started. Its arguments are further packages to install.
@@ -12,6 +12,7 @@ has() { command -v "$1" >/dev/null; }
 packages=("$@")
 has mosquitto || packages+=(mosquitto)
 has mosquitto_pub && has mosquitto_sub || packages+=(mosquitto-clients)
+[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || packages+=(rabbitmq-server)
 has node && has npm || packages+=(nodejs npm)
 has systemd-analyze || packages+=(systemd)
 has "$(go env CC)" || packages+=(gcc libc6-dev)

@@ -299,6 +299,7 @@ func (b *Bridge) logRetained(topic string) {
 	if b.retained.Load() >= retainedLogged {
 		return
 	}
+	topic = shown(topic) // a command's name may be long
 	if _, again := b.logged.LoadOrStore(topic, true); !again {
 		b.retained.Add(1)
 		b.cfg.Log.Warn("retained command refused: publish commands without retain, and clear the topic", slog.String("topic", topic))

@@ -1,18 +1,20 @@
 // Package bridge takes commands from MQTT to Snom phones and answers each of them once.
 //
-// A [Bridge] reads a message, plans it without touching anything, and hands it to the worker of
-// the phone it names. That worker owns the phone: it sends one request at a time, in order, leaves
-// the phone the time it needs, and publishes one [Result]. What the phones tell by themselves goes
-// the other way: [Bridge.Event] moves the state of a phone one step and publishes what changed.
+// A [Bridge] reads a message, checks it without touching anything, and hands it to the lane of the phone it names. A
+// lane runs jobs on one phone: commands, requests to the bridge about that phone, and polls. It makes one request at a
+// time, in order, leaves the phone the time it needs, and every command ends with one [Result]. A lane belongs to the
+// phone's address, so that a reload that renames a phone changes nothing under way. What is known of a phone is a state of
+// its own; events move it one step by [Bridge.Event], and what changes is published.
 //
 // # The laws
 //
 //  1. Every command is answered, once. Refused, expired and cancelled ones too.
 //  2. A command runs at most once. Nothing that may have reached a phone is sent again.
-//  3. A command runs now or not at all. Retained ones are refused, and what waited too long is
-//     not sent.
-//  4. One phone, one command at a time, in order. A slow phone never delays another. A hangup
-//     overtakes what waits and cancels it.
+//  3. A command runs now or not at all. Retained ones are refused, and no request is sent after its expiry. Each
+//     further request of a command that has begun may be as late as the first one might have been.
+//  4. One phone, one command at a time, in order. A slow phone never delays another. A hangup overtakes what waits and
+//     cancels it. A key sequence is waited for, except by a hangup: other keys would mix with it. A ring with a count lets
+//     other commands go first between two rings.
 //  5. A wrong password costs one login.
 //  6. The truth is republished at every connection: availability and status, never results or events.
 //  7. Nothing secret leaves.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -204,6 +205,9 @@ func (b *Bridge) Handle(a mqtt.Address, m mqtt.Message) {
 // contain one.
 func (b *Bridge) unreadable(topic string) string {
 	expected := b.cfg.Tree.Command("<phone>", "<command>")
+	if strings.HasPrefix(topic, b.cfg.Tree.Request("")) {
+		expected = b.cfg.Tree.Request("<action>")
+	}
 	if hint := b.cfg.Tree.Hint(topic); hint != "" {
 		expected += "; " + hint
 	}

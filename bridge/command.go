@@ -124,7 +124,11 @@ func (c *command) deliver(r *Result) {
 		b.feed.send(Update{Result: r})
 	}
 	if !r.OK {
-		b.limit.Log(slog.LevelInfo, r.Phone+" "+string(r.Code), "command not carried out", slog.String("phone", r.Phone),
+		kind := r.Command
+		if !snom.Verb(kind).Valid() {
+			kind = "" // a name that others choose
+		}
+		b.limit.Log(slog.LevelInfo, r.Phone+" "+kind+" "+string(r.Code), "command not carried out", slog.String("phone", r.Phone),
 			slog.String("command", r.Command), slog.Any("code", r.Code), slog.String("err", r.Message))
 	}
 	if c.group != nil {

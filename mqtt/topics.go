@@ -251,13 +251,30 @@ func (t Tree) Hint(topic string) string {
 	switch {
 	case !more, command == "":
 		hints = append(hints, "the command is missing")
+	case name == levelBridge && !strings.HasPrefix(topic, t.Request("")):
 	case name == levelBridge:
+		hints = append(hints, requestHint(strings.TrimPrefix(topic, t.Request("")))...)
 	case strings.HasSuffix(command, "/"):
 		hints = append(hints, "the topic ends in a slash")
 	case strings.Contains(command, "/"):
 		hints = append(hints, "the topic has too many levels")
 	}
 	return strings.Join(hints, ", ")
+}
+
+// requestHint is Hint for what follows the topic of requests.
+func requestHint(action string) []string {
+	switch {
+	case action == "":
+		return []string{"the action is missing"}
+	case strings.HasSuffix(action, "/"):
+		return []string{"the topic ends in a slash"}
+	case strings.Contains(action, "/"):
+		return []string{"the topic has too many levels"}
+	case ValidName(strings.ToLower(action)) == nil:
+		return []string{"actions are written in lower case"}
+	}
+	return nil
 }
 
 // ValidName returns what is wrong with the name of a phone, a group or an instance, or nil. Names are

@@ -223,10 +223,15 @@ func TestHint(t *testing.T) {
 		"":                 "the name is empty, the command is missing",
 		"bridge":           "the command is missing",
 		"bridge/dial":      "",
-		"kitchen/dial":     "",
-		"kitchen/dial/":    "the topic ends in a slash",
-		"kitchen/dial/set": "the topic has too many levels",
-		"kitchen/dial//":   "the topic ends in a slash",
+
+		"bridge/request/Ping":     "actions are written in lower case",
+		"bridge/request/ping/":    "the topic ends in a slash",
+		"bridge/request/ping/set": "the topic has too many levels",
+		"bridge/request/":         "the action is missing",
+		"kitchen/dial":            "",
+		"kitchen/dial/":           "the topic ends in a slash",
+		"kitchen/dial/set":        "the topic has too many levels",
+		"kitchen/dial//":          "the topic ends in a slash",
 	} {
 		if got := tree.Hint("house/phones/" + topic); got != want {
 			t.Errorf("Hint(%q) = %q, expected %q", topic, got, want)

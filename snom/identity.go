@@ -73,7 +73,7 @@ func parseLogoff(text string) (logoff, *SyntaxError) {
 	if text == "all" {
 		return 0, nil
 	}
-	n, bad := decimal(text, 1, maxIdentity)
+	n, bad := decimal(withoutFraction(text), 1, maxIdentity)
 	if bad >= 0 {
 		return 0, fault(bad, "all, or an identity from 1 to 12")
 	}
@@ -98,7 +98,7 @@ func (l logoff) steps(Dialect) []Step {
 type reregister int
 
 func parseReregister(text string) (reregister, *SyntaxError) {
-	n, bad := decimal(text, 1, maxIdentity)
+	n, bad := decimal(withoutFraction(text), 1, maxIdentity)
 	if bad >= 0 {
 		return 0, fault(bad, "an identity from 1 to 12")
 	}

@@ -214,21 +214,26 @@ const maxLoginPage = 8 << 10
 
 // saysOfLogin reports whether a page says words of the login that it was sent, and not of something else: a list of
 // calls or a directory holds names that others choose. So the words count only on the login page, and only where
-// a login was sent. That the phone is locked it also says to a request without one.
+// a login was sent; at the addresses of lists and settings only where the title is that of a login page. That the
+// phone is locked it also says to a request without a login, which counts where one is configured.
 func (a *answer) saysOfLogin(words string) bool {
 	if len(a.lower) > maxLoginPage || !bytes.Contains(a.lower, []byte(words)) {
 		return false
 	}
-	if !a.ok() {
-		return a.head.status == http.StatusUnauthorized || a.head.status == http.StatusForbidden
-	}
+	sent := a.carried || a.configured && words == lockedWords
 	switch {
+	case a.head.status == http.StatusUnauthorized: // which is about the login whatever the page says
+		return true
+	case a.head.status == http.StatusForbidden:
+		return sent && !isList(a.target)
+	case !a.ok() || !sent:
+		return false
+	case isList(a.target): // where names that others choose may look like a form, but not like the title
+		return a.hasLoginTitle()
 	case a.carried:
 		return a.isLoginPage()
-	case a.configured && words == lockedWords:
-		return a.hasLoginTitle()
 	}
-	return false
+	return a.hasLoginTitle()
 }
 
 // mentionsLogin reports whether the page is a login page that says that a login failed, whether one was sent or not.

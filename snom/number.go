@@ -86,13 +86,23 @@ func trunkPrefix(text string) (start, end int) {
 	return -1, -1
 }
 
+// italy is the country code after which the leading 0 of a number is dialled, too (ITU-T E.164 national numbering plans).
+const italy = "39"
+
 // numberHint returns what to write instead of a number with visual separators; empty if it has none.
 func numberHint(text string) string {
 	const leave = "leave out spaces, dashes, slashes, dots and brackets"
+	if whole := withoutFraction(text); whole != text && checkDigits(strings.TrimPrefix(whole, "+"), "*#", "") == nil {
+		return "leave out the fraction: " + whole + "; a template that makes a number of it also drops a leading + and zeros"
+	}
 	start, end := trunkPrefix(text)
-	clean := text
+	clean, keeps := text, false
 	if start >= 0 {
 		clean = text[:start] + text[end:]
+		country := strings.TrimPrefix(strings.TrimPrefix(text, "+"), "00")
+		if keeps = strings.HasPrefix(country, italy); keeps {
+			clean = text[:start] + "0" + text[end:]
+		}
 	}
 	clean = strings.Map(func(r rune) rune {
 		if isSeparator(r) {
@@ -110,6 +120,8 @@ func numberHint(text string) string {
 		return ""
 	}
 	switch {
+	case keeps:
+		return leave + ": " + clean
 	case start >= 0:
 		return `leave out "(0)" as a whole, because it is not dialled after the country code: ` + clean
 	case strings.Contains(strings.ReplaceAll(text, " ", ""), "(0)"):

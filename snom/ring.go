@@ -69,6 +69,7 @@ func parseRing(text string) (ring, *SyntaxError) {
 	if text == ringStop {
 		return ring{ringer: ringStop}, nil
 	}
+	text = withoutFraction(text)
 	_, bad := decimal(text, 1, 9)
 	if bad >= 0 {
 		return ring{}, fault(bad, expectedRinger)

@@ -126,6 +126,15 @@ func decimal(s string, least, most int) (n, bad int) {
 	return n, -1
 }
 
+// withoutFraction returns a whole number that is written with a fraction of zeros, such as 3.0, without it. Templates of
+// Home Assistant make such texts.
+func withoutFraction(s string) string {
+	if whole, zeros, ok := strings.Cut(s, "."); ok && zeros != "" && strings.Trim(zeros, "0") == "" {
+		return whole
+	}
+	return s
+}
+
 // appendEscaped appends value to a query. Unreserved characters (RFC 3986) and those in also stay as they
 // are, every other byte becomes %XX with upper-case digits.
 func appendEscaped(query []byte, value, also string) []byte {

@@ -87,6 +87,7 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 	}
 	next.groups[All] = next.names
 	b.roster.Store(next)
+	b.ids.phones.Store(int64(len(next.names)))
 	for i, p := range left { // what waits goes to the phone as it is now
 		for _, e := range from[i].takeOf(p, "") {
 			p.add(e.job)
@@ -115,7 +116,7 @@ func (b *Bridge) laneFor(cfg PhoneConfig, was *phone, kept map[string]bool) *lan
 	l := &lane{b: b, login: cfg.Login}
 	b.lanes[address] = l
 	if was == nil {
-		l.dedup = &dedup{total: &b.idBytes, share: b.idShare}
+		l.dedup = &dedup{budget: &b.ids}
 		return l
 	}
 	at := was.profile.Load()
@@ -126,9 +127,6 @@ func (b *Bridge) laneFor(cfg PhoneConfig, was *phone, kept map[string]bool) *lan
 	}
 	return l
 }
-
-// idShare is how many bytes of ids a phone may remember when all together remember too much.
-func (b *Bridge) idShare() int64 { return idsTotal / int64(max(len(b.roster.Load().names), 1)) }
 
 // A retiredLane is the lane of a phone that is not configured any more.
 type retiredLane struct {
@@ -142,7 +140,7 @@ func (r *roster) leaving(kept map[string]bool) map[string]string {
 	for _, p := range r.phones {
 		if address := p.profile.Load().address(); !kept[address] {
 			p.state.mu.Lock()
-			macs[address] = p.state.identity.info.MAC
+			macs[address] = p.state.identity.mac
 			p.state.mu.Unlock()
 		}
 	}

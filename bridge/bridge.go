@@ -95,7 +95,7 @@ type Bridge struct {
 	retired  []retiredLane    // those, the oldest first; guarded by applying
 	stopped  bool             // no roster is applied any more; guarded by applying
 
-	idBytes  atomic.Int64 // that all phones remember ids in
+	ids      idBudget     // that all phones remember ids in
 	logged   sync.Map     // topics whose retained command was logged; bounded by retainedLogged
 	retained atomic.Int64 // of them
 

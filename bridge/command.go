@@ -256,7 +256,7 @@ func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
 		}
 	}
 	if c.transfer != nil {
-		p.lane.transfer = *c.transfer
+		p.lane.transfer = c.transfer
 	}
 	return time.Time{}
 }

@@ -26,13 +26,18 @@ const (
 
 // A dedup remembers which command ids a phone has taken, and how each ended.
 type dedup struct {
-	total *atomic.Int64 // bytes of all phones
-	share func() int64  // of one phone, when total is beyond its bound
+	budget *idBudget // of all phones
 
 	mu    sync.Mutex
 	order []*taken          // oldest first; guarded by mu
 	byID  map[string]*taken // nil while there are few; guarded by mu
 	bytes int64             // about as much as order takes; guarded by mu
+}
+
+// An idBudget is what all phones remember ids in.
+type idBudget struct {
+	bytes  atomic.Int64
+	phones atomic.Int64 // how many there are
 }
 
 // taken is one remembered id.
@@ -134,7 +139,7 @@ func (d *dedup) get(id string) *taken {
 // count changes how much is remembered. The caller holds the lock.
 func (d *dedup) count(n int64) {
 	d.bytes += n
-	d.total.Add(n)
+	d.budget.bytes.Add(n)
 }
 
 // drop forgets the entry at i, which the caller takes out of order. The caller holds the lock.
@@ -148,8 +153,8 @@ func (d *dedup) drop(i int) {
 // fit into a queue. The caller holds the lock.
 func (d *dedup) forget(now time.Time) {
 	most := int64(idsBytes)
-	if d.total.Load() > idsTotal {
-		most = max(min(most, d.share()), idsLeast)
+	if d.budget.bytes.Load() > idsTotal {
+		most = max(min(most, idsTotal/max(d.budget.phones.Load(), 1)), idsLeast)
 	}
 	old := func(e *taken) bool {
 		return e.result != nil && (len(d.order) > idsKept || d.bytes > most || now.Sub(e.at) > idsKeptFor)
@@ -192,7 +197,7 @@ func (d *dedup) sweep(now time.Time) {
 
 // copyDone returns a dedup that remembers the commands that are done.
 func (d *dedup) copyDone() *dedup {
-	is := &dedup{total: d.total, share: d.share}
+	is := &dedup{budget: d.budget}
 	is.merge(d)
 	return is
 }

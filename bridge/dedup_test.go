@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +22,7 @@ func remember(all *dedup, id string, now time.Time, waits bool) *command {
 
 func TestIDsForget(t *testing.T) {
 	t.Parallel()
-	all := &dedup{total: &atomic.Int64{}, share: func() int64 { return 0 }}
+	all := &dedup{budget: &idBudget{}}
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	waiting := remember(all, "waits", now, true)
 	for i := range idsKept + 10 {
@@ -44,7 +43,7 @@ func TestIDsForget(t *testing.T) {
 		t.Error("ids are forgotten before their time")
 	}
 	all.sweep(now.Add(idsKeptFor + 1))
-	if len(all.order) != 0 || len(all.byID) != 0 || all.bytes != 0 || all.total.Load() != 0 {
+	if len(all.order) != 0 || len(all.byID) != 0 || all.bytes != 0 || all.budget.bytes.Load() != 0 {
 		t.Errorf("%d ids are remembered after their time, in %d bytes", len(all.order), all.bytes)
 	}
 }
@@ -53,11 +52,12 @@ func TestIDsForget(t *testing.T) {
 func TestIDsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	const phones = 100
-	total := &atomic.Int64{}
+	budget := &idBudget{}
+	budget.phones.Store(phones)
 	now := time.Now()
 	long := &Result{Message: strings.Repeat("m", 4<<10), Argument: strings.Repeat("a", 3<<10)}
 	for i := range phones {
-		all := &dedup{total: total, share: func() int64 { return idsTotal / phones }}
+		all := &dedup{budget: budget}
 		for n := range 2 * idsKept {
 			c := &command{id: fmt.Sprint(i, "-", n), received: now}
 			if all.take(c) == nil {
@@ -69,7 +69,7 @@ func TestIDsAreBoundedInBytes(t *testing.T) {
 			t.Fatalf("phone %d remembers %d bytes, expected at most %d", i, all.bytes, idsBytes)
 		}
 	}
-	if n := total.Load(); n > 2*idsTotal+phones*16<<10 {
+	if n := budget.bytes.Load(); n > 2*idsTotal+phones*16<<10 {
 		t.Errorf("all phones remember %d bytes, expected about %d at most", n, 2*idsTotal)
 	}
 }

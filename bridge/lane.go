@@ -21,7 +21,7 @@ type lane struct {
 	mu         sync.Mutex
 	queue      []entry            // by priority, then arrival; guarded by mu
 	current    job                // the job that runs; nil: none; guarded by mu
-	cut        ended              // why the job that runs must not go on, if so; guarded by mu
+	cut        *ended             // why the job that runs must not go on; nil: it may; guarded by mu
 	stop       string             // why no job is taken any more; guarded by mu
 	passed     int                // commands that went before an administrative job that waits; guarded by mu
 	wake       chan struct{}      // ends a wait of the goroutine; nil: it does not exist; guarded by mu
@@ -33,10 +33,10 @@ type lane struct {
 	login      string             // fingerprint of the login that breaker is about; guarded by mu
 	breaker    breaker            // written by the goroutine alone, under mu, so that others may read it
 
-	dedup    *dedup   // has a mutex of its own
-	before   *lane    // of the same phone at another address: this one begins when that one is idle; nil: none
-	pace     pacing   // written by the goroutine alone; others may read it under mu while restsUntil is set
-	transfer transfer // the attended transfer under way; touched by the goroutine alone
+	dedup    *dedup    // has a mutex of its own
+	before   *lane     // of the same phone at another address: this one begins when that one is idle; nil: none
+	pace     pacing    // written by the goroutine alone; others may read it under mu while restsUntil is set
+	transfer *transfer // the attended transfer under way; nil: there was none; touched by the goroutine alone
 }
 
 // pacing is when the phone may have its next request. It is kept here and nowhere else.
@@ -149,7 +149,7 @@ func (l *lane) endOthers(j job) (out []ended) {
 	}
 	if l.current != nil {
 		if why := j.ends(l.current); why != "" {
-			l.cut = ended{code: Cancelled, why: why}
+			l.cut = &ended{code: Cancelled, why: why}
 			notify(l.wake)
 		}
 	}
@@ -312,7 +312,7 @@ func (l *lane) next(ctx context.Context) (context.Context, entry, pacedPhone) {
 		if l.yield != nil {
 			l.yield() // of the job before
 		}
-		l.current, l.yield, l.cut, l.restsUntil = nil, nil, ended{}, time.Time{}
+		l.current, l.yield, l.cut, l.restsUntil = nil, nil, nil, time.Time{}
 		i, at := l.first(now)
 		if i < 0 {
 			l.queue, l.wake = nil, nil
@@ -413,8 +413,8 @@ func (l *lane) again(j job, p pacedPhone, resume time.Time) {
 func (l *lane) interrupted(p pacedPhone) ended {
 	why := l.stop
 	switch {
-	case l.cut.code != "":
-		return l.cut
+	case l.cut != nil:
+		return *l.cut
 	case why == "":
 		if why = p.phone.profile.Load().stop; why == "" {
 			return ended{}
@@ -549,7 +549,7 @@ func (l *lane) expireAll(why string) {
 	l.mu.Lock()
 	out := l.takeOut(Expired, why, func(e entry) bool { return e.priority() >= normal })
 	if l.current != nil && l.current.priority() >= normal {
-		l.cut = ended{code: Expired, why: why}
+		l.cut = &ended{code: Expired, why: why}
 		notify(l.wake)
 	}
 	l.mu.Unlock()

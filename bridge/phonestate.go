@@ -18,30 +18,32 @@ import (
 type phoneState struct {
 	mu sync.Mutex
 
-	reachable  Switch           // guarded by mu
+	reachable  Switch // guarded by mu
+	reportsDND bool   // its events say when do not disturb is switched; guarded by mu
+	removed    bool   // the phone is no longer configured: nothing is published of it any more; guarded by mu
+	closed     bool   // the phone is removed, or the bridge stops: nothing changes any more; guarded by mu
+
 	lastSeen   time.Time        // when the phone last answered, or sent an event; guarded by mu
 	backoff    time.Duration    // until the next poll while the phone is unreachable; guarded by mu
 	why        string           // it is unreachable; empty: it is not; guarded by mu
 	identity   phoneIdentity    // guarded by mu
 	callsEnded time.Time        // when it last had too few calls for a transfer, after it had enough, or none; guarded by mu
-	reportsDND bool             // its events say when do not disturb is switched; guarded by mu
 	calls      *callstate.State // what its events say; nil: there was none; guarded by mu
 	lastResult *LastResult      // guarded by mu
 	expiry     *time.Timer      // of calls; nil: never needed; guarded by mu
-
-	published publication // guarded by mu
-	removed   bool        // the phone is no longer configured: nothing is published of it any more; guarded by mu
-	closed    bool        // the phone is removed, or the bridge stops: nothing changes any more; guarded by mu
+	published  publication      // guarded by mu
 }
 
 // A phoneIdentity is what is known of what a phone is.
 type phoneIdentity struct {
-	info          snom.Info
-	model         snom.Model // that info names; zero: none that is known
-	probed        bool       // info is as good as can be had for now
-	authenticated bool       // the phone has accepted a request, so a probe may log in
-	unidentified  bool       // it was probed, and nothing showed that it is a Snom phone
-	certificate   string     // SHA-256 of its certificate, which is not trusted; empty: it is, or there is none
+	// model, firmware and mac are what the phone says, control is whether it can be controlled; empty: it does not say.
+	model, firmware, mac string
+	control              snom.Support
+	known                snom.Model // that model names; zero: none that is known
+	probed               bool       // that is as good as can be had for now
+	authenticated        bool       // the phone has accepted a request, so a probe may log in
+	unidentified         bool       // it was probed, and nothing showed that it is a Snom phone
+	certificate          string     // SHA-256 of its certificate, which is not trusted; empty: it is, or there is none
 }
 
 // problem says what is wrong with a phone, or nothing. configured is its model by the settings.
@@ -49,13 +51,13 @@ func (i phoneIdentity) problem(configured snom.Model) string {
 	switch {
 	case i.certificate != "":
 		return "the phone's certificate is not trusted: its SHA-256 is " + i.certificate
-	case i.model != (snom.Model{}) && configured != (snom.Model{}) && i.model != configured:
-		return fmt.Sprintf("the settings say model %s, the phone says %s: what the phone says counts", configured.Name(), i.model.Name())
-	case i.info.RemoteControl == snom.No && configured.RemoteControl() == snom.Yes:
+	case i.known != (snom.Model{}) && configured != (snom.Model{}) && i.known != configured:
+		return fmt.Sprintf("the settings say model %s, the phone says %s: what the phone says counts", configured.Name(), i.known.Name())
+	case i.control == snom.No && configured.RemoteControl() == snom.Yes:
 		return fmt.Sprintf("the settings say model %s, the phone says that it has no remote control: what the phone says counts", configured.Name())
 	case i.unidentified:
 		return "nothing has shown yet that this device is a Snom phone"
-	case i.info.RemoteControl == snom.No:
+	case i.control == snom.No:
 		return "phones of this model have no remote control"
 	}
 	return ""
@@ -63,10 +65,10 @@ func (i phoneIdentity) problem(configured snom.Model) string {
 
 // A publication is what is published of a phone.
 type publication struct {
-	at      time.Time // the last status
-	pending bool      // a newer status is held back for a moment
+	at time.Time // the last status
 	// status and availability compare what was published with what the broker delivers.
 	status, availability echo
+	pending              bool // a newer status is held back for a moment
 	comparing            bool // they are compared in a moment
 	confirmed            bool // a connection was proven since: what the broker had kept of an earlier process is no news any more
 }
@@ -175,8 +177,9 @@ func (s *phoneState) learn(info snom.Info, err error) {
 	s.identity.probed = true
 	s.identity.unidentified = info.IdentifiedBy == ""
 	if err == nil {
-		s.identity.info = info
-		s.identity.model, _ = snom.FindModel(info.Model)
+		i := &s.identity
+		i.model, i.firmware, i.mac, i.control = info.Model, info.Firmware, info.MAC, info.RemoteControl
+		i.known, _ = snom.FindModel(info.Model)
 	}
 }
 
@@ -184,7 +187,7 @@ func (s *phoneState) learn(info snom.Info, err error) {
 // lock.
 func (s *phoneState) accepted() {
 	if i := &s.identity; !i.authenticated {
-		i.authenticated, i.probed = true, i.probed && i.info.Model != "" && i.info.MAC != ""
+		i.authenticated, i.probed = true, i.probed && i.model != "" && i.mac != ""
 	}
 }
 
@@ -207,14 +210,14 @@ func (s *phoneState) nextPoll(every time.Duration) time.Duration {
 // status is what is known of the phone now. The caller holds the lock.
 func (p *phone) status(now time.Time) Status {
 	s := &p.state
-	info, configured := &s.identity.info, p.profile.Load().Model
-	model := info.Model
+	is, configured := &s.identity, p.profile.Load().Model
+	model := is.model
 	if model == "" {
 		model = configured.Name()
 	}
 	return Status{
 		Phone: p.name, Reachable: s.reachable, Model: Text(model),
-		Firmware: Text(info.Firmware), MAC: Text(info.MAC), Problem: Text(s.identity.problem(configured)), RemoteControl: info.RemoteControl,
+		Firmware: Text(is.firmware), MAC: Text(is.mac), Problem: Text(is.problem(configured)), RemoteControl: is.control,
 		Status: s.callState().Status(), LastResult: s.lastResult, Time: Time{Time: now},
 		Silent: !p.b.cfg.Events,
 	}
@@ -284,7 +287,7 @@ func (p *phone) logState(before, after Status) {
 // caller holds the state's lock.
 func (p *phone) setModel() {
 	was := p.profile.Load()
-	model := p.state.identity.model
+	model := p.state.identity.known
 	if model == (snom.Model{}) {
 		model = was.Model
 	}

@@ -19,11 +19,15 @@ func (c *command) planTransfer(p pacedPhone, now time.Time) error {
 	step, ok := c.command.Transfer()
 	if !ok {
 		if c.effects.EndsCalls || c.effects.EndsCall {
-			c.transfer = &transfer{} // whatever was under way is over
+			c.transfer = new(transfer) // whatever was under way is over
 		}
 		return nil
 	}
-	is, timeout := p.lane.transfer, c.to.b.cfg.CallTimeout
+	var is transfer
+	if p.lane.transfer != nil {
+		is = *p.lane.transfer
+	}
+	timeout := c.to.b.cfg.CallTimeout
 	if is.at.Before(c.to.callsEnded()) {
 		is = transfer{} // its calls are over
 	}
@@ -42,7 +46,7 @@ func (c *command) failTransfer(p pacedPhone) {
 	certain := c.sent == 0 && c.result.Code != Timeout // nothing of it was carried out
 	if ok && step.Kind == snom.TransferStart && !certain {
 		c.transfer.half = true
-		p.lane.transfer = *c.transfer
+		p.lane.transfer = c.transfer
 	}
 }
 

@@ -230,6 +230,9 @@ func (h *homeAssistant) connect(m *mosquitto) {
 	if slices.ContainsFunc(flow.Schema, func(f field) bool { return f.Name == "other_settings" }) { // newer releases
 		answers["other_settings"] = map[string]any{"set_client_cert": false, "set_ca_cert": "off", "transport": "tcp"}
 	}
+	if m.login {
+		answers["username"], answers["password"] = "homeassistant", "homeassistant-secret"
+	}
 	h.post("/api/config/config_entries/flow/"+flow.ID, answers, &flow)
 	if flow.Type != "create_entry" {
 		h.t.Fatalf("the MQTT integration was not set up: %+v", flow)

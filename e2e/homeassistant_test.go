@@ -3,8 +3,11 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -12,6 +15,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/homeassistant"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // TestHomeAssistant looks at the bridge from inside a real Home Assistant, of the oldest and of the newest release
@@ -52,7 +56,11 @@ type home struct {
 // newHome builds a home with three phones that call the bridge.
 func newHome(t *testing.T, release string) *home {
 	t.Helper()
-	x := &home{t: t, m: startMosquitto(t), file: filepath.Join(t.TempDir(), "phones.yml"), phones: map[string]*phones{}}
+	m := startMosquitto
+	if release == newestHomeAssistant { // with one of them
+		m = func(t *testing.T, _ ...string) *mosquitto { return startExampleMosquitto(t) }
+	}
+	x := &home{t: t, m: m(t), file: filepath.Join(t.TempDir(), "phones.yml"), phones: map[string]*phones{}}
 	// One has to log in, so that its MAC is not known at first.
 	x.phones["kitchen"] = startPhones(t, 1, "--name", "kitchen")
 	x.phones["hall"] = startPhones(t, 1, "--name", "hall", "--model", "870", "--firmware", "8.7.5.44", "--auth", "digest", "--username", "admin", "--password", "secret")
@@ -61,7 +69,10 @@ func newHome(t *testing.T, release string) *home {
 	x.env = []string{
 		"SNOM2MQTT_PHONES_FILE=" + x.file, "SNOM2MQTT_COMMAND_GAP=1ms", "SNOM2MQTT_AVAILABILITY_INTERVAL=1s",
 		"SNOM2MQTT_PHONE_LISTEN=" + listen, "SNOM2MQTT_PHONE_TOKEN_SECRET=0123456789abcdef",
-		"SNOM2MQTT_FIRMWARE_HOSTS=firmware.example",
+		"SNOM2MQTT_FIRMWARE_HOSTS=firmware.example", "SNOM2MQTT_STATE_DIRECTORY=" + t.TempDir(),
+	}
+	if x.m.login {
+		x.env = append(x.env, "SNOM2MQTT_MQTT_USERNAME=snom2mqtt", "SNOM2MQTT_MQTT_PASSWORD=snom2mqtt-secret")
 	}
 	x.configure("kitchen", "hall", "attic")
 	for name := range x.phones {
@@ -71,7 +82,7 @@ func newHome(t *testing.T, release string) *home {
 		}
 	}
 	x.bridge = x.m.startBridge(t, x.env...)
-	x.homeAssistant = startHomeAssistant(t, release, x.m, automations, "../examples/homeassistant")
+	x.homeAssistant = startHomeAssistant(t, release, x.m, automations(t), "../examples/homeassistant")
 	return x
 }
 
@@ -196,10 +207,8 @@ func (x *home) everyServiceReachesThePhone() {
 		data    []string
 		want    string // the request; empty: none
 	}
-	// What is no button that presses one key.
+	// What is no button with a payload of its own: what those do follows from the payload.
 	uses := map[string][]use{
-		"answer":          {{"button.press", nil, "/command.htm?key=ENTER"}},
-		"hangup":          {{"button.press", nil, "/command.htm?RELEASE_ALL_CALLS"}},
 		"dial":            {{"text.set_value", []string{"value", "+4930123"}, "/command.htm?number=%2B4930123"}},
 		"dial_message":    {{"notify.send_message", []string{"message", "27@pbx.example"}, "/command.htm?number=27@pbx.example"}},
 		"dtmf":            {{"text.set_value", []string{"value", "12#"}, "/command.htm?key_dtmf=12%23"}},
@@ -208,20 +217,12 @@ func (x *home) everyServiceReachesThePhone() {
 		"key_message":     {{"notify.send_message", []string{"message", "OFFHOOK"}, "/command.htm?key=OFFHOOK"}},
 		"touch":           {{"text.set_value", []string{"value", "10 20 pr"}, "/command.htm?touch=10%2020%20pr"}},
 		"touch_message":   {{"notify.send_message", []string{"message", "1 2"}, "/command.htm?touch=1%202"}},
-		"identify":        {{"button.press", nil, "/line_login.htm?PLAY_RINGER:1=+Ringer"}},
-		"reregister":      {{"button.press", nil, "/command.htm?REREGISTER=1"}},
-		"logoff":          {{"button.press", nil, "/command.htm?LOGOFFALL"}},
-		"clear_dialed":    {{"button.press", nil, "/index.htm?dialeddel=clear"}},
-		"clear_missed":    {{"button.press", nil, "/index.htm?misseddel=clear"}},
-		"clear_received":  {{"button.press", nil, "/index.htm?receiveddel=clear"}},
-		"key_dnd":         {{"button.press", nil, "/command.htm?key=DND"}},
 		"transfer_cancel": {{"button.press", nil, "/command.htm?key=CANCEL"}},
 		"ringer": {
 			{"siren.turn_on", nil, "/line_login.htm?PLAY_RINGER:1=+Ringer"},
 			{"siren.turn_on", []string{"tone", "Ringer 7"}, "/line_login.htm?PLAY_RINGER:7=+Ringer"},
 			{"siren.turn_off", nil, ""},
 		},
-		"ring_stop": {{"button.press", nil, ""}},
 	}
 	last := map[string]bool{"reboot": true, "reset": true, "firmware_url": true} // nothing works for a while then
 	for _, name := range []string{"kitchen", "hall", "attic"} {
@@ -253,11 +254,23 @@ func (x *home) everyServiceReachesThePhone() {
 						x.t.Errorf("%s %s: the phone did %q, want nothing", name, key, phone.targets(name)[before:])
 					}
 				}
-			case strings.HasPrefix(key, "key_") && c.Platform == "button":
+			case c.Platform == "button":
+				before := len(phone.targets(name))
+				command, err := snom.ParsePayload(snom.Verb(path.Base(c.CommandTopic)), []byte(c.PayloadPress))
+				if err != nil {
+					x.t.Fatal(err)
+				}
 				x.call("button.press", entity(key))
-				x.did(name, "/command.htm?key="+strings.ToUpper(strings.TrimPrefix(key, "key_")))
+				var requests []string
+				for _, step := range command.Steps("") {
+					requests = append(requests, step.Request)
+				}
+				x.did(name, requests...)
+				if n := len(phone.targets(name)); len(requests) == 0 && n != before {
+					x.t.Errorf("%s %s: the phone did %q, expected nothing", name, key, phone.targets(name)[before:])
+				}
 			default:
-				x.t.Errorf("%s: nobody has tried %s", name, key)
+				x.t.Errorf("%s: no use of %s is tested", name, key)
 			}
 		}
 		if name == "kitchen" {
@@ -357,10 +370,22 @@ func (x *home) aCallMovesTheStates() {
 	x.shows("switch.kitchen_phone_do_not_disturb", "off")
 }
 
-// automations is a configuration with every blueprint in use, and something that plays music. They wait until
-// there is everything that they speak of.
-const automations = `input_boolean:
+// Numbers and codes that are not what they are as numbers, and some that are.
+func trickyNumbers() []string {
+	return []string{"+4930123", "0123", "0000", "007", "00491701234567", "110", "1"}
+}
+func trickyCodes() []string {
+	return []string{"0815#", "0000", "007", "12", "*0#", "1234567890123456789"}
+}
+
+// automations is a configuration with every blueprint in use, the automations of docs/home-assistant.md as they are, and
+// something that plays music. They wait until there is everything that they refer to.
+func automations(t *testing.T) string {
+	t.Helper()
+	text := `input_boolean:
   music:
+input_text:
+  door_code:
 media_player:
   - platform: universal
     name: Music
@@ -368,27 +393,11 @@ media_player:
     commands:
       media_play: {action: input_boolean.turn_on, target: {entity_id: input_boolean.music}}
       media_pause: {action: input_boolean.turn_off, target: {entity_id: input_boolean.music}}
-automation:
-  - alias: doorbell
-    initial_state: false
-    use_blueprint:
-      path: snom2mqtt/doorbell_rings_phones.yaml
-      input:
-        doorbell: event.front_door_bell
-        ringers: [siren.kitchen_phone_ringer, siren.hall_phone_ringer]
-        tone: Ringer 4
-        duration: 1
-        dialers: [notify.hall_phone_dial]
-        number: "**61"
-  - alias: door
-    initial_state: false
-    use_blueprint:
-      path: snom2mqtt/door_opens_by_dtmf.yaml
-      input:
-        button: button.front_door_open
-        dtmf: notify.kitchen_phone_dtmf
-        call_state: sensor.kitchen_phone_call_state
-        code: "0815#"
+`
+	for i, block := range documentedAutomations(t) {
+		text += fmt.Sprintf("automation docs%d:\n  - initial_state: false\n    id: docs%d\n    %s\n", i, i, strings.ReplaceAll(strings.TrimSpace(block), "\n", "\n    "))
+	}
+	text += `automation:
   - alias: music
     initial_state: false
     use_blueprint:
@@ -404,6 +413,50 @@ automation:
         phones: [binary_sensor.kitchen_phone_in_call]
         light: light.front_door_light
 `
+	for i, number := range append(trickyNumbers(), "**61") {
+		text += fmt.Sprintf(`  - alias: doorbell %d
+    initial_state: false
+    use_blueprint:
+      path: snom2mqtt/doorbell_rings_phones.yaml
+      input:
+        doorbell: event.front_door_bell
+        ringers: [siren.kitchen_phone_ringer, siren.hall_phone_ringer]
+        tone: Ringer 4
+        duration: 1
+        dialers: [notify.hall_phone_dial]
+        number: %q
+`, i, number)
+	}
+	for i, code := range trickyCodes() {
+		text += fmt.Sprintf(`  - alias: door %d
+    initial_state: false
+    use_blueprint:
+      path: snom2mqtt/door_opens_by_dtmf.yaml
+      input:
+        button: button.front_door_open
+        dtmf: %s
+        call_state: sensor.kitchen_phone_call_state
+        code: %q
+`, i, []string{"text.kitchen_phone_dtmf_to_send", "notify.kitchen_phone_dtmf"}[i%2], code)
+	}
+	return text
+}
+
+// documentedAutomations returns the automations in docs/home-assistant.md.
+func documentedAutomations(t *testing.T) (blocks []string) {
+	t.Helper()
+	text, err := os.ReadFile("../docs/home-assistant.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+		if !strings.HasPrefix(m[1], "alias: ") {
+			t.Errorf("docs/home-assistant.md: expected whole automations, which tests can run:\n%s", m[1])
+		}
+		blocks = append(blocks, m[1])
+	}
+	return blocks
+}
 
 // frontDoor is a doorbell, a button and a light, as Home Assistant learns of them.
 const frontDoor = `{"device":{"identifiers":["front_door"],"name":"Front door"},"origin":{"name":"test"},"components":{
@@ -411,7 +464,7 @@ const frontDoor = `{"device":{"identifiers":["front_door"],"name":"Front door"},
 "open":{"platform":"button","unique_id":"front_door_open","name":"Open","command_topic":"front_door/open"},
 "light":{"platform":"light","unique_id":"front_door_light","name":"Light","schema":"json","supported_color_modes":["rgb"],"command_topic":"front_door/light"}}}`
 
-// blueprintsFire plays a visitor: a visitor rings at the door, calls, is let in, and goes.
+// blueprintsFire plays a visitor, who rings at the door, calls, is let in, and goes.
 func (x *home) blueprintsFire() {
 	x.t.Helper()
 	var check struct{ Result, Errors string }
@@ -420,39 +473,149 @@ func (x *home) blueprintsFire() {
 		x.t.Errorf("the configuration is %+v", check)
 	}
 	files, err := filepath.Glob("../examples/homeassistant/*.yaml")
-	if err != nil || len(files) != strings.Count(automations, "path: snom2mqtt/") {
-		x.t.Errorf("%d blueprints, %v, want each of them in use", len(files), err)
+	if err != nil || len(files) == 0 {
+		x.t.Fatalf("%d blueprints, %v", len(files), err)
+	}
+	for _, file := range files {
+		if !strings.Contains(automations(x.t), "path: snom2mqtt/"+filepath.Base(file)) {
+			x.t.Errorf("%s is not in use", file)
+		}
 	}
 	x.m.publish("homeassistant/device/front_door/config", frontDoor, "-r")
 	x.shows("event.front_door_bell", "unknown")
-	x.m.until("Home Assistant hears the bell", func(_, log []string) bool {
+	x.m.until("Home Assistant subscribes to the bell", func(_, log []string) bool {
 		return slices.ContainsFunc(log, func(l string) bool { return strings.HasSuffix(l, " 0 front_door/bell") })
 	})
-	for _, alias := range []string{"doorbell", "door", "music", "busy"} {
+	for _, alias := range []string{"music", "busy"} {
 		x.call("automation.turn_on", "automation."+alias)
 	}
 	x.call("input_boolean.turn_on", "input_boolean.music")
 	x.shows("media_player.music", "playing")
 
-	x.m.publish("front_door/bell", `{"event_type":"ring"}`)
-	ring := "/line_login.htm?PLAY_RINGER:4=+Ringer"
-	for name, want := range map[string][]string{"kitchen": {ring}, "hall": {ring, "/command.htm?number=%2A%2A61"}} {
-		x.did(name, want...)
-	}
-	x.call("button.press", "button.front_door_open") // no call: nothing happens
-	before := len(x.phones["kitchen"].targets("kitchen"))
+	x.doorbells()
+	x.doors()
 	x.control("kitchen", "ring?number=**61&name=Front+door")
 	x.shows("media_player.music", "paused")
 	x.control("kitchen", "answer")
 	x.shows("light.front_door_light", "on")
-	x.shows("sensor.kitchen_phone_call_state", "connected")
-	x.call("button.press", "button.front_door_open")
-	eventually(x.t, "the code goes to the door", func() bool {
-		return slices.Equal(x.phones["kitchen"].targets("kitchen")[before:], []string{"/command.htm?key_dtmf=0815%23"})
-	})
 	x.control("kitchen", "hangup")
 	x.shows("light.front_door_light", "off")
 	x.shows("media_player.music", "playing")
+	x.musicStaysPaused()
+	x.documentedAutomationsWork()
+}
+
+// with runs f while an automation is on.
+func (x *home) with(automation string, f func()) {
+	x.t.Helper()
+	x.call("automation.turn_on", automation)
+	f()
+	x.call("automation.turn_off", automation)
+}
+
+// doorbells has the bell ring once for each number.
+func (x *home) doorbells() {
+	x.t.Helper()
+	const ring = "/line_login.htm?PLAY_RINGER:4=+Ringer"
+	for i, number := range append(trickyNumbers(), "**61") {
+		x.with(fmt.Sprintf("automation.doorbell_%d", i), func() {
+			before := len(x.phones["kitchen"].targets("kitchen"))
+			x.m.publish("front_door/bell", `{"event_type":"ring"}`)
+			x.did("hall", ring, "/command.htm?number="+url.QueryEscape(number))
+			eventually(x.t, "the kitchen rings", func() bool {
+				return slices.Equal(x.phones["kitchen"].targets("kitchen")[before:], []string{ring})
+			})
+		})
+	}
+}
+
+// doors has the button pressed once for each code: without a call, which does nothing, and in one.
+func (x *home) doors() {
+	x.t.Helper()
+	for i, code := range trickyCodes() {
+		x.with(fmt.Sprintf("automation.door_%d", i), func() {
+			before := len(x.phones["kitchen"].targets("kitchen"))
+			x.call("button.press", "button.front_door_open")
+			x.control("kitchen", "ring?number=**61&name=Front+door")
+			x.control("kitchen", "answer")
+			x.shows("sensor.kitchen_phone_call_state", "connected")
+			x.call("button.press", "button.front_door_open")
+			want := []string{"/command.htm?key_dtmf=" + url.QueryEscape(code)}
+			eventually(x.t, "the code "+code+" is sent", func() bool {
+				return slices.Equal(x.phones["kitchen"].targets("kitchen")[before:], want)
+			})
+			x.control("kitchen", "hangup")
+			x.shows("sensor.kitchen_phone_call_state", "ended|idle")
+		})
+	}
+}
+
+// musicStaysPaused has a call that rings be answered, where for a moment neither entity is on.
+func (x *home) musicStaysPaused() {
+	x.t.Helper()
+	set := func(entity, state string) {
+		x.post("/api/states/binary_sensor.kitchen_phone_"+entity, map[string]any{"state": state}, nil)
+	}
+	set("ringing", "on")
+	x.shows("media_player.music", "paused")
+	w := x.m.watch("front_door/#") // only for its time: it is subscribed after what was sent before
+	set("ringing", "off")
+	w.kill()
+	set("in_call", "on")
+	<-time.After(3 * time.Second) // longer than the blueprint waits
+	if s := x.states()["media_player.music"].State; s != "paused" {
+		x.t.Errorf("the music is %s in a call, expected paused", s)
+	}
+	set("in_call", "off")
+	x.shows("media_player.music", "playing")
+}
+
+// documentedAutomationsWork runs the automations of docs/home-assistant.md.
+func (x *home) documentedAutomationsWork() {
+	x.t.Helper()
+	fire := func(event string) {
+		x.t.Helper()
+		x.post("/api/events/"+event, map[string]any{}, nil)
+	}
+	for i := range documentedAutomations(x.t) {
+		var found string
+		for id, s := range x.states() {
+			if strings.HasPrefix(id, "automation.") && s.Attributes["id"] == fmt.Sprintf("docs%d", i) {
+				found = id
+			}
+		}
+		if found == "" {
+			x.t.Fatalf("automation %d of docs/home-assistant.md is not loaded", i)
+		}
+		x.call("automation.turn_on", found)
+		defer x.call("automation.turn_off", found)
+	}
+	fire("call_the_office")
+	x.did("kitchen", "/command.htm?number=%2B4930123")
+	for _, number := range trickyNumbers() {
+		x.control("kitchen", "ring?number="+url.QueryEscape(number))
+		eventually(x.t, number+" is the last caller", func() bool {
+			return x.states()["sensor.kitchen_phone_last_caller"].Attributes["number"] == number
+		})
+		x.control("kitchen", "answer")
+		x.control("kitchen", "hangup")
+		x.shows("sensor.kitchen_phone_call_state", "ended|idle")
+		fire("call_back")
+		x.did("kitchen", "/command.htm?number="+url.QueryEscape(number))
+	}
+	for _, code := range trickyCodes() {
+		x.call("input_text.set_value", "input_text.door_code", "value", code)
+		fire("send_the_code")
+		x.did("kitchen", "/command.htm?key_dtmf="+url.QueryEscape(code))
+	}
+	x.control("kitchen", "ring?number=**61&name=Front+door")
+	x.did("hall", "/line_login.htm?PLAY_RINGER:2=+Ringer")
+	x.control("kitchen", "answer")
+	x.control("kitchen", "hangup")
+	fire("all_phones_ring")
+	for name := range x.phones {
+		x.did(name, "/line_login.htm?PLAY_RINGER:3=+Ringer", "/line_login.htm?PLAY_RINGER:3=+Ringer")
+	}
 }
 
 // phonesComeAndGo has a phone go and come back.
@@ -498,7 +661,7 @@ func (x *home) allIsBack(what string) {
 // everythingRestarts has each part end and start again, and then all of them.
 func (x *home) everythingRestarts() {
 	x.t.Helper()
-	entities := len(x.registry())
+	entities, devices := len(x.registry()), x.devices()
 	again := func(what string, parts ...func()) {
 		x.t.Helper()
 		for _, f := range parts {
@@ -506,7 +669,10 @@ func (x *home) everythingRestarts() {
 		}
 		x.allIsBack(what)
 		if n := len(x.registry()); n != entities {
-			x.t.Errorf("%s: %d entities, want %d", what, n, entities)
+			x.t.Errorf("%s: %d entities, expected %d", what, n, entities)
+		}
+		if now := x.devices(); !slices.Equal(now, devices) {
+			x.t.Errorf("%s: the devices are %q, expected %q", what, now, devices)
 		}
 	}
 	bridgeEnds, bridgeStarts := func() { x.bridge.stop() }, func() { x.bridge = x.m.startBridge(x.t, x.env...) }
@@ -515,6 +681,22 @@ func (x *home) everythingRestarts() {
 	again("the bridge restarted", bridgeEnds, func() { x.shows("siren.hall_phone_ringer", "unavailable") }, bridgeStarts)
 	again("the broker killed, which keeps nothing", x.m.kill, x.m.start)
 	again("all restarted", homeEnds, bridgeEnds, x.m.kill, x.m.start, bridgeStarts, homeStarts)
+}
+
+// devices returns the name of each device with what Home Assistant identifies it by.
+func (x *home) devices() (all []string) {
+	x.t.Helper()
+	var devices []struct {
+		ID, Name    string
+		Identifiers [][]string
+		Connections [][]string
+	}
+	x.ask(&devices, map[string]any{"type": "config/device_registry/list"})
+	for _, d := range devices {
+		all = append(all, fmt.Sprint(d))
+	}
+	slices.Sort(all)
+	return all
 }
 
 // phonesAreRenamedRemovedAndAdded changes the phones file.

@@ -21,6 +21,7 @@ type mosquitto struct {
 	port int
 	conf string
 
+	login    bool // clients need a name and a password, which is name-secret; the tests are the user test
 	watchers int
 }
 
@@ -40,6 +41,54 @@ func startMosquitto(t *testing.T, lines ...string) *mosquitto {
 	}
 	m.start()
 	return m
+}
+
+// startExampleMosquitto runs a broker with the files of examples/mosquitto, with passwords and access list, as their
+// comments say. Home Assistant may use topics below front_door too.
+func startExampleMosquitto(t *testing.T) *mosquitto {
+	t.Helper()
+	dir := t.TempDir()
+	m := &mosquitto{t: t, port: freePort(t), conf: filepath.Join(dir, "mosquitto.conf"), login: true}
+	file := func(name string) string {
+		text, err := os.ReadFile(filepath.Join("..", "examples", "mosquitto", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	conf := file("mosquitto.conf")
+	for _, change := range [][2]string{
+		{"listener 1883\n", fmt.Sprintf("listener %d 127.0.0.1\n", m.port)},
+		{"/mosquitto/data/", dir + "/"},
+		{"allow_anonymous true\n", "allow_anonymous false\n"},
+		{"#password_file /mosquitto/config/", "password_file " + dir + "/"},
+		{"#acl_file /mosquitto/config/", "acl_file " + dir + "/"},
+	} {
+		if strings.Count(conf, change[0]) != 1 {
+			t.Fatalf("examples/mosquitto/mosquitto.conf: expected %q once", change[0])
+		}
+		conf = strings.Replace(conf, change[0], change[1], 1)
+	}
+	acl := file("acl") + "\nuser homeassistant\ntopic readwrite front_door/#\nuser test\ntopic readwrite #\n"
+	for name, text := range map[string]string{"mosquitto.conf": conf + "log_type all\nuser root\n", "acl": acl, "passwords": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, user := range []string{"snom2mqtt", "homeassistant", "test"} {
+		runTool(t, tool(t, "mosquitto_passwd"), "-b", filepath.Join(dir, "passwords"), user, user+"-secret")
+	}
+	m.start()
+	return m
+}
+
+// clientFlags are those of a client of the tests.
+func (m *mosquitto) clientFlags() []string {
+	flags := []string{"-p", fmt.Sprint(m.port), "-q", "1"}
+	if m.login {
+		flags = append(flags, "-u", "test", "-P", "test-secret")
+	}
+	return flags
 }
 
 // start runs the broker, again after it was killed, on the port it had.
@@ -104,7 +153,7 @@ func within(t *testing.T, most time.Duration, what string, ok func() bool) {
 // publish publishes one message by mosquitto_pub. No payload is an empty one.
 func (m *mosquitto) publish(topic, payload string, flags ...string) {
 	m.t.Helper()
-	args := append([]string{"-p", fmt.Sprint(m.port), "-q", "1", "-t", topic}, flags...)
+	args := slices.Concat(m.clientFlags(), []string{"-t", topic}, flags)
 	if payload == "" {
 		args = append(args, "-n")
 	} else {
@@ -129,7 +178,7 @@ func (m *mosquitto) watch(filter string, flags ...string) *watcher {
 	m.t.Helper()
 	m.watchers++
 	id := fmt.Sprintf("watcher-%d", m.watchers)
-	args := append([]string{"-p", fmt.Sprint(m.port), "-q", "1", "-t", filter, "-F", "%j", "-i", id}, flags...) // %j: a line of JSON each
+	args := slices.Concat(m.clientFlags(), []string{"-t", filter, "-F", "%j", "-i", id}, flags) // %j: a line of JSON each
 	w := &watcher{start(m.t, "mosquitto_sub", nil, tool(m.t, "mosquitto_sub"), args...)}
 	m.until("the subscription of "+id, func(_, log []string) bool { // as the broker logs it: who, QoS, what
 		return slices.ContainsFunc(log, func(l string) bool { return strings.HasSuffix(l, ": "+id+" 1 "+filter) })

@@ -125,8 +125,9 @@ mosquitto_passwd -b "$tmp/passwords" automation automation-secret
 install -m 644 examples/mosquitto/acl "$tmp/acl"
 chmod 755 "$tmp" # mosquitto is a user of its own
 chmod 644 "$tmp/passwords"
+install -d -m 777 "$tmp/retained"
 sed -e "s|^listener .*|listener $mqtt 127.0.0.1|" -e 's|^allow_anonymous true|allow_anonymous false|' \
-	-e "s|^#\(.*_file\) /mosquitto/config/|\1 $tmp/|" examples/mosquitto/mosquitto.conf >"$tmp/mosquitto.conf"
+	-e "s|^#\(.*_file\) /mosquitto/config/|\1 $tmp/|" -e "s|/mosquitto/data/|$tmp/retained/|" examples/mosquitto/mosquitto.conf >"$tmp/mosquitto.conf"
 mosquitto -c "$tmp/mosquitto.conf" >"$tmp/mosquitto.log" 2>&1 &
 started+=($!)
 automation=(-h 127.0.0.1 -p "$mqtt" -u automation -P automation-secret)

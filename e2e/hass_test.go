@@ -239,23 +239,6 @@ func (h *homeAssistant) connect(m *mosquitto) {
 	}
 }
 
-// reload loads the MQTT integration anew, which enabled entities wait for.
-func (h *homeAssistant) reload() {
-	h.t.Helper()
-	var entries []struct {
-		ID     string `json:"entry_id"`
-		Domain string
-	}
-	if err := h.send(http.MethodGet, "/api/config/config_entries/entry", nil, &entries); err != nil {
-		h.t.Fatal(err)
-	}
-	for _, e := range entries {
-		if e.Domain == "mqtt" {
-			h.post("/api/config/config_entries/entry/"+e.ID+"/reload", nil, nil)
-		}
-	}
-}
-
 // An entityState is what an entity shows.
 type entityState struct {
 	ID         string `json:"entity_id"`

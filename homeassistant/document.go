@@ -123,7 +123,9 @@ type Phone struct {
 	Allow    string // gated commands that are enabled, separated by spaces: "reset firmware"
 	Mask     string // commands whose argument is secret, separated by spaces
 	Events   bool   // phones can send events to the bridge
-	Seen     bool   // it is reachable; no part of its document
+	// NoControl says that the phone itself reports that it cannot be controlled, whatever model is configured.
+	NoControl bool
+	Seen      bool // it is reachable; no part of its document
 }
 
 // NewID returns the identifier of a phone that has none yet: made of its MAC, or if that is not known of its name.

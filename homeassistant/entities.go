@@ -492,7 +492,7 @@ func (d *describer) has(e *entity) bool {
 	if e.verb == "" {
 		return true
 	}
-	if d.model.RemoteControl() == snom.No || e.verb.Gated() && !slices.Contains(strings.Fields(d.p.Allow), string(e.verb)) {
+	if d.p.NoControl || d.model.RemoteControl() == snom.No || e.verb.Gated() && !slices.Contains(strings.Fields(d.p.Allow), string(e.verb)) {
 		return false
 	}
 	return e.PayloadPress == "" || d.can(e.verb, e.PayloadPress)

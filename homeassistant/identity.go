@@ -216,6 +216,7 @@ func (x *identification) finish() (ready []identified) {
 		if !x.shared[i] {
 			p.MAC = mac
 		}
+		p.NoControl = p.NoControl || p.Model == "" && old.NoControl
 		if p.Model == "" {
 			p.Model = old.Model
 		}

@@ -102,7 +102,11 @@ func (b Bridge) read(id string, payload []byte) (doc retainedDoc, ok bool) {
 	if !ok {
 		return retainedDoc{}, false
 	}
-	doc.phone = Phone{ID: id, Name: name, URL: d.Device.ConfigurationURL, Model: d.Device.Model, Firmware: d.Device.SWVersion, MAC: macIn(id, d.Device)}
+	control := false
+	for _, c := range d.Components {
+		control = control || c.CommandTopic != ""
+	}
+	doc.phone = Phone{ID: id, Name: name, NoControl: !control, URL: d.Device.ConfigurationURL, Model: d.Device.Model, Firmware: d.Device.SWVersion, MAC: macIn(id, d.Device)}
 	return doc, true
 }
 

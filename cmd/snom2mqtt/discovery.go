@@ -119,6 +119,7 @@ func homePhone(c config.Config, p bridge.PhoneConfig, s bridge.Status) homeassis
 	one := homeassistant.Phone{
 		Name: p.Name, MAC: string(s.MAC), Model: string(s.Model), Firmware: string(s.Firmware),
 		Mask: words(p.Mask), Events: c.PhoneListen != "", Seen: s.Reachable == bridge.SwitchOn,
+		NoControl: s.RemoteControl == snom.No,
 	}
 	if one.Model == "" {
 		one.Model = p.Model.Name()

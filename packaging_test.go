@@ -16,6 +16,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/config"
+	"github.com/snom2mqtt/snom2mqtt/homeassistant"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
@@ -241,13 +242,42 @@ func TestACL(t *testing.T) {
 		if !automation && !admin {
 			t.Errorf("no user may write %s", topic)
 		}
-		if got := rules.allow("homeassistant", "write", topic); got != automation {
-			t.Errorf("homeassistant may write %s: %v, automation: %v", topic, got, automation)
+		if rules.allow("homeassistant", "write", topic) != (verb != "command") {
+			t.Errorf("homeassistant may write %s: %v", topic, verb == "command")
 		}
 	}
+	homeAssistantMay(t, rules)
 	for _, topic := range []string{"snom/hall/reset", "snom/hall/firmware", "snom/hall/reboot", "snom/hall/command", "snom/bridge/request/reload"} {
 		if rules.allow("automation", "write", topic) {
 			t.Errorf("automation may write %s", topic)
+		}
+	}
+}
+
+// homeAssistantMay checks that Home Assistant may use every topic in every document that it gets.
+func homeAssistantMay(t *testing.T, rules acl) {
+	t.Helper()
+	b := homeassistant.Bridge{Tree: mqtt.Tree{Base: "snom"}, Prefix: "homeassistant"}
+	documents := map[string]homeassistant.Document{b.ID(): b.Document()}
+	for _, m := range append(snom.Models(), snom.Model{}) {
+		p := homeassistant.Phone{Name: "hall", Model: m.Name(), Allow: "firmware reset", Events: true}
+		documents[m.Name()] = b.Phone(p)
+	}
+	may := func(access, topic, what string) {
+		if topic != "" && !rules.allow("homeassistant", access, topic) {
+			t.Errorf("homeassistant may not %s %s (%s)", access, topic, what)
+		}
+	}
+	for id, d := range documents {
+		may("read", b.Topic(id), "its document")
+		may("write", b.Topic(id), "its document, when the device is deleted")
+		for _, a := range d.Availability {
+			may("read", a.Topic, "availability")
+		}
+		for key, c := range d.Components {
+			may("read", c.StateTopic, key)
+			may("read", c.AttributesTopic, key)
+			may("write", c.CommandTopic, key)
 		}
 	}
 }

@@ -556,7 +556,7 @@ func (x *home) musicStaysPaused() {
 		x.post("/api/states/binary_sensor.kitchen_phone_"+entity, map[string]any{"state": state}, nil)
 	}
 	x.shows("sensor.kitchen_phone_call_state", "idle") // or it changes to it meanwhile, and all with it
-	for range 5 { // on a busy machine the moment may be too long
+	for range 5 {                                      // on a busy machine the moment may be too long
 		set("ringing", "on")
 		x.shows("media_player.music", "paused")
 		set("ringing", "off")

@@ -88,10 +88,10 @@ func (c *checker) message(m mqtt.Message) {
 	}
 	id, ok := c.b.id(m.Topic)
 	if !ok || strings.ContainsFunc(id, func(r rune) bool { return !isPlain(r) && r != '-' }) {
-		c.fault("want the topic %s with an id of letters, digits, _ and -", c.b.Topic("<id>"))
+		c.fault("expected the topic %s with an id of letters, digits, _ and -", c.b.Topic("<id>"))
 	}
 	if !m.Retained {
-		c.fault("want it retained")
+		c.fault("expected it retained")
 	}
 	var d map[string]any
 	if err := json.Unmarshal(m.Payload, &d); err != nil {
@@ -102,10 +102,10 @@ func (c *checker) message(m mqtt.Message) {
 	if device, ok := d["device"].(map[string]any); ok {
 		c.device, _ = device["name"].(string)
 		if ids, ok := device["identifiers"].([]any); !ok || !slices.Contains(ids, any(id)) {
-			c.fault("want the id of the topic among device.identifiers")
+			c.fault("expected the id of the topic among device.identifiers")
 		}
 		if via, ok := device["via_device"]; ok && via != any(c.b.ID()) {
-			c.fault("device.via_device is %v, want that of the bridge, %s", via, c.b.ID())
+			c.fault("device.via_device is %v, expected that of the bridge, %s", via, c.b.ID())
 		}
 	}
 	c.available(d["availability"])
@@ -113,7 +113,7 @@ func (c *checker) message(m mqtt.Message) {
 }
 
 // available finds out which phone a document is about, by its availability, which for a phone is that of the bridge
-// and that of the phone. A topic on which nobody ever says anything would leave every entity unavailable for ever.
+// and that of the phone. A topic without messages would leave every entity unavailable for ever.
 func (c *checker) available(list any) {
 	topics := topicsOf(list)
 	if list == nil {
@@ -124,7 +124,7 @@ func (c *checker) available(list any) {
 		phone, ok = c.b.phoneOf(topics[1])
 	}
 	if !ok {
-		c.fault("availability: want the topics %s and %s", c.b.Tree.State(), c.b.Tree.Availability("<phone>"))
+		c.fault("availability: expected the topics %s and %s", c.b.Tree.State(), c.b.Tree.Availability("<phone>"))
 	}
 	c.phone = phone
 }
@@ -154,7 +154,7 @@ func (c *checker) object(o map[string]any, where ...string) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(known)) {
 		if _, ok := o[key]; !ok && known[key].Need {
-			c.fault("want a key %q", key)
+			c.fault("expected a key %q", key)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(o)) {
@@ -269,7 +269,7 @@ func textFault(text string, r KeyRow) string {
 		return "must not be there"
 	case "choice":
 		if !slices.Contains(strings.Fields(r.Detail), text) {
-			return "want one of " + r.Detail
+			return "expected one of " + r.Detail
 		}
 	case "topic":
 		if err := mqtt.CheckTopic(text); err != nil {
@@ -277,25 +277,25 @@ func textFault(text string, r KeyRow) string {
 		}
 	case "url":
 		if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return "want a URL with http or https and a host"
+			return "expected a URL with http or https and a host"
 		}
 	case "id":
 		if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !isPlain(r) }) {
-			return "want letters, digits and _"
+			return "expected letters, digits and _"
 		}
 	case "label":
 		if text == "" || strings.TrimSpace(text) != text || len(text) > 100 {
-			return "want 1 to 100 bytes, without space at the ends"
+			return "expected 1 to 100 bytes, without space at the ends"
 		}
 	case "icon":
 		if !iconPattern.MatchString(text) {
-			return "want set:name, such as mdi:phone"
+			return "expected set:name, such as mdi:phone"
 		}
 	case "template":
 		return templateFault(text)
 	case "pattern":
 		if _, err := regexp.Compile(text); err != nil || !strings.HasPrefix(text, "^") || !strings.HasSuffix(text, "$") {
-			return "want a regular expression from ^ to $"
+			return "expected a regular expression from ^ to $"
 		}
 	}
 	return ""
@@ -334,7 +334,7 @@ func (c *checker) components(all map[string]any) {
 		c.in(key, func() {
 			o, ok := all[key].(map[string]any)
 			if !ok {
-				c.fault("want an object")
+				c.fault("expected an object")
 				return
 			}
 			platform, _ := o["platform"].(string)
@@ -365,14 +365,14 @@ func (c *checker) together(o map[string]any, platform string) {
 		c.fault("%s has this unique_id already", other)
 	}
 	c.unique[id] = c.topic + " " + strings.Join(c.place, ".")
-	if want := c.id + "_" + c.place[len(c.place)-1]; text("unique_id") != want {
-		c.fault("unique_id %q: want %q, for ever", text("unique_id"), want)
+	if expected := c.id + "_" + c.place[len(c.place)-1]; text("unique_id") != expected {
+		c.fault("unique_id %q: expected %q, unchanged for ever", text("unique_id"), expected)
 	}
 
 	switch name := []rune(text("name")); {
 	case len(name) == 0:
 	case unicode.IsLower(name[0]):
-		c.fault("name %q: want a capital letter first", text("name"))
+		c.fault("name %q: expected a capital letter first", text("name"))
 	case c.device != "" && strings.HasPrefix(strings.ToLower(text("name")), strings.ToLower(c.device)):
 		c.fault("name %q: the name of the device stands before it anyway", text("name"))
 	}
@@ -385,7 +385,7 @@ func (c *checker) together(o map[string]any, platform string) {
 	}
 	_, options := o["options"]
 	if (class == "enum") != options || class == "enum" && (o["state_class"] != nil || o["unit_of_measurement"] != nil) {
-		c.fault("options and the device class enum want each other, and no unit and no state class") // mqtt/sensor.py
+		c.fault("options and the device class enum go together, and no unit and no state class") // mqtt/sensor.py
 	}
 	if least, ok := o["min"].(float64); ok {
 		if most, ok := o["max"].(float64); ok && least > most {
@@ -393,7 +393,7 @@ func (c *checker) together(o map[string]any, platform string) {
 		}
 	}
 	if types, ok := o["event_types"].([]any); ok && class == "doorbell" && !slices.Contains(types, any("ring")) {
-		c.fault("a doorbell wants the event type ring") // required from 2027.4
+		c.fault("a doorbell needs the event type ring") // required from 2027.4
 	}
 	c.topics(o, platform)
 }
@@ -418,7 +418,7 @@ func (c *checker) topics(o map[string]any, platform string) {
 	}
 	state, _ := o["state_topic"].(string)
 	if slices.Contains(online, state) && (o["payload_on"] != "online" || o["payload_off"] != "offline") {
-		c.fault("payload_on, payload_off: want what the bridge says on %s, online and offline", state)
+		c.fault("payload_on, payload_off: expected what the bridge says on %s, online and offline", state)
 	}
 	if types, ok := o["event_types"].([]any); ok {
 		c.events(types)

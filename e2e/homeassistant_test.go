@@ -525,6 +525,7 @@ func (x *home) doorbells() {
 				return slices.Equal(x.phones["kitchen"].targets("kitchen")[before:], []string{ring})
 			})
 		})
+		x.hangUp("hall")
 	}
 }
 
@@ -576,6 +577,13 @@ func (x *home) musicStaysPaused() {
 	}
 }
 
+// hangUp ends the calls of a phone.
+func (x *home) hangUp(name string) {
+	x.t.Helper()
+	x.call("button.press", "button."+name+"_phone_hang_up")
+	x.shows("sensor."+name+"_phone_call_state", "ended|idle")
+}
+
 // talk answers the call that rings in the kitchen, and ends it.
 func (x *home) talk() {
 	x.t.Helper()
@@ -607,6 +615,7 @@ func (x *home) documentedAutomationsWork() {
 	}
 	fire("call_the_office")
 	x.did("kitchen", "/command.htm?number=%2B4930123")
+	x.hangUp("kitchen")
 	for _, number := range trickyNumbers() {
 		x.control("kitchen", "ring?number="+url.QueryEscape(number))
 		eventually(x.t, number+" is the last caller", func() bool {
@@ -615,6 +624,7 @@ func (x *home) documentedAutomationsWork() {
 		x.talk()
 		fire("call_back")
 		x.did("kitchen", "/command.htm?number="+url.QueryEscape(number))
+		x.hangUp("kitchen")
 	}
 	for _, code := range trickyCodes() {
 		x.call("input_text.set_value", "input_text.door_code", "value", code)

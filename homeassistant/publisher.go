@@ -390,7 +390,11 @@ func (s *publisherState) until(now time.Time) (time.Duration, bool) {
 func (s *publisherState) enqueue(id string, all bool) {
 	was, there := s.queued[id]
 	s.queued[id] = was || all
-	if !there {
+	switch {
+	case there:
+	case id == s.p.cfg.Bridge.ID(): // first: the phones refer to it
+		s.queue = slices.Insert(s.queue, 0, id)
+	default:
 		s.queue = append(s.queue, id)
 	}
 }

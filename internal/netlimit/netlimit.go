@@ -75,8 +75,8 @@ type Listener struct {
 
 // How long a pending connection keeps its place when a new one needs it.
 const (
-	whileNew    = 50 * time.Millisecond  // its first bytes may be on their way
-	whileUnread = 200 * time.Millisecond // they are here, and the server did not come to read them
+	whileNew    = 50 * time.Millisecond // its first bytes may be on their way
+	whileUnread = 2 * time.Second       // they are here, and the server did not come to read any of them: it is the server that is late
 )
 
 // New returns a listener that hands out the connections of l within the limits.
@@ -168,7 +168,7 @@ func (l *Listener) oldest(from netip.Prefix, now time.Time) (oldest *Conn, wait 
 		}
 		age := now.Sub(c.since)
 		switch {
-		case age < whileUnread && hasUnread(c.Conn):
+		case age < whileUnread && !c.heard.Load() && hasUnread(c.Conn):
 			unread = max(unread, whileUnread-age)
 		case !c.heard.Load():
 			return c, max(0, whileNew-age) // those behind it are younger

@@ -353,6 +353,12 @@ func (x *home) aCallMovesTheStates() {
 	x.shows("binary_sensor.kitchen_phone_in_call", "off")
 	x.shows("sensor.kitchen_phone_call_state", "idle")
 
+	x.m.publish("snom/kitchen/dial", "no number")
+	result := x.shows("sensor.kitchen_phone_last_result", "invalid")
+	if message, _ := result.Attributes["message"].(string); !strings.Contains(message, "expected") || result.Attributes["command"] != "dial" {
+		x.t.Errorf("the last result is %v, expected the reason", result.Attributes)
+	}
+
 	x.control("kitchen", "dnd?on=false")
 	x.shows("switch.kitchen_phone_do_not_disturb", "off")
 	for range 2 { // the second time the phone is as wanted

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
@@ -464,6 +466,74 @@ func TestCheckFindsEveryMisspeltKey(t *testing.T) {
 		spoil("", d)
 		if tried < 100 {
 			t.Errorf("%s: %d faults tried, want them all", m.Topic, tried)
+		}
+	}
+}
+
+// TestPhonesWithoutRemoteControl checks that whatever says that a phone takes no commands, it has no entity that sends
+// one; and what it had before is removed.
+func TestPhonesWithoutRemoteControl(t *testing.T) {
+	t.Parallel()
+	commands := func(p Phone) (n int) {
+		for _, c := range testBridge().Phone(p).Components {
+			if c.CommandTopic != "" {
+				n++
+			}
+		}
+		return n
+	}
+	for _, tt := range []struct {
+		name string
+		p    Phone
+		want bool
+	}{
+		{"unknown model", Phone{Name: "hall"}, true},
+		{"unknown model, and the phone reports it", Phone{Name: "hall", NoControl: true}, false},
+		{"model with it, and the phone reports otherwise", Phone{Name: "hall", Model: "D735", NoControl: true, Allow: "firmware reset"}, false},
+		{"model without", Phone{Name: "hall", Model: "D865", Events: true, Allow: "firmware reset"}, false},
+		{"model with it", Phone{Name: "hall", Model: "D735"}, true},
+	} {
+		if got := commands(tt.p); (got > 0) != tt.want {
+			t.Errorf("%s: %d entities send commands, expected some: %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestAPhoneReportsLateThatItHasNoRemoteControl publishes first with commands, then without, and keeps that.
+func TestAPhoneReportsLateThatItHasNoRemoteControl(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := Phone{Name: "hall", MAC: "000413aabbcc", URL: "http://192.0.2.2", Seen: true}
+		f := newFixture(t, p)
+		f.connect()
+		f.after(time.Minute)
+		has := func(want bool, what string) {
+			t.Helper()
+			f.after(time.Hour)
+			if _, there := f.retained("snom_000413aabbcc").Components["dial"]; there != want {
+				t.Errorf("%s: the phone has Number to dial: %v, expected %v", what, there, want)
+			}
+		}
+		has(true, "unknown")
+		p.NoControl = true
+		f.change(p)
+		has(false, "reported")
+		p.NoControl, p.Seen = false, false
+		f.phones = []Phone{p}
+		f.restart()
+		has(false, "away after a restart")
+		p.Model, p.Seen = "D735", true
+		f.change(p)
+		has(true, "another model")
+	})
+}
+
+// TestLastResultShowsTheReason checks that the result of a refused command is shown from the start, with its message.
+func TestLastResultShowsTheReason(t *testing.T) {
+	t.Parallel()
+	for _, model := range []string{"", "D735", "D865"} {
+		c := testBridge().Phone(Phone{Name: "hall", Model: model}).Components["last_result"]
+		if c.Enabled != nil || c.AttributesTopic != "snom/hall/status" || !strings.Contains(c.AttributesTemplate, "value_json.last_result") {
+			t.Errorf("model %q: %+v, expected it enabled, with all of last_result as attributes", model, c)
 		}
 	}
 }

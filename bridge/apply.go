@@ -188,7 +188,7 @@ func (p pacedPhone) adopt(ctx context.Context, mac string) {
 	if was == nil {
 		return
 	}
-	was.wait(ctx)
+	was.wait(context.WithoutCancel(ctx)) // a command that comes meanwhile ends the poll, and must not begin before that one ends
 	was.mu.Lock()
 	login, open, pace := was.login, was.breaker, was.pace
 	was.mu.Unlock()

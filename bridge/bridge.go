@@ -296,6 +296,7 @@ func (b *Bridge) refuse(name, command string, m mqtt.Message, message string, no
 		ID: msg.id, Phone: shown(name), Command: msg.name, Code: code, Message: message, Time: Time{Time: now},
 	})})
 	b.cfg.Observe.Result(Result{Code: code})
+	b.limit.Log(slog.LevelInfo, "refused "+string(code), "command refused", slog.Any("code", code), slog.String("err", message))
 }
 
 // logRetained logs once per topic that retained commands are published.

@@ -34,12 +34,24 @@ func (c *command) change(ctx context.Context, p pacedPhone, ch snom.Change) {
 			return
 		}
 	}
+	if control, problem := c.to.controllable(); !control {
+		c.fail(Unsupported, problem)
+		return
+	}
 	if state == "" || ch.Key == "" {
 		c.fail(Refused, fmt.Sprintf("the phone does not show its setting %s, and its events have not said what it is: "+
 			"set admin_mode to on at the phone, or install the action URLs and switch it once at the phone", ch.Name()))
 		return
 	}
 	c.pressKey(ctx, p, ch)
+}
+
+// controllable reports whether the phone can be controlled as far as is known, and otherwise why not.
+func (p *phone) controllable() (ok bool, problem string) {
+	s := &p.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.identity.control != snom.No && !s.identity.unidentified, s.identity.problem(p.profile.Load().Model)
 }
 
 // reported is the value of a setting as the phone's events say it in this process; empty: they do not.

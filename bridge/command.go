@@ -167,6 +167,12 @@ func (c *command) begin(p pacedPhone, now time.Time) bool {
 	c.started, c.lifetime = now, c.expires.Sub(c.received)
 	c.result = c.answer(OK, c.warning, now)
 	c.result.QueuedMS = now.Sub(c.received).Milliseconds()
+	if first := c.taken.before(); first != nil {
+		queued := c.result.QueuedMS
+		c.result = duplicate(c, first)
+		c.result.QueuedMS = queued
+		return false
+	}
 	if err := p.lane.lockedOut(now); err != nil {
 		return c.fail(LockedOut, words(err))
 	}

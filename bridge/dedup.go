@@ -47,6 +47,17 @@ type taken struct {
 	at      time.Time
 	result  *Result    // nil while the command waits or runs; guarded by in.mu
 	waiting []*command // repetitions that wait for that result; guarded by in.mu
+	earlier *Result    // of the command that took the id at the phone's address of before; nil: none; guarded by in.mu
+}
+
+// before returns the result of the command that took the id at the phone's address of before, or nil.
+func (t *taken) before() *Result {
+	if t == nil {
+		return nil
+	}
+	t.in.mu.Lock()
+	defer t.in.mu.Unlock()
+	return t.earlier
 }
 
 // size is about as much memory as t takes.
@@ -215,7 +226,9 @@ func (d *dedup) merge(from *dedup) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, t := range done {
-		if d.get(t.id) == nil {
+		if has := d.get(t.id); has != nil && has.result == nil {
+			has.earlier = t.result
+		} else if has == nil {
 			d.order = append(d.order, t)
 			d.count(t.size())
 			if d.byID != nil {

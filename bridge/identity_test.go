@@ -141,7 +141,7 @@ func TestAnUntrustedCertificateIsSaidOnce(t *testing.T) {
 			t.Errorf("a key: %+v, expected unreachable, and why", got)
 		}
 		h.bridge.Republish()
-		if s := h.statusOf("desk"); s["reachable"] != false || !strings.Contains(fmt.Sprint(s["problem"]), "certificate is not trusted: its SHA-256 is ") {
+		if s := h.statusOf("desk"); s["reachable"] != false || !strings.Contains(fmt.Sprint(s["problem"]), "certificate is not trusted: set cert_sha256 ") {
 			t.Errorf("status %v", s)
 		}
 		for _, line := range []string{"phone unreachable", "problem with a phone"} {

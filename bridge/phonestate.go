@@ -50,7 +50,7 @@ type phoneIdentity struct {
 func (i phoneIdentity) problem(configured snom.Model) string {
 	switch {
 	case i.certificate != "":
-		return "the phone's certificate is not trusted: its SHA-256 is " + i.certificate
+		return "the phone's certificate is not trusted: set cert_sha256 (CERT_SHA256) to its SHA-256 if it is the phone's: " + i.certificate
 	case i.known != (snom.Model{}) && configured != (snom.Model{}) && i.known != configured:
 		return fmt.Sprintf("the settings say model %s, the phone says %s: what the phone says counts", configured.Name(), i.known.Name())
 	case i.control == snom.No && configured.RemoteControl() == snom.Yes:

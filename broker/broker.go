@@ -58,6 +58,7 @@ type Broker struct {
 	open           bool // no login is required
 	user, password [sha256.Size]byte
 	slow           atomic.Uint64 // clients that were dropped because they did not read
+	writes         atomic.Uint64 // to clients
 
 	mu      sync.Mutex
 	conns   map[*conn]bool // guarded by mu
@@ -155,6 +156,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		accepting.Go(func() { b.accept(ctx) })
 	}
 	<-ctx.Done()
+	b.drain()
 	b.Close()
 	accepting.Wait()
 	b.serving.Wait()
@@ -162,6 +164,30 @@ func (b *Broker) Run(ctx context.Context) error {
 		return fmt.Errorf("broker: %w", err)
 	}
 	return nil
+}
+
+// How long the end of the broker waits for clients to get what was published.
+const (
+	drainTimeout = 500 * time.Millisecond
+	drainQuiet   = 50 * time.Millisecond // without a write to any client, after which nothing is under way
+)
+
+// drain waits until the last messages, such as the bridge's last results, have been written to the clients.
+func (b *Broker) drain() {
+	b.mu.Lock()
+	clients := len(b.conns)
+	b.mu.Unlock()
+	if clients == 0 {
+		return
+	}
+	last, since := b.writes.Load(), time.Now()
+	for end := since.Add(drainTimeout); time.Now().Before(end); <-time.After(drainQuiet / 10) {
+		if n := b.writes.Load(); n != last || b.budgets.unread.Load() > 0 {
+			last, since = n, time.Now()
+		} else if time.Since(since) >= drainQuiet {
+			return
+		}
+	}
 }
 
 // accept serves all connections, until the listener is closed.

@@ -297,8 +297,8 @@ func TestEnd(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Errorf("Run() = %v, expected nil", err)
 		}
-		if took := time.Since(start); took > 0 {
-			t.Errorf("the end took %v, expected no time", took)
+		if took := time.Since(start); took > 100*time.Millisecond { // in which the last messages are written
+			t.Errorf("the end took %v, expected at most 100ms", took)
 		}
 		synctest.Wait()
 		if one.IsConnectionOpen() || own.IsConnectionOpen() {

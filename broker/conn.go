@@ -84,6 +84,7 @@ func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
 // Write writes p, or keeps what the client does not take at once.
 func (c *conn) Write(p []byte) (int, error) {
+	c.broker.writes.Add(1)
 	if c.own {
 		if err := c.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 			return 0, err

@@ -411,7 +411,22 @@ func (l limit) begun() time.Time {
 }
 
 // expired reports whether it is too late for the first byte.
-func (l limit) expired() bool { return !l.notAfter.IsZero() && !time.Now().Before(l.notAfter) }
+func (l limit) expired() bool {
+	if l.notAfter.IsZero() {
+		return false
+	}
+	now := time.Now()
+	return late(now.Sub(l.notAfter), now.Round(0).Sub(l.notAfter.Round(0)))
+}
+
+// maxSuspended is how far the wall clock may run ahead of the monotonic one, which stands still while the machine is
+// suspended.
+const maxSuspended = 5 * time.Second
+
+// late reports whether a moment is over, given the time since then by the monotonic and by the wall clock.
+func late(monotonic, wall time.Duration) bool {
+	return monotonic >= 0 || wall-monotonic > maxSuspended
+}
 
 // rest waits until the phone may be asked again.
 func (c *Client) rest(ctx context.Context, notAfter time.Time) error {

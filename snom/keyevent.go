@@ -31,7 +31,16 @@ func keyRow() *verbRow {
 		parse:   parsed(parseKeys),
 		read:    readKeys,
 		members: []string{"keys"},
+		effects: keyEffects,
 	}
+}
+
+// keyEffects: the key that ends or rejects a call, alone, does what hangup current does, and a phone that rejects a call
+// reports nothing (p4irin/remote_phone_control).
+func keyEffects(a argument) Effects {
+	keys, ok := a.(keySequence)
+	key, _, _ := strings.Cut(string(keys), ",")
+	return Effects{EndsCall: ok && key == string(hangupCurrent.keys())}
 }
 
 // Keys returns the command that presses keys, one after the other. Each event has the form of

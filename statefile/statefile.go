@@ -77,7 +77,7 @@ type Store struct {
 func Open(dir string, log *slog.Logger) (*Store, error) {
 	s := &Store{log: log, changed: make(chan struct{}, 1), records: map[string]Record{}, used: map[string]bool{}}
 	if dir == "" {
-		log.Info("no state directory: what phones told is not kept across restarts; see SNOM2MQTT_STATE_DIRECTORY")
+		log.Info("no state directory: model, MAC and Home Assistant id of phones are not kept across restarts; see SNOM2MQTT_STATE_DIRECTORY")
 		return s, nil
 	}
 	type content struct {

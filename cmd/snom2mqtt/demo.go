@@ -66,14 +66,9 @@ func (p *program) demo(ctx context.Context) error {
 	phones := demoPhones(show.request)
 	set := newPhoneSet()
 	defer set.close()
-	var environ []string
-	for i, phone := range phones {
-		url, err := set.serve(phone, "127.0.0.1:0", nil)
-		if err != nil {
-			return err
-		}
-		setting := fmt.Sprintf("SNOM2MQTT_PHONE_%d_", i)
-		environ = append(environ, setting+"NAME="+phone.Name(), setting+"URL="+url, setting+"USERNAME="+demoUser, setting+"PASSWORD="+demoPassword)
+	environ, err := serveDemoPhones(set, phones)
+	if err != nil {
+		return err
 	}
 	control, err := set.control("127.0.0.1:0", phones)
 	if err != nil {
@@ -111,10 +106,7 @@ func (p *program) demo(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(running, nil) }()
 
-	for _, act := range []struct {
-		when once
-		do   func() error
-	}{
+	return demoActs(cancel, ended, []demoAct{
 		{told, func() error {
 			show.open(s.broker.Addr().String(), s.console.Addr().String())
 			return s.broker.Publish("snom/kitchen/dial", []byte("+4930123"))
@@ -127,7 +119,31 @@ func (p *program) demo(ctx context.Context) error {
 			show.say(demoHints(s.broker.Addr().String(), s.console.Addr().String(), control))
 			return nil
 		}},
-	} {
+	})
+}
+
+// serveDemoPhones serves the simulated phones on loopback, and returns the settings that name them.
+func serveDemoPhones(set *phoneSet, phones []*snomtest.Phone) (environ []string, err error) {
+	for i, phone := range phones {
+		url, err := set.serve(phone, "127.0.0.1:0", nil)
+		if err != nil {
+			return nil, err
+		}
+		setting := fmt.Sprintf("SNOM2MQTT_PHONE_%d_", i)
+		environ = append(environ, setting+"NAME="+phone.Name(), setting+"URL="+url, setting+"USERNAME="+demoUser, setting+"PASSWORD="+demoPassword)
+	}
+	return environ, nil
+}
+
+// A demoAct is what the demo does when something has happened.
+type demoAct struct {
+	when once
+	do   func() error
+}
+
+// demoActs does one act after the other, and then waits for the end of the service.
+func demoActs(cancel context.CancelFunc, ended <-chan error, acts []demoAct) error {
+	for _, act := range acts {
 		select {
 		case <-act.when.came:
 			if err := act.do(); err != nil {

@@ -86,7 +86,29 @@ func Load(ctx context.Context, environ []string) (Config, error) {
 	each(v, k.look)
 	d := defaults{allow: k.gated(v.Allow), mask: k.masked(v.Mask)}
 
-	c := Config{
+	c := k.config(v, d, environ)
+	c.reader = reader
+	c.MQTT.reader = reader
+	c.secrets = cmp.Or(c.StateDirectory, userFolder(environ))
+	k.topics(v.BaseTopic, v.HomeAssistantPrefix, v.Instance)
+	k.listeners(&c, v)
+
+	taken := newRegistry()
+	c.numbered = k.numbered(v.Phones, taken, d)
+	c.taken = taken.clone()
+	c.Roster = k.roster(c.numbered, taken, v.PhonesFile, d)
+	k.tokens(&c, c.Roster.Phones)
+	if err := k.err(); err != nil {
+		return Config{}, err
+	}
+	k.warnAll(v)
+	c.Warnings = k.warnings.list
+	return c, nil
+}
+
+// config returns the settings that are read one by one.
+func (k *checker) config(v variables, d defaults, environ []string) Config {
+	return Config{
 		MQTT:         k.mqtt(v),
 		BrokerListen: k.listen(v.BrokerListen),
 		BaseTopic:    v.BaseTopic.text,
@@ -125,27 +147,10 @@ func Load(ctx context.Context, environ []string) (Config, error) {
 		LogLevel:  k.level(v.LogLevel),
 		LogFormat: k.word(v.LogFormat),
 
-		reader:      reader,
 		defaults:    d,
 		phonesFile:  v.PhonesFile,
 		tokenSecret: k.tokenSecret(v.TokenSecret, v.TokenSecretFile),
 	}
-	c.MQTT.reader = reader
-	c.secrets = cmp.Or(c.StateDirectory, userFolder(environ))
-	k.topics(v.BaseTopic, v.HomeAssistantPrefix, v.Instance)
-	k.listeners(&c, v)
-
-	taken := newRegistry()
-	c.numbered = k.numbered(v.Phones, taken, d)
-	c.taken = taken.clone()
-	c.Roster = k.roster(c.numbered, taken, v.PhonesFile, d)
-	k.tokens(&c, c.Roster.Phones)
-	if err := k.err(); err != nil {
-		return Config{}, err
-	}
-	k.warnAll(v)
-	c.Warnings = k.warnings.list
-	return c, nil
 }
 
 // newChecker returns a checker that reads files by reader until ctx ends.

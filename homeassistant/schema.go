@@ -45,6 +45,30 @@ var keyRows = sync.OnceValue(func() (rows []KeyRow) {
 	return rows
 })
 
+// keysOf are the rows of one place.
+type keysOf struct {
+	rows   map[string]KeyRow
+	needed []string // keys, sorted
+}
+
+// keyIndex has the table by place.
+var keyIndex = sync.OnceValue(func() map[string]keysOf {
+	index := map[string]keysOf{}
+	for _, r := range keyRows() {
+		at := index[r.Where]
+		if at.rows == nil {
+			at.rows = map[string]KeyRow{}
+		}
+		at.rows[r.Key] = r
+		if r.Need {
+			at.needed = append(at.needed, r.Key)
+		}
+		slices.Sort(at.needed)
+		index[r.Where] = at
+	}
+	return index
+})
+
 // KeyRows returns the table of all keys that may be used.
 func KeyRows() []KeyRow { return slices.Clone(keyRows()) }
 
@@ -146,20 +170,22 @@ func isPlain(r rune) bool {
 
 // object checks one object by the rows of the places where.
 func (c *checker) object(o map[string]any, where ...string) {
-	known := map[string]KeyRow{}
-	for _, r := range keyRows() {
-		if slices.Contains(where, r.Where) {
-			known[r.Key] = r
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(known)) {
-		if _, ok := o[key]; !ok && known[key].Need {
-			c.fault("expected a key %q", key)
+	for _, w := range where {
+		for _, key := range keyIndex()[w].needed {
+			if _, ok := o[key]; !ok {
+				c.fault("expected a key %q", key)
+			}
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(o)) {
 		c.in(key, func() {
-			r, ok := known[key]
+			var r KeyRow
+			ok := false
+			for _, w := range where {
+				if !ok {
+					r, ok = keyIndex()[w].rows[key]
+				}
+			}
 			if !ok {
 				c.fault("unknown key; Home Assistant would refuse it, or drop it in silence")
 				return

@@ -434,7 +434,11 @@ func untouched(e *entry) bool {
 // the bridge ends in such a way that it lists them.
 func (r *rig) checkGoroutines() {
 	r.t.Helper()
-	fresh := start(r.t, "fresh bridge", append(slices.Clone(r.env), "SNOM2MQTT_BASE_TOPIC=elsewhere"), r.path)
+	env := append(slices.Clone(r.env), "SNOM2MQTT_BASE_TOPIC=elsewhere")
+	if slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "SNOM2MQTT_PHONE_LISTEN=") }) { // the other one has that port
+		env = append(env, fmt.Sprintf("SNOM2MQTT_PHONE_LISTEN=127.0.0.1:%d", freePort(r.t)))
+	}
+	fresh := start(r.t, "fresh bridge", env, r.path)
 	eventually(r.t, "a fresh bridge is online", func() bool {
 		return retained(r.t, r.broker.addr(), "elsewhere/bridge/state", r.login) == "online"
 	})

@@ -407,8 +407,32 @@ func scanSettingsText(page []byte, r *settingsReader) bool {
 		r.value = r.value[:0]
 		r.append(value, true)
 		r.add(name, plainName(name), flag == '&', 1)
+		if plain := plainName(name); !r.all && len(bytes.TrimSpace(value)) == 0 && r.needs(plain) && continues(rest) {
+			r.twice = name // empty, and what follows
+		}
 	}
 	return r.count > 0
+}
+
+// continues reports whether the next line that is not empty looks like the value of the setting before it: it begins with a
+// blank, or is a URL, and is no setting itself.
+func continues(rest []byte) bool {
+	for len(rest) > 0 {
+		var line []byte
+		line, rest = cutLine(rest)
+		text := bytes.TrimSpace(line)
+		if len(text) == 0 {
+			continue
+		}
+		name, value, _ := bytes.Cut(text, []byte(":"))
+		url := bytes.HasPrefix(value, []byte("//"))
+		name = bytes.TrimRight(name, "!&$ \t")
+		setting := !url && len(name) > 0 && len(name) < len(text) && !bytes.ContainsFunc(name, func(r rune) bool {
+			return r > 'z' || !isSettingByte(byte(r)) && r != '-' && r != '[' && r != ']'
+		})
+		return url || !setting && (line[0] == ' ' || line[0] == '\t')
+	}
+	return false
 }
 
 // cutLine returns what stands before the next line end or tag, and what follows that.

@@ -49,7 +49,7 @@ func mayImport() map[string][]string {
 		"e2e":                 {}, // tests only
 		"mqtt/session":        {"mqtt"},
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
-		"bridge":              {"internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
+		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
 		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte"},
 		"homeassistant":       {"snom", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "snom", "internal/netlimit", "internal/lograte"},

@@ -151,7 +151,7 @@ func TestBreaker(t *testing.T) {
 	for i, want := range []time.Duration{2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, 24 * time.Hour, 24 * time.Hour} {
 		b = b.after(now, Unauthorized)
 		if got := b.until.Sub(now); got != want {
-			t.Errorf("refusal %d: left alone for %v, expected %v", i+1, got, want)
+			t.Errorf("refusal %d: locked out for %v, expected %v", i+1, got, want)
 		}
 	}
 	if !b.open(now.Add(24*time.Hour-1)) || b.open(now.Add(24*time.Hour)) {
@@ -164,7 +164,7 @@ func TestBreaker(t *testing.T) {
 		t.Error("a login that is right leaves the breaker open")
 	}
 	if got := (breaker{}).after(now, LockedOut).until.Sub(now); got != 2*time.Minute {
-		t.Errorf("a locked phone is left alone for %v, expected 2m", got)
+		t.Errorf("a locked phone is locked out for %v, expected 2m", got)
 	}
 }
 

@@ -2,8 +2,8 @@ package bridge
 
 import (
 	"strings"
-	"unicode/utf8"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/cleantext"
 	"github.com/snom2mqtt/snom2mqtt/internal/jsonval"
 )
 
@@ -115,10 +115,7 @@ func shorten(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return s[:most] + "…"
+	return cleantext.Cut(s, most) + "…"
 }
 
 // encode writes a document for MQTT: JSON with &, < and > left readable.

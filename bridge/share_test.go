@@ -253,7 +253,7 @@ func TestABridgeWithoutInstanceGivesWay(t *testing.T) {
 		plain := s.build("", "p", nil, "kitchen", "hall")
 		s.connect(plain)
 		if got := s.kept("snom/hall/owner"); got != "" {
-			t.Errorf("the hall is owned by %q, expected nobody", got)
+			t.Errorf("the hall is owned by %q, expected no owner", got)
 		}
 		west := s.build("west", "w", nil, "hall", "attic")
 		s.connect(west)
@@ -346,10 +346,10 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 			second := s.build(instance, "a", nil, "hall")
 			s.connect(second)
 			if got := second.bridge.Standby(); got != "z" {
-				t.Errorf("the second stands aside for %q, expected z", got)
+				t.Errorf("the second is on standby for %q, expected z", got)
 			}
 			if got := first.bridge.Standby(); got != "" {
-				t.Errorf("the first stands aside for %q, expected nobody", got)
+				t.Errorf("the first is on standby for %q, expected none", got)
 			}
 			time.Sleep(5 * time.Second) // what the second published before it was on standby is replaced
 			said := len(s.messages("snom/hall/status"))
@@ -374,7 +374,7 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 			first.stop()
 			time.Sleep(20 * time.Second)
 			if got := second.bridge.Standby(); got != "" {
-				t.Errorf("the second stands aside for %q, which is gone", got)
+				t.Errorf("the second is on standby for %q, which is gone", got)
 			}
 			s.say("snom/hall/key", `{"id":"2","keys":"P1"}`)
 			if got := s.results("2")["hall"]; !slices.Equal(got, []string{"ok"}) {
@@ -384,7 +384,7 @@ func TestTwoBridgesWithOneName(t *testing.T) {
 				s.say(second.tree.Info(), nonsense)
 			}
 			if got := second.bridge.Standby(); got != "" {
-				t.Errorf("stands aside for %q after nonsense", got)
+				t.Errorf("on standby for %q after nonsense", got)
 			}
 			second.stop()
 		})

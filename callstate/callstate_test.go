@@ -402,7 +402,7 @@ func TestSameParty(t *testing.T) {
 		a, b actionurl.Party
 		want bool
 	}{
-		{"nobody known", actionurl.Party{}, actionurl.Party{}, true},
+		{"no party known", actionurl.Party{}, actionurl.Party{}, true},
 		{"one not known", actionurl.Party{Number: "5"}, actionurl.Party{}, true},
 		{"numbers", actionurl.Party{Number: "5", URI: "sip:5@a"}, actionurl.Party{Number: "5", URI: "sip:5@b"}, true},
 		{"other number", actionurl.Party{Number: "5", Name: "Tom"}, actionurl.Party{Number: "6", Name: "Tom"}, false},

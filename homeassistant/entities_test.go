@@ -313,7 +313,7 @@ func TestCheckFindsEveryFault(t *testing.T) {
 		{"command for another phone", set("answer", "command_topic", "snom/kitchn/answer"), "no commands for this device"},
 		{"request to the bridge", set("answer", "command_topic", "snom/bridge/request/reload"), "no commands for this device"},
 		{"availability on a silent topic", set("reachable", "availability", []any{map[string]any{"topic": "snom/bridge/sate"}}), "does not say online"},
-		{"availability of nobody", top("availability", []any{map[string]any{"topic": "snom/bridge/state"}, map[string]any{"topic": "snom/kitchen/available"}}), "availability: expected the topics"},
+		{"availability of another topic", top("availability", []any{map[string]any{"topic": "snom/bridge/state"}, map[string]any{"topic": "snom/kitchen/available"}}), "availability: expected the topics"},
 		{"availability of the bridge alone", top("availability", []any{map[string]any{"topic": "snom/bridge/state"}}), "availability: expected the topics"},
 		{"payload of the availability", set("reachable", "payload_on", "on"), "expected what the bridge says"},
 		{"no payload of the availability", drop("reachable", "payload_off"), "expected what the bridge says"},

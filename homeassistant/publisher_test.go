@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ type fixture struct {
 	renewed   int
 	end       context.CancelFunc
 	ended     chan struct{}
+	mu        sync.Mutex // held while the Publisher's goroutine uses what the test reads and changes
 }
 
 // memory is a state directory. One goroutine uses it at a time.
@@ -51,8 +53,16 @@ func (f *fixture) start() {
 	f.sent, f.end, f.ended = &mqtttest.Recorder{}, cancel, make(chan struct{})
 	f.publisher = NewPublisher(PublisherConfig{
 		Bridge: f.b, Publish: f, Log: testLog(f.t),
-		Phones: func() []Phone { return slices.Clone(f.phones) },
-		Renew:  func() { f.renewed++ },
+		Phones: func() []Phone {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return slices.Clone(f.phones)
+		},
+		Renew: func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.renewed++
+		},
 		Memory: f.memory,
 	})
 	k, ended := f.publisher, f.ended
@@ -78,6 +88,8 @@ func (f *fixture) restart() {
 
 // Publish is the broker's side.
 func (f *fixture) Publish(m mqtt.Message) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if len(m.Payload) == 0 {
 		delete(f.broker, m.Topic)
 	} else {
@@ -103,6 +115,8 @@ func (f *fixture) change(phones ...Phone) {
 // after lets time pass and returns what was published meanwhile: topics by id, with a minus if cleared.
 func (f *fixture) after(d time.Duration) string {
 	f.t.Helper()
+	f.mu.Lock() // what the test has read until here, it has read before the Publisher goes on
+	f.mu.Unlock()
 	time.Sleep(d)
 	synctest.Wait()
 	var ids []string

@@ -269,6 +269,7 @@ func (p *phone) take(m message, g *groupResult, secret, retained bool, now time.
 	at := p.profile.Load()
 	c, refusal := at.admit(m, p.b.cfg.Rules, secret, retained, now)
 	c.to, c.group = p, g
+	p.b.received(c)
 	if refusal.code == "" && p.b.clock.stale.Load() {
 		refusal.code, refusal.message = Expired, "it was received over a connection from before the machine was suspended"
 	}

@@ -29,6 +29,7 @@ func (b *Bridge) Event(name string, e actionurl.Event) {
 		e.Time = time.Now()
 	}
 	e = s.callState().Complete(e)
+	s.note(e)
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Event(name), Payload: encode(e), Expires: e.Time.Add(eventWorth)})
 	b.cfg.Observe.Event(e)
 	if b.feed.read() {

@@ -19,6 +19,31 @@ type Update struct {
 	Event  *actionurl.Event // of a phone
 	Result *Result          // of a command for a phone
 	Status *Status          // of a phone, as published
+	// Command is a command for a phone as it was received; its Result follows, at once where it is refused.
+	Command  *Received
+	Response *Response // to a request to the bridge
+}
+
+// Received is a command for a phone, as it was received.
+type Received struct {
+	ID       string `json:"id"` // as the command gave it, or empty
+	Phone    string `json:"phone"`
+	Group    string `json:"group"` // that the command was for; empty: for the phone itself
+	Command  string `json:"command"`
+	Argument string `json:"argument"` // *** where it is secret
+	Time     Time   `json:"time"`
+}
+
+// received sends a command to the subscriptions.
+func (b *Bridge) received(c *command) {
+	if !b.feed.read() {
+		return
+	}
+	r := &Received{ID: c.id, Phone: c.to.name, Command: c.name, Argument: c.argument, Time: Time{Time: c.received}}
+	if c.group != nil {
+		r.Group = c.group.group
+	}
+	b.feed.send(Update{Command: r})
 }
 
 // A Subscription delivers what happens from now on.
@@ -40,7 +65,7 @@ type feed struct {
 	closed bool                   // guarded by mu
 }
 
-// Subscribe returns a subscription of events, results and states, with room for as many updates as may wait for their
+// Subscribe returns a subscription of commands, events, results, states and responses, with room for as many updates as may wait for their
 // reader. A reader that is too slow loses its subscription: nothing waits for it.
 func (b *Bridge) Subscribe(room int) (*Subscription, error) {
 	f := &b.feed

@@ -12,7 +12,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
-// A subscription delivers events, results and states in their order; a slow reader loses its subscription, and delays
+// A subscription delivers commands, events, results, states and responses in their order; a slow reader loses its subscription, and delays
 // nothing.
 func TestSubscribe(t *testing.T) {
 	t.Parallel()
@@ -35,6 +35,7 @@ func TestSubscribe(t *testing.T) {
 		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventIncoming, CallID: "a", Time: time.Now()})
 		h.result("snom/desk/key", "P1", time.Second)
 		h.result("snom/desk/key", "NOKEY", time.Second)
+		h.say("snom/bridge/request/ping", `{"id":"7"}`)
 		synctest.Wait()
 		var got []string
 		for len(live.C) > 0 {
@@ -45,9 +46,13 @@ func TestSubscribe(t *testing.T) {
 				got = append(got, fmt.Sprintf("result %s", u.Result.Code))
 			case u.Status != nil:
 				got = append(got, fmt.Sprintf("status %s", u.Status.Call.State))
+			case u.Command != nil:
+				got = append(got, fmt.Sprintf("command %s %s", u.Command.Command, u.Command.Argument))
+			case u.Response != nil:
+				got = append(got, fmt.Sprintf("response %s %s", u.Response.Action, u.Response.ID))
 			}
 		}
-		for _, want := range []string{"event incoming", "status ringing", "result ok", "result invalid"} {
+		for _, want := range []string{"event incoming", "status ringing", "command key P1", "result ok", "command key NOKEY", "result invalid", "response ping 7"} {
 			i := slices.Index(got, want)
 			if i < 0 {
 				t.Fatalf("updates %q, expected %q next", got, want)

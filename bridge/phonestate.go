@@ -30,6 +30,7 @@ type phoneState struct {
 	callsEnded time.Time        // when it last had too few calls for a transfer, after it had enough, or none; guarded by mu
 	calls      *callstate.State // what its events say; nil: there was none; guarded by mu
 	lastResult *LastResult      // guarded by mu
+	lastEvent  *EventNote       // nil: there was none; guarded by mu
 	expiry     *time.Timer      // of calls; nil: never needed; guarded by mu
 	published  publication      // guarded by mu
 }

@@ -197,6 +197,9 @@ func (r *request) read(payload []byte) error {
 
 func (b *Bridge) respond(r Response) {
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Response(r.Action), Payload: encodeResponse(r)})
+	if b.feed.read() {
+		b.feed.send(Update{Response: &r})
+	}
 }
 
 // serveRequests answers requests to the bridge, one after the other, until ctx ends; those that still

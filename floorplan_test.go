@@ -28,6 +28,8 @@ const module = "github.com/snom2mqtt/snom2mqtt"
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"snom":                {"internal/csvtable", "internal/cleantext", "internal/oddchar", "internal/strictjson"},
+		"snom/minibrowser":    {},
+		"pages":               {},
 		"snom/actionurl":      {"snom", "internal/csvtable", "internal/cleantext", "internal/jsonval"},
 		"callstate":           {"snom/actionurl", "internal/jsonval", "internal/cleantext"},
 		"mqtt":                {},
@@ -49,8 +51,8 @@ func mayImport() map[string][]string {
 		"e2e":                 {}, // tests only
 		"mqtt/session":        {"mqtt"},
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
-		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte"},
-		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte"},
+		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte", "pages", "snom/minibrowser"},
+		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte", "pages"},
 		"homeassistant":       {"snom", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "snom", "internal/netlimit", "internal/lograte"},
 		"metrics":             {"bridge", "snom", "snom/actionurl"},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/internal/lograte"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/pages"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
@@ -47,6 +48,10 @@ type Config struct {
 	Events bool
 	// ActionURLs returns the URLs that a phone requests when something happens at it; nil: none.
 	ActionURLs func(ctx context.Context, phone string) ([]actionurl.URL, error)
+	// Pages are what phones fetch from the bridge, and PageURL returns the URL of a phone's pages, to which their id is
+	// appended; nil: phones cannot fetch anything.
+	Pages   *pages.Store
+	PageURL func(ctx context.Context, phone string) (string, error)
 	// AnyTransfer carries out the completion of a transfer that this bridge did not start.
 	AnyTransfer bool
 	// Reload, if set, reads the phones again and puts them into effect: see [Bridge.Apply].

@@ -61,7 +61,7 @@ type Broker struct {
 
 // Calls are the requests of phones, by outcome.
 type Calls struct {
-	Accepted, WrongToken, WrongSource, Limited, Malformed, Dropped uint64
+	Accepted, WrongToken, WrongSource, Limited, Malformed, Dropped, Pages, WrongPage uint64
 }
 
 // Metrics counts. Make one with [New]; it is the bridge's Observer.
@@ -191,6 +191,8 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 		out <- m.figures.of("action_url_requests_total", float64(c.Limited), "too_many")
 		out <- m.figures.of("action_url_requests_total", float64(c.Malformed), "not_understood")
 		out <- m.figures.of("action_url_requests_total", float64(c.Dropped), "dropped")
+		out <- m.figures.of("action_url_requests_total", float64(c.Pages), "page")
+		out <- m.figures.of("action_url_requests_total", float64(c.WrongPage), "wrong_page")
 	}
 	m.collectServers(out)
 	out <- m.figures.of("build_info", 1, m.cfg.Version, m.cfg.Revision, runtime.Version())

@@ -1,6 +1,11 @@
-// Package phoneweb is the HTTP server that phones call: it serves their action URLs and passes the events on.
+// Package phoneweb is the HTTP server that phones call: it serves their action URLs and passes the events on, and it
+// serves the pages that the bridge shows on their displays.
 //
-// A phone requests
+// A phone requests a page, or a part of it, at
+//
+//	GET /page/<phone>/<token>/<id>[/<part>]
+//
+// of which the id cannot be guessed and exists for as long as the page is shown. It requests
 //
 //	GET /a/<phone>/<token>/<event>?<variables>
 //
@@ -30,6 +35,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/internal/lograte"
 	"github.com/snom2mqtt/snom2mqtt/internal/netlimit"
+	"github.com/snom2mqtt/snom2mqtt/pages"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
@@ -52,8 +58,11 @@ type Config struct {
 	// was answered or while it is. Should it block, up to QueueLength events wait; further ones are refused.
 	Event func(phone string, e actionurl.Event)
 
-	// Rate is how many events a second one phone may report for long; zero is 100. Ten times as many may come at
-	// once. Beyond that the answer waits for up to a second, then the event is refused.
+	// Pages are the pages that are served; nil: none.
+	Pages *pages.Store
+
+	// Rate is how many events a second one phone may report for long, and how many pages it may request; zero is 100. Ten
+	// times as many may come at once. Beyond that the answer waits for up to a second, then the request is refused.
 	Rate int
 
 	// QueueLength is how many events may wait for Event; zero is 1024.
@@ -76,6 +85,8 @@ type Stats struct {
 	Limited     uint64 // too many at a time: events of one phone, or connections
 	Malformed   uint64 // no event
 	Dropped     uint64 // the events before it were not taken
+	Pages       uint64 // pages and parts of them that were served
+	WrongPage   uint64 // right token, but there is no such page any more
 }
 
 // Server serves action URLs. Make one with [New].
@@ -85,7 +96,7 @@ type Server struct {
 	queue   chan queuedEvent
 	log     *lograte.Limiter
 
-	accepted, wrongToken, wrongSource, limited, malformed, dropped atomic.Uint64
+	accepted, wrongToken, wrongSource, limited, malformed, dropped, pages, wrongPage atomic.Uint64
 
 	listener atomic.Pointer[netlimit.Listener] // of Serve
 
@@ -128,6 +139,7 @@ func (s *Server) Stats() Stats {
 	return Stats{
 		Accepted: s.accepted.Load(), WrongToken: s.wrongToken.Load(), WrongSource: s.wrongSource.Load(),
 		Limited: limited, Malformed: s.malformed.Load(), Dropped: s.dropped.Load(),
+		Pages: s.pages.Load(), WrongPage: s.wrongPage.Load(),
 	}
 }
 
@@ -141,8 +153,11 @@ const (
 // Serve serves action URLs on l until ctx ends, then passes on the events that wait and returns nil. It closes l.
 // There must be one Serve at a time.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	streaming, endStreams := context.WithCancel(context.WithoutCancel(ctx))
+	defer endStreams()
 	web := &http.Server{
-		Handler: s, ReadTimeout: requestTime, WriteTimeout: requestTime, MaxHeaderBytes: maxHeader,
+		BaseContext: func(net.Listener) context.Context { return streaming },
+		Handler:     s, ReadTimeout: requestTime, WriteTimeout: requestTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	web.SetKeepAlivesEnabled(false) // one request on a connection: guardedConn reads no other
@@ -161,6 +176,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	case err = <-served:
 	case <-ctx.Done():
 	}
+	endStreams()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	if web.Shutdown(end) != nil {
@@ -199,19 +215,12 @@ func (s *Server) deliver(stop <-chan struct{}) {
 // ServeHTTP serves one action URL. The answer is empty; 404 to a request that is not served.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at, from := time.Now(), netlimit.AddrOf(stringAddr(r.RemoteAddr))
-	name, event, phone, ok := s.admit(r.Method, r.URL.EscapedPath(), from)
-	if !ok {
-		w.WriteHeader(http.StatusNotFound)
+	if s.isPage(r.URL.EscapedPath()) {
+		s.servePage(w, r, from, at)
 		return
 	}
-	// A phone may not wait for the answer; its address is looked up all the same.
-	if own, err := s.isOwn(context.WithoutCancel(r.Context()), phone, from); !own {
-		s.wrongSource.Add(1)
-		facts := []any{"phone", name, "from", from}
-		if err != nil {
-			facts = append(facts, "err", err)
-		}
-		s.log.Log(slog.LevelWarn, "source of "+name, "event from an address that is not the phone's", facts...)
+	name, event, phone, ok := s.admit(r.Method, r.URL.EscapedPath(), from)
+	if !ok || !s.ownSource(r.Context(), name, phone, from) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
@@ -253,13 +262,37 @@ func (s *Server) admit(method, path string, from netip.Addr) (name, event string
 		s.malformed.Add(1)
 		return "", "", Phone{}, false
 	}
-	phone, ok = s.cfg.Phone(name)
-	if !sameToken(phone.Token, token) || !ok {
-		s.wrongToken.Add(1)
-		s.log.Log(slog.LevelWarn, "token", "requests with a wrong token", "from", from)
+	if phone, ok = s.known(name, token, from); !ok {
 		return "", "", Phone{}, false
 	}
 	return name, event, phone, true
+}
+
+// known finds the phone with that name and token; false: there is none, which is counted.
+func (s *Server) known(name, token string, from netip.Addr) (Phone, bool) {
+	phone, ok := s.cfg.Phone(name)
+	if !sameToken(phone.Token, token) || !ok {
+		s.wrongToken.Add(1)
+		s.log.Log(slog.LevelWarn, "token", "requests with a wrong token", "from", from)
+		return Phone{}, false
+	}
+	return phone, true
+}
+
+// ownSource reports whether a request from there may be the phone's; one that is not is counted. A phone may not wait for
+// the answer; its address is looked up all the same.
+func (s *Server) ownSource(ctx context.Context, name string, phone Phone, from netip.Addr) bool {
+	own, err := s.isOwn(context.WithoutCancel(ctx), phone, from)
+	if own {
+		return true
+	}
+	s.wrongSource.Add(1)
+	facts := []any{"phone", name, "from", from}
+	if err != nil {
+		facts = append(facts, "err", err)
+	}
+	s.log.Log(slog.LevelWarn, "source of "+name, "event from an address that is not the phone's", facts...)
+	return false
 }
 
 // isOwn reports whether a request from there may be the phone's.
@@ -277,6 +310,12 @@ func (s *Server) gate(r request, from netip.Addr) int {
 		return http.StatusBadRequest
 	}
 	path, _, _ := strings.Cut(r.target, "?")
+	if s.isPage(path) {
+		if _, _, _, _, ok := s.admitPage(r.method, path, from); !ok {
+			return http.StatusNotFound
+		}
+		return 0
+	}
 	if _, _, _, ok := s.admit(r.method, path, from); !ok {
 		return http.StatusNotFound
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/internal/netlimit"
+	"github.com/snom2mqtt/snom2mqtt/pages"
 	"github.com/snom2mqtt/snom2mqtt/phoneweb"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
@@ -23,6 +24,7 @@ type actionServer struct {
 	container string // the sign of a container that this program runs in, "" for none
 	listener  net.Listener
 	web       *phoneweb.Server
+	pages     pages.Store
 	log       *slog.Logger
 	phones    atomic.Pointer[map[string]config.Phone] // the current ones, by name
 }
@@ -40,7 +42,7 @@ func listenForActions(c config.Config, container string, event func(phone string
 	a.setPhones(c.Roster)
 	a.settings.Roster = config.Roster{} // phones has what is needed of it
 	a.web = phoneweb.New(phoneweb.Config{
-		Phone: a.phone, CheckSource: c.PhoneCheckSource, Event: event, Limits: netlimit.Default().Within(listenerShare()), Log: log,
+		Phone: a.phone, CheckSource: c.PhoneCheckSource, Event: event, Pages: &a.pages, Limits: netlimit.Default().Within(listenerShare()), Log: log,
 	})
 	log.Info("listening for action URLs", slog.String("from", l.Addr().String()))
 	if _, err := baseURL(context.Background(), c.PhoneBaseURL, l.Addr().String(), "http://192.0.2.1", container); errors.Is(err, errContainer) {
@@ -73,13 +75,24 @@ func (a *actionServer) actionURLs(ctx context.Context, phone string) ([]actionur
 	return actionURLs(ctx, a.settings, p, a.listener.Addr().String(), a.container)
 }
 
+// pageURL returns the URL of the pages of a phone, to which their id is appended.
+func (a *actionServer) pageURL(ctx context.Context, phone string) (string, error) {
+	p, ok := (*a.phones.Load())[phone]
+	if !ok {
+		return "", fmt.Errorf("no phone is called %q", phone)
+	}
+	base, err := baseURL(ctx, a.settings.PhoneBaseURL, a.listener.Addr().String(), p.URL, a.container)
+	return base + phoneweb.PagePath(p.Name, p.Token.Reveal()), err
+}
+
 // serve serves action URLs until ctx ends, and logs then how many there were.
 func (a *actionServer) serve(ctx context.Context) error {
 	err := a.web.Serve(ctx, a.listener)
 	s := a.web.Stats()
 	a.log.Info("action URLs served", slog.Uint64("events", s.Accepted), slog.Uint64("wrong_token", s.WrongToken),
 		slog.Uint64("wrong_address", s.WrongSource), slog.Uint64("too_many", s.Limited),
-		slog.Uint64("not_understood", s.Malformed), slog.Uint64("dropped", s.Dropped))
+		slog.Uint64("not_understood", s.Malformed), slog.Uint64("dropped", s.Dropped),
+		slog.Uint64("pages", s.Pages), slog.Uint64("wrong_page", s.WrongPage))
 	return err
 }
 

@@ -139,6 +139,7 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 	}
 	if s.actions != nil {
 		cfg.ActionURLs = s.actions.actionURLs
+		cfg.Pages, cfg.PageURL = &s.actions.pages, s.actions.pageURL
 	}
 	s.bridge = bridge.New(cfg, phones)
 	s.discovery = s.newDiscovery(tree)

@@ -1,0 +1,223 @@
+// Package pages keeps the pages that phones fetch from the bridge: each for one phone, under an id that cannot be
+// guessed, for as long as it is shown.
+//
+// The store is bounded in pages for each phone and in bytes for all. A page that is shown on a display ends when another
+// one is shown there, and with it every link of it.
+package pages
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+// Bounds of the store.
+const (
+	PhonePages = 16        // of one phone; beyond it the oldest ends
+	MaxLife    = time.Hour // of a page
+	MaxBytes   = 32 << 20  // of all pages, by their Size
+	leastSize  = 1 << 10   // that a page counts with, whatever it says
+)
+
+// ErrFull says that the pages of all phones together take too much memory.
+var ErrFull = errors.New("pages: too many pages are shown")
+
+// A Page is what phones fetch below one address.
+type Page struct {
+	Phone string // the phone that it is for
+	// Life is how long it can be fetched, at most [MaxLife]; zero: that long.
+	Life time.Duration
+	// Front says that it is shown on the display: it ends when another such page is put for the phone.
+	Front bool
+	// Size is about how many bytes it keeps.
+	Size int
+	// Answer answers a request. It is called by several goroutines and must not block.
+	Answer func(Request) Reply
+	// Ended, if set, is called once when the page ends, whatever the reason. It must not block nor call the Store.
+	Ended func()
+}
+
+// A Request is a request for a page or a part of it.
+type Request struct {
+	Part  string // what stands behind the id in the path, without the slash; empty: the page itself
+	Query string // as it came
+}
+
+// A Reply is the answer to a request. The zero Reply: there is no such part.
+type Reply struct {
+	Type string // of the content
+	Body []byte
+	// Stream, if set, writes the content instead of Body, for as long as the phone reads it, the page lives and ctx lasts.
+	Stream func(ctx context.Context, w io.Writer) error
+}
+
+// IsZero reports whether there is no such part.
+func (r Reply) IsZero() bool { return r.Type == "" && r.Body == nil && r.Stream == nil }
+
+// A Store keeps pages. The zero Store is empty and ready.
+type Store struct {
+	mu     sync.Mutex
+	phones map[string][]*entry // the oldest first; guarded by mu
+	bytes  int                 // of all pages; guarded by mu
+}
+
+// An entry is a page in the store.
+type entry struct {
+	id    string
+	page  Page
+	timer *time.Timer
+	ended chan struct{} // closed when the page ends
+}
+
+// NewID returns an id for a page: 130 random bits.
+func NewID() string { return rand.Text() }
+
+// Put puts a page into the store under an id of [NewID].
+func (s *Store) Put(id string, p Page) error {
+	if len(id) < len(NewID()) || p.Answer == nil {
+		return errors.New("pages: expected an id of NewID, and an answer")
+	}
+	p.Size = max(p.Size, leastSize)
+	if p.Life <= 0 || p.Life > MaxLife {
+		p.Life = MaxLife
+	}
+	s.mu.Lock()
+	var over []*entry
+	of := s.phones[p.Phone]
+	for i := 0; i < len(of); {
+		if p.Front && of[i].page.Front {
+			over = append(over, s.removeAt(p.Phone, i))
+			of = s.phones[p.Phone]
+			continue
+		}
+		i++
+	}
+	for len(of) >= PhonePages {
+		over = append(over, s.removeAt(p.Phone, 0))
+		of = s.phones[p.Phone]
+	}
+	full := s.bytes+p.Size > MaxBytes
+	if !full {
+		if s.phones == nil {
+			s.phones = map[string][]*entry{}
+		}
+		e := &entry{id: id, page: p, ended: make(chan struct{})}
+		e.timer = time.AfterFunc(p.Life, func() { s.End(p.Phone, id) })
+		s.phones[p.Phone] = append(s.phones[p.Phone], e)
+		s.bytes += p.Size
+	}
+	s.mu.Unlock()
+	for _, e := range over {
+		e.end()
+	}
+	if full {
+		return ErrFull
+	}
+	return nil
+}
+
+// removeAt takes a page of a phone out. The caller holds the lock, and ends the entry without it.
+func (s *Store) removeAt(phone string, i int) *entry {
+	of := s.phones[phone]
+	e := of[i]
+	s.bytes -= e.page.Size
+	if len(of) == 1 {
+		delete(s.phones, phone)
+	} else {
+		s.phones[phone] = append(of[:i:i], of[i+1:]...)
+	}
+	return e
+}
+
+// end tells that the entry has left the store.
+func (e *entry) end() {
+	e.timer.Stop()
+	close(e.ended)
+	if e.page.Ended != nil {
+		e.page.Ended()
+	}
+}
+
+// End ends a page. It reports whether the page was there.
+func (s *Store) End(phone, id string) bool {
+	s.mu.Lock()
+	var e *entry
+	for i, one := range s.phones[phone] {
+		if one.id == id {
+			e = s.removeAt(phone, i)
+			break
+		}
+	}
+	s.mu.Unlock()
+	if e == nil {
+		return false
+	}
+	e.end()
+	return true
+}
+
+// EndFront ends the page that is shown on a phone's display, and reports whether there was one.
+func (s *Store) EndFront(phone string) bool {
+	s.mu.Lock()
+	id := ""
+	for _, one := range s.phones[phone] {
+		if one.page.Front {
+			id = one.id
+		}
+	}
+	s.mu.Unlock()
+	return id != "" && s.End(phone, id)
+}
+
+// EndAll ends all pages of a phone.
+func (s *Store) EndAll(phone string) {
+	s.mu.Lock()
+	all := s.phones[phone]
+	for _, e := range all {
+		s.bytes -= e.page.Size
+	}
+	delete(s.phones, phone)
+	s.mu.Unlock()
+	for _, e := range all {
+		e.end()
+	}
+}
+
+// Has reports whether a page of a phone is there.
+func (s *Store) Has(phone, id string) bool { return s.find(phone, id) != nil }
+
+func (s *Store) find(phone, id string) *entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.phones[phone] {
+		if one.id == id {
+			return one
+		}
+	}
+	return nil
+}
+
+// Answer answers a request for a page; false: there is no such page, or no such part of it. The channel is closed when
+// the page ends.
+func (s *Store) Answer(phone, id string, r Request) (reply Reply, ended <-chan struct{}, ok bool) {
+	e := s.find(phone, id)
+	if e == nil {
+		return Reply{}, nil, false
+	}
+	reply = e.page.Answer(r)
+	return reply, e.ended, !reply.IsZero()
+}
+
+// Len returns how many pages there are.
+func (s *Store) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, of := range s.phones {
+		n += len(of)
+	}
+	return n
+}

@@ -34,7 +34,7 @@ func (p *profile) admit(m message, rules Rules, secret, retained bool, now time.
 	if secret {
 		m.hideName()
 	}
-	c := &command{id: m.id, command: m.command, effects: m.command.Effects(), secret: secret, name: m.name, received: now, expires: m.expiry(now, rules.TTL)}
+	c := &command{id: m.id, command: m.command, effects: m.command.Effects(), secret: secret, dry: m.dry, name: m.name, received: now, expires: m.expiry(now, rules.TTL)}
 	if c.argument = m.shownArgument(); secret && c.argument != "" {
 		c.argument = mask
 	}

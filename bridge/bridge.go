@@ -281,7 +281,7 @@ func (p *phone) take(m message, g *groupResult, secret, retained bool, now time.
 	if refusal.code != "" {
 		r := c.answer(refusal.code, refusal.message, now)
 		c.deliver(r)
-		p.update(func(s *phoneState) { s.lastResult = lastResult(r) })
+		c.noteResult(r)
 		return
 	}
 	c.enqueue()

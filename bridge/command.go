@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type command struct {
 	name     string       // the command's name, as the result says it
 	argument string       // as the result says it: masked when secret
 	secret   bool         // neither the result nor its message may show the argument
+	dry      bool         // everything is checked, and nothing sent
 	received time.Time
 	expires  time.Time    // of its next request; a moment of the monotonic clock: the wall clock does not matter
 	group    *groupResult // nil when it did not come through a group
@@ -47,7 +49,7 @@ func (c *command) phone() *phone       { return c.to }
 func (c *command) deadline() time.Time { return c.expires }
 
 func (c *command) priority() priority {
-	if c.effects.Urgent || c.effects.StopsRings {
+	if !c.dry && (c.effects.Urgent || c.effects.StopsRings) {
 		return urgent
 	}
 	return normal
@@ -56,7 +58,7 @@ func (c *command) priority() priority {
 func (c *command) ends(other job) string {
 	o, ok := other.(*command)
 	switch {
-	case !ok:
+	case !ok || c.dry:
 	case c.effects.Urgent && !o.effects.Urgent:
 		return "a hangup overtook it"
 	case c.effects.StopsRings && o.effects.Yields:
@@ -100,7 +102,14 @@ func (c *command) cancel(code Code, why string) {
 		r.QueuedMS = now.Sub(c.received).Milliseconds()
 	}
 	c.finish(r)
-	c.to.update(func(s *phoneState) { s.lastResult = lastResult(r) })
+	c.noteResult(r)
+}
+
+// noteResult notes the result of a command that did not run as the phone's last one. One that was only tried is none.
+func (c *command) noteResult(r *Result) {
+	if !c.dry {
+		c.to.update(func(s *phoneState) { s.lastResult = lastResult(r) })
+	}
 }
 
 // finish publishes the command's result, and those of repetitions that waited for it.
@@ -155,7 +164,12 @@ func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
 	if c.result == nil && !c.begin(p, time.Now()) {
 		return time.Time{}
 	}
-	if change, ok := c.command.Change(); ok {
+	change, changes := c.command.Change()
+	switch {
+	case c.dry:
+		c.tell(change, changes)
+		return time.Time{}
+	case changes:
 		c.change(ctx, p, change)
 		return time.Time{}
 	}
@@ -191,6 +205,24 @@ func (c *command) begin(p pacedPhone, now time.Time) bool {
 		return c.fail(Invalid, words(err))
 	}
 	return true
+}
+
+// tell makes what the phone would be asked the result.
+func (c *command) tell(ch snom.Change, changes bool) {
+	would := []string{} // and not null
+	for _, step := range c.steps {
+		if shown := step.Shown(c.secret); !c.secret || !slices.Contains(would, shown) { // how many there are may say how long a secret is
+			would = append(would, shown)
+		}
+	}
+	if changes {
+		doubt := "the setting is read first, and written only if it has another value"
+		if c.to.reported(ch) == ch.Value {
+			would, doubt = []string{}, "it is so already: nothing would be sent"
+		}
+		c.result.Message = strings.TrimPrefix(c.result.Message+"; "+doubt, "; ")
+	}
+	c.result.Details = &Details{Would: would}
 }
 
 // plan finds out what carries out the command on a phone as it is, or says why nothing does. Of a secret command neither
@@ -310,7 +342,9 @@ func (c *command) end(now time.Time) {
 			slog.Any("code", c.result.Code), slog.Duration("took", now.Sub(c.started)))
 	}
 	c.finish(c.result)
-	c.learn()
+	if !c.dry {
+		c.learn()
+	}
 }
 
 // learn notes what the result says about the phone.

@@ -27,6 +27,7 @@ type message struct {
 	in      time.Duration // expires_in; 0: not given
 	at      time.Time     // expires_at
 	dated   bool          // expires_at was given
+	dry     bool          // dry_run: everything is checked, and nothing sent
 	name    string        // the command's name
 	command snom.Command  // zero when fault is not nil
 	raw     string        // the payload, bounded, for a result about a fault
@@ -185,7 +186,7 @@ func identityText(raw json.RawMessage) (string, error) {
 	return id, nil
 }
 
-// envelope takes id and expiry out of object.
+// envelope takes id, expiry and dry_run out of object.
 func (m *message) envelope(object strictjson.Object) error {
 	var errs []error
 	var err error
@@ -200,6 +201,12 @@ func (m *message) envelope(object strictjson.Object) error {
 			errs = append(errs, fmt.Errorf("expires_in: expected a number of seconds, %g to %g, without quotes", minExpiry.Seconds(), maxExpiry.Seconds()))
 		} else {
 			m.in = time.Duration(seconds * float64(time.Second))
+		}
+	}
+	if raw, ok := object.Take("dry_run"); ok {
+		if m.dry = string(raw) == "true"; !m.dry && string(raw) != "false" {
+			errs = append(errs, errors.New("dry_run: expected true or false, without quotes"))
+			m.dry = true // of a command that was to be tried nothing is carried out
 		}
 	}
 	if at, err := text(object, "expires_at"); err != nil {

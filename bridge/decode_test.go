@@ -50,6 +50,7 @@ func TestDecode(t *testing.T) {
 		{name: "no moment", command: "answer", payload: `{"expires_at":"tomorrow"}`, fault: "expires_at: expected a time such as"},
 		{name: "both, one long ago", command: "answer", payload: `{"expires_in":5,"expires_at":"0001-01-01T00:00:00Z"}`, fault: "not both"},
 		{name: "moment is a number", command: "answer", payload: `{"expires_at":1763805600}`, fault: "expires_at"},
+		{name: "dry run is text", command: "answer", payload: `{"dry_run":"true"}`, fault: "dry_run: expected true or false"},
 		{name: "both", command: "answer", payload: `{"expires_in":5,"expires_at":"2026-11-22T11:00:00Z"}`, fault: "not both"},
 		{name: "id of a faulty command", command: "key", payload: `{"id":"k","keys":"P1","nope":1}`, id: "k", fault: `nope`},
 		{name: "all faults", command: "key", payload: `{"id":[3],"keys":"x"}`, fault: "CANCEL"},

@@ -75,8 +75,8 @@ func (d *dedup) take(c *command) (first *taken) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.forget(c.received)
-	if first = d.get(c.id); first != nil {
-		return first
+	if first = d.get(c.id); first != nil || c.dry {
+		return first // what is only tried takes no id
 	}
 	t := &taken{in: d, id: c.id, at: c.received}
 	c.taken = t

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/snom2mqtt/snom2mqtt/internal/cleantext"
@@ -29,6 +30,13 @@ type Result struct {
 	Time       Time   `json:"time"`
 	// First is, for a duplicate, the result of the command that took the id.
 	First *Result `json:"first,omitempty"`
+	// Details is what few results have; nil: this one has none of it.
+	*Details
+}
+
+// Details are the members of a [Result] that few results have.
+type Details struct {
+	Would []string `json:"would,omitzero"` // of a dry run: what the phone would be asked
 }
 
 // A Summary is the answer to a command for a group: when every member has answered.
@@ -85,6 +93,21 @@ func (r *Result) cut(most int) *Result {
 	c.Message, c.Argument, c.Command = shorten(c.Message, most), shorten(c.Argument, most), shorten(c.Command, most)
 	if c.First != nil {
 		c.First = c.First.cut(most)
+	}
+	if c.Details != nil {
+		c.Details = c.Details.cut(most)
+	}
+	return &c
+}
+
+// cut returns d with lists that take at most most bytes.
+func (d *Details) cut(most int) *Details {
+	c := *d
+	for i, room := 0, most; i < len(c.Would); i++ {
+		if room -= len(c.Would[i]); room < 0 {
+			c.Would = append(slices.Clone(c.Would[:i]), "…")
+			break
+		}
 	}
 	return &c
 }

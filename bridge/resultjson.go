@@ -25,7 +25,25 @@ func (r *Result) appendJSON(b []byte) []byte {
 	if r.First != nil {
 		b = r.First.appendJSON(append(b, `,"first":`...))
 	}
+	if d := r.Details; d != nil {
+		b = d.appendJSON(b)
+	}
 	return append(b, '}')
+}
+
+// appendJSON appends the members that are set.
+func (d *Details) appendJSON(b []byte) []byte {
+	if d.Would == nil {
+		return b
+	}
+	b = append(b, `,"would":[`...)
+	for i, request := range d.Would {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(b, request)
+	}
+	return append(b, ']')
 }
 
 // appendText appends a text in quotes.

@@ -237,6 +237,23 @@ type Step struct {
 	NotAfter time.Time
 }
 
+// Shown returns the request as it may be shown to people: whole, or, of a secret argument, with *** in place of all that
+// was made from it.
+func (s Step) Shown(secret bool) string {
+	if !secret {
+		return s.Request
+	}
+	path, _, query := strings.Cut(s.Request, "?")
+	name, _, value := strings.Cut(strings.TrimPrefix(s.Request, path+"?"), "=")
+	switch {
+	case !strings.HasPrefix(s.Request, "/"): // it is no HTTP request: nothing is known of its form
+		return "***"
+	case query && value:
+		return path + "?" + name + "=***"
+	}
+	return s.Request
+}
+
 // A Dialect is the spelling of the requests that changed between generations of firmware. The zero Dialect is for
 // a phone whose generation is not known: keys are sent as they are written, everything else in the newer spelling.
 type Dialect string

@@ -171,6 +171,7 @@ func topicsDoc(b *bytes.Buffer) {
 	row(b, "`id`", "text of up to 64 characters, or a number, repeated in the result as text; a second command to the same phone with the same id is not carried out, and is answered `duplicate`")
 	row(b, "`expires_in`", "seconds from receipt, 0.001 to 86400, after which the command is no longer carried out; default `COMMAND_TTL`")
 	row(b, "`expires_at`", "the same as a time, RFC 3339: `2026-11-22T10:00:00Z`; not both")
+	row(b, "`dry_run`", "`true`: everything is checked as for the command, and nothing is sent; the result has `would`, a list of the requests to the phone, with `***` in place of a secret argument. It takes no `id`, ends no other command, and is no `last_result`")
 	row(b, "`command`", "on `<base>/<phone>/command` only: the name of the command")
 	b.WriteString("\nAn unknown member is an error. Input is not trimmed: names of keys are in capital letters, and white space, a line end\n" +
 		"or an invisible character in a plain payload is an error that names it. A JSON number is accepted for text where no\n" +

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
@@ -110,6 +111,7 @@ func TestDryRunIsChecked(t *testing.T) {
 		h.say("snom/desk/key", "P2")
 		h.say("snom/desk/hangup", `{"dry_run":true,"id":"h"}`)
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		var order []string
 		for _, r := range h.results() {
 			order = append(order, r.ID+r.Argument+" "+string(r.Code))

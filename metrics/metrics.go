@@ -6,6 +6,8 @@
 package metrics
 
 import (
+	"bufio"
+	"io"
 	"iter"
 	"log/slog"
 	"net/http"
@@ -15,9 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	counting "github.com/VictoriaMetrics/metrics"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/snom"
@@ -67,18 +67,19 @@ type Calls struct {
 // Metrics counts. Make one with [New]; it is the bridge's Observer.
 type Metrics struct {
 	cfg      Config
-	registry *prometheus.Registry
-	figures  figures
 	codes    []bridge.CodeDoc
-
-	waits    prometheus.Histogram
-	times    *prometheus.HistogramVec
-	events   *prometheus.CounterVec
+	scrapes  chan struct{} // one place for each scrape at the same time
+	waits    family
+	times    family
+	events   family
 	requests atomic.Uint64
 
 	mu     sync.Mutex
-	phones map[string]counts
+	phones map[string]counts // guarded by mu
 }
+
+// maxScrapes is how many scrapes there may be at the same time: one is not cheap with many phones.
+const maxScrapes = 2
 
 // counts are the answers to the commands for one phone. Most phones only ever answer with one code or two.
 type counts []count
@@ -110,32 +111,16 @@ func (c counts) of(code int) uint64 {
 	return 0
 }
 
-var (
-	_ bridge.Observer      = (*Metrics)(nil)
-	_ prometheus.Collector = (*Metrics)(nil)
-)
+var _ bridge.Observer = (*Metrics)(nil)
 
 // New returns metrics with all counters at zero.
 func New(cfg Config) *Metrics {
-	events := doc("events_total")
 	m := &Metrics{
-		cfg:      cfg,
-		registry: prometheus.NewRegistry(),
-		figures: newFigures("commands_total", "phone_requests_total", "commands_waiting", "queue_length", "phones", "phone_up",
-			"phones_left_alone", "breaker_open", "action_url_requests_total", "mqtt_connected", "mqtt_online", "mqtt_taken_over",
-			"mqtt_reconnects_total", "mqtt_publishes_waiting", "mqtt_publishes_dropped_total", "build_info", "connections_refused_total",
-			"broker_sessions", "broker_retained_bytes", "broker_clients_dropped_total", "log_lines_dropped_total"),
-		codes:  bridge.Codes(),
-		waits:  prometheus.NewHistogram(histogram("command_queue_seconds")),
-		times:  prometheus.NewHistogramVec(histogram("command_duration_seconds"), doc("command_duration_seconds").Labels),
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: events.Name, Help: events.Help}, events.Labels),
+		cfg: cfg, codes: bridge.Codes(), scrapes: make(chan struct{}, maxScrapes),
+		waits: newFamily("command_queue_seconds"), times: newFamily("command_duration_seconds"), events: newFamily("events_total"),
 		phones: map[string]counts{},
 	}
-	m.registry.MustRegister(m, m.waits, m.times, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if cfg.Calls != nil {
-		m.registry.MustRegister(m.events)
-	}
+	m.waits.histogram("")
 	return m
 }
 
@@ -150,74 +135,94 @@ func (m *Metrics) Result(r bridge.Result) {
 
 // Sent notes the times of a command.
 func (m *Metrics) Sent(v snom.Verb, waited, took time.Duration) {
-	m.waits.Observe(waited.Seconds())
-	m.times.WithLabelValues(string(v)).Observe(took.Seconds())
+	m.waits.histogram("").Update(waited.Seconds())
+	m.times.histogram(string(v)).Update(took.Seconds())
 }
 
 // Event counts an event.
-func (m *Metrics) Event(e actionurl.Event) { m.events.WithLabelValues(string(e.Type)).Inc() }
+func (m *Metrics) Event(e actionurl.Event) { m.events.counter(string(e.Type)).Inc() }
 
-// Handler answers requests of Prometheus.
+// Handler answers requests of Prometheus in its text format. A third one at the same time is answered 503.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(m.cfg.Log.Handler(), slog.LevelError),
-		MaxRequestsInFlight: 2, // it is not cheap with many phones
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case m.scrapes <- struct{}{}:
+			defer func() { <-m.scrapes }()
+		default:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, "too many requests at the same time\n") // there is nothing to do for a client that left
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		if err := m.write(w); err != nil {
+			m.cfg.Log.Debug("metrics not sent", slog.Any("err", err))
+		}
 	})
 }
 
-// Describe is for the registry.
-func (m *Metrics) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range m.figures {
-		descs <- d
+// write writes all metrics: those of the bridge in the order of [Docs], then those of the process and of the Go runtime.
+func (m *Metrics) write(w io.Writer) error {
+	out := &figures{}
+	m.collect(out)
+	buf := bufio.NewWriterSize(w, 16<<10)
+	for _, d := range Docs() {
+		out.write(buf, d)
+		for _, f := range []family{m.waits, m.times, m.events} {
+			if f.doc.Name == d.Name && (m.cfg.Calls != nil || f.doc.Name != m.events.doc.Name) {
+				f.write(buf)
+			}
+		}
 	}
+	counting.WriteProcessMetrics(buf)
+	return buf.Flush()
 }
 
-// Collect is for the registry.
-func (m *Metrics) Collect(out chan<- prometheus.Metric) {
+// collect reports all that is not counted by a family.
+func (m *Metrics) collect(out *figures) {
 	m.collectPhones(out)
-	out <- m.figures.of("phone_requests_total", float64(m.requests.Load()))
+	out.add("phone_requests_total", float64(m.requests.Load()))
 	s := m.cfg.Session()
-	out <- m.figures.of("mqtt_connected", one(s.Connected))
-	out <- m.figures.of("mqtt_online", one(s.Online))
-	out <- m.figures.of("mqtt_taken_over", one(s.TakenOver))
-	out <- m.figures.of("mqtt_reconnects_total", float64(s.Reconnects))
-	out <- m.figures.of("mqtt_publishes_waiting", float64(s.Waiting))
-	out <- m.figures.of("mqtt_publishes_dropped_total", float64(s.Dropped))
+	out.add("mqtt_connected", one(s.Connected))
+	out.add("mqtt_online", one(s.Online))
+	out.add("mqtt_taken_over", one(s.TakenOver))
+	out.add("mqtt_reconnects_total", float64(s.Reconnects))
+	out.add("mqtt_publishes_waiting", float64(s.Waiting))
+	out.add("mqtt_publishes_dropped_total", float64(s.Dropped))
 	if m.cfg.Calls != nil {
 		c := m.cfg.Calls()
-		out <- m.figures.of("action_url_requests_total", float64(c.Accepted), "accepted")
-		out <- m.figures.of("action_url_requests_total", float64(c.WrongToken), "wrong_token")
-		out <- m.figures.of("action_url_requests_total", float64(c.WrongSource), "wrong_address")
-		out <- m.figures.of("action_url_requests_total", float64(c.Limited), "too_many")
-		out <- m.figures.of("action_url_requests_total", float64(c.Malformed), "not_understood")
-		out <- m.figures.of("action_url_requests_total", float64(c.Dropped), "dropped")
-		out <- m.figures.of("action_url_requests_total", float64(c.Pages), "page")
-		out <- m.figures.of("action_url_requests_total", float64(c.WrongPage), "wrong_page")
+		out.add("action_url_requests_total", float64(c.Accepted), "accepted")
+		out.add("action_url_requests_total", float64(c.WrongToken), "wrong_token")
+		out.add("action_url_requests_total", float64(c.WrongSource), "wrong_address")
+		out.add("action_url_requests_total", float64(c.Limited), "too_many")
+		out.add("action_url_requests_total", float64(c.Malformed), "not_understood")
+		out.add("action_url_requests_total", float64(c.Dropped), "dropped")
+		out.add("action_url_requests_total", float64(c.Pages), "page")
+		out.add("action_url_requests_total", float64(c.WrongPage), "wrong_page")
 	}
 	m.collectServers(out)
-	out <- m.figures.of("build_info", 1, m.cfg.Version, m.cfg.Revision, runtime.Version())
+	out.add("build_info", 1, m.cfg.Version, m.cfg.Revision, runtime.Version())
 }
 
 // collectServers reports what was refused or dropped so that the program goes on.
-func (m *Metrics) collectServers(out chan<- prometheus.Metric) {
+func (m *Metrics) collectServers(out *figures) {
 	if m.cfg.Refused != nil {
 		for listener, n := range m.cfg.Refused() {
-			out <- m.figures.of("connections_refused_total", float64(n), listener)
+			out.add("connections_refused_total", float64(n), listener)
 		}
 	}
 	if m.cfg.Broker != nil {
 		b := m.cfg.Broker()
-		out <- m.figures.of("broker_sessions", float64(b.Sessions))
-		out <- m.figures.of("broker_retained_bytes", float64(b.Retained))
-		out <- m.figures.of("broker_clients_dropped_total", float64(b.Slow))
+		out.add("broker_sessions", float64(b.Sessions))
+		out.add("broker_retained_bytes", float64(b.Retained))
+		out.add("broker_clients_dropped_total", float64(b.Slow))
 	}
 	if m.cfg.LogDropped != nil {
-		out <- m.figures.of("log_lines_dropped_total", float64(m.cfg.LogDropped()))
+		out.add("log_lines_dropped_total", float64(m.cfg.LogDropped()))
 	}
 }
 
 // collectPhones collects the series of the phones, and forgets phones that were removed.
-func (m *Metrics) collectPhones(out chan<- prometheus.Metric) {
+func (m *Metrics) collectPhones(out *figures) {
 	var loads []bridge.Load
 	for l := range m.cfg.Loads() {
 		loads = append(loads, l)
@@ -228,42 +233,42 @@ func (m *Metrics) collectPhones(out chan<- prometheus.Metric) {
 		m.collectCommands(out, l.Phone, all)
 		waiting += float64(l.Waiting)
 		if all || l.Waiting > 0 {
-			out <- m.figures.of("queue_length", float64(l.Waiting), l.Phone)
+			out.add("queue_length", float64(l.Waiting), l.Phone)
 		}
 		lockedOut += one(l.LockedOut)
 		if all || l.LockedOut {
-			out <- m.figures.of("breaker_open", one(l.LockedOut), l.Phone)
+			out.add("breaker_open", one(l.LockedOut), l.Phone)
 		}
 		switch l.Reachable {
 		case bridge.SwitchOn:
 			up++
 			if all {
-				out <- m.figures.of("phone_up", 1, l.Phone)
+				out.add("phone_up", 1, l.Phone)
 			}
 		case bridge.SwitchOff:
 			down++
-			out <- m.figures.of("phone_up", 0, l.Phone)
+			out.add("phone_up", 0, l.Phone)
 		default:
 			unknown++
 		}
 	}
 	m.collectCommands(out, "", false) // commands that named no configured phone
-	out <- m.figures.of("commands_waiting", waiting)
-	out <- m.figures.of("phones_left_alone", lockedOut)
-	out <- m.figures.of("phones", up, "up")
-	out <- m.figures.of("phones", down, "down")
-	out <- m.figures.of("phones", unknown, "unknown")
+	out.add("commands_waiting", waiting)
+	out.add("phones_left_alone", lockedOut)
+	out.add("phones", up, "up")
+	out.add("phones", down, "down")
+	out.add("phones", unknown, "unknown")
 	m.forget(loads)
 }
 
 // collectCommands collects the counts of results of a phone.
-func (m *Metrics) collectCommands(out chan<- prometheus.Metric, phone string, all bool) {
+func (m *Metrics) collectCommands(out *figures, phone string, all bool) {
 	m.mu.Lock()
 	c := slices.Clone(m.phones[phone])
 	m.mu.Unlock()
 	for i, d := range m.codes {
 		if n := c.of(i); all || n > 0 {
-			out <- m.figures.of("commands_total", float64(n), phone, string(d.Code))
+			out.add("commands_total", float64(n), phone, string(d.Code))
 		}
 	}
 }

@@ -30,10 +30,12 @@ func mayImport() map[string][]string {
 		"snom":                {"internal/csvtable", "internal/cleantext", "internal/oddchar", "internal/strictjson"},
 		"snom/minibrowser":    {},
 		"pages":               {},
+		"fetch":               {},
+		"picture":             {},
 		"snom/actionurl":      {"snom", "internal/csvtable", "internal/cleantext", "internal/jsonval"},
 		"callstate":           {"snom/actionurl", "internal/jsonval", "internal/cleantext"},
 		"mqtt":                {},
-		"config":              {"snom", "mqtt", "internal/textfile"},
+		"config":              {"snom", "mqtt", "internal/textfile", "fetch"},
 		"statefile":           {"internal/textfile"},
 		"internal/textfile":   {},
 		"broker":              {"internal/netlimit", "internal/lograte", "internal/pipenet"},
@@ -72,6 +74,7 @@ func onlyIn() map[string][]string {
 		"github.com/spf13/cobra":             {"cmd/snom2mqtt"},
 		"github.com/VictoriaMetrics/metrics": {"metrics"}, // a tenth of the size of Prometheus' own library, which tests read with
 		"github.com/coreos/go-systemd/v22":   {"cmd/snom2mqtt"},
+		"golang.org/x/image":                 {"picture"},                                 // pictures are scaled to the displays of phones, and bitmaps read
 		"golang.org/x/term":                  {"cmd/snom2mqtt"},                           // a password is asked for without showing it
 		"golang.org/x/time":                  {"internal/netlimit", "phoneweb", "broker"}, // rates of clients that are not trusted
 	}

@@ -77,6 +77,7 @@ PHONE_2_URL=https://[2001:db8::1]:8443
 PHONE_2_INSECURE=1
 PHONES_FILE=$DIR/phones.yaml
 ALLOW=reset
+IMAGE_HOSTS=camera.example, 192.0.2.0/24
 FIRMWARE_HOSTS=FW.example, 192.0.2.1:8000,2001:db8::2,fw.example,[2001:db8::3],[2001:db8::4]:81
 DIAL_ALLOW=a|\+49.*
 DIAL_DENY=0900.*
@@ -130,6 +131,7 @@ LOG_FORMAT=json`, map[string]string{
 		PhonesFile:           dir + "/phones.yaml",
 		Allow:                []snom.Verb{"reset"},
 		FirmwareHosts:        []string{"192.0.2.1:8000", "2001:db8::2", "2001:db8::3", "[2001:db8::4]:81", "fw.example"},
+		ImageHosts:           []string{"192.0.2.0/24", "camera.example"},
 		DialAllow:            regexp.MustCompile(`\A(?:a|\+49.*)\z`),
 		DialDeny:             regexp.MustCompile(`\A(?:0900.*)\z`),
 		Mask:                 []snom.Verb{"dtmf"},

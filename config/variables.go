@@ -58,6 +58,9 @@ type variables struct {
 	Allow field `env:"ALLOW" accepts:"gated"`
 	// The hosts, or `host:port`, that a firmware URL may name, separated by commas.
 	FirmwareHosts field `env:"FIRMWARE_HOSTS"`
+	// The hosts that pictures and announcements may be fetched from, separated by commas: `host`, `host:port`, a network such as
+	// `192.0.2.0/24`, or `*` for all. Unless set, the hosts that other settings name, such as that of the broker. Phones are never asked.
+	ImageHosts field `env:"IMAGE_HOSTS"`
 	// A regular expression (RE2 syntax) over the whole number: what may be dialled. Unless set, everything.
 	DialAllow field `env:"DIAL_ALLOW"`
 	// A regular expression over the whole number: what may not be dialled, even if `DIAL_ALLOW` matches. For a SIP URI it is

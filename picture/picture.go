@@ -1,0 +1,128 @@
+// Package picture makes pictures fit the display of a phone: it decodes PNG, JPEG and BMP files within bounds, scales them
+// and encodes them again, so that nothing of the file that came reaches the phone as it was.
+package picture
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
+	"sync"
+
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/draw"
+)
+
+// Bounds of a file.
+const (
+	MaxSide    = 4096     // pixels in each direction
+	maxDecoded = 64 << 20 // bytes of the pixels: of a picture with 16 bits a channel, fewer pixels fit
+)
+
+// MaxBytes is the longest file that is worth being fetched.
+const MaxBytes = 4 << 20
+
+// A Display is what a picture is made for.
+type Display struct {
+	Width, Height int
+	Mono          bool // black and white
+}
+
+// A Picture is a file for a phone.
+type Picture struct {
+	Data          []byte
+	Type          string // of the content
+	Width, Height int
+}
+
+// A Scaler scales one picture at a time, since each may take much memory. The zero Scaler is ready.
+type Scaler struct{ turn sync.Mutex }
+
+// Fit returns the picture of a file, made smaller if it is wider or higher than the display.
+func (s *Scaler) Fit(file []byte, d Display) (Picture, error) {
+	format, decode, err := known(file)
+	if err != nil {
+		return Picture{}, err
+	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	img, err := decode(bytes.NewReader(file))
+	if err != nil {
+		return Picture{}, fmt.Errorf("picture: the %s file cannot be read", format)
+	}
+	img = scaled(img, d)
+	p := Picture{Width: img.Bounds().Dx(), Height: img.Bounds().Dy()}
+	var out bytes.Buffer
+	switch {
+	case d.Mono: // bitmaps are what is known of monochrome displays (Snom wiki, XML minibrowser of the 3xx)
+		dithered := image.NewPaletted(img.Bounds(), color.Palette{color.Black, color.White})
+		draw.FloydSteinberg.Draw(dithered, img.Bounds(), img, img.Bounds().Min)
+		p.Type = "image/bmp"
+		err = bmp.Encode(&out, dithered)
+	case format == "JPEG":
+		p.Type = "image/jpeg"
+		err = jpeg.Encode(&out, img, &jpeg.Options{Quality: 85})
+	default:
+		p.Type = "image/png"
+		err = png.Encode(&out, img)
+	}
+	p.Data = out.Bytes()
+	return p, err
+}
+
+// A decoder reads a file of one format.
+type decoder = func(file *bytes.Reader) (image.Image, error)
+
+// known returns the format of a file, and its decoder, if the file is within the bounds.
+func known(file []byte) (format string, decode decoder, err error) {
+	var size image.Config
+	switch {
+	case bytes.HasPrefix(file, []byte("\x89PNG\r\n\x1a\n")):
+		format, decode = "PNG", func(r *bytes.Reader) (image.Image, error) { return png.Decode(r) }
+		size, err = png.DecodeConfig(bytes.NewReader(file))
+	case bytes.HasPrefix(file, []byte("\xff\xd8")):
+		format, decode = "JPEG", func(r *bytes.Reader) (image.Image, error) { return jpeg.Decode(r) }
+		size, err = jpeg.DecodeConfig(bytes.NewReader(file))
+	case bytes.HasPrefix(file, []byte("BM")):
+		format, decode = "BMP", func(r *bytes.Reader) (image.Image, error) { return bmp.Decode(r) }
+		size, err = bmp.DecodeConfig(bytes.NewReader(file))
+	default:
+		return "", nil, errors.New("picture: expected a PNG, JPEG or BMP file")
+	}
+	switch {
+	case err != nil:
+		return "", nil, fmt.Errorf("picture: the %s file cannot be read", format)
+	case size.Width < 1 || size.Height < 1 || size.Width > MaxSide || size.Height > MaxSide:
+		return "", nil, fmt.Errorf("picture: %d x %d pixels, expected at most %d x %d", size.Width, size.Height, MaxSide, MaxSide)
+	case size.Width*size.Height*bytesOf(size.ColorModel) > maxDecoded:
+		return "", nil, fmt.Errorf("picture: %d x %d pixels of 16 bits a channel are too many", size.Width, size.Height)
+	}
+	return format, decode, nil
+}
+
+// bytesOf is how many bytes a pixel takes at most.
+func bytesOf(m color.Model) int {
+	switch m {
+	case color.NRGBA64Model, color.RGBA64Model:
+		return 8
+	}
+	return 4
+}
+
+// scaled returns img in the size that fits the display, as it is if it fits.
+func scaled(img image.Image, d Display) image.Image {
+	w, h := img.Bounds().Dx(), img.Bounds().Dy()
+	if w <= d.Width && h <= d.Height {
+		return img
+	}
+	width, height := d.Width, max(1, h*d.Width/w)
+	if height > d.Height {
+		width, height = max(1, w*d.Height/h), d.Height
+	}
+	small := image.NewNRGBA(image.Rect(0, 0, width, height))
+	draw.BiLinear.Scale(small, small.Bounds(), img, img.Bounds(), draw.Src, nil)
+	return small
+}

@@ -50,6 +50,7 @@ func mayImport() map[string][]string {
 		"internal/bench":      {}, // measures the built program, from outside
 		"snom/snomtest":       {"snom", "internal/pipenet"},
 		"mqtt/mqtttest":       {"mqtt"},
+		"paging":              {},
 		"e2e":                 {}, // tests only
 		"mqtt/session":        {"mqtt"},
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
@@ -77,6 +78,12 @@ func onlyIn() map[string][]string {
 		"golang.org/x/image":                 {"picture"},                                 // pictures are scaled to the displays of phones, and bitmaps read
 		"golang.org/x/term":                  {"cmd/snom2mqtt"},                           // a password is asked for without showing it
 		"golang.org/x/time":                  {"internal/netlimit", "phoneweb", "broker"}, // rates of clients that are not trusted
+
+		"github.com/pion/rtp":           {"paging", "snom/snomtest"}, // the simulated phone reads it
+		"github.com/mewkiz/flac":        {"paging"},
+		"github.com/hajimehoshi/go-mp3": {"paging"},
+		"github.com/zaf/g711":           {"paging", "snom/snomtest"},
+		"golang.org/x/net":              {"paging", "snom/snomtest"}, // interface and time to live of multicast
 	}
 }
 

@@ -205,8 +205,8 @@ func TestSlowSources(t *testing.T) {
 		"before it began":          {0, 10 * time.Second, 0, 500, nil},
 		"too long before it began": {0, 20 * time.Second, 0, 0, ErrStalled},
 		"not enough to begin":      {time.Second, 20 * time.Second, 0, 0, ErrStalled},
-		"within what is ahead":     {4 * time.Second, 1800 * time.Millisecond, 0, 500, nil},
-		"with a gap":               {4 * time.Second, 6 * time.Second, 2 * time.Second, 600, nil},
+		"within what is ahead":     {4 * time.Second, 1790 * time.Millisecond, 0, 500, nil},
+		"with a gap":               {4 * time.Second, 5990 * time.Millisecond, 2 * time.Second, 600, nil},
 		"too long":                 {4 * time.Second, time.Hour, stallMost + packetTime, 450, ErrStalled},
 	} {
 		t.Run(name, func(t *testing.T) {

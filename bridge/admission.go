@@ -16,6 +16,7 @@ type Rules struct {
 	TTL           time.Duration  // how long a command without an expiry of its own may wait
 	DialAllow     *regexp.Regexp // numbers that may be called; nil: all
 	DialDeny      *regexp.Regexp // numbers that may not; nil: none
+	SettingsAllow *regexp.Regexp // names of settings that set may write, matched as a whole; nil: none
 	FirmwareHosts []string       // hosts a firmware URL may name, host or host:port, in small letters
 }
 
@@ -102,6 +103,13 @@ func (p *profile) forbids(c snom.Command, rules Rules, secret bool) string {
 			return fmt.Sprintf("FIRMWARE_HOSTS does not list %q", u.Host)
 		}
 	}
+	for name := range c.FreeSettings() {
+		if why := rules.forbidsSetting(name); why != "" && secret {
+			return "one of the settings is not among those that SETTINGS_ALLOW allows"
+		} else if why != "" {
+			return why
+		}
+	}
 	if number, ok := c.Number(); ok {
 		if rules.DialAllow != nil && !rules.DialAllow.MatchString(number) {
 			return "DIAL_ALLOW does not allow this number"
@@ -113,4 +121,23 @@ func (p *profile) forbids(c snom.Command, rules Rules, secret bool) string {
 		}
 	}
 	return ""
+}
+
+// forbidsSetting says why set may not write a setting, or nothing.
+func (r Rules) forbidsSetting(name string) string {
+	switch {
+	case snom.SettingBarred(name):
+		return fmt.Sprintf("set never writes %s, whatever SETTINGS_ALLOW says: no login, no action URL and no identity", name)
+	case r.SettingsAllow == nil:
+		return "set is disabled: SETTINGS_ALLOW names the settings that it may write"
+	case !matchesWhole(r.SettingsAllow, name):
+		return fmt.Sprintf("SETTINGS_ALLOW does not match %s", name)
+	}
+	return ""
+}
+
+// matchesWhole reports whether the expression matches all of the text.
+func matchesWhole(r *regexp.Regexp, text string) bool {
+	at := r.FindStringIndex(text)
+	return at != nil && at[0] == 0 && at[1] == len(text)
 }

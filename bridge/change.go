@@ -3,34 +3,146 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// change carries out a command that is to give a setting of the phone a value. It never toggles on a guess: where the
-// phone's events say that it is so, nothing is sent; else the setting is read, and written and read back if it has
-// another value; where the phone keeps its settings to itself, the key that toggles is pressed only if the state is
-// known; and where it is not, the command is refused.
-func (c *command) change(ctx context.Context, p pacedPhone, ch snom.Change) {
+// change carries out a command that is to give settings of the phone a value. It never toggles on a guess: where the
+// phone's events say that it is so, nothing is sent; else the settings are read, and those that have another value are
+// written and read back.
+func (c *command) change(ctx context.Context, p pacedPhone, changes []snom.Change) {
+	if first := changes[0]; len(changes) == 1 && first.Key != "" {
+		c.switchOver(ctx, p, first)
+		return
+	}
+	found, err := c.readFirst(ctx, p, changes)
+	if err != nil {
+		c.failRead(err)
+		if keepsSettings(err) {
+			c.result.Message += "; nothing was written: " + adviceUserMode
+		}
+		return
+	}
+	var differ []snom.Change
+	var fixed []string
+	for _, ch := range changes {
+		is, shown := found[ch.Name()]
+		switch {
+		case ch.Present:
+			if is.Value == "" {
+				c.fail(Refused, fmt.Sprintf("the phone has nothing in its setting %s, which must come first: nothing was written", ch.Name()))
+				return
+			}
+		case shown && is.Value == strings.TrimSpace(ch.Value), !shown && ch.Absent:
+		case is.ReadOnly:
+			fixed = append(fixed, ch.Name())
+		default:
+			differ = append(differ, ch)
+		}
+	}
+	switch {
+	case len(fixed) > 0:
+		c.fail(Refused, fmt.Sprintf("read-only at the phone: %s; nothing was written: change it where the phone is provisioned, or its permission there",
+			strings.Join(fixed, ", ")))
+	case len(differ) == 0:
+		c.result.Message = strings.TrimPrefix(c.result.Message+"; it was so already: nothing was written", "; ")
+	default:
+		c.writeSettings(ctx, p, differ)
+	}
+}
+
+// adviceUserMode says what makes a phone show its settings and take others.
+const adviceUserMode = "set admin_mode to on at the phone, or give the bridge the phone's maintenance account (service_mode_login)"
+
+// writeSettings writes settings in one request and reads them back.
+func (c *command) writeSettings(ctx context.Context, p pacedPhone, changes []snom.Change) {
+	step, err := settingsStep(p, changes)
+	if err != nil {
+		c.fail(Internal, words(err))
+		return
+	}
+	if !c.request(ctx, p, step, func(error) bool { return false }) {
+		if c.result.Code == Refused {
+			c.result.Message += "; it does not let its settings be written: " + adviceUserMode
+		}
+		return
+	}
+	if cut := p.pause(); cut.code != "" {
+		c.fail(cut.code, cut.why+" before the settings were read back")
+		return
+	}
+	found, err := c.readSettings(ctx, p, changes)
+	if err != nil {
+		c.err = err
+		c.fail(Timeout, "the settings were written, and could not be read back: "+words(err))
+		return
+	}
+	var kept, missing []string
+	for _, ch := range changes {
+		is, shown := found[ch.Name()]
+		switch {
+		case is.Value == strings.TrimSpace(ch.Value) && (shown || ch.Value == ""):
+		case shown:
+			kept = append(kept, ch.Name())
+		default:
+			missing = append(missing, ch.Name())
+		}
+	}
+	var why []string
+	if len(kept) > 0 {
+		why = append(why, "the phone took the request and kept what it had in "+strings.Join(kept, ", ")+
+			": it does not take this value, or the setting is read-only (perm=\"R\" where the phone is provisioned)")
+	}
+	if len(missing) > 0 {
+		why = append(why, "the phone took the request and does not show "+strings.Join(missing, ", ")+": it may have no setting of this name")
+	}
+	if len(why) == 0 {
+		return
+	}
+	message := strings.Join(why, "; ")
+	if written := len(changes) - len(kept) - len(missing); written > 0 {
+		message += fmt.Sprintf("; %d of %d settings were written", written, len(changes))
+	}
+	c.fail(Refused, message)
+}
+
+// settingsStep is the step that gives settings the values asked for.
+func settingsStep(p pacedPhone, changes []snom.Change) (snom.Step, error) {
+	settings := make(map[string]string, len(changes))
+	for _, ch := range changes {
+		settings[ch.Name()] = ch.Value
+	}
+	phone, ok := p.Phone.(Configurer)
+	if !ok {
+		return snom.Step{}, fmt.Errorf("%w: its settings cannot be written", snom.ErrUnsupported)
+	}
+	return phone.SettingsStep(settings)
+}
+
+// switchOver gives a setting that a key toggles its value. Where the phone keeps its settings to itself, the key is
+// pressed if the state is known; where it is not, the command is refused.
+func (c *command) switchOver(ctx context.Context, p pacedPhone, ch snom.Change) {
 	state := c.to.reported(ch)
 	if state == ch.Value {
 		c.result.Message = ch.Name() + " was " + ch.Value + " already: nothing was sent"
 		return
 	}
-	first, cancel := context.WithDeadline(ctx, c.expires)
-	is, err := c.readSetting(first, p, ch.Name())
-	cancel()
+	found, err := c.readFirst(ctx, p, []snom.Change{ch})
+	is, shown := found[ch.Name()]
+	if err == nil && !shown {
+		err = fmt.Errorf("%w: it has no setting %s", snom.ErrUnsupported, ch.Name())
+	}
 	if err != nil && !keepsSettings(err) {
 		c.failRead(err)
 		return
 	}
 	if err == nil {
 		if state = is.Value; is.Value == ch.Value {
-			c.changed = &ch
 			return
 		}
-		if !is.ReadOnly && c.writeSetting(ctx, p, ch) {
+		if !is.ReadOnly && c.writeSwitch(ctx, p, ch) {
 			return
 		}
 	}
@@ -38,7 +150,7 @@ func (c *command) change(ctx context.Context, p pacedPhone, ch snom.Change) {
 		c.fail(Unsupported, problem)
 		return
 	}
-	if state == "" || ch.Key == "" {
+	if state == "" {
 		c.fail(Refused, fmt.Sprintf("the phone does not show its setting %s, and its events have not said what it is: "+
 			"set admin_mode to on at the phone, or install the action URLs and switch it once at the phone", ch.Name()))
 		return
@@ -59,7 +171,7 @@ func (p *phone) reported(ch snom.Change) string {
 	s := &p.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ch.Setting != "dnd_mode" || ch.Identity != 0 || !s.reportsDND {
+	if ch.Setting != settingDND || ch.Identity != 0 || !s.reportsDND {
 		return ""
 	}
 	switch s.callState().Status().DND {
@@ -71,19 +183,30 @@ func (p *phone) reported(ch snom.Change) string {
 	return ""
 }
 
-// readSetting reads one setting.
-func (c *command) readSetting(ctx context.Context, p pacedPhone, name string) (snom.Setting, error) {
+// readFirst reads the settings of changes before anything is written, which the command's expiry limits.
+func (c *command) readFirst(ctx context.Context, p pacedPhone, changes []snom.Change) (map[string]snom.Setting, error) {
+	ctx, cancel := context.WithDeadline(ctx, c.expires)
+	defer cancel()
+	return c.readSettings(ctx, p, changes)
+}
+
+// readSettings reads the settings of changes, and notes them. What the phone does not have is not in the result.
+func (c *command) readSettings(ctx context.Context, p pacedPhone, changes []snom.Change) (map[string]snom.Setting, error) {
+	names := make([]string, 0, len(changes))
+	for _, ch := range changes {
+		names = append(names, ch.Name())
+	}
 	c.asked = time.Now()
-	found, err := p.readSettings(ctx, name)
+	found, err := p.readSettings(ctx, names...)
 	c.result.Requests++
-	if err != nil {
-		return snom.Setting{}, err
+	if err == nil {
+		for _, name := range names {
+			if is, shown := found[name]; shown {
+				c.read = noteRead(c.read, readSetting{name, is.Value})
+			}
+		}
 	}
-	is, ok := found[name]
-	if !ok {
-		return is, fmt.Errorf("%w: it has no setting %s", snom.ErrUnsupported, name)
-	}
-	return is, nil
+	return found, err
 }
 
 // failRead makes err the result, the error of reading a setting: whatever it is, nothing was changed.
@@ -108,30 +231,32 @@ func keepsSettings(err error) bool {
 	return false
 }
 
-// writeSetting writes the setting and reads it back. It reports false, and nothing has changed, where the phone does not
-// let it be written.
-func (c *command) writeSetting(ctx context.Context, p pacedPhone, ch snom.Change) bool {
-	step, err := p.Phone.(Configurer).SettingsStep(map[string]string{ch.Name(): ch.Value})
+// writeSwitch writes a setting that a key toggles, and reads it back. It reports false, and nothing has changed, where
+// the phone does not let it be written.
+func (c *command) writeSwitch(ctx context.Context, p pacedPhone, ch snom.Change) bool {
+	step, err := settingsStep(p, []snom.Change{ch})
 	if err != nil {
 		c.fail(Internal, words(err))
 		return true
 	}
-	if !c.request(ctx, p, step, func(err error) bool { return keepsSettings(err) }) {
+	if !c.request(ctx, p, step, keepsSettings) {
 		return c.result.Code != OK
 	}
 	if cut := p.pause(); cut.code != "" {
 		c.fail(cut.code, cut.why+" before the setting was read back")
 		return true
 	}
-	is, err := c.readSetting(ctx, p, ch.Name())
+	found, err := c.readSettings(ctx, p, []snom.Change{ch})
+	is, shown := found[ch.Name()]
+	if err == nil && !shown {
+		err = fmt.Errorf("%w: it has no setting %s", snom.ErrUnsupported, ch.Name())
+	}
 	switch {
 	case err != nil:
 		c.err = err
 		c.fail(Timeout, "the setting was written, and could not be read back: "+words(err))
 	case is.Value != ch.Value:
 		return false // it took the request, and kept its value
-	default:
-		c.changed = &ch
 	}
 	return true
 }

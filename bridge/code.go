@@ -25,7 +25,7 @@ const (
 	Cancelled    Code = "cancelled"     // a hangup overtook it, or the bridge stopped
 	Unauthorized Code = "unauthorized"  // the phone refused the login
 	LockedOut    Code = "locked_out"    // no login is made after a refused one, or the phone is locked
-	Refused      Code = "refused"       // the phone blocks remote control, or the state is unknown that the command depends on
+	Refused      Code = "refused"       // the phone blocks remote control, or the state is unknown that the command depends on, or a setting is kept
 	Unreachable  Code = "unreachable"   // certainly not delivered
 	Timeout      Code = "timeout"       // outcome unknown
 	PhoneError   Code = "phone_error"   // the phone answered with an error
@@ -47,7 +47,7 @@ func Codes() []CodeDoc {
 		{Invalid, "no", "The payload, or the name of the command, makes no sense; or the command makes none now: `answer` on a phone that is known to be idle, a transfer that is not under way.", "`message` says what was expected and where."},
 		{Unsupported, "perhaps", "This model has no such key, command or page.", "Check the phone's model in the settings. The D8xx generation has no remote control of this kind at all."},
 		{UnknownPhone, "no", "The topic names no phone and no group.", "Check the name; `bridge/info` lists all of them."},
-		{Forbidden, "no", "The settings do not allow it.", "`ALLOW` enables `reset` and `firmware`, `FIRMWARE_HOSTS` lists the servers of firmware, `DIAL_ALLOW` and `DIAL_DENY` limit numbers."},
+		{Forbidden, "no", "The settings do not allow it.", "`ALLOW` enables `reset` and `firmware`, `FIRMWARE_HOSTS` lists the servers of firmware, `DIAL_ALLOW` and `DIAL_DENY` limit numbers, `SETTINGS_ALLOW` the settings that `set` may write."},
 		{Retained, "no", "The command was published with the retain flag; a broker replays those at every connection.", "Publish commands without retain, and clear the topic once: `mosquitto_pub -r -n -t <topic>`. Clearing is an empty message, which is a command, too, for `answer`, `hangup`, `fix_lil` and `reboot`: clear those while the bridge is stopped."},
 		{Expired, "perhaps", "It expired (`expires_in`, `expires_at`, or `COMMAND_TTL`) before it was sent, or one of its further requests came too late; or the machine was suspended while it waited.", "`requests` says whether a part of it had been sent. Send it again if it is still needed."},
 		{Duplicate, "no", "This `id` was already taken on this phone. `first` repeats that command's result, and `ok` is the first one's.", "Give every command an `id` of its own."},
@@ -55,7 +55,7 @@ func Codes() []CodeDoc {
 		{Cancelled, "perhaps", "A `hangup` overtook it, its ringing was stopped, or the bridge stopped, before it was done.", "`requests` says whether a part of it had been sent."},
 		{Unauthorized, "yes", "The phone refused the login.", "Correct the user name or password, then reload or restart the bridge. It does not try again by itself for hours, because a few failed logins lock the phone."},
 		{LockedOut, "perhaps", "No login is made for a while after the phone refused one, or the phone says itself that it is locked.", "Correct the password, then reload or restart; a lock by the phone ends by itself."},
-		{Refused, "perhaps", "The phone answers, but remote control is blocked; or the command depends on a state that is unknown and that the phone does not show.", "`message` says what to change. Remote control: set `use_hidden_tags` and `restrict_uri_queries` to off on the phone: see docs/phone-setup.md."},
+		{Refused, "perhaps", "The phone answers, but remote control is blocked; or the command depends on a state that is unknown and that the phone does not show; or the phone does not let its settings be written, or took the request and kept what it had.", "`message` says what to change. Remote control: set `use_hidden_tags` and `restrict_uri_queries` to off on the phone: see docs/phone-setup.md."},
 		{Unreachable, "no", "The command was certainly not delivered: no connection.", "Check that the phone is on, and its address."},
 		{Timeout, "perhaps", "The phone received the request and did not answer properly: the command may have been carried out.", "Do not repeat blindly; nothing is repeated by the bridge."},
 		{PhoneError, "perhaps", "The phone answered with an error.", "`message` and `http_status` say which."},

@@ -42,7 +42,8 @@ type command struct {
 	result   *Result       // nil: it has not begun
 	sent     int           // how many requests were made
 	transfer *transfer     // after it, if it is carried out; nil: it stays as it is
-	changed  *snom.Change  // the setting that has the value that was asked for; nil: none
+	read     []readSetting // settings that were read, the newest value of each
+	changed  *snom.Change  // the setting that has the value that was asked for, though it was not read; nil: none
 }
 
 func (c *command) phone() *phone       { return c.to }
@@ -164,13 +165,13 @@ func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
 	if c.result == nil && !c.begin(p, time.Now()) {
 		return time.Time{}
 	}
-	change, changes := c.command.Change()
+	changes := c.command.Changes()
 	switch {
 	case c.dry:
-		c.tell(change, changes)
+		c.tell(changes)
 		return time.Time{}
-	case changes:
-		c.change(ctx, p, change)
+	case len(changes) > 0:
+		c.change(ctx, p, changes)
 		return time.Time{}
 	}
 	return c.send(ctx, p)
@@ -208,16 +209,16 @@ func (c *command) begin(p pacedPhone, now time.Time) bool {
 }
 
 // tell makes what the phone would be asked the result.
-func (c *command) tell(ch snom.Change, changes bool) {
+func (c *command) tell(changes []snom.Change) {
 	would := []string{} // and not null
 	for _, step := range c.steps {
 		if shown := step.Shown(c.secret); !c.secret || !slices.Contains(would, shown) { // how many there are may say how long a secret is
 			would = append(would, shown)
 		}
 	}
-	if changes {
+	if len(changes) > 0 {
 		doubt := "the setting is read first, and written only if it has another value"
-		if c.to.reported(ch) == ch.Value {
+		if first := changes[0]; len(changes) == 1 && first.Key != "" && c.to.reported(first) == first.Value {
 			would, doubt = []string{}, "it is so already: nothing would be sent"
 		}
 		c.result.Message = strings.TrimPrefix(c.result.Message+"; "+doubt, "; ")
@@ -363,6 +364,9 @@ func (c *command) learn() {
 			s.accepted()
 			c.learnEffects(s, r.Time.Time)
 		}
+		if len(c.read) > 0 {
+			c.learnSettings(s, r.Time.Time)
+		}
 		probe = s.needsProbe()
 	})
 	if probe || r.Code == Timeout {
@@ -380,7 +384,7 @@ func (c *command) learnEffects(s *phoneState, now time.Time) {
 	}
 	calls := s.callState()
 	switch {
-	case c.changed != nil && c.changed.Setting == "dnd_mode" && c.changed.Identity == 0:
+	case c.changed != nil && c.changed.Setting == settingDND && c.changed.Identity == 0:
 		calls = calls.WithDND(c.changed.Value == "on")
 	case s.calls == nil:
 		return

@@ -43,6 +43,9 @@ func (b *Bridge) Event(name string, e actionurl.Event) {
 		switch e.Type {
 		case actionurl.EventDNDOn, actionurl.EventDNDOff:
 			s.reportsDND = true
+			s.settings = s.settings.unless(settingDND, e.Type == actionurl.EventDNDOn)
+		case actionurl.EventForwardingOn, actionurl.EventForwardingOff:
+			s.settings = s.settings.unless(forwardBegin, e.Type == actionurl.EventForwardingOn)
 		}
 		next := s.callState().Step(e)
 		s.calls = &next

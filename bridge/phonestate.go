@@ -29,6 +29,7 @@ type phoneState struct {
 	identity   phoneIdentity    // guarded by mu
 	callsEnded time.Time        // when it last had too few calls for a transfer, after it had enough, or none; guarded by mu
 	calls      *callstate.State // what its events say; nil: there was none; guarded by mu
+	settings   *Settings        // what was read of them; nil: nothing; guarded by mu
 	lastResult *LastResult      // guarded by mu
 	lastEvent  *EventNote       // nil: there was none; guarded by mu
 	expiry     *time.Timer      // of calls; nil: never needed; guarded by mu
@@ -108,8 +109,13 @@ type Status struct {
 	MAC       Text   `json:"mac"`
 	Problem   Text   `json:"problem,omitempty"` // what is wrong with the phone or its settings
 	callstate.Status
-	LastResult *LastResult `json:"last_result"`
-	Time       Time        `json:"time"`
+	// What commands read of the phone's settings; it is omitted where nothing was read.
+	KeyboardLock Switch      `json:"keyboard_lock,omitzero"`
+	Forward      *Forwarding `json:"forward,omitempty"`
+	Settings     *Settings   `json:"settings,omitempty"`
+	SettingsAsOf Time        `json:"settings_as_of,omitzero"` // when they were read last
+	LastResult   *LastResult `json:"last_result"`
+	Time         Time        `json:"time"`
 	// RemoteControl says whether the phone can be controlled at all, as far as it says so itself.
 	RemoteControl snom.Support `json:"-"`
 	// Silent is set where phones cannot send events to the bridge: all of callstate.Status is unknown then.
@@ -195,7 +201,7 @@ func (s *phoneState) accepted() {
 // forget forgets what depends on the phone's settings. The caller holds the lock.
 func (s *phoneState) forget() {
 	s.reachable, s.why, s.lastSeen, s.backoff = SwitchUnknown, "", time.Time{}, 0
-	s.identity = phoneIdentity{}
+	s.identity, s.settings = phoneIdentity{}, nil
 }
 
 // nextPoll is when to poll again: soon where the phone just became unreachable, for it may be restarting. The caller
@@ -216,12 +222,16 @@ func (p *phone) status(now time.Time) Status {
 	if model == "" {
 		model = configured.Name()
 	}
-	return Status{
+	status := Status{
 		Phone: p.name, Reachable: s.reachable, Model: Text(model),
 		Firmware: Text(is.firmware), MAC: Text(is.mac), Problem: Text(is.problem(configured)), RemoteControl: is.control,
 		Status: s.callState().Status(), LastResult: s.lastResult, Time: Time{Time: now},
 		Silent: !p.b.cfg.Events,
 	}
+	if read := s.settings; read != nil {
+		status.Settings, status.SettingsAsOf, status.KeyboardLock, status.Forward = read, read.asOf, read.lock, read.forward
+	}
+	return status
 }
 
 // update changes what is known of the phone, and publishes what that changes for others.

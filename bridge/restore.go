@@ -12,13 +12,21 @@ import (
 // from the broker before this process published one.
 func (b *Bridge) restore(name string, m mqtt.Message) {
 	p := b.roster.Load().phones[name]
-	if p == nil || !m.Retained || !b.cfg.Events {
+	if p == nil || !m.Retained {
 		return
 	}
 	s := &p.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.published.confirmed || s.closed || len(m.Payload) == 0 {
+		return
+	}
+	if s.settings == nil {
+		if read := readRetained(m.Payload); read != nil {
+			p.change(func(s *phoneState) { s.settings = read })
+		}
+	}
+	if !b.cfg.Events {
 		return
 	}
 	old, asOf, err := callstate.ParseStatus(m.Payload)

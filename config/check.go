@@ -386,14 +386,20 @@ func escapeZone(text string) string {
 	return before + "%25" + zone
 }
 
-// numbers compiles an expression over a whole number.
-func (c *checker) numbers(f field) *regexp.Regexp {
+// What the expressions of settings are about, with an example.
+const (
+	overNumber = `number, such as \+49.*|[1-9][0-9]`
+	overName   = `name, such as vol_.*|call_waiting1`
+)
+
+// pattern compiles an expression over a whole text.
+func (c *checker) pattern(f field, over string) *regexp.Regexp {
 	if f.text == "" {
 		return nil
 	}
 	// Alone first: a)|(b would fit into the frame and mean something else.
 	if _, err := regexp.Compile(f.text); err != nil {
-		c.fault(f, "expected a regular expression of Go (RE2 syntax) over the whole number, such as \\+49.*|[1-9][0-9]")
+		c.fault(f, "expected a regular expression of Go (RE2 syntax) over the whole %s", over)
 		return nil
 	}
 	r, err := regexp.Compile(`\A(?:` + f.text + `)\z`)

@@ -37,6 +37,7 @@ type Config struct {
 	ImageHosts    []string       // hosts that files may be fetched from, as package fetch takes them
 	DialAllow     *regexp.Regexp // what may be dialled, over the whole number; nil: everything
 	DialDeny      *regexp.Regexp // what may not, over the whole number; nil: nothing
+	SettingsAllow *regexp.Regexp // settings that the command set may write, over the whole name; nil: none
 
 	CommandTTL           time.Duration // how long a command may wait, 100 ms to 1 h
 	QueueLength          int           // commands waiting for one phone, 1 to 10,000
@@ -120,8 +121,9 @@ func (k *checker) config(v variables, d defaults, environ []string) Config {
 		Allow:         d.allow,
 		FirmwareHosts: k.hosts(v.FirmwareHosts),
 		ImageHosts:    k.imageHosts(v.ImageHosts, namedHosts(v, environ)),
-		DialAllow:     k.numbers(v.DialAllow),
-		DialDeny:      k.numbers(v.DialDeny),
+		DialAllow:     k.pattern(v.DialAllow, overNumber),
+		DialDeny:      k.pattern(v.DialDeny, overNumber),
+		SettingsAllow: k.pattern(v.SettingsAllow, overName),
 		Mask:          d.mask,
 
 		CommandTTL:           k.duration(v.CommandTTL),

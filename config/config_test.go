@@ -81,6 +81,7 @@ IMAGE_HOSTS=camera.example, 192.0.2.0/24
 FIRMWARE_HOSTS=FW.example, 192.0.2.1:8000,2001:db8::2,fw.example,[2001:db8::3],[2001:db8::4]:81
 DIAL_ALLOW=a|\+49.*
 DIAL_DENY=0900.*
+SETTINGS_ALLOW=vol_.*|a
 MASK=dtmf
 COMMAND_TTL=1h
 QUEUE_LENGTH=1
@@ -134,6 +135,7 @@ LOG_FORMAT=json`, map[string]string{
 		ImageHosts:           []string{"192.0.2.0/24", "camera.example"},
 		DialAllow:            regexp.MustCompile(`\A(?:a|\+49.*)\z`),
 		DialDeny:             regexp.MustCompile(`\A(?:0900.*)\z`),
+		SettingsAllow:        regexp.MustCompile(`\A(?:vol_.*|a)\z`),
 		Mask:                 []snom.Verb{"dtmf"},
 		CommandTTL:           time.Hour,
 		QueueLength:          1,

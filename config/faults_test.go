@@ -189,6 +189,7 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 		many("MASK=dtmf,,dial", "expected names separated by commas; one is empty"),
 		many("PHONE_0_ALLOW= ", "expected names separated by commas; one is empty; the value begins with a blank"),
 		many("FIRMWARE_HOSTS=http://a\nFIRMWARE_HOSTS=a:0\nFIRMWARE_HOSTS=hunter2/", expectedHosts),
+		many("SETTINGS_ALLOW=(hunter2\nSETTINGS_ALLOW=a)|(b", strings.Replace(expectedRE, `number, such as \+49.*|[1-9][0-9]`, `name, such as vol_.*|call_waiting1`, 1)),
 		many("DIAL_ALLOW=(hunter2\nDIAL_DENY=a)|(b\nDIAL_DENY=(?=x)", expectedRE),
 		many("DIAL_ALLOW="+strings.Repeat("(", 999)+"a"+strings.Repeat(")", 999), "this regular expression is too large"),
 		many("PHONE_0_TOKEN=hunter2\nPHONE_0_TOKEN="+strings.Repeat("a", 129)+"\nPHONE_0_TOKEN=aaaaaaaaaaaaaaaa/", "expected 16 to 128 letters, digits, _ and -: it becomes a part of a URL"),

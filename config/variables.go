@@ -66,6 +66,9 @@ type variables struct {
 	// A regular expression over the whole number: what may not be dialled, even if `DIAL_ALLOW` matches. For a SIP URI it is
 	// also applied to the user, the part before the `@`. Unless set, nothing.
 	DialDeny field `env:"DIAL_DENY"`
+	// A regular expression over the whole name of a setting, such as `vol_.*|call_waiting1`: what `set` may write. Unless set,
+	// nothing. `http_…`, `admin_…`, `action_…`, `user_…` and names with `pass` never, whatever it says.
+	SettingsAllow field `env:"SETTINGS_ALLOW"`
 	// Commands whose argument is shown as `***` in results and in the log, separated by commas: `dtmf`, if a code opens a door.
 	Mask field `env:"MASK"`
 	// How long a command may wait before it expires.

@@ -171,13 +171,16 @@ func (c Command) WhenIdle() (objection string, refused bool) {
 	return c.row.idleWarning, false
 }
 
-// Number returns the number or SIP URI that c calls: of a dial, and of a transfer to a number.
+// Number returns the number or SIP URI that c calls, or has others call: of a dial, of a transfer to a number, and of a
+// forward to one.
 func (c Command) Number() (string, bool) {
 	switch a := c.arg.(type) {
 	case call:
 		return a.number, true
 	case TransferStep:
 		return a.Number, a.Number != ""
+	case forward:
+		return a.to, a.to != ""
 	}
 	return "", false
 }

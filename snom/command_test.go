@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -332,6 +333,83 @@ func TestCommands(t *testing.T) {
 			steps: step("/command.htm?key=DND"),
 		},
 		{
+			name: "forward", verb: snom.VerbForward,
+			plain: []string{"+4930123", "tel:+49-30-123"},
+			json:  []string{`{"to":"+4930123"}`, `{"when":"always","to":"tel:+4930123"}`},
+			want:  "+4930123",
+			steps: step("/dummy.htm?settings=save&store_settings=save&fwd_all_enabled=on&fwd_all_target=%2B4930123"),
+		},
+		{
+			name: "forward nothing", verb: snom.VerbForward,
+			plain: []string{"off"},
+			json:  []string{`{"off":true}`},
+			want:  "off",
+			steps: step("/dummy.htm?settings=save&store_settings=save&fwd_all_enabled=off&fwd_busy_enabled=off&fwd_time_enabled=off"),
+		},
+		{
+			name: "forward as before", verb: snom.VerbForward,
+			plain: []string{"on"},
+			json:  []string{`{"off":false}`, `{"when":"always","off":false}`},
+			want:  "on",
+			steps: step("/dummy.htm?settings=save&store_settings=save&fwd_all_enabled=on"),
+		},
+		{
+			name: "forward when there is no answer", verb: snom.VerbForward,
+			plain: []string{`{"when":"no_answer","to":"27@pbx.example","after":20,"identity":12}`},
+			json:  []string{`{"identity":12,"after":20.0,"to":"27@pbx.example","when":"no_answer"}`},
+			want:  `{"when":"no_answer","to":"27@pbx.example","after":20,"identity":12}`,
+			steps: step("/dummy.htm?settings=save&store_settings=save&fwd_time_enabled12=on&fwd_time_target12=27%40pbx.example&fwd_time_secs12=20"),
+		},
+		{
+			name: "forward no more when busy", verb: snom.VerbForward,
+			plain: []string{`{"when":"busy","off":true}`},
+			json:  []string{`{"off":true,"when":"busy"}`},
+			want:  `{"when":"busy","off":true}`,
+			steps: step("/dummy.htm?settings=save&store_settings=save&fwd_busy_enabled=off"),
+		},
+		{
+			name: "forward always no more", verb: snom.VerbForward,
+			plain: []string{`{"when":"always","off":true}`},
+			json:  []string{`{"off":true,"when":"always"}`},
+			want:  `{"when":"always","off":true}`,
+			steps: step("/dummy.htm?settings=save&store_settings=save&fwd_all_enabled=off"),
+		},
+		{
+			name: "lock the keyboard", verb: snom.VerbKeyLock,
+			plain: []string{"on"},
+			json:  []string{`{"keyboard_lock":"on"}`, `{"keyboard_lock":true}`},
+			want:  "on",
+			steps: step("/dummy.htm?settings=save&store_settings=save&keyboard_lock=on"),
+		},
+		{
+			name: "unlock the keyboard", verb: snom.VerbKeyLock,
+			plain: []string{"off"},
+			json:  []string{`{"keyboard_lock":"off"}`, `{"keyboard_lock":false}`},
+			want:  "off",
+			steps: step("/dummy.htm?settings=save&store_settings=save&keyboard_lock=off"),
+		},
+		{
+			name: "set", verb: snom.VerbSet,
+			plain: []string{"vol_ringer=8"},
+			json:  []string{`{"settings":{"vol_ringer":"8"}}`, `{"settings":{"vol_ringer":8.0}}`},
+			want:  "vol_ringer=8",
+			steps: step("/dummy.htm?settings=save&store_settings=save&vol_ringer=8"),
+		},
+		{
+			name: "set a value that looks like more", verb: snom.VerbSet,
+			plain: []string{"ring_sound[2]=a=b&http_pass=x;c#%00 ü"},
+			json:  []string{`{"settings":{"ring_sound2":"a=b&http_pass=x;c#%00 \u00fc"}}`},
+			want:  "ring_sound2=a=b&http_pass=x;c#%00 ü",
+			steps: step("/dummy.htm?settings=save&store_settings=save&ring_sound2=a%3Db%26http_pass%3Dx%3Bc%23%2500%20%C3%BC"),
+		},
+		{
+			name: "set several", verb: snom.VerbSet,
+			plain: []string{`{"settings":{"backlight":"7","dim_timer":"","privacy_out":"on"}}`},
+			json:  []string{`{"settings":{"privacy_out":true,"backlight":7,"dim_timer":""}}`},
+			want:  `{"settings":{"backlight":"7","dim_timer":"","privacy_out":"on"}}`,
+			steps: step("/dummy.htm?settings=save&store_settings=save&backlight=7&dim_timer=&privacy_out=on"),
+		},
+		{
 			name: "log off all", verb: snom.VerbLogoff,
 			plain: []string{"all"}, json: []string{`{"identity":"all"}`}, want: "all",
 			steps: step("/command.htm?LOGOFFALL"),
@@ -466,6 +544,9 @@ func wantTargets(c snom.Command, d snom.Dialect) (path string, queries [][][2]st
 			path = "/dummy.htm"
 			queries = one([2]string{"settings", "save"}, [2]string{"store_settings", "save"}, [2]string{name, value})
 		}
+	case snom.VerbForward, snom.VerbKeyLock, snom.VerbSet:
+		path = "/dummy.htm"
+		queries = one(append([][2]string{{"settings", "save"}, {"store_settings", "save"}}, settingsOf(c.Verb(), arg, object)...)...)
 	case snom.VerbRing:
 		path = "/line_login.htm"
 		if arg == "stop" {
@@ -513,6 +594,59 @@ func wantTargets(c snom.Command, d snom.Dialect) (path string, queries [][][2]st
 		}
 	}
 	return path, queries
+}
+
+// settingsOf is what a command writes into settings, told from its canonical argument.
+func settingsOf(v snom.Verb, arg string, object map[string]any) (pairs [][2]string) {
+	switch v {
+	case snom.VerbKeyLock:
+		return [][2]string{{"keyboard_lock", arg}}
+	case snom.VerbSet:
+		if object == nil {
+			name, value, _ := strings.Cut(arg, "=")
+			return [][2]string{{name, value}}
+		}
+		values := object["settings"].(map[string]any)
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			pairs = append(pairs, [2]string{name, values[name].(string)})
+		}
+		return pairs
+	}
+	prefixes := map[string]string{"always": "fwd_all", "busy": "fwd_busy", "no_answer": "fwd_time"}
+	identity, when, to := "", "always", arg
+	if object != nil {
+		to, _ = object["to"].(string)
+		if w, ok := object["when"].(string); ok {
+			when = w
+		}
+		if off, ok := object["off"].(bool); ok && off {
+			to = "off"
+			if object["when"] == nil {
+				when = ""
+			}
+		}
+		if n, ok := object["identity"].(float64); ok {
+			identity = fmt.Sprint(n)
+		}
+	} else if arg == "off" {
+		when = ""
+	}
+	for _, w := range []string{"always", "busy", "no_answer"} {
+		switch {
+		case when != "" && when != w:
+		case to == "off":
+			pairs = append(pairs, [2]string{prefixes[w] + "_enabled" + identity, "off"})
+		default:
+			pairs = append(pairs, [2]string{prefixes[w] + "_enabled" + identity, "on"})
+			if to != "on" && to != "" {
+				pairs = append(pairs, [2]string{prefixes[w] + "_target" + identity, to})
+			}
+		}
+	}
+	if after, ok := object["after"].(float64); ok {
+		pairs = append(pairs, [2]string{"fwd_time_secs" + identity, fmt.Sprint(after)})
+	}
+	return pairs
 }
 
 // checkSteps checks that the requests of c have its path and its query parameters and nothing else.
@@ -599,6 +733,9 @@ func TestCommandAccessors(t *testing.T) {
 		{in: "transfer cancel", keys: "CANCEL", transfer: snom.TransferStep{Kind: snom.TransferCancel}},
 		{in: "dnd on"},
 		{in: "dnd toggle", keys: "DND"},
+		{in: "forward +49", number: "+49"},
+		{in: "forward off"},
+		{in: "forward on"},
 		{in: "ring stop"},
 		{in: "reset hall", confirmation: "hall"},
 		{in: "firmware https://h/p", firmware: "https://h/p"},

@@ -104,18 +104,17 @@ func (d dnd) keys() keySequence {
 	return ""
 }
 
-func (d dnd) change() (Change, bool) {
+func (d dnd) changes() []Change {
 	if d.mode == dndToggle {
-		return Change{}, false
+		return nil
 	}
-	return Change{Setting: "dnd_mode", Identity: d.identity, Value: d.mode, Key: dndKey}, true
+	return []Change{{Setting: "dnd_mode", Identity: d.identity, Value: d.mode, Key: dndKey}}
 }
 
 // steps writes the setting, or presses the key.
 func (d dnd) steps(Dialect) []Step {
-	change, ok := d.change()
-	if !ok {
+	if d.mode == dndToggle {
 		return []Step{{Request: "/command.htm?key=" + dndKey}}
 	}
-	return []Step{{Request: "/dummy.htm?settings=save&store_settings=save&" + change.Name() + "=" + change.Value}}
+	return written(d.changes())
 }

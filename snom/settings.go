@@ -460,27 +460,26 @@ const (
 	maxSettingName = 64
 )
 
-// SettingsStep returns the request that writes settings and keeps them over a restart (service.snom.com, Can I
-// set or change phone settings via HTTP requests). The number of an identity may stand in brackets: "dnd_mode[1]".
+// SettingsStep returns the request that writes settings and keeps them over a restart. The number of an identity may stand in brackets: "dnd_mode[1]".
 // A phone in user mode refuses it; one whose setting is read-only accepts it and keeps the value that it has, so
 // the settings should be read back.
 func (c *Client) SettingsStep(settings map[string]string) (Step, error) {
 	if len(settings) == 0 {
 		return Step{}, errors.New("snom: settings: expected at least one")
 	}
-	target := []byte("/dummy.htm?settings=save&store_settings=save")
+	target := []byte(saveSettings)
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		plain, value := plainName(name), settings[name]
 		err := checkSettingName(name)
 		switch {
 		case err != nil:
 			return Step{}, err
-		case len(value) > maxSetting || !utf8.ValidString(value) || strings.ContainsFunc(value, isControl):
+		case badValue(value):
 			return Step{}, fmt.Errorf("snom: setting %s: expected at most %d bytes of UTF-8 without control characters", name, maxSetting)
 		case plain == "action_blacklist_url" && value != "":
 			return Step{}, fmt.Errorf("snom: setting %s: it makes the phone reject calls silently, and is never set", name)
 		}
-		target = appendEscaped(append(append(append(target, '&'), plain...), '='), value, "")
+		target = appendSetting(target, plain, value)
 	}
 	if len(target) > maxTarget {
 		return Step{}, fmt.Errorf("snom: settings: expected at most %d bytes in one request, not %d", maxTarget, len(target))
@@ -506,4 +505,9 @@ func checkSettingName(name string) error {
 		return fmt.Errorf("snom: setting %q: expected a name of at most %d small letters, digits and _", cleantext.Clean(name, maxSettingName), maxSettingName)
 	}
 	return nil
+}
+
+// badValue reports whether a setting cannot be given that value.
+func badValue(value string) bool {
+	return len(value) > maxSetting || !utf8.ValidString(value) || strings.ContainsFunc(value, isControl)
 }

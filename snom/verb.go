@@ -17,6 +17,9 @@ const (
 	VerbTouch      Verb = "touch"
 	VerbMute       Verb = "mute"
 	VerbDND        Verb = "dnd"
+	VerbForward    Verb = "forward"
+	VerbKeyLock    Verb = "keyboard_lock"
+	VerbSet        Verb = "set"
 	VerbLogoff     Verb = "logoff"
 	VerbReregister Verb = "reregister"
 	VerbClear      Verb = "clear"
@@ -30,7 +33,7 @@ const (
 // to its row. The row of a command stands in the file of its grammar.
 var verbRows = []*verbRow{
 	keyRow(), dialRow(), dtmfRow(), answerRow(), hangupRow(), transferRow(), ringRow(), touchRow(),
-	muteRow(), dndRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(),
+	muteRow(), dndRow(), forwardRow(), keyLockRow(), setRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(),
 }
 
 // A verbRow describes one command completely. A command without an argument needs verb, help and only.

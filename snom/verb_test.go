@@ -188,10 +188,25 @@ func TestMembersOfRows(t *testing.T) {
 // TestChange: no command that this table does not name is a wish for the value of a setting.
 func TestChange(t *testing.T) {
 	t.Parallel()
-	expected := map[string]snom.Change{
-		"dnd on":                        {Setting: "dnd_mode", Value: "on", Key: "DND"},
-		"dnd off":                       {Setting: "dnd_mode", Value: "off", Key: "DND"},
-		`dnd {"dnd":"on","identity":2}`: {Setting: "dnd_mode", Identity: 2, Value: "on", Key: "DND"},
+	set := func(name, value string) snom.Change { return snom.Change{Setting: name, Value: value} }
+	expected := map[string][]snom.Change{
+		"dnd on":                            {{Setting: "dnd_mode", Value: "on", Key: "DND"}},
+		"dnd off":                           {{Setting: "dnd_mode", Value: "off", Key: "DND"}},
+		`dnd {"dnd":"on","identity":2}`:     {{Setting: "dnd_mode", Identity: 2, Value: "on", Key: "DND"}},
+		"keyboard_lock on":                  {set("keyboard_lock", "on")},
+		"set vol_ringer=8":                  {set("vol_ringer", "8")},
+		`set {"settings":{"a":"=","b":""}}`: {set("a", "="), set("b", "")},
+		"forward +4930123":                  {set("fwd_all_enabled", "on"), set("fwd_all_target", "+4930123")},
+		"forward on":                        {set("fwd_all_enabled", "on"), {Setting: "fwd_all_target", Present: true}},
+		"forward off": {
+			{Setting: "fwd_all_enabled", Value: "off", Absent: true}, {Setting: "fwd_busy_enabled", Value: "off", Absent: true},
+			{Setting: "fwd_time_enabled", Value: "off", Absent: true},
+		},
+		`forward {"when":"busy","off":true}`: {{Setting: "fwd_busy_enabled", Value: "off", Absent: true}},
+		`forward {"when":"no_answer","to":"12","after":20,"identity":2}`: {
+			{Setting: "fwd_time_enabled", Identity: 2, Value: "on"}, {Setting: "fwd_time_target", Identity: 2, Value: "12"},
+			{Setting: "fwd_time_secs", Identity: 2, Value: "20"},
+		},
 	}
 	texts := append(slices.Sorted(maps.Keys(expected)), "dnd toggle", "key DND")
 	for _, v := range snom.Verbs() {
@@ -199,14 +214,36 @@ func TestChange(t *testing.T) {
 	}
 	for _, text := range texts {
 		c := commandOf(t, text)
-		got, ok := c.Change()
-		if want, listed := expected[c.String()]; ok != listed || got != want {
-			t.Errorf("%s: Change() = %+v, %v, expected %+v", c, got, ok, want)
+		want, _ := expected[c.String()]
+		if got := c.Changes(); !slices.Equal(got, want) {
+			t.Errorf("%s: Changes() = %+v, expected %+v", c, got, want)
 		}
+		var free []string
+		for name := range c.FreeSettings() {
+			free = append(free, name)
+		}
+		if c.Verb() != snom.VerbSet && len(free) > 0 {
+			t.Errorf("%s: FreeSettings() = %q, expected none", c, free)
+		}
+	}
+	for range commandOf(t, `set {"settings":{"b":"","a":"="}}`).FreeSettings() {
+		break // as a caller that has seen enough
 	}
 	for want, c := range map[string]snom.Change{"dnd_mode": {Setting: "dnd_mode"}, "dnd_mode2": {Setting: "dnd_mode", Identity: 2}} {
 		if got := c.Name(); got != want {
 			t.Errorf("%+v.Name() = %q, expected %q", c, got, want)
+		}
+	}
+}
+
+func TestSettingBarred(t *testing.T) {
+	t.Parallel()
+	for name, barred := range map[string]bool{
+		"http_user": true, "http_pass": true, "admin_mode": true, "admin_mode_password": true, "action_incoming_url": true, "user_name1": true,
+		"service_mode_password": true, "sip_passthrough": true, "vol_ringer": false, "call_waiting1": false, "mb_http_host": false, "user": false,
+	} {
+		if snom.SettingBarred(name) != barred {
+			t.Errorf("SettingBarred(%q) = %v", name, !barred)
 		}
 	}
 }

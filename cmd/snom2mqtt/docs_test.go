@@ -212,6 +212,13 @@ func topicsDoc(b *bytes.Buffer) {
 		"calls the number; `complete` or `cancel` then ends the transfer. After `cancel` the first call stays on hold (`key` `F_HOLD`\n" +
 		"resumes it). A `ring` with a `count` lets other commands of its phone go first between two rings; `ring` `stop` and\n" +
 		"`hangup` end it. `dnd` `on` and `off` set a state and never toggle. Disabled unless `ALLOW` enables them: " + strings.Join(gated, ", ") + ".\n")
+	b.WriteString("\n`forward`, `keyboard_lock` and `set` read the settings first, write those that differ, and read them back, so `ok` says\n" +
+		"that the phone has the values. `refused` says which settings are read-only at the phone, or that it took the request and\n" +
+		"kept what it had. A phone in user mode neither shows its settings nor takes others: see [phone-setup.md](phone-setup.md).\n" +
+		"Nothing is written where the present values cannot be read. `forward` obeys `DIAL_ALLOW` and `DIAL_DENY`. `set` writes\n" +
+		"what `SETTINGS_ALLOW` matches, and never a setting that begins with `http_`, `admin_`, `action_` or `user_`, or has\n" +
+		"`pass` in its name. Without `identity` a phone with several has the setting of the first one changed, or of all: no\n" +
+		"source says which.\n")
 	b.WriteString("\n## The result\n\n")
 	example(b, bridge.Result{ID: "7f3a", Phone: "kitchen", Command: "dial", Argument: "+4930123", OK: true, Code: bridge.OK,
 		HTTPStatus: 302, Requests: 1, DurationMS: 41, Time: moment()})
@@ -261,6 +268,10 @@ func topicsDoc(b *bytes.Buffer) {
 	b.WriteString("After a restart the bridge takes over from its own retained status what a phone reported before: `call`, `dnd`,\n" +
 		"`forwarding`, `registered`, `last_caller` and `missed`. While one of `call`, `hook`, `dnd`, `forwarding` and `registered`\n" +
 		"is older than the process, the status also has `as_of`, the time to which it goes back; a phone may have changed since.\n\n")
+	b.WriteString("What the commands `dnd`, `forward`, `keyboard_lock` and `set` read of the phone's settings is there as well, once something\n" +
+		"was read: `keyboard_lock`, true or false; `forward` with `always`, `busy` and `no_answer`, each with `on` and `to`, and\n" +
+		"`after` in seconds; `settings`, the last 32 by name; `settings_as_of`, when they were read last. The phone does not report\n" +
+		"a change of them, except that forwarding was switched. Nothing of a command that `MASK` names is there.\n\n")
 	b.WriteString("`call.state` is one of ")
 	for i, p := range callstate.Phases() {
 		if i > 0 {

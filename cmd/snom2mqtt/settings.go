@@ -122,6 +122,6 @@ func digest(parts ...any) string {
 // rules are the bridge's rules from the settings.
 func rules(c config.Config) bridge.Rules {
 	return bridge.Rules{
-		TTL: c.CommandTTL, DialAllow: c.DialAllow, DialDeny: c.DialDeny, FirmwareHosts: slices.Clone(c.FirmwareHosts),
+		TTL: c.CommandTTL, DialAllow: c.DialAllow, DialDeny: c.DialDeny, SettingsAllow: c.SettingsAllow, FirmwareHosts: slices.Clone(c.FirmwareHosts),
 	}
 }

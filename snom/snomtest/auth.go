@@ -27,6 +27,7 @@ const (
 // A login is what the phone remembers of nonces and of failed logins.
 type login struct {
 	nonces  map[string]*nonce
+	service bool      // the request is made with the maintenance account
 	failed  int       // bad logins since New
 	strikes int       // bad logins since the last good one
 	until   time.Time // the web interface is blocked until then
@@ -66,6 +67,7 @@ func (l *login) issue(now time.Time) string {
 
 // admit checks the credentials of a request. When they do not do, it says what the phone replies.
 func (p *Phone) admit(r *http.Request, line *Request) (reply, bool) {
+	p.login.service = false
 	if p.config.Auth == "" || p.config.Auth == AuthNone {
 		return reply{}, true
 	}
@@ -118,6 +120,8 @@ func (p *Phone) checkBasic(r *http.Request) string {
 	switch {
 	case !ok:
 		return "unreadable Basic credentials"
+	case p.config.ServiceUsername != "" && username == p.config.ServiceUsername && password == p.config.ServicePassword:
+		p.login.service = true
 	case username != p.config.Username || password != p.config.Password:
 		return "wrong name or password"
 	}
@@ -134,8 +138,9 @@ func (p *Phone) checkDigest(r *http.Request, now time.Time) (wrong string, stale
 	if err != nil {
 		return "unreadable Digest credentials", false
 	}
+	service := p.config.ServiceUsername != "" && cred.Username == p.config.ServiceUsername
 	switch {
-	case cred.Username != p.config.Username:
+	case cred.Username != p.config.Username && !service:
 		return "wrong name or password", false
 	case cred.Realm != p.config.Realm:
 		return "wrong realm", false
@@ -146,7 +151,11 @@ func (p *Phone) checkDigest(r *http.Request, now time.Time) (wrong string, stale
 	case cred.QOP != "" && (cred.Nc < 1 || cred.Cnonce == ""):
 		return "qop without nc or cnonce", false
 	}
-	want, err := p.expected(cred, r.Method)
+	password := p.config.Password
+	if service {
+		password = p.config.ServicePassword
+	}
+	want, err := p.expected(cred, r.Method, password)
 	switch {
 	case err != nil:
 		return err.Error(), false
@@ -164,20 +173,21 @@ func (p *Phone) checkDigest(r *http.Request, now time.Time) (wrong string, stale
 	case cred.QOP != "" && cred.Nc <= n.count:
 		return "nonce count used before", true
 	}
+	p.login.service = service
 	n.uses++
 	n.count = cred.Nc
 	return "", false
 }
 
 // expected computes the response that credentials like these should have.
-func (p *Phone) expected(cred *digest.Credentials, method string) (string, error) {
+func (p *Phone) expected(cred *digest.Credentials, method, password string) (string, error) {
 	challenge := digest.Challenge{Realm: p.config.Realm, Nonce: cred.Nonce}
 	if cred.QOP != "" {
 		challenge.QOP = []string{cred.QOP}
 	}
 	options := digest.Options{
 		Method: method, URI: cred.URI, Count: cred.Nc, Cnonce: cred.Cnonce,
-		Username: p.config.Username, Password: p.config.Password,
+		Username: cred.Username, Password: password,
 	}
 	switch strings.ToUpper(cred.Algorithm) {
 	case "", "MD5":

@@ -185,16 +185,14 @@ func (p *Phone) ToggleDND() bool { return p.act(func() bool { return p.setDND(!p
 // Forward forwards calls to a number, or no more when it is empty. It returns false when nothing changed.
 func (p *Phone) Forward(number string) bool {
 	return p.act(func() bool {
-		if p.panel.forward == number {
-			return false
-		}
-		p.panel.forward = number
+		enabled := "on"
 		if number == "" {
-			p.fire("action_redirection_off_url", nil, nil)
+			enabled = "off"
 		} else {
-			p.fire("action_redirection_on_url", nil, nil)
+			storeSetting(p.settings, "fwd_all_target", number)
 		}
-		return true
+		storeSetting(p.settings, "fwd_all_enabled", enabled)
+		return p.forward(number)
 	})
 }
 

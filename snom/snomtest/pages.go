@@ -55,7 +55,7 @@ func (p *Phone) permit(in request, line *Request) (reply, bool) {
 		line.Note = "blocked by use_hidden_tags"
 	case p.config.RestrictURIQueries && len(in.params) > 0:
 		line.Note = "blocked by restrict_uri_queries"
-	case p.config.UserMode && (in.path == "/dummy.htm" || in.path == "/advanced_update.htm" || strings.HasPrefix(in.path, "/settings.")):
+	case p.config.UserMode && !p.login.service && (in.path == "/dummy.htm" || in.path == "/advanced_update.htm" || strings.HasPrefix(in.path, "/settings.")):
 		line.Note = "blocked in user mode"
 	default:
 		return reply{}, true
@@ -120,9 +120,19 @@ type shownSetting struct {
 	name, index, value string
 }
 
+// plainSettings are settings that every phone has, and that do nothing here (nethesis/tancredi snom.tmpl; the values are
+// inferred).
+func plainSettings() map[string]string {
+	return map[string]string{
+		"keyboard_lock": "off", "keyboard_lock_emergency": "911 112 110", "vol_handset": "8", "vol_headset": "8", "vol_ringer": "8",
+		"vol_speaker": "8", "backlight": "15", "dim_timer": "20", "privacy_out": "off",
+	}
+}
+
 // shownSettings lists the settings by name: those that have a value, and those that every phone has.
 func (p *Phone) shownSettings() []shownSetting {
 	values := map[string]string{"action_blacklist_url": "", "dnd_off_code": "", "dnd_on_code": "", "language": "English"}
+	maps.Copy(values, plainSettings())
 	for _, name := range ActionSettings() {
 		values[name] = ""
 	}
@@ -132,13 +142,18 @@ func (p *Phone) shownSettings() []shownSetting {
 	var list []shownSetting
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		value := hidePassword(name, values[name])
-		if value == "" && p.config.Shows == SettingsSparse || isDNDMode(name) {
+		if _, identity := identitySetting(name); value == "" && p.config.Shows == SettingsSparse || isDNDMode(name) || identity > 0 {
 			continue
 		}
 		list = append(list, shownSetting{name: name, value: value})
 	}
 	for line := range p.config.Lines {
 		list = append(list, shownSetting{"dnd_mode", strconv.Itoa(line + 1), map[bool]string{true: "on", false: "off"}[p.panel.dnd]})
+		for _, s := range identitySettings {
+			if value := p.ofIdentity(s.name, s.without, line+1); value != "" || p.config.Shows != SettingsSparse {
+				list = append(list, shownSetting{s.name, strconv.Itoa(line + 1), value})
+			}
+		}
 	}
 	return list
 }
@@ -199,7 +214,7 @@ func (p *Phone) settingsPage() reply {
 }
 
 func (p *Phone) permission(name string) string {
-	if slices.Contains(p.config.ReadOnly, name) {
+	if base, _ := identitySetting(name); slices.Contains(p.config.ReadOnly, name) || base != "" && slices.Contains(p.config.ReadOnly, base) {
 		return "R"
 	}
 	return ""
@@ -256,14 +271,15 @@ func (p *Phone) saveSettings(in request, line *Request) {
 			continue
 		}
 		line.Executed = true
-		p.settings[s.name] = s.value
+		storeSetting(p.settings, s.name, s.value)
 		if store == "save" {
-			p.flash[s.name] = s.value
+			storeSetting(p.flash, s.name, s.value)
 		}
 		if isDNDMode(s.name) {
 			p.setDND(s.value == "on")
 		}
 	}
+	p.obeyForwarding()
 }
 
 // advancedUpdate reboots and resets; beroNet's code has the values in lower case.

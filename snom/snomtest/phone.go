@@ -26,17 +26,20 @@ type Config struct {
 
 	Auth               Auth
 	Username, Password string
-	Realm              string        // empty: "snom"
-	NonceUses          int           // requests a digest nonce is good for; 0: any number
-	NonceLife          time.Duration // how long it is good; 0: until the phone reboots
-	NoStale            bool          // a nonce that is used up gets a new one, but not the word stale=true
-	LoginPage          bool          // refuse credentials by a page with status 200 instead of 401
+	// ServiceUsername and ServicePassword are the maintenance account, service_mode_login and service_mode_password: with
+	// it the phone is as if it were not in user mode (Snomio/Documentation, docs/xml_definitions). Empty: it has none.
+	ServiceUsername, ServicePassword string
+	Realm                            string        // empty: "snom"
+	NonceUses                        int           // requests a digest nonce is good for; 0: any number
+	NonceLife                        time.Duration // how long it is good; 0: until the phone reboots
+	NoStale                          bool          // a nonce that is used up gets a new one, but not the word stale=true
+	LoginPage                        bool          // refuse credentials by a page with status 200 instead of 401
 	// Challenge, when set, spells the WWW-Authenticate headers of a 401 instead of the phone.
 	Challenge func(nonce string, stale bool) []string
 
 	HiddenTags         bool // the setting use_hidden_tags: blocks remote control
 	RestrictURIQueries bool // the setting restrict_uri_queries: blocks requests with parameters
-	UserMode           bool // the setting admin_mode=off: settings cannot be read or written
+	UserMode           bool // the setting admin_mode=off: settings cannot be read or written, but see ServiceUsername
 	HTTPSOnly          bool // plain requests are sent to https by a 307
 	LegacyTLS          bool // NewTLSServer speaks only TLS 1.0, with a cipher suite of that age
 
@@ -230,7 +233,7 @@ func (p *Phone) Playing() time.Duration {
 func (p *Phone) playing(now time.Time) time.Duration { return max(0, p.until.Sub(now)) }
 
 // Settings returns a copy of the settings as they are now: those of the Config and those written by
-// dummy.htm. The phone itself acts on the action URLs and on dnd_mode (on, off).
+// dummy.htm. The phone itself acts on the action URLs, on dnd_mode (on, off) and on where all calls are forwarded.
 func (p *Phone) Settings() map[string]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

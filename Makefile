@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 60s
 
-.PHONY: help test-go test bench faults test-brokers lint fuzz cover docs pictures build test-image clean
+.PHONY: help test-go test bench faults test-brokers lint fuzz cover docs pictures build release-snapshot test-image clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ pictures: ## take the pictures of the documents again; wants chromium
 # Without HTTP/2, which neither phones nor brokers nor Prometheus ask for, the program is half a megabyte smaller.
 build: ## the program for this machine: bin/snom2mqtt
 	CGO_ENABLED=0 go build -tags nethttpomithttp2 -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)" -o bin/snom2mqtt ./cmd/snom2mqtt
+
+release-snapshot: ## what a release has, into dist: archives, packages, checksums, SBOMs; nothing is signed or published
+	@scripts/release-snapshot.sh
 
 test-image: ## build the container image and run it against a Mosquitto
 	scripts/test-image.sh

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -49,7 +50,7 @@ func TestSettingsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files = append(files, "Dockerfile", "docker-compose.yml", "docs/phone-setup.md", "scripts/test-image.sh")
+	files = append(files, "packaging/environment", "packaging/phones.yml", "Dockerfile", "docker-compose.yml", "docs/phone-setup.md", "scripts/test-image.sh")
 	for _, f := range files {
 		if s, err := os.Stat(f); err == nil && s.IsDir() {
 			continue
@@ -127,6 +128,49 @@ func TestCompose(t *testing.T) {
 		if demo := slices.Contains(s.Profiles, "demo"); demo != (name == "phones") {
 			t.Errorf("%s: in the profile demo: %v", name, demo)
 		}
+	}
+}
+
+// TestApps: the app of the edge channel is that of the releases with another image.
+func TestApps(t *testing.T) {
+	t.Parallel()
+	app := func(name string) (m map[string]any) {
+		if err := yaml.Unmarshal([]byte(read(t, "examples/"+name+"/config.yaml")), &m); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	release, edge := app("homeassistant-app"), app("homeassistant-app-edge")
+	if got := [...]any{release["image"], edge["image"], edge["version"], edge["stage"]}; got[0] != got[1] || got[2] != "edge" || got[3] != "experimental" {
+		t.Errorf("images and version: %q", got)
+	}
+	for _, key := range []string{"name", "version", "slug", "stage", "description", "url"} {
+		delete(release, key)
+		delete(edge, key)
+	}
+	if !reflect.DeepEqual(release, edge) {
+		t.Errorf("the two apps differ:\n%v\n%v", release, edge)
+	}
+	for _, file := range []string{"translations/en.yaml", "icon.png"} {
+		if a, b := read(t, "examples/homeassistant-app/"+file), read(t, "examples/homeassistant-app-edge/"+file); a != b {
+			t.Errorf("%s of the two apps differ", file)
+		}
+	}
+	if workflow := read(t, ".github/workflows/image.yml"); !strings.Contains(workflow, "context: examples/homeassistant-app\n") {
+		t.Error("no workflow builds the image of the app")
+	}
+}
+
+// TestPackagedPhones: the phones file of the packages is right but for the password, which systemd passes.
+func TestPackagedPhones(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(read(t, "packaging/phones.yml"), "password_file: /run/credentials/snom2mqtt.service/kitchen", "password: secret", 1)
+	file := filepath.Join(t.TempDir(), "phones.yml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := config.Load(t.Context(), []string{"SNOM2MQTT_PHONES_FILE=" + file}); err != nil || len(c.Roster.Phones) != 2 || len(c.Warnings) > 0 {
+		t.Errorf("%v, %v", err, c.Warnings)
 	}
 }
 

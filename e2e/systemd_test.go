@@ -41,7 +41,7 @@ func TestSystemdUnit(t *testing.T) {
 		t.Fatal(err)
 	}
 	here := filepath.Join(t.TempDir(), "snom2mqtt.service") // verify wants the program to be there
-	text = []byte(strings.ReplaceAll(string(text), "/usr/local/bin/snom2mqtt", program(t)))
+	text = []byte(strings.ReplaceAll(string(text), "ExecStart=snom2mqtt ", "ExecStart="+program(t)+" "))
 	if err := os.WriteFile(here, text, 0o600); err != nil {
 		t.Fatal(err)
 	}

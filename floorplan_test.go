@@ -29,13 +29,15 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"snom":                {"internal/csvtable", "internal/cleantext", "internal/oddchar", "internal/strictjson"},
 		"snom/minibrowser":    {},
+		"snom/notify":         {"snom"},
+		"sip":                 {"snom", "snom/notify"},
 		"pages":               {},
 		"fetch":               {},
 		"picture":             {},
 		"snom/actionurl":      {"snom", "internal/csvtable", "internal/cleantext", "internal/jsonval"},
 		"callstate":           {"snom/actionurl", "internal/jsonval", "internal/cleantext"},
 		"mqtt":                {},
-		"config":              {"snom", "mqtt", "internal/textfile", "fetch"},
+		"config":              {"snom", "snom/notify", "mqtt", "internal/textfile", "fetch"},
 		"statefile":           {"internal/textfile"},
 		"internal/textfile":   {},
 		"broker":              {"internal/netlimit", "internal/lograte", "internal/pipenet"},
@@ -56,7 +58,7 @@ func mayImport() map[string][]string {
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
 		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte", "pages", "snom/minibrowser"},
 		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte", "pages"},
-		"homeassistant":       {"snom", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
+		"homeassistant":       {"snom", "snom/notify", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "snom", "internal/netlimit", "internal/lograte"},
 		"metrics":             {"bridge", "snom", "snom/actionurl"},
 		"cmd/snom2mqtt":       {"*"}, // it alone wires
@@ -68,7 +70,7 @@ func onlyIn() map[string][]string {
 	return map[string][]string{
 		"github.com/eclipse/paho.mqtt.golang": {"mqtt/paho3", "internal/bench"}, // which measures what it costs
 
-		"github.com/icholy/digest":           {"snom", "snom/snomtest", "internal/bench"},
+		"github.com/icholy/digest":           {"snom", "snom/snomtest", "sip", "internal/bench"},
 		"github.com/caarlos0/env/v11":        {"config"},
 		"go.yaml.in/yaml/v4":                 {"config"},
 		"github.com/mochi-mqtt/server/v2":    {"broker"},

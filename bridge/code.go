@@ -45,7 +45,7 @@ func Codes() []CodeDoc {
 	return []CodeDoc{
 		{OK, "yes", "The phone accepted the command, or it needed none: `requests` is 0 then.", "The phone's events report what happens next. A text in `message` says what is doubtful about the command on this model, or in this state."},
 		{Invalid, "no", "The payload, or the name of the command, makes no sense; or the command makes none now: `answer` on a phone that is known to be idle, a transfer that is not under way.", "`message` says what was expected and where."},
-		{Unsupported, "perhaps", "This model has no such key, command or page.", "Check the phone's model in the settings. The D8xx generation has no remote control of this kind at all."},
+		{Unsupported, "perhaps", "This model has no such key, command or page.", "Check the phone's model in the settings. D86x and D89x take no commands over HTTP: see docs/sip.md."},
 		{UnknownPhone, "no", "The topic names no phone and no group.", "Check the name; `bridge/info` lists all of them."},
 		{Forbidden, "no", "The settings do not allow it.", "`ALLOW` enables `reset` and `firmware`, `FIRMWARE_HOSTS` lists the servers of firmware, `DIAL_ALLOW` and `DIAL_DENY` limit numbers, `SETTINGS_ALLOW` the settings that `set` may write."},
 		{Retained, "no", "The command was published with the retain flag; a broker replays those at every connection.", "Publish commands without retain, and clear the topic once: `mosquitto_pub -r -n -t <topic>`. Clearing is an empty message, which is a command, too, for `answer`, `hangup`, `fix_lil` and `reboot`: clear those while the bridge is stopped."},

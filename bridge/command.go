@@ -310,6 +310,9 @@ func (c *command) dueBy(at time.Time) {
 func (c *command) failStep(err error) {
 	c.err = err
 	code, message := codeOf(err), words(err)
+	if c.warning != "" && code == Unsupported { // what was doubtful is so
+		message += "; " + c.warning
+	}
 	if c.sent > 0 {
 		message = fmt.Sprintf("request %d of %d: %s", c.sent+1, len(c.steps), message)
 		if code == Unreachable {

@@ -48,6 +48,8 @@ type Config struct {
 	HomeAssistant       bool   // whether to publish discovery documents
 	HomeAssistantPrefix string // first levels of their topics
 
+	SIPListen string // host:port that requests by SIP come from; empty: the system's choice
+
 	PhoneListen      string        // host:port where phones call us; empty: nowhere
 	PhoneBaseURL     string        // the address phones use for it, no slash at its end; empty: not known
 	PhoneCheckSource bool          // whether an event must come from the address of its phone
@@ -134,6 +136,8 @@ func (k *checker) config(v variables, d defaults, environ []string) Config {
 
 		HomeAssistant:       k.boolean(v.HomeAssistant),
 		HomeAssistantPrefix: v.HomeAssistantPrefix.text,
+
+		SIPListen: k.listen(v.SIPListen),
 
 		PhoneListen:      k.listen(v.PhoneListen),
 		PhoneCheckSource: k.boolean(v.PhoneCheckSource),

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/notify"
 )
 
 // A Roster is the phones and their groups.
@@ -19,7 +20,7 @@ type Roster struct {
 // A Phone is one phone as the settings describe it.
 type Phone struct {
 	Name     string // as mqtt.ValidName accepts it, and not "all"
-	URL      string // http://host[:port] or https://host[:port]; no two phones have the same
+	URL      string // http://host[:port], https://host[:port], or a notify.Address; no two phones have the same
 	Username string // empty: never log in
 	Password Secret
 	Auth     snom.AuthPolicy // which login is allowed; empty: not said
@@ -75,6 +76,9 @@ func (c *checker) phoneURL(v *phoneVariables) string {
 		c.fault(v.URL, "not set")
 		return ""
 	}
+	if notify.IsAddress(v.URL.text) {
+		return c.notifyAddress(v)
+	}
 	base, err := snom.BaseURL(v.URL.text)
 	if err != nil {
 		c.fault(v.URL, "%s", strings.TrimPrefix(err.Error(), "snom: phone URL: "))
@@ -84,6 +88,22 @@ func (c *checker) phoneURL(v *phoneVariables) string {
 		c.fault(v.URL, "a certificate is set, but http has none: expected https")
 	}
 	return base
+}
+
+// notifyAddress checks the address of a phone that is driven by SIP.
+func (c *checker) notifyAddress(v *phoneVariables) string {
+	a, err := notify.ParseAddress(v.URL.text)
+	if err != nil {
+		c.fault(v.URL, "%s", strings.TrimPrefix(err.Error(), "snom: phone URL: "))
+		return ""
+	}
+	if a.Transport != "tls" && (v.CAFile.text != "" || v.CertSHA256.text != "") {
+		c.fault(v.URL, "a certificate is set, but only ;transport=tls has one")
+	}
+	if odd := strings.ContainsAny(v.Username.text, `"\`); odd {
+		c.fault(v.Username, `expected a name without " and \: SIP quotes it`)
+	}
+	return a.String()
 }
 
 // login checks that a user name and a password go together.

@@ -87,6 +87,9 @@ type variables struct {
 	// The first level of their topics, or several.
 	HomeAssistantPrefix field `env:"HOMEASSISTANT_PREFIX" envDefault:"homeassistant"`
 
+	// `host:port` of the UDP socket that requests to phones driven by SIP come from. Unless set, the system chooses both.
+	SIPListen field `env:"SIP_LISTEN"`
+
 	// `host:port` where phones report events to the bridge (action URLs).
 	PhoneListen field `env:"PHONE_LISTEN" envDefault:"off"`
 	// The URL under which phones reach that address. Unless set, `PHONE_LISTEN` if that names one IP address, otherwise the
@@ -129,11 +132,12 @@ type phoneVariables struct {
 	// The phone's name in topics: 1 to 64 of `a` to `z`, `0` to `9`, `_`, `-`, a letter or digit first. `bridge` and `all` are
 	// reserved.
 	Name field `env:"NAME"`
-	// `http://host[:port]` or `https://host[:port]`: the phone's web interface.
+	// `http://host[:port]` or `https://host[:port]`: the phone's web interface. A phone without remote control over HTTP is driven by
+	// SIP: `sip:user@host[:port]`, with `;transport=tcp` or `;transport=tls` (docs/sip.md).
 	URL field `env:"URL"`
-	// The user name of the phone's web interface. Without it the bridge never logs in.
+	// The user name of the phone's web interface, or of SIP. Without it the bridge never logs in.
 	Username field `env:"USERNAME"`
-	// The password of the phone's web interface.
+	// The password of the phone's web interface, or of SIP.
 	Password     field `env:"PASSWORD"`
 	PasswordFile field `env:"PASSWORD_FILE"`
 	// The login that the bridge may make. Unless set, the one that the phone asks for, digest before basic, but no basic login over

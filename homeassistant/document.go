@@ -125,6 +125,7 @@ type Phone struct {
 	Events   bool   // phones can send events to the bridge
 	// NoControl says that the phone itself reports that it cannot be controlled, whatever model is configured.
 	NoControl bool
+	ByNotify  bool // it is driven by SIP, whatever its model takes over HTTP
 	Seen      bool // it is reachable; no part of its document
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/callstate"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
+	"github.com/snom2mqtt/snom2mqtt/snom/notify"
 )
 
 // An entity is one row of the tables below. One more entity is one more row: the documents, their check, the tables in
@@ -492,7 +493,11 @@ func (d *describer) has(e *entity) bool {
 	if e.verb == "" {
 		return true
 	}
-	if d.p.NoControl || d.model.RemoteControl() == snom.No || e.verb.Gated() && !slices.Contains(strings.Fields(d.p.Allow), string(e.verb)) {
+	drivable := d.model.RemoteControl() != snom.No
+	if d.p.ByNotify {
+		drivable = notify.Supports(e.verb)
+	}
+	if d.p.NoControl || !drivable || e.verb.Gated() && !slices.Contains(strings.Fields(d.p.Allow), string(e.verb)) {
 		return false
 	}
 	return e.PayloadPress == "" || d.can(e.verb, e.PayloadPress)
@@ -504,7 +509,11 @@ func (d *describer) can(v snom.Verb, payload string) bool {
 	if err != nil {
 		panic(err) // the tests build every document
 	}
-	_, err = d.model.Check(c)
+	if d.p.ByNotify {
+		_, _, err = notify.Plan(c, d.model)
+	} else {
+		_, err = d.model.Check(c)
+	}
 	return err == nil
 }
 

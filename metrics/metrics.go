@@ -37,6 +37,7 @@ type Config struct {
 	Calls      func() Calls                 // what phones ask of us; nil: they cannot
 	Refused    func() map[string]uint64     // connections that were closed before a login, by listener; nil: none listens
 	Broker     func() Broker                // the embedded broker; nil: it does not run
+	SIP        func() (SIP, bool)           // the SIP socket; nil, or false: it is not open
 	LogDropped func() uint64                // log lines that were dropped; nil: none can be
 
 	Log *slog.Logger
@@ -51,6 +52,9 @@ type Session struct {
 	Waiting    int // messages that wait to be sent or acknowledged
 	Dropped    int // messages that were dropped
 }
+
+// SIP are the datagrams on the SIP socket, by what they were.
+type SIP struct{ Answers, Unmatched, Requests, Malformed uint64 }
 
 // A Broker is the state of the embedded broker.
 type Broker struct {
@@ -198,6 +202,14 @@ func (m *Metrics) collect(out *figures) {
 		out.add("action_url_requests_total", float64(c.Dropped), "dropped")
 		out.add("action_url_requests_total", float64(c.Pages), "page")
 		out.add("action_url_requests_total", float64(c.WrongPage), "wrong_page")
+	}
+	if m.cfg.SIP != nil {
+		if c, open := m.cfg.SIP(); open {
+			out.add("sip_datagrams_total", float64(c.Answers), "answer")
+			out.add("sip_datagrams_total", float64(c.Unmatched), "unmatched")
+			out.add("sip_datagrams_total", float64(c.Requests), "request")
+			out.add("sip_datagrams_total", float64(c.Malformed), "malformed")
+		}
 	}
 	m.collectServers(out)
 	out.add("build_info", 1, m.cfg.Version, m.cfg.Revision, runtime.Version())

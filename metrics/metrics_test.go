@@ -39,6 +39,7 @@ func newMetrics(loads *[]bridge.Load) *metrics.Metrics {
 		Refused:    func() map[string]uint64 { return map[string]uint64{"console": 7} },
 		Broker:     func() metrics.Broker { return metrics.Broker{Sessions: 8, Retained: 9, Slow: 10} },
 		LogDropped: func() uint64 { return 11 },
+		SIP:        func() (metrics.SIP, bool) { return metrics.SIP{Answers: 12, Unmatched: 13, Requests: 14, Malformed: 15}, true },
 	})
 }
 
@@ -105,6 +106,10 @@ func TestWhatIsTold(t *testing.T) {
 		`snom2mqtt_breaker_open{phone="hall"} 1`,
 		`snom2mqtt_breaker_open{phone="desk"} 0`,
 		`snom2mqtt_events_total{event_type="incoming"} 1`,
+		`snom2mqtt_sip_datagrams_total{kind="answer"} 12`,
+		`snom2mqtt_sip_datagrams_total{kind="unmatched"} 13`,
+		`snom2mqtt_sip_datagrams_total{kind="request"} 14`,
+		`snom2mqtt_sip_datagrams_total{kind="malformed"} 15`,
 		`snom2mqtt_action_url_requests_total{outcome="accepted"} 1`,
 		`snom2mqtt_action_url_requests_total{outcome="wrong_token"} 2`,
 		`snom2mqtt_action_url_requests_total{outcome="wrong_address"} 3`,

@@ -50,12 +50,12 @@ var verdicts = []*verdict{{
 	err:    ErrUnauthorized,
 	advice: "Give the user name and the password of the phone's web page (http_user, http_pass).",
 }, {
-	fact:   "it is of the D8xx generation, which has no command.htm",
+	fact:   "it is of the D8xx generation, which has no command.htm: a sip: URL drives it (docs/sip.md)",
 	source: "Snom wiki, Remote phone control; symcon/Snom, SnomDeskphone/module.php, for the title",
 	when:   func(a *answer) bool { return bytes.Contains(a.title, []byte("phone manager")) },
 	err:    ErrUnsupported,
 	remote: No,
-	advice: "Phones of the D8xx generation cannot be controlled over HTTP.",
+	advice: "Phones of the D8xx generation cannot be controlled over HTTP: give it a sip: URL (docs/sip.md).",
 }, {
 	fact:   "use_hidden_tags or restrict_uri_queries is on, or this login may not control the phone",
 	source: "Greenbone, gb_snom_http_detect.nasl; amooma Gemeinschaft; Snom blog 2009-08-14 for hidden tags; that they answer 403 is inferred",

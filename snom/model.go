@@ -201,6 +201,9 @@ func (m Model) checkCommand(c Command, redacted bool) (warning string, err error
 	}
 	if !m.IsZero() && m.facts().remote == Unknown {
 		warning = "no source says whether " + m.String() + " can be controlled over HTTP"
+		if m.Series() == "D8xx" {
+			warning += ": if it refuses, a sip: URL drives it (docs/sip.md)"
+		}
 	}
 	for event := range c.KeyEvents() {
 		w, err := m.checkKey(event.Key)

@@ -209,8 +209,8 @@ func TestModelsOfTheSources(t *testing.T) {
 	}
 	for answer, names := range map[snom.Support]string{
 		snom.Yes:     "100 190 220 300 370 710 760 820 870 D305 D385 D712 D785",
-		snom.No:      "D810 D862 D895M M300 M900",
-		snom.Unknown: "D120 D140 D150 MP PA1 ET605 ET635 ET685 IP830C",
+		snom.No:      "D862 D865 D892 D895M M300 M900",
+		snom.Unknown: "D120 D140 D150 D810 D812 D815 MP PA1 ET605 ET635 ET685 IP830C",
 	} {
 		for _, name := range strings.Fields(names) {
 			if got := modelOf(t, name).RemoteControl(); got != answer {
@@ -240,6 +240,7 @@ func TestModelCheck(t *testing.T) {
 		{"220 300 D735", []string{"key F4"}, fine},
 		{"870", []string{"key F1", "key F2", "key F3", "key F4"}, lacks},
 		{"D862 D892M M900 M100SC", []string{"answer", "dial 1", "reboot", "key 1", "firmware http://h/p", "hangup", "ring 1"}, lacks},
+		{"D810 D812 D815", []string{"answer", "dial 1"}, "if it refuses, a sip: URL drives it"},
 		{"100 105 190 200 220", []string{"key CLEAR", "key FUNCTION", "key RECALL", "key DISCONNECT"}, fine},
 		{"300 320 710 820 870 D385 D785 D150", []string{"key CLEAR", "key FUNCTION", "key RECALL"}, lacks},
 		{"300 320 710 820 870 D385 D785", []string{"key DISCONNECT"}, "is documented for 1xx, 2xx only"},

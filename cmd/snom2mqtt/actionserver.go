@@ -16,6 +16,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/pages"
 	"github.com/snom2mqtt/snom2mqtt/phoneweb"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
+	"github.com/snom2mqtt/snom2mqtt/snom/notify"
 )
 
 // An actionServer is where phones report their events: the server for action URLs on PHONE_LISTEN.
@@ -143,11 +144,7 @@ func baseURL(ctx context.Context, set, at, phone, container string) (string, err
 
 // ownAddress returns this machine's address on the way to the host of a URL. Nothing is sent.
 func ownAddress(ctx context.Context, target string) (string, error) {
-	u, err := url.Parse(target)
-	if err != nil {
-		return "", err
-	}
-	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "udp", net.JoinHostPort(u.Hostname(), "80"))
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "udp", net.JoinHostPort(hostname(target), "80"))
 	if err != nil {
 		return "", err
 	}
@@ -161,6 +158,9 @@ func ownAddress(ctx context.Context, target string) (string, error) {
 
 // hostname returns the host of a URL, without its port.
 func hostname(text string) string {
+	if a, err := notify.ParseAddress(text); err == nil {
+		return a.Host
+	}
 	u, err := url.Parse(text)
 	if err != nil {
 		return ""

@@ -60,7 +60,7 @@ func TestReloadChangesWhoMayCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newService(settings, phones, &slog.LevelVar{}, newSpooler(io.Discard))
+	s, err := newService(settings, phones, p.drivers, &slog.LevelVar{}, newSpooler(io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}

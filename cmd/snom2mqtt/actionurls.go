@@ -60,6 +60,7 @@ func (p *program) actionURLs(c *cobra.Command, f urlFlags, name string) error {
 	if err != nil {
 		return err
 	}
+	defer p.drivers.close()
 	if err := knowsPhone(phones, name); err != nil {
 		return seeHelp(c, err)
 	}

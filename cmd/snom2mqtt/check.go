@@ -12,6 +12,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/notify"
 )
 
 func (p *program) checkCommand() *cobra.Command {
@@ -72,7 +73,7 @@ func (p *program) printSettings(c config.Config, r bridge.Roster) error {
 		model := "model as the phone reports it"
 		if m := phone.Model; m != (snom.Model{}) {
 			model = m.Name()
-			if m.RemoteControl() == snom.No {
+			if m.RemoteControl() == snom.No && !notify.IsAddress(phone.URL) {
 				model += ", which has no remote control"
 			}
 		}

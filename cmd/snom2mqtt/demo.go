@@ -185,7 +185,7 @@ func (p *program) demoService(ctx context.Context, phones []string) (s *service,
 		}
 		level := &slog.LevelVar{}
 		level.Set(settings.LogLevel)
-		s, err = newService(settings, roster, level, p.log)
+		s, err = newService(settings, roster, inner.drivers, level, p.log)
 		if err == nil {
 			return s, nil
 		}

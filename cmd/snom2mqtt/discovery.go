@@ -16,6 +16,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/homeassistant"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/notify"
 	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
 
@@ -48,6 +49,7 @@ func (p *program) discovery(ctx context.Context, ask bool) error {
 	if err != nil {
 		return err
 	}
+	defer p.drivers.close()
 	tree, err := mqtt.NewTree(settings.BaseTopic, settings.Instance)
 	if err != nil {
 		return usageError{err}
@@ -119,7 +121,7 @@ func homePhone(c config.Config, p bridge.PhoneConfig, s bridge.Status) homeassis
 	one := homeassistant.Phone{
 		Name: p.Name, MAC: string(s.MAC), Model: string(s.Model), Firmware: string(s.Firmware),
 		Mask: words(p.Mask), Events: c.PhoneListen != "", Seen: s.Reachable == bridge.SwitchOn,
-		NoControl: s.RemoteControl == snom.No,
+		NoControl: s.RemoteControl == snom.No, ByNotify: notify.IsAddress(p.URL),
 	}
 	if one.Model == "" {
 		one.Model = p.Model.Name()

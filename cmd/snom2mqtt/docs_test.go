@@ -16,6 +16,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
+	"github.com/snom2mqtt/snom2mqtt/snom/notify"
 )
 
 // update writes the documents instead of comparing them: `make docs`.
@@ -56,6 +57,7 @@ func TestDocumentsListCommands(t *testing.T) {
 	t.Parallel()
 	for name, parts := range map[string][]docPart{
 		"README.md": {{"<!-- commands: made from the code by `make docs` -->", "<!-- end of commands -->", readmeCommands}},
+		"docs/sip.md": {{"<!-- notify: made from the code by `make docs` -->", "<!-- end of notify -->", notifyTable}},
 		"examples/mosquitto/acl": {
 			{"# Commands (made from the code by `make docs`)", "# End of commands", aclCommands(false)},
 			{"# Commands for maintenance (made from the code by `make docs`)", "# End of commands", aclCommands(true)},
@@ -121,6 +123,14 @@ func readmeCommands(b *bytes.Buffer) {
 			what += "; disabled until `SNOM2MQTT_ALLOW` enables it"
 		}
 		row(b, code(string(v)), code(plain), code(h.ExampleJSON), what)
+	}
+}
+
+// notifyTable is the table of what commands become by NOTIFY.
+func notifyTable(b *bytes.Buffer) {
+	table(b, "command", "NOTIFY", "mark", "source")
+	for _, r := range notify.Rows() {
+		row(b, code(string(r.Verb)), r.Notify, string(r.Evidence), r.Source)
 	}
 }
 

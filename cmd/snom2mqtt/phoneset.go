@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -19,6 +20,7 @@ type phoneSet struct {
 	serving sync.WaitGroup
 	servers []*http.Server
 	phones  []*snomtest.Phone
+	sockets []io.Closer // for SIP
 }
 
 func newPhoneSet() *phoneSet { return &phoneSet{failed: make(chan error, 1)} }
@@ -40,6 +42,36 @@ func (s *phoneSet) serve(phone *snomtest.Phone, addr string, secure *tls.Config)
 	return url, nil
 }
 
+// serveSIP has phone take part in SIP at addr, over UDP and TCP, and returns the address.
+func (s *phoneSet) serveSIP(phone *snomtest.Phone, addr string, c snomtest.SIPConfig) (side *snomtest.SIP, address string, err error) {
+	conn, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return nil, "", err
+	}
+	address = conn.LocalAddr().String()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		_ = conn.Close() // it never served
+		return nil, "", err
+	}
+	s.sockets = append(s.sockets, conn, l)
+	side = phone.SIP(conn, c)
+	s.serving.Go(func() { s.fail(side.Serve()) })
+	s.serving.Go(func() { s.fail(side.ServeStream(l)) })
+	return side, address, nil
+}
+
+// fail notes the error of a server; nil: none.
+func (s *phoneSet) fail(err error) {
+	if err == nil {
+		return
+	}
+	select {
+	case s.failed <- err:
+	default: // one is enough to end
+	}
+}
+
 // control serves the handler that plays calls. It listens on loopback only.
 func (s *phoneSet) control(addr string, phones []*snomtest.Phone) (url string, err error) {
 	l, err := net.Listen("tcp", addr)
@@ -58,10 +90,7 @@ func (s *phoneSet) start(server *http.Server, l net.Listener) {
 	s.servers = append(s.servers, server)
 	s.serving.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			select {
-			case s.failed <- err:
-			default: // one is enough to end
-			}
+			s.fail(err)
 		}
 	})
 }
@@ -80,6 +109,9 @@ func (s *phoneSet) wait(ctx context.Context) error {
 func (s *phoneSet) close() {
 	for _, server := range s.servers {
 		_ = server.Close() // what it was doing is meant to end
+	}
+	for _, socket := range s.sockets {
+		_ = socket.Close() // likewise
 	}
 	for _, phone := range s.phones {
 		_ = phone.Close() // likewise

@@ -12,9 +12,13 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/internal/textfile"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/sip"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/notify"
 )
 
 // A probe is what the flags of probe say.
@@ -40,6 +44,9 @@ logs in once, with the password of --password-file, of standard input if that is
 asked for at the terminal. Be sure of the password: a phone locks its web interface
 after a few failed logins.
 
+A sip: URL is asked by OPTIONS (docs/sip.md). Whether its port 3112 serves HTTP is
+printed, too: one program of Snom's uses that port, and nothing confirms it.
+
 Over https, the SHA-256 of the phone's certificate is printed; without a login the
 certificate is not checked, since nothing secret is sent.
 
@@ -51,6 +58,7 @@ Exit codes: 0 the phone answered, 1 it did not or refused the login, 2 wrong fla
   snom2mqtt probe 192.0.2.10 --username admin
   snom2mqtt probe 192.0.2.10 --username admin --password-file secret.txt
   snom2mqtt probe kitchen
+  snom2mqtt probe sip:27@192.0.2.20
   snom2mqtt probe https://192.0.2.10 --json`,
 		Args:              rangeArgs(1, 1),
 		ValidArgsFunction: p.completePhone,
@@ -68,6 +76,9 @@ Exit codes: 0 the phone answered, 1 it did not or refused the login, 2 wrong fla
 func (p *program) probe(c *cobra.Command, f probe, target string) error {
 	if f.username == "" && f.passwordFile != "" {
 		return seeHelp(c, errors.New("expected --username with --password-file"))
+	}
+	if notify.IsAddress(target) {
+		return p.probeSIP(c, f, target)
 	}
 	client, login, err := p.probeClient(c, f, target)
 	if err != nil {
@@ -87,6 +98,34 @@ func (p *program) probe(c *cobra.Command, f probe, target string) error {
 	return err
 }
 
+// probeSIP asks a phone that is driven by SIP, by OPTIONS and without a login.
+func (p *program) probeSIP(c *cobra.Command, f probe, target string) error {
+	if f.username+f.passwordFile+f.pin != "" || f.insecure {
+		return seeHelp(c, errors.New("expected no login and no certificate with a sip: URL: OPTIONS needs none"))
+	}
+	d := newDrivers(config.Config{})
+	defer d.close()
+	phone, url, err := d.phone(config.Phone{URL: target, Insecure: true}, 5*time.Second)
+	if err != nil {
+		return usageError{err}
+	}
+	info := snom.Info{RemoteControl: snom.Unknown}
+	if prober, ok := phone.(bridge.Prober); ok {
+		info, err = prober.Probe(c.Context())
+	}
+	if err != nil {
+		info.Advice = append(info.Advice, "Nothing answers OPTIONS: check the address, whether network_id_port of the phone is the port in the URL, "+
+			"and whether filter_registrar is off.")
+	}
+	if said := sip.Port3112(c.Context(), hostname(url)); said != "" {
+		info.Advice = append(info.Advice, said)
+	}
+	if perr := p.printInfo(info, f.json); err == nil {
+		err = perr
+	}
+	return err
+}
+
 // probeClient makes the client for a phone of the settings or at a URL, and reports whether it has a login.
 func (p *program) probeClient(c *cobra.Command, f probe, target string) (_ *snom.Client, login bool, err error) {
 	if flags := f.username + f.passwordFile + f.pin; p.configured() && mqtt.ValidName(target) == nil && flags == "" && !f.insecure {
@@ -96,6 +135,9 @@ func (p *program) probeClient(c *cobra.Command, f probe, target string) (_ *snom
 		}
 		for _, phone := range settings.Roster.Phones {
 			if phone.Name == target {
+				if notify.IsAddress(phone.URL) {
+					return nil, false, fmt.Errorf("%s is driven by SIP: snom2mqtt probe %s", target, phone.URL)
+				}
 				client, err := snom.NewClient(clientConfig(phone, settings.RequestTimeout, settings.CommandGap))
 				return client, phone.Username != "", err
 			}

@@ -16,7 +16,10 @@ func (s *service) reload(ctx context.Context) error {
 		return err
 	}
 	logWarnings(s.log, warnings)
-	phones, err := roster(s.settings, r, s.state)
+	phones, err := roster(s.settings, r, s.state, s.drivers)
+	if err == nil {
+		err = s.drivers.open(r)
+	}
 	if err != nil {
 		s.log.Error("phones not reloaded", slog.Any("err", err))
 		return err

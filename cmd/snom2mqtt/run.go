@@ -24,6 +24,7 @@ type program struct {
 	stdin          *os.File // where a password is asked for
 	stdout, stderr io.Writer
 	log            *spooler // what stderr is: it never makes a writer wait
+	drivers        *drivers // of the settings that were loaded; nil: none were
 }
 
 // run is the program. Its exit codes are exitDone, exitFailed and exitUsage.

@@ -59,6 +59,7 @@ func (p *program) send(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	defer p.drivers.close()
 	name, verb, payload := args[0], args[1], ""
 	if len(args) == 3 {
 		payload = args[2]

@@ -58,7 +58,7 @@ func (p *program) bridge(c *cobra.Command, _ []string) error {
 	p.tuneRuntime(len(phones.Phones))
 	level := &slog.LevelVar{}
 	level.Set(settings.LogLevel)
-	s, err := newService(settings, phones, level, p.log)
+	s, err := newService(settings, phones, p.drivers, level, p.log)
 	if err != nil {
 		return err
 	}
@@ -83,22 +83,23 @@ type service struct {
 	state     *statefile.Store         // what phones told, across restarts
 	metrics   *metrics.Metrics
 	watchdog  *watchdog
+	drivers   *drivers // what phones driven by SIP share
 
 	reloading sync.Mutex // one reload at a time
 }
 
 // newService binds what has to be bound, so that a port that is taken is known at once.
-func newService(settings config.Config, phones bridge.Roster, level *slog.LevelVar, lines *spooler) (s *service, err error) {
+func newService(settings config.Config, phones bridge.Roster, d *drivers, level *slog.LevelVar, lines *spooler) (s *service, err error) {
 	log := lines.logger(settings.LogFormat, level)
 	logStart(log, settings)
-	s = &service{settings: settings, log: log, lines: lines, process: processName(), state: openState(settings, log)}
+	s = &service{settings: settings, log: log, lines: lines, process: processName(), state: openState(settings, log), drivers: d}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
 	if settings.StateDirectory != "" { // then something may be known of the phones' logins
-		if phones, err = roster(settings, settings.Roster, s.state); err != nil {
+		if phones, err = roster(settings, settings.Roster, s.state, d); err != nil {
 			return s, usageError{err}
 		}
 	}
@@ -114,6 +115,9 @@ func newService(settings config.Config, phones bridge.Roster, level *slog.LevelV
 		if err != nil {
 			return s, err
 		}
+	}
+	if err = d.open(settings.Roster); err != nil {
+		return s, err
 	}
 	if s.console, err = listenConsole(settings.Console, log); err != nil {
 		return s, err
@@ -162,6 +166,10 @@ func (s *service) newMetrics(version, revision string) *metrics.Metrics {
 	}
 	c.LogDropped = s.lines.droppedWrites
 	c.Refused = s.refused
+	c.SIP = func() (metrics.SIP, bool) {
+		st, open := s.drivers.sip.Stats()
+		return metrics.SIP(st), open
+	}
 	if s.broker != nil {
 		c.Broker = func() metrics.Broker {
 			st := s.broker.Stats()
@@ -312,6 +320,7 @@ func (s *service) close() {
 	if s.broker != nil {
 		s.broker.Close()
 	}
+	s.drivers.close()
 }
 
 // listenConsole binds the console. If its default address is in use, the bridge runs without a console.

@@ -26,7 +26,8 @@ func (p *program) load(ctx context.Context) (config.Config, bridge.Roster, error
 		}
 		return c, bridge.Roster{}, usageError{err}
 	}
-	r, err := roster(c, c.Roster, nil)
+	p.drivers = newDrivers(c)
+	r, err := roster(c, c.Roster, nil, p.drivers)
 	if err != nil {
 		return c, r, usageError{fmt.Errorf("configuration:\n%w", err)}
 	}
@@ -57,11 +58,11 @@ func (p *program) configured() bool {
 }
 
 // roster makes the bridge's phones from the settings. What was known of their logins is in the store; nil: nothing.
-func roster(c config.Config, r config.Roster, store *statefile.Store) (bridge.Roster, error) {
+func roster(c config.Config, r config.Roster, store *statefile.Store, d *drivers) (bridge.Roster, error) {
 	out := bridge.Roster{Groups: r.Groups}
 	var errs []error
 	for _, p := range r.Phones {
-		phone, err := phoneOf(p, c.RequestTimeout, c.CommandGap, store)
+		phone, err := phoneOf(p, c.RequestTimeout, c.CommandGap, store, d)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("phone %s: %s", p.Name, inWords(err)))
 			continue
@@ -80,22 +81,34 @@ func clientConfig(p config.Phone, timeout, gap time.Duration) snom.ClientConfig 
 }
 
 // phoneOf makes one phone of the bridge.
-func phoneOf(p config.Phone, timeout, gap time.Duration, store *statefile.Store) (bridge.PhoneConfig, error) {
+func phoneOf(p config.Phone, timeout, gap time.Duration, store *statefile.Store, d *drivers) (bridge.PhoneConfig, error) {
+	phone, url, err := d.phone(p, timeout)
+	if phone == nil && err == nil {
+		phone, url, err = httpPhone(p, timeout, gap, store)
+	}
+	if err != nil {
+		return bridge.PhoneConfig{}, err
+	}
+	return bridge.PhoneConfig{
+		Name: p.Name, URL: url, Phone: phone, Model: p.Model,
+		HTTPS: strings.HasPrefix(strings.ToLower(p.URL), "https:"),
+		Allow: verbs(p.Allow), Mask: verbs(p.Mask),
+		Fingerprint: digest(p, p.Model.Name(), p.Password.Reveal(), p.Token.Reveal()),
+		Login:       digest(p.Username, p.Password.Reveal(), p.Auth),
+	}, nil
+}
+
+// httpPhone makes a phone that is driven over HTTP, and returns its URL.
+func httpPhone(p config.Phone, timeout, gap time.Duration, store *statefile.Store) (bridge.Phone, string, error) {
 	cfg := clientConfig(p, timeout, gap)
 	if store != nil {
 		cfg.DigestSeen, cfg.OnDigest = digestMemory(store, p.Name, p.URL)
 	}
 	client, err := snom.NewClient(cfg)
 	if err != nil {
-		return bridge.PhoneConfig{}, err
+		return nil, "", err
 	}
-	return bridge.PhoneConfig{
-		Name: p.Name, URL: client.URL(), Phone: client, Model: p.Model,
-		HTTPS: strings.HasPrefix(strings.ToLower(p.URL), "https:"),
-		Allow: verbs(p.Allow), Mask: verbs(p.Mask),
-		Fingerprint: digest(p, p.Model.Name(), p.Password.Reveal(), p.Token.Reveal()),
-		Login:       digest(p.Username, p.Password.Reveal(), p.Auth),
-	}, nil
+	return client, client.URL(), nil
 }
 
 func verbs(list []snom.Verb) map[snom.Verb]bool {

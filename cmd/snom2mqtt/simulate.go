@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +30,9 @@ type simulation struct {
 	auth, fault     string
 	encoding        string
 	https           bool
+	sip, registrar  string
+	sipPassword     string
+	trust           string
 }
 
 func (p *program) simulateCommand() *cobra.Command {
@@ -48,6 +53,11 @@ receives is printed on standard output as one line of JSON:
   executed, keys        whether it did something, and which keys it pressed
   connection, note      the Connection header, and anything unusual
 
+With --sip, each phone takes part in SIP too, over UDP and TCP, at a port of its own from
+that of --sip, as a D862 does: it carries out a NOTIFY of a host in --trust or of the
+--registrar, where it registers as 27 (with --count as 27, 28 and so on). The target of
+such a request is its body.
+
 --control is an address that plays calls: POST /phones/<name>/ring?number=+4930123
 and so on; GET / of that address lists the requests.
 
@@ -57,14 +67,20 @@ A --fault applies to all phones:
 Exit codes: 0 stopped by a signal, 1 it could not listen, 2 wrong flags.`,
 		Example: `  snom2mqtt simulate --count 2 --username admin --password secret
   snom2mqtt simulate --model 870 --latency 50ms --fault reset-after
-  snom2mqtt simulate --control 127.0.0.1:8100 --encoding latin1`,
+  snom2mqtt simulate --control 127.0.0.1:8100 --encoding latin1
+  snom2mqtt simulate --model D862 --sip 127.0.0.1:5070 --trust 127.0.0.1`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return p.simulate(c.Context(), s) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if s.sip != "" && !c.Flags().Changed("model") {
+				s.phone.Model, s.phone.Firmware = "D862", cmp.Or(s.phone.Firmware, "10.1.226.13")
+			}
+			return p.simulate(c.Context(), s)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8101", "`address` of the first phone; port 0 takes any")
 	f.IntVar(&s.count, "count", 1, "`number` of phones, 1 to 20000")
-	f.StringVar(&s.phone.Model, "model", "D735", "`model` of the phones; a D865 has no remote control")
+	f.StringVar(&s.phone.Model, "model", "D735", "`model` of the phones; a D865 has no remote control over HTTP")
 	f.StringVar(&s.phone.Firmware, "firmware", "", "firmware `version` that they report (default 10.1.184.14)")
 	f.StringVar(&s.phone.Name, "name", "phone", "`name` of the phone; with --count, <name>-1, <name>-2 and so on")
 	f.StringVar(&s.auth, "auth", "", "the `login` that they require: none, basic, digest, digest-noqop (without qop) or any (basic and\ndigest); default none, or digest with --username")
@@ -78,6 +94,10 @@ Exit codes: 0 stopped by a signal, 1 it could not listen, 2 wrong flags.`,
 	f.BoolVar(&s.phone.NeedKeepAlive, "need-keep-alive", false, "as D3xx and D7xx do, answer nothing without Connection: keep-alive")
 	f.BoolVar(&s.phone.OneConnection, "one-connection", false, "serve one connection at a time")
 	f.BoolVar(&s.https, "https", false, "serve https with a self-signed certificate")
+	f.StringVar(&s.sip, "sip", "", "`address` of the first phone for SIP; port 0 takes any")
+	f.StringVar(&s.registrar, "registrar", "", "`address` of the SIP registrar that the phones register at, host:port")
+	f.StringVar(&s.sipPassword, "sip-password", "", "`password` of the phones at the registrar, and for check-sync")
+	f.StringVar(&s.trust, "trust", "", "`hosts` that may send NOTIFYs, separated by blanks (mb_trusted_hosts)")
 	f.StringVar(&s.control, "control", "", "loopback `address` where calls can be played")
 	f.StringVar(&s.encoding, "encoding", "", "`how` action URLs are encoded: "+strings.Join(encodings(), ", ")+" (default percent)")
 	offer(c, "auth", auths())
@@ -172,6 +192,9 @@ func (p *program) simulate(ctx context.Context, s simulation) error {
 			return err
 		}
 		fmt.Fprintf(p.stderr, "%s %s\n", phone.Name(), url)
+		if err := s.serveSIP(ctx, p, set, phone, i); err != nil {
+			return err
+		}
 	}
 	if s.control != "" {
 		at, err := set.control(s.control, phones)
@@ -183,8 +206,56 @@ func (p *program) simulate(ctx context.Context, s simulation) error {
 	return set.wait(ctx)
 }
 
+// serveSIP has the phone take part in SIP, if --sip says so. i is its number, from 0.
+func (s *simulation) serveSIP(ctx context.Context, p *program, set *phoneSet, phone *snomtest.Phone, i int) error {
+	if s.sip == "" {
+		return nil
+	}
+	host, first, _ := net.SplitHostPort(s.sip) // checked before
+	port, _ := strconv.Atoi(first)
+	if port != 0 {
+		port += i
+	}
+	user := strconv.Itoa(27 + i)
+	side, address, err := set.serveSIP(phone, net.JoinHostPort(host, strconv.Itoa(port)), snomtest.SIPConfig{Registrar: s.registrar, User: user, Password: s.sipPassword})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stderr, "%s sip:%s@%s\n", phone.Name(), user, address)
+	if s.registrar == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 32*time.Second) // RFC 3261, timer F
+	defer cancel()
+	if err := side.Register(ctx); err != nil {
+		return fmt.Errorf("%s: %w", phone.Name(), err)
+	}
+	return nil
+}
+
+// checkSIP reports what is wrong with the flags about SIP.
+func (s *simulation) checkSIP() error {
+	if s.sip == "" {
+		if s.registrar+s.sipPassword+s.trust != "" {
+			return errors.New("--registrar, --sip-password, --trust: expected --sip")
+		}
+		return nil
+	}
+	_, port, err := net.SplitHostPort(s.sip)
+	if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 0 && n+s.count-1 > 65535 {
+		return fmt.Errorf("--sip %q: expected host:port, the port 0 to 65535", s.sip)
+	}
+	if _, _, err := net.SplitHostPort(s.registrar); err != nil && s.registrar != "" {
+		return fmt.Errorf("--registrar %q: expected host:port", s.registrar)
+	}
+	return nil
+}
+
 // check reports what is wrong with the flags.
 func (s *simulation) check() error {
+	if err := s.checkSIP(); err != nil {
+		return err
+	}
 	_, port, err := net.SplitHostPort(s.listen)
 	if err != nil {
 		return fmt.Errorf("--listen %q: expected host:port", s.listen)
@@ -238,6 +309,9 @@ func (s *simulation) phones(seen func(snomtest.Request)) (phones []*snomtest.Pho
 		c := s.phone
 		if s.count > 1 {
 			c.Name = fmt.Sprintf("%s-%d", s.phone.Name, i+1)
+		}
+		if s.trust != "" {
+			c.Settings = map[string]string{"mb_trusted_hosts": s.trust}
 		}
 		c.Auth, c.OnRequest, c.Encoding = snomtest.Auth(s.auth), seen, snomtest.Encoding(s.encoding)
 		phone := snomtest.New(c)

@@ -41,9 +41,11 @@ type panel struct {
 	forward      string // where calls go; empty: nowhere
 	registered   []bool // per line
 	missed       int
-	received     []string // names and numbers of callers, the newest last
-	dialled      string   // for REDIAL
-	key          string   // the last key pressed
+	received     []string  // names and numbers of callers, the newest last
+	dialled      string    // for REDIAL
+	key          string    // the last key pressed
+	nextKey      time.Time // until then keys by NOTIFY are lost
+	shown        string    // the document that a NOTIFY showed last
 }
 
 // maxReceived bounds the list of received calls.

@@ -66,7 +66,7 @@ type generation int
 
 const (
 	generationDesktop generation = iota // the desk phones that take commands
-	generationD8                        // D8xx
+	generationD8                        // D86x, D89x
 	generationM                         // DECT bases
 )
 
@@ -74,6 +74,10 @@ func generationOf(model string) generation {
 	m, _ := snom.FindModel(model)
 	switch m.Series() {
 	case "D8xx":
+		switch m.Name() {
+		case "D810", "D812", "D815": // the software of the D7xx (wazo-provd-plugins #276); no source saw them take commands
+			return generationDesktop
+		}
 		return generationD8
 	case "M":
 		return generationM

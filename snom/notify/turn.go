@@ -1,0 +1,56 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+)
+
+// A Turn lets one request at a time through to a phone, and keeps the time between two that a phone needs for what it does on its
+// screen: a hangup waits for that, too, because the phone would ignore it. Make it with [NewTurn].
+type Turn struct {
+	taken chan struct{} // full while a request is under way
+	ready time.Time     // when the phone takes the next one; belongs to whose turn it is
+}
+
+// NewTurn returns a Turn that is free.
+func NewTurn() *Turn { return &Turn{taken: make(chan struct{}, 1)} }
+
+// Begin waits until step may be sent. Its caller must call End after an error-free return.
+func (t *Turn) Begin(ctx context.Context, step snom.Step) error {
+	var expired <-chan time.Time
+	if !step.NotAfter.IsZero() {
+		timer := time.NewTimer(time.Until(step.NotAfter))
+		defer timer.Stop()
+		expired = timer.C
+	}
+	select {
+	case t.taken <- struct{}{}:
+	case <-expired:
+		return fmt.Errorf("%w: another request was under way", snom.ErrExpired)
+	case <-ctx.Done():
+		return fmt.Errorf("%w: another request is under way: %w", snom.ErrUnreachable, context.Cause(ctx))
+	}
+	rest := time.NewTimer(time.Until(t.ready))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+		return nil
+	case <-expired:
+		<-t.taken
+		return fmt.Errorf("%w: the phone was not ready for it", snom.ErrExpired)
+	case <-ctx.Done():
+		<-t.taken
+		return fmt.Errorf("%w: the phone is not ready for it: %w", snom.ErrUnreachable, context.Cause(ctx))
+	}
+}
+
+// End ends the turn. The next one begins after the step's pause where the phone may have got the step, and at once otherwise.
+func (t *Turn) End(step snom.Step, sent bool) {
+	if sent {
+		t.ready = time.Now().Add(min(step.Pause, keyPause))
+	}
+	<-t.taken
+}

@@ -29,7 +29,7 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"snom":                {"internal/csvtable", "internal/cleantext", "internal/oddchar", "internal/strictjson"},
 		"snom/minibrowser":    {},
-		"snom/notify":         {"snom"},
+		"snom/notify":         {"snom", "snom/minibrowser"},
 		"sip":                 {"snom", "snom/notify"},
 		"pages":               {},
 		"fetch":               {},

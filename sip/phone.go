@@ -63,6 +63,11 @@ func (p *Phone) Plan(cmd snom.Command, m snom.Model) ([]snom.Step, string, error
 	return notify.Plan(cmd, m)
 }
 
+// ShowStep returns the step that shows a document: see [notify.Show].
+func (p *Phone) ShowStep(d snom.Display) (step snom.Step, fetches bool, err error) {
+	return notify.Show(d)
+}
+
 // Send sends the NOTIFY of a step, once: what is sent again because no answer came is the same request, which the phone carries
 // out once (RFC 3261 section 17.2.2). It logs in if it is challenged and a user name is configured, once. The errors are those of
 // [snom.Client.Send].

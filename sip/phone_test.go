@@ -163,7 +163,7 @@ func TestNotThere(t *testing.T) {
 	if err := q.Ping(t.Context()); !errors.Is(err, snom.ErrUnreachable) {
 		t.Errorf("Ping of silence = %v, expected ErrUnreachable", err)
 	}
-	step := snom.Step{Request: notify.Page("http://127.0.0.1/").Request, NotAfter: time.Now().Add(-time.Second)}
+	step := snom.Step{Request: page(t).Request, NotAfter: time.Now().Add(-time.Second)}
 	if _, err := q.Send(t.Context(), step); !errors.Is(err, snom.ErrExpired) {
 		t.Errorf("Send after NotAfter = %v, expected ErrExpired", err)
 	}
@@ -213,8 +213,18 @@ func TestContextEnds(t *testing.T) {
 		_, _, _ = silent.ReadFrom(make([]byte, 4096))
 		cancel(errors.New("it stops"))
 	}()
-	_, err = p.Send(ctx, notify.Page("http://127.0.0.1/"))
+	_, err = p.Send(ctx, page(t))
 	if !errors.Is(err, snom.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "it stops") {
 		t.Errorf("Send = %v, expected ErrOutcomeUnknown and the cause", err)
 	}
+}
+
+// page is a step that has the phone fetch a page.
+func page(t *testing.T) snom.Step {
+	t.Helper()
+	step, fetches, err := notify.Show(snom.Display{URL: "http://127.0.0.1/", Document: make([]byte, notify.MaxDocument+1)})
+	if err != nil || !fetches {
+		t.Fatal(fetches, err)
+	}
+	return step
 }

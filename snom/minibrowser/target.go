@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -59,6 +60,24 @@ func Dial(number string) (Target, error) {
 		return Target{}, fmt.Errorf("minibrowser: number: expected at most 255 of letters, digits and * _ # + . @ : -")
 	}
 	return Target{"phone://mb_exit#numberdial=" + strings.ReplaceAll(number, "#", "%23")}, nil
+}
+
+// Reregister returns the target that registers a SIP identity again, counted from 1 (Snom wiki, Fragments).
+func Reregister(identity int) Target {
+	return Target{"snom://mb_nop#reregister=" + strconv.Itoa(identity-1)}
+}
+
+// Unregister returns the target that logs off a SIP identity, counted from 1, or all: 0 (Snom wiki, Fragments).
+func Unregister(identity int) Target {
+	return Target{"snom://mb_nop#unregister=" + strconv.Itoa(identity-1)}
+}
+
+// ClearList returns the target that empties a call list: "Dialed", "Missed" or "Received" (Snom wiki, Fragments).
+func ClearList(list string) (Target, error) {
+	if list != "Dialed" && list != "Missed" && list != "Received" {
+		return Target{}, errors.New("minibrowser: call list: expected Dialed, Missed or Received")
+	}
+	return Target{"snom://mb_nop#calllistclear=" + list}, nil
 }
 
 // A Callback is a query parameter whose value the phone fills in: Name=$(Of). Of is a setting, "set:dnd_mode[1]", or a

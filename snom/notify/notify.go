@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/minibrowser"
 )
 
 // ContentType is the media type of a minibrowser document in a NOTIFY. Source: Snom wiki Via+SIP+NOTIFY.
@@ -69,39 +70,34 @@ func plain(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r >= 0x7F })
 }
 
-// Document returns the step that shows a minibrowser document, which has at most [MaxDocument] bytes.
-func Document(document []byte) (snom.Step, error) {
-	if len(document) > MaxDocument {
-		return snom.Step{}, fmt.Errorf("snom: document of a NOTIFY: expected at most %d bytes", MaxDocument)
+// Show returns the step that shows a minibrowser document: the document itself where it is short enough, or else one that has the phone
+// fetch it from its URL. fetches says which.
+func Show(d snom.Display) (step snom.Step, fetches bool, err error) {
+	if len(d.Document) <= MaxDocument {
+		return stepOf(d.Document), false, nil
 	}
-	return step(string(document)), nil
+	target, err := minibrowser.Web(d.URL)
+	if err != nil {
+		return snom.Step{}, false, fmt.Errorf("%w: %w", snom.ErrUnsupported, err)
+	}
+	step, err = silent(target)
+	return step, true, err
 }
 
-// Page returns the step that has the phone fetch and show the page at a URL.
-func Page(url string) snom.Step {
-	return step(`<?xml version="1.0" encoding="UTF-8"?><SnomIPPhoneSilent state="relevant"><fetch mil="10">` + escape(url) + `</fetch></SnomIPPhoneSilent>`)
+// stepOf is the step of one document.
+func stepOf(document []byte) snom.Step {
+	return snom.Step{Request: Notification{Event: "xml", ContentType: ContentType, Body: string(document)}.String(), Pause: keyPause}
 }
 
-// step is the step of one document.
-func step(document string) snom.Step {
-	return snom.Step{Request: Notification{Event: "xml", ContentType: ContentType, Body: document}.String(), Pause: keyPause}
-}
-
-// fragment returns the step that has the phone carry out one fragment. An element of its own, state relevant, lets a key act
-// outside the minibrowser. Source: nemerald-voip/fspbx, SnomPhoneControlDriver.php, seen on a D862 with firmware 10.1.226.13.
-func fragment(name, value string) snom.Step {
-	return step(`<?xml version="1.0" encoding="UTF-8"?><SnomIPPhoneSilent state="relevant" document_id="snom2mqtt"><fetch mil="10">snom://mb_nop#` +
-		name + "=" + escape(value) + `</fetch></SnomIPPhoneSilent>`)
-}
-
-// dial returns the step that calls a number. Source: Snom wiki Via+SIP+NOTIFY.
-func dial(number string) snom.Step {
-	return step(`<?xml version="1.0" encoding="UTF-8"?><SnomIPPhoneSilent document_id="snom2mqtt"><fetch mil="10">snom://mb_exit#numberdial=` +
-		escape(number) + `</fetch></SnomIPPhoneSilent>`)
-}
-
-// escape writes a value into an XML text, without a character that ends it or a fragment, and without a comma, at which
-// Asterisk cuts a text.
-func escape(text string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#39;", ",", "&#44;").Replace(text)
+// silent returns the step that has the phone do what a target says, without showing anything. State relevant lets a key act outside the
+// minibrowser. Source: nemerald-voip/fspbx, SnomPhoneControlDriver.php, seen on a D862 with firmware 10.1.226.13; Snom wiki
+// Via+SIP+NOTIFY for numbers.
+func silent(target minibrowser.Target) (snom.Step, error) {
+	document, err := minibrowser.Encode(minibrowser.NamesSnom, minibrowser.Silent{Common: minibrowser.Common{
+		DocumentID: "snom2mqtt", State: minibrowser.StateRelevant, Fetch: minibrowser.Fetch{After: 10 * time.Millisecond, Target: target},
+	}})
+	if err != nil {
+		return snom.Step{}, fmt.Errorf("%w: %w", snom.ErrUnsupported, err)
+	}
+	return stepOf(document), nil
 }

@@ -3,12 +3,14 @@ package notify
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/minibrowser"
 )
 
 // A Row says how a command is carried out by NOTIFY.
@@ -88,31 +90,66 @@ var keyNames = map[string]string{
 // seen are the keys that were seen to work by NOTIFY on a D862.
 const seen = "ENTER F_CANCEL F_HOLD F_TRANSFER F_OK F_CONFERENCE F_MUTE F_DND"
 
-// press returns the plan of a command that presses keys.
-func press(doubt string, keys ...string) func(snom.Command) ([]snom.Step, string, error) {
-	return func(snom.Command) ([]snom.Step, string, error) {
-		var steps []snom.Step
-		for _, key := range keys {
-			steps = append(steps, fragment("key", key))
+// A part is one thing that a NOTIFY asks for.
+type part func() (minibrowser.Target, error)
+
+func key(name string) part {
+	return func() (minibrowser.Target, error) { return minibrowser.PressKey(name) }
+}
+
+func call(number string) part {
+	return func() (minibrowser.Target, error) { return minibrowser.Dial(number) }
+}
+
+// stepsOf returns the steps that ask for parts, one after the other.
+func stepsOf(parts ...part) (steps []snom.Step, err error) {
+	for _, p := range parts {
+		target, err := p()
+		if err != nil {
+			return nil, fmt.Errorf("%w by NOTIFY: %w", snom.ErrUnsupported, err)
 		}
-		return steps, doubt, nil
+		s, err := silent(target)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, s)
+	}
+	return steps, nil
+}
+
+// press returns the plan of a command that presses a key.
+func press(doubt, name string) func(snom.Command) ([]snom.Step, string, error) {
+	return func(snom.Command) ([]snom.Step, string, error) {
+		steps, err := stepsOf(key(name))
+		return steps, doubt, err
 	}
 }
 
+// pressEvents presses the keys of events, with the pauses after them; named translates their names.
+func pressEvents(events iter.Seq[snom.KeyEvent], named func(string) string) (steps []snom.Step, err error) {
+	for event := range events {
+		one, err := stepsOf(key(named(event.Key)))
+		if err != nil {
+			return nil, err
+		}
+		one[0].Pause = max(one[0].Pause, event.Pause)
+		steps = append(steps, one[0])
+	}
+	return steps, nil
+}
+
 func planKeys(cmd snom.Command) (steps []snom.Step, doubt string, err error) {
+	named := func(name string) string { return cmp.Or(keyNames[name], name) }
 	for event := range cmd.KeyEvents() {
 		if event.HasHold && event.Hold > 0 {
 			return nil, "", fmt.Errorf("%w: a key in a NOTIFY has no hold time", snom.ErrUnsupported)
 		}
-		key := cmp.Or(keyNames[event.Key], event.Key)
-		if !slices.Contains(strings.Fields(seen), key) && doubt == "" {
-			doubt = "no source says that the key " + key + " works by NOTIFY"
+		if name := named(event.Key); !slices.Contains(strings.Fields(seen), name) && doubt == "" {
+			doubt = "no source says that the key " + name + " works by NOTIFY"
 		}
-		s := fragment("key", key)
-		s.Pause = max(s.Pause, event.Pause)
-		steps = append(steps, s)
 	}
-	return steps, doubt, nil
+	steps, err = pressEvents(cmd.KeyEvents(), named)
+	return steps, doubt, err
 }
 
 func planDial(cmd snom.Command) ([]snom.Step, string, error) {
@@ -120,26 +157,25 @@ func planDial(cmd snom.Command) ([]snom.Step, string, error) {
 	if cmd.Argument() != number {
 		return nil, "", fmt.Errorf("%w: outgoing_uri: a dial by NOTIFY does not choose the identity", snom.ErrUnsupported)
 	}
-	return []snom.Step{dial(number)}, "", nil
+	steps, err := stepsOf(call(number))
+	return steps, "", err
 }
 
 func planTones(cmd snom.Command) (steps []snom.Step, doubt string, err error) {
 	doubt = "sent as keys of the keypad, two seconds apart"
-	for event := range cmd.KeyEvents() { // by keys; how long each is held is for the phone to decide
-		s := fragment("key", event.Key)
-		s.Pause = max(s.Pause, event.Pause)
-		steps = append(steps, s)
+	steps, err = pressEvents(cmd.KeyEvents(), func(name string) string { return name }) // how long each is held is for the phone to decide
+	if steps != nil || err != nil {
+		return steps, doubt, err
 	}
-	if steps != nil {
-		return steps, doubt, nil
-	}
+	var parts []part
 	for _, digit := range strings.Split(cmd.Argument(), "") {
 		if digit >= "A" {
 			return nil, "", fmt.Errorf("%w: a NOTIFY has no tones but those of keys, and there is no key for A to D", snom.ErrUnsupported)
 		}
-		steps = append(steps, fragment("key", digit))
+		parts = append(parts, key(digit))
 	}
-	return steps, doubt, nil
+	steps, err = stepsOf(parts...)
+	return steps, doubt, err
 }
 
 func planHangup(cmd snom.Command) ([]snom.Step, string, error) {
@@ -147,39 +183,46 @@ func planHangup(cmd snom.Command) ([]snom.Step, string, error) {
 	if cmd.Effects().EndsCalls {
 		doubt = "it ends the selected call: no NOTIFY ends all calls"
 	}
-	return []snom.Step{fragment("key", "F_CANCEL")}, doubt, nil
+	steps, err := stepsOf(key("F_CANCEL"))
+	return steps, doubt, err
 }
 
-func planTransfer(cmd snom.Command) ([]snom.Step, string, error) {
+func planTransfer(cmd snom.Command) (steps []snom.Step, doubt string, err error) {
 	t, _ := cmd.Transfer()
 	switch t.Kind {
 	case snom.TransferStart:
-		return []snom.Step{fragment("key", "F_HOLD"), dial(t.Number)}, "", nil
+		steps, err = stepsOf(key("F_HOLD"), call(t.Number))
 	case snom.TransferBlind:
-		return []snom.Step{fragment("key", "F_TRANSFER"), dial(t.Number)}, "", nil
+		steps, err = stepsOf(key("F_TRANSFER"), call(t.Number))
 	case snom.TransferComplete:
-		return []snom.Step{fragment("key", "F_TRANSFER"), fragment("key", "F_OK")}, "", nil
+		steps, err = stepsOf(key("F_TRANSFER"), key("F_OK"))
+	default:
+		doubt = "no source says that F_CANCEL ends a transfer by NOTIFY"
+		steps, err = stepsOf(key("F_CANCEL"))
 	}
-	return []snom.Step{fragment("key", "F_CANCEL")}, "no source says that F_CANCEL ends a transfer by NOTIFY", nil
+	return steps, doubt, err
+}
+
+// identity returns the number of an identity in an argument; "all" is 0.
+func identity(argument string) int {
+	n, _ := strconv.Atoi(argument)
+	return n
 }
 
 func planLogoff(cmd snom.Command) ([]snom.Step, string, error) {
-	return []snom.Step{fragment("unregister", fromZero(cmd.Argument()))}, "", nil
+	steps, err := stepsOf(func() (minibrowser.Target, error) { return minibrowser.Unregister(identity(cmd.Argument())), nil })
+	return steps, "", err
 }
 
 func planReregister(cmd snom.Command) ([]snom.Step, string, error) {
-	return []snom.Step{fragment("reregister", fromZero(cmd.Argument()))}, "", nil
-}
-
-// fromZero returns an identity as fragments count it: the first is 0, all are -1.
-func fromZero(identity string) string {
-	n, _ := strconv.Atoi(identity) // "all" is 0
-	return strconv.Itoa(n - 1)
+	steps, err := stepsOf(func() (minibrowser.Target, error) { return minibrowser.Reregister(identity(cmd.Argument())), nil })
+	return steps, "", err
 }
 
 func planClear(cmd snom.Command) ([]snom.Step, string, error) {
 	list := cmd.Argument()
-	return []snom.Step{fragment("calllistclear", strings.ToUpper(list[:1])+list[1:])}, "", nil
+	steps, err := stepsOf(func() (minibrowser.Target, error) { return minibrowser.ClearList(strings.ToUpper(list[:1]) + list[1:]) })
+	return steps, "", err
 }
 
 // rebootTime is how long a phone that reboots takes no other request.

@@ -29,6 +29,7 @@ func (p *Phone) showDocument(text string, line *Request) {
 	}
 	for fragment := range strings.SplitSeq(fragments, "&") {
 		name, value, _ := strings.Cut(fragment, "=")
+		value = strings.ReplaceAll(value, "%23", "#")
 		p.carryOutFragment(name, value, relevant, line)
 	}
 }

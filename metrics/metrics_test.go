@@ -39,7 +39,9 @@ func newMetrics(loads *[]bridge.Load) *metrics.Metrics {
 		Refused:    func() map[string]uint64 { return map[string]uint64{"console": 7} },
 		Broker:     func() metrics.Broker { return metrics.Broker{Sessions: 8, Retained: 9, Slow: 10} },
 		LogDropped: func() uint64 { return 11 },
-		SIP:        func() (metrics.SIP, bool) { return metrics.SIP{Answers: 12, Unmatched: 13, Requests: 14, Malformed: 15}, true },
+		SIP: func() (metrics.SIP, bool) {
+			return metrics.SIP{Answers: 12, Unmatched: 13, Requests: 14, Malformed: 15}, true
+		},
 	})
 }
 

@@ -56,7 +56,7 @@ func TestDocumentsSayWhatTheCodeDoes(t *testing.T) {
 func TestDocumentsListCommands(t *testing.T) {
 	t.Parallel()
 	for name, parts := range map[string][]docPart{
-		"README.md": {{"<!-- commands: made from the code by `make docs` -->", "<!-- end of commands -->", readmeCommands}},
+		"README.md":   {{"<!-- commands: made from the code by `make docs` -->", "<!-- end of commands -->", readmeCommands}},
 		"docs/sip.md": {{"<!-- notify: made from the code by `make docs` -->", "<!-- end of notify -->", notifyTable}},
 		"examples/mosquitto/acl": {
 			{"# Commands (made from the code by `make docs`)", "# End of commands", aclCommands(false)},

@@ -50,11 +50,12 @@ func (p *profile) admit(m message, rules Rules, secret, retained bool, now time.
 		return c, refusal{Invalid, "the digits are the present time in milliseconds, which an inject node of Node-RED sends unless msg.payload is set: " +
 			"expected a number"}
 	}
-	if reason := p.forbids(m.command, rules, secret); reason != "" {
-		return c, refusal{Forbidden, reason}
+	if m.script != nil {
+		c.script = m.script
+		return c, p.admitScript(m.script, rules, secret)
 	}
-	if name, ok := m.command.Confirmation(); ok && name != p.Name {
-		return c, refusal{Invalid, fmt.Sprintf("expected the phone's own name, %q, as confirmation", p.Name)}
+	if r := p.allows(m.command, rules, secret); r.code != "" {
+		return c, r
 	}
 	if why := c.plan(p); why != "" {
 		return c, refusal{Unsupported, why}
@@ -62,11 +63,22 @@ func (p *profile) admit(m message, rules Rules, secret, retained bool, now time.
 	return c, refusal{}
 }
 
+// allows says why the settings do not allow c on this phone, or why it is not confirmed.
+func (p *profile) allows(c snom.Command, rules Rules, secret bool) refusal {
+	if reason := p.forbids(c, rules, secret); reason != "" {
+		return refusal{Forbidden, reason}
+	}
+	if name, ok := c.Confirmation(); ok && name != p.Name {
+		return refusal{Invalid, fmt.Sprintf("expected the phone's own name, %q, as confirmation", p.Name)}
+	}
+	return refusal{}
+}
+
 // secret reports whether the argument of m is not to be shown. Where it cannot be known which command was meant, it may
 // have been a secret one.
 func (p *profile) secret(m message) bool {
 	v := snom.Verb(m.name)
-	return p.Mask[v] || len(p.Mask) > 0 && !v.Valid()
+	return p.Mask[v] || len(p.Mask) > 0 && (!v.Valid() || v.Nests() && m.masks(p.Mask))
 }
 
 // explain is a fault in words. Of a secret payload it tells the places and what was wanted, and

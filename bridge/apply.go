@@ -86,6 +86,7 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 		}
 	}
 	next.groups[All] = next.names
+	next.macros = scripts(r.Macros)
 	b.roster.Store(next)
 	b.ids.phones.Store(int64(len(next.names)))
 	for i, p := range left { // what waits goes to the phone as it is now

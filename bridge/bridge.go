@@ -76,6 +76,7 @@ type Config struct {
 type Roster struct {
 	Phones []PhoneConfig
 	Groups map[string][]string // name to members; All is built in
+	Macros []Macro
 }
 
 // A Bridge takes commands to phones and answers each of them once.
@@ -120,7 +121,8 @@ type roster struct {
 	phones map[string]*phone
 	groups map[string][]string
 	names  []string // of phones, sorted
-	masks  bool     // the argument of a command is secret for at least one phone
+	macros map[string]*script
+	masks  bool // the argument of a command is secret for at least one phone
 }
 
 // New returns a bridge for the phones of r. It does nothing by itself until [Bridge.Run].
@@ -237,6 +239,7 @@ func (b *Bridge) command(a mqtt.Address, m mqtt.Message, now time.Time) {
 		return // the bridge that claimed the name answers
 	}
 	msg := decode(a.Command, m.Payload)
+	msg.findMacro(r)
 	if p != nil {
 		p.take(msg, nil, p.profile.Load().secret(msg), m.Retained, now)
 		return

@@ -28,6 +28,7 @@ const (
 	Refused      Code = "refused"       // the phone blocks remote control, or the state is unknown that the command depends on, or a setting is kept
 	Unreachable  Code = "unreachable"   // certainly not delivered
 	Timeout      Code = "timeout"       // outcome unknown
+	Unmet        Code = "unmet"         // what a macro waited for did not come
 	PhoneError   Code = "phone_error"   // the phone answered with an error
 	Internal     Code = "internal"      // an error of the bridge, or of the machine that it runs on
 )
@@ -58,6 +59,7 @@ func Codes() []CodeDoc {
 		{Refused, "perhaps", "The phone answers, but remote control is blocked; or the command depends on a state that is unknown and that the phone does not show; or the phone does not let its settings be written, or took the request and kept what it had.", "`message` says what to change. Remote control: set `use_hidden_tags` and `restrict_uri_queries` to off on the phone: see docs/phone-setup.md."},
 		{Unreachable, "no", "The command was certainly not delivered: no connection.", "Check that the phone is on, and its address."},
 		{Timeout, "perhaps", "The phone received the request and did not answer properly: the command may have been carried out.", "Do not repeat blindly; nothing is repeated by the bridge."},
+		{Unmet, "perhaps", "A step of a macro waited for a call state that did not come in time, or the call was over that a step was for. The steps before it were carried out.", "`steps` says how far it came. Raise `within`, or say under `otherwise` what to do then."},
 		{PhoneError, "perhaps", "The phone answered with an error.", "`message` and `http_status` say which."},
 		{Internal, "perhaps", "An error of the bridge itself; or the machine that it runs on has no file descriptor, port or memory left for a connection, in which case nothing was sent.", "`message` and the log say which. Report errors of the bridge."},
 	}
@@ -78,6 +80,8 @@ func codeOf(err error) Code {
 		return Unsupported
 	case errors.Is(err, snom.ErrExpired):
 		return Expired
+	case errors.Is(err, snom.ErrRevoked):
+		return Unmet
 	case errors.Is(err, snom.ErrLocal):
 		return Internal
 	case errors.Is(err, snom.ErrUnreachable):

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
@@ -25,6 +26,9 @@ type command struct {
 	argument string       // as the result says it: masked when secret
 	secret   bool         // neither the result nor its message may show the argument
 	dry      bool         // everything is checked, and nothing sent
+	script   *script      // its steps, of a macro; nil: it is none
+	part     bool         // it is a step of a macro, and its result is not published
+	revoked  *atomic.Bool // set when it must not be sent any more; nil: it may
 	received time.Time
 	expires  time.Time    // of its next request; a moment of the monotonic clock: the wall clock does not matter
 	group    *groupResult // nil when it did not come through a group
@@ -170,6 +174,9 @@ func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
 	case c.dry:
 		c.tell(changes)
 		return time.Time{}
+	case c.script != nil:
+		c.runScript(ctx, p)
+		return time.Time{}
 	case len(changes) > 0:
 		c.change(ctx, p, changes)
 		return time.Time{}
@@ -210,12 +217,7 @@ func (c *command) begin(p pacedPhone, now time.Time) bool {
 
 // tell makes what the phone would be asked the result.
 func (c *command) tell(changes []snom.Change) {
-	would := []string{} // and not null
-	for _, step := range c.steps {
-		if shown := step.Shown(c.secret); !c.secret || !slices.Contains(would, shown) { // how many there are may say how long a secret is
-			would = append(would, shown)
-		}
-	}
+	would := c.would()
 	if len(changes) > 0 {
 		doubt := "the setting is read first, and written only if it has another value"
 		if first := changes[0]; len(changes) == 1 && first.Key != "" && c.to.reported(first) == first.Value {
@@ -226,11 +228,28 @@ func (c *command) tell(changes []snom.Change) {
 	c.result.Details = &Details{Would: would}
 }
 
+// would lists what the phone would be asked.
+func (c *command) would() []string {
+	would := []string{} // and not null
+	for _, step := range c.steps {
+		if shown := step.Shown(c.secret); !c.secret || !slices.Contains(would, shown) { // how many there are may say how long a secret is
+			would = append(would, shown)
+		}
+	}
+	if c.script != nil {
+		would = c.script.would(c, would)
+	}
+	return would
+}
+
 // plan finds out what carries out the command on a phone as it is, or says why nothing does. Of a secret command neither
 // the refusal nor the warning repeats anything.
 func (c *command) plan(p *profile) (refusal string) {
 	var err error
 	c.planned = p
+	if c.script != nil {
+		return p.planScript(c.script, c.secret)
+	}
 	c.steps, c.warning, err = p.Phone.Plan(c.command, p.model)
 	if c.secret && (err != nil || c.warning != "") {
 		hidden, redacted := p.model.CheckRedacted(c.command)
@@ -274,7 +293,7 @@ func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
 			}
 		}
 		step := c.steps[c.sent]
-		step.NotAfter, c.asked = c.expires, time.Now()
+		step.NotAfter, step.Revoked, c.asked = c.expires, c.revoked, time.Now()
 		busy := step.Pause
 		if yields {
 			busy = 0
@@ -356,7 +375,12 @@ func (c *command) learn() {
 	var probe bool
 	r := c.result
 	c.to.update(func(s *phoneState) {
-		s.lastResult = lastResult(r)
+		if !c.part {
+			s.lastResult = lastResult(r)
+		}
+		if c.script != nil {
+			return // its steps have said it
+		}
 		switch {
 		case r.HTTPStatus != 0 || r.OK && r.Requests > 0:
 			s.seen(r.Time.Time)
@@ -372,7 +396,7 @@ func (c *command) learn() {
 		}
 		probe = s.needsProbe()
 	})
-	if probe || r.Code == Timeout {
+	if probe || r.Code == Timeout && c.script == nil {
 		c.to.pollIn(settleTime)
 	}
 }

@@ -32,6 +32,7 @@ type message struct {
 	command snom.Command  // zero when fault is not nil
 	raw     string        // the payload, bounded, for a result about a fault
 	fault   error         // what made no sense
+	script  *script       // of a macro; nil: it is none
 }
 
 // decode reads a payload for the command called name, which is "command" where the payload itself

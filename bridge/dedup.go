@@ -66,6 +66,9 @@ func (t *taken) size() int64 {
 	n := entry + 2*len(t.id)
 	if t.result != nil {
 		n += result + len(t.result.Argument) + len(t.result.Message)
+		if d := t.result.Details; d != nil {
+			n += d.size()
+		}
 	}
 	return int64(n)
 }

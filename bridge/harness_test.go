@@ -39,6 +39,9 @@ type testPhone struct {
 	old   bool   // it is said to have the old dialect
 	pass  string
 	set   func(*bridge.PhoneConfig)
+
+	macros []bridge.Macro // of the roster that it is in
+	fault  snomtest.Fault // that it has from the beginning
 }
 
 // inHarness runs f with a harness in virtual time. read, if given, is what a reload reads.
@@ -72,6 +75,7 @@ func newHarness(t *testing.T, cfg bridge.Config, testPhones []testPhone, groups 
 	var roster bridge.Roster
 	for _, r := range testPhones {
 		roster.Phones = append(roster.Phones, h.addPhone(r))
+		roster.Macros = append(roster.Macros, r.macros...)
 	}
 	roster.Groups = groups
 	h.read = func() (bridge.Roster, error) { return h.roster, nil }
@@ -103,6 +107,9 @@ func newHarness(t *testing.T, cfg bridge.Config, testPhones []testPhone, groups 
 func (h *harness) addPhone(r testPhone) bridge.PhoneConfig {
 	h.t.Helper()
 	phone, dial := snomtest.NewPipe(h.t, r.phone)
+	if r.fault != "" {
+		phone.SetFault(r.fault)
+	}
 	h.phones[r.phone.Name], h.dials[r.phone.Name] = phone, dial
 	return h.entry(r, dial)
 }

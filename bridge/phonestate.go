@@ -34,6 +34,7 @@ type phoneState struct {
 	lastEvent  *EventNote       // nil: there was none; guarded by mu
 	expiry     *time.Timer      // of calls; nil: never needed; guarded by mu
 	published  publication      // guarded by mu
+	watch      *callWatch       // of the job that waits for a call state; nil: none does; guarded by mu
 }
 
 // A phoneIdentity is what is known of what a phone is.
@@ -247,6 +248,9 @@ func (p *phone) change(change func(*phoneState)) {
 	now := time.Now()
 	before := p.status(now)
 	change(s)
+	if s.watch != nil {
+		s.watch.changed(s.callState())
+	}
 	after := p.status(now)
 	if s.removed {
 		return

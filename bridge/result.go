@@ -36,7 +36,30 @@ type Result struct {
 
 // Details are the members of a [Result] that few results have.
 type Details struct {
-	Would []string `json:"would,omitzero"` // of a dry run: what the phone would be asked
+	Would []string     `json:"would,omitzero"` // of a dry run: what the phone would be asked
+	Steps []StepResult `json:"steps,omitzero"` // of a macro: those that were begun
+}
+
+// size is about as much memory as d takes.
+func (d *Details) size() int {
+	const step = 96
+	n := step * len(d.Steps)
+	for _, would := range d.Would {
+		n += 16 + len(would)
+	}
+	for _, s := range d.Steps {
+		n += len(s.Message)
+	}
+	return n
+}
+
+// A StepResult is how one step of a macro ended.
+type StepResult struct {
+	Command   string `json:"command"` // the command's name, or wait
+	Code      Code   `json:"code"`
+	Message   string `json:"message,omitempty"`
+	Time      Time   `json:"time"`
+	Otherwise bool   `json:"otherwise,omitempty"` // it is of those that are carried out when one fails
 }
 
 // A Summary is the answer to a command for a group: when every member has answered.
@@ -108,6 +131,10 @@ func (d *Details) cut(most int) *Details {
 			c.Would = append(slices.Clone(c.Would[:i]), "…")
 			break
 		}
+	}
+	c.Steps = slices.Clone(c.Steps)
+	for i := range c.Steps {
+		c.Steps[i].Message = shorten(c.Steps[i].Message, most/16)
 	}
 	return &c
 }

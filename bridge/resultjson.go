@@ -33,17 +33,15 @@ func (r *Result) appendJSON(b []byte) []byte {
 
 // appendJSON appends the members that are set.
 func (d *Details) appendJSON(b []byte) []byte {
-	if d.Would == nil {
-		return b
+	if d.Would != nil {
+		b = append(b, `,"would":`...)
+		b = append(b, encode(d.Would)...)
 	}
-	b = append(b, `,"would":[`...)
-	for i, request := range d.Would {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendText(b, request)
+	if d.Steps != nil {
+		b = append(b, `,"steps":`...)
+		b = append(b, encode(d.Steps)...)
 	}
-	return append(b, ']')
+	return b
 }
 
 // appendText appends a text in quotes.

@@ -110,3 +110,23 @@ func (s State) awaitedEnd(e actionurl.Event) int {
 	}
 	return -1
 }
+
+// Talking returns the call that what the phone sends reaches: the only one that is connected, as the phone or the bridge
+// has reported in this process. False: there is none, or it is not certain which one of several it is.
+func (s State) Talking() (Call, bool) {
+	is := -1
+	for i, c := range s.calls {
+		if c.phase != Connected {
+			continue
+		}
+		if is >= 0 || c.old {
+			return Call{}, false
+		}
+		is = i
+	}
+	if is < 0 {
+		return Call{}, false
+	}
+	c := s.calls[is]
+	return Call{State: c.phase, Direction: c.direction, CallID: jsonval.Text(c.id), Remote: c.remote, Since: jsonval.Moment(c.since)}, true
+}

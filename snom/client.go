@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -165,7 +166,7 @@ func (c *Client) Send(ctx context.Context, s Step) (Reply, error) {
 		return Reply{}, err
 	}
 	defer c.end()
-	p, requests, err := c.fetch(ctx, pageRequest{target: s.Request, notAfter: s.NotAfter, login: true})
+	p, requests, err := c.fetch(ctx, pageRequest{target: s.Request, notAfter: s.NotAfter, revoked: s.Revoked, login: true})
 	return Reply{Status: p.status, Requests: requests}, err
 }
 
@@ -192,6 +193,9 @@ func (c *Client) Do(ctx context.Context, cmd Command) (Reply, error) {
 	var all Reply
 	if cmd.IsZero() {
 		return all, errZeroCommand
+	}
+	if cmd.row.nests {
+		return all, errNested
 	}
 	steps := cmd.Steps(c.dialect)
 	for i, s := range steps {
@@ -283,8 +287,9 @@ func (c *Client) end() { <-c.turn }
 type pageRequest struct {
 	target   string
 	notAfter time.Time // no request begins later; zero: no limit
-	login    bool      // a login may be made
-	keep     bool      // the body is wanted
+	revoked  *atomic.Bool
+	login    bool // a login may be made
+	keep     bool // the body is wanted
 }
 
 // A page is a phone's reply, and what it means.
@@ -400,6 +405,7 @@ func (m *scratch) leave() {
 type limit struct {
 	deadline time.Time // for all of it
 	notAfter time.Time // for the first byte of the request; zero: none of its own
+	revoked  *atomic.Bool
 }
 
 // begun is when the request must have been written.
@@ -450,7 +456,7 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 		return page{}, err
 	}
 	defer func() { c.ready = time.Now().Add(c.gap) }()
-	limits := limit{deadline: time.Now().Add(c.timeout), notAfter: r.notAfter}
+	limits := limit{deadline: time.Now().Add(c.timeout), notAfter: r.notAfter, revoked: r.revoked}
 	conn, err := c.connect(ctx, limits)
 	if err != nil {
 		return page{}, err
@@ -497,6 +503,9 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 func (c *Client) write(ctx context.Context, conn net.Conn, request []byte, limits limit) error {
 	if limits.expired() {
 		return fmt.Errorf("%w: it had just connected", ErrExpired)
+	}
+	if limits.revoked != nil && limits.revoked.Load() {
+		return ErrRevoked
 	}
 	n, err := conn.Write(request)
 	switch {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
@@ -56,7 +57,7 @@ func (v Verb) Command(args map[string]json.RawMessage) (Command, error) {
 	if row == nil {
 		return Command{}, unknownVerb(v)
 	}
-	return row.command(row.fromObject(args))
+	return row.command(row.fromObject(args, newCommand))
 }
 
 // newCommand reads the argument of v in either form.
@@ -65,17 +66,21 @@ func newCommand(v Verb, text string) (Command, error) {
 	if row == nil {
 		return Command{}, unknownVerb(v)
 	}
-	return row.command(row.fromText(text))
+	return row.command(row.fromText(text, newCommand))
 }
 
-// fromText reads the argument in either form.
-func (r *verbRow) fromText(text string) (argument, *SyntaxError) {
+// A reader reads a command. What an argument contains is read by it, and not by the rows, which cannot refer to
+// themselves.
+type reader func(v Verb, text string) (Command, error)
+
+// fromText reads the argument in either form. Commands in it are read by inner.
+func (r *verbRow) fromText(text string, inner reader) (argument, *SyntaxError) {
 	if strings.HasPrefix(strings.TrimLeft(text, strictjson.White), "{") {
 		object, err := parseObject([]byte(text))
 		if err != nil {
 			return nil, err
 		}
-		return r.fromObject(object)
+		return r.fromObject(object, inner)
 	}
 	if r.parse == nil {
 		if text != "" {
@@ -91,8 +96,8 @@ func (r *verbRow) fromText(text string) (argument, *SyntaxError) {
 }
 
 // fromObject reads the argument from the members of a JSON object.
-func (r *verbRow) fromObject(object strictjson.Object) (argument, *SyntaxError) {
-	m := members{object: object}
+func (r *verbRow) fromObject(object strictjson.Object, inner reader) (argument, *SyntaxError) {
+	m := members{object: object, inner: inner}
 	m.only(r.members...)
 	if r.read == nil {
 		return r.only, m.err
@@ -238,6 +243,9 @@ type Step struct {
 	Pause time.Duration
 	// NotAfter is the time after which the first byte of no request of the step is written; zero: no limit.
 	NotAfter time.Time
+	// Revoked, if not nil, is set when the request must not be made any more: the first byte of no request of the step is
+	// written after that.
+	Revoked *atomic.Bool
 }
 
 // Shown returns the request as it may be shown to people: whole, or, of a secret argument, with *** in place of all that

@@ -26,6 +26,7 @@ func dtmfRow() *verbRow {
 		parse:   parsed(parseTones),
 		read:    readTones,
 		members: []string{"digits", "method", "hold_ms", "pause_ms"},
+		effects: func(argument) Effects { return Effects{IntoCall: true} },
 	}
 }
 

@@ -38,6 +38,9 @@ var (
 	// counts the requests that were sent before.
 	ErrExpired = errors.New("snom: expired before the request was sent")
 
+	// ErrRevoked reports that a [Step] was revoked before its next request was sent.
+	ErrRevoked = errors.New("snom: revoked before the request was sent")
+
 	// ErrLocal reports that this machine could not open a connection, for example for want of file
 	// descriptors, memory or free ports. Nothing was sent, and nothing is known of the phone.
 	ErrLocal = errors.New("snom: this machine cannot open a connection")

@@ -15,6 +15,7 @@ type members struct {
 	object strictjson.Object
 	within string // what stands before a name in SyntaxError.Field, such as "keys[2]."
 	err    *SyntaxError
+	inner  reader // of commands that are members
 }
 
 // only makes members of other names a fault.

@@ -27,13 +27,14 @@ const (
 	VerbReboot     Verb = "reboot"
 	VerbReset      Verb = "reset"
 	VerbFirmware   Verb = "firmware"
+	VerbRun        Verb = "run"
 )
 
 // verbRows lists the commands, in the order in which they are documented. Every [Command] points
 // to its row. The row of a command stands in the file of its grammar.
 var verbRows = []*verbRow{
 	keyRow(), dialRow(), dtmfRow(), answerRow(), hangupRow(), transferRow(), ringRow(), touchRow(),
-	muteRow(), dndRow(), forwardRow(), keyLockRow(), setRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(),
+	muteRow(), dndRow(), forwardRow(), keyLockRow(), setRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(), runRow(),
 }
 
 // A verbRow describes one command completely. A command without an argument needs verb, help and only.
@@ -52,6 +53,8 @@ type verbRow struct {
 
 	// gated says that the command is disabled until the settings enable it.
 	gated bool
+	// nests says that the argument may contain whole commands.
+	nests bool
 	// effects returns what the command does to the phone and its queue; nil: none of the Effects.
 	effects func(argument) Effects
 	// check returns an error that wraps ErrUnsupported where a model cannot carry out the command, and a warning
@@ -107,6 +110,7 @@ type Effects struct {
 	Restarts     bool // the phone restarts, and may come back with other firmware
 	ClearsMissed bool // the phone forgets its missed calls
 	Yields       bool // between two of its requests other commands of the phone go first
+	IntoCall     bool // it is meant for the other side of the call under way
 	StopsRings   bool // requests that are left of a command that yields are dropped
 }
 

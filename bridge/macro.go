@@ -130,7 +130,7 @@ func (s *script) place(i int) string {
 func (p *profile) admitScript(s *script, rules Rules, secret bool) refusal {
 	for i, step := range s.all() {
 		if step.State != "" && !p.lane.b.cfg.Events {
-			return refusal{Unsupported, s.place(i) + "a wait for a call state needs the phone's events: set PHONE_LISTEN and install the action URLs"}
+			return refusal{Unsupported, s.place(i) + waitNeedsEvents}
 		}
 		if step.Command.IsZero() {
 			continue
@@ -145,6 +145,27 @@ func (p *profile) admitScript(s *script, rules Rules, secret bool) refusal {
 	}
 	return refusal{}
 }
+
+// CheckMacro says why a macro cannot be carried out by its phone of a roster, or nothing. Of one that has no phone of its
+// own only that is checked which does not depend on the phone. events says that phones can send events.
+func CheckMacro(m Macro, r Roster, rules Rules, events bool) string {
+	s := &script{phone: m.Phone, steps: m.Steps, otherwise: m.Otherwise}
+	for _, cfg := range r.Phones {
+		if cfg.Name == m.Phone {
+			p := &profile{PhoneConfig: cfg, model: cfg.Model, lane: &lane{b: &Bridge{cfg: Config{Events: events}}}}
+			return p.admitScript(s, rules, false).message
+		}
+	}
+	for i, step := range s.all() {
+		if step.State != "" && !events {
+			return s.place(i) + waitNeedsEvents
+		}
+	}
+	return ""
+}
+
+// waitNeedsEvents says why a step cannot wait.
+const waitNeedsEvents = "a wait for a call state needs the phone's events: set PHONE_LISTEN and install the action URLs"
 
 // hides reports whether the argument of a step is not to be shown.
 func (p *profile) hides(s MacroStep) bool { return s.Secret || p.Mask[s.Command.Verb()] }

@@ -117,7 +117,9 @@ func TestMacroRunsItsSteps(t *testing.T) {
 func TestMacroFaults(t *testing.T) {
 	t.Parallel()
 	type harnessed = *harness
-	say := func(kind actionurl.EventType, id string) func(harnessed) { return func(h harnessed) { h.event(kind, id) } }
+	say := func(kind actionurl.EventType, id string) func(harnessed) {
+		return func(h harnessed) { h.event(kind, id) }
+	}
 	wait := func(d time.Duration) func(harnessed) { return func(harnessed) { time.Sleep(d); synctest.Wait() } }
 	failing := func(f snomtest.Fault) func(*testPhone) {
 		return func(p *testPhone) { p.fault = f }

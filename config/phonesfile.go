@@ -75,42 +75,44 @@ func (f phonesFile) members(m *node, known []string, take func(i int, value *nod
 	}
 }
 
-// readPhonesFile checks the phones file and returns its phones by name, and the groups.
-func (c *checker) readPhonesFile(path field, taken registry, d defaults) ([]Phone, map[string][]string) {
+// readPhonesFile checks the phones file and returns what is in it, its phones by name.
+func (c *checker) readPhonesFile(path field, taken registry, d defaults) Roster {
 	data, err := c.read(path.text, maxPhonesFile)
 	if err != nil {
 		c.stuck = errors.Is(err, textfile.ErrTimeout)
 		c.fault(path, "%v", err)
-		return nil, nil
+		return Roster{}
 	}
 	f := phonesFile{c, path.text}
 	text, err := textfile.Text(data)
 	if wrong := (*textfile.Error)(nil); errors.As(err, &wrong) {
 		f.wrong(&node{line: wrong.Line, column: wrong.Column}, "%s", wrong.What)
-		return nil, nil
+		return Roster{}
 	}
 	if c.again && !strings.HasSuffix(text, "\n") {
 		f.wrong(&node{line: strings.Count(text, "\n") + 1, column: 1}, "this line has no end: is the file being written?")
-		return nil, nil
+		return Roster{}
 	}
 	return f.parse(text, taken, d)
 }
 
 // parse checks the text of the phones file.
-func (f phonesFile) parse(text string, taken registry, d defaults) ([]Phone, map[string][]string) {
+func (f phonesFile) parse(text string, taken registry, d defaults) Roster {
 	root, wrong := readNodes(text)
 	if wrong != nil {
 		f.wrong(&node{line: wrong.line, column: wrong.column}, "%s", wrong.what)
-		return nil, nil
+		return Roster{}
 	}
 	if root.kind != mapping {
 		f.wrong(&node{line: max(root.line, 1), column: max(root.column, 1)}, "expected phones: and below it a name for each phone")
-		return nil, nil
+		return Roster{}
 	}
-	sections := [2]*node{{}, {}}
-	f.members(&root, []string{"phones", "groups"}, func(i int, section *node) { sections[i] = section })
-	phones := f.phones(sections[0], taken, d)
-	return phones, f.groups(sections[1], taken)
+	sections := [3]*node{{}, {}, {}}
+	f.members(&root, []string{"phones", "groups", "macros"}, func(i int, section *node) { sections[i] = section })
+	r := Roster{Phones: f.phones(sections[0], taken, d)}
+	r.Groups = f.groups(sections[1], taken)
+	r.Macros = f.macros(sections[2], taken)
+	return r
 }
 
 // phones checks the section of the phones.

@@ -15,6 +15,7 @@ import (
 type Roster struct {
 	Phones []Phone             // those of the environment by number, then those of the file by name
 	Groups map[string][]string // the members by the group's name; the built-in group "all" is not here
+	Macros []Macro             // by name
 }
 
 // A Phone is one phone as the settings describe it.
@@ -201,9 +202,10 @@ func (r registry) take(c *checker, name, url field, p Phone) {
 func (c *checker) roster(numbered []Phone, taken registry, path field, d defaults) Roster {
 	r := Roster{Phones: slices.Clone(numbered), Groups: map[string][]string{}}
 	if path.text != "" {
-		phones, groups := c.readPhonesFile(path, taken, d)
-		r.Phones = append(r.Phones, phones...)
-		maps.Copy(r.Groups, groups)
+		file := c.readPhonesFile(path, taken, d)
+		r.Phones = append(r.Phones, file.Phones...)
+		maps.Copy(r.Groups, file.Groups)
+		r.Macros = file.Macros
 	}
 	if len(r.Phones) == 0 && len(c.faults.list) == 0 {
 		c.fault(field{in: numberedPlace(0), key: "URL"}, "not set, and no phones file has a phone: expected at least one phone")

@@ -221,7 +221,7 @@ func topicsDoc(b *bytes.Buffer) {
 	b.WriteString("\nA `hangup` is sent before all waiting commands of the phone and cancels them. `transfer` with a number holds the call and\n" +
 		"calls the number; `complete` or `cancel` then ends the transfer. After `cancel` the first call stays on hold (`key` `F_HOLD`\n" +
 		"resumes it). A `ring` with a `count` lets other commands of its phone go first between two rings; `ring` `stop` and\n" +
-		"`hangup` end it. `dnd` `on` and `off` set a state and never toggle. Disabled unless `ALLOW` enables them: " + strings.Join(gated, ", ") + ".\n")
+		"`hangup` end it. `dnd` `on` and `off` set a state and never toggle. `run` is described in [macros.md](macros.md). Disabled unless `ALLOW` enables them: " + strings.Join(gated, ", ") + ".\n")
 	b.WriteString("\n`forward`, `keyboard_lock` and `set` read the settings first, write those that differ, and read them back, so `ok` says\n" +
 		"that the phone has the values. `refused` says which settings are read-only at the phone, or that it took the request and\n" +
 		"kept what it had. A phone in user mode neither shows its settings nor takes others: see [phone-setup.md](phone-setup.md).\n" +
@@ -235,7 +235,7 @@ func topicsDoc(b *bytes.Buffer) {
 	b.WriteString("`ok` means that the phone accepted it; what then happens, its events tell. `code` is one of [codes.md](codes.md).\n" +
 		"`requests` counts the HTTP requests that were made, the one that fetches a digest challenge included. `http_status` is\n" +
 		"0 where the phone gave no answer. A `duplicate` carries the first command's result under `first`, and that one's `ok`.\n" +
-		"For a secret argument (`MASK`) `argument` is `***`.\n\nA group answers once more, when all members have:\n\n")
+		"For a secret argument (`MASK`) `argument` is `***`. The result of a macro (`run`) has `steps`, that of a dry run `would`.\n\nA group answers once more, when all members have:\n\n")
 	example(b, bridge.Summary{ID: "7f3b", Group: "all", Command: "ring", Argument: "3", Code: bridge.Unreachable,
 		Message: "1 of 2 ok; hall unreachable", Members: map[string]bridge.Code{"kitchen": bridge.OK, "hall": bridge.Unreachable}, DurationMS: 3012, Time: moment()})
 	b.WriteString("When so many answers wait for the broker that those of all members would not fit, the whole group gets one summary with\n" +

@@ -69,7 +69,22 @@ func roster(c config.Config, r config.Roster, store *statefile.Store, d *drivers
 		}
 		out.Phones = append(out.Phones, phone)
 	}
+	for _, m := range r.Macros {
+		macro := bridge.Macro{Name: m.Name, Phone: m.Phone, Steps: macroSteps(m.Steps), Otherwise: macroSteps(m.Otherwise)}
+		if why := bridge.CheckMacro(macro, out, rules(c), c.PhoneListen != ""); why != "" {
+			errs = append(errs, fmt.Errorf("%s: %s", m.Where, why))
+		}
+		out.Macros = append(out.Macros, macro)
+	}
 	return out, errors.Join(errs...)
+}
+
+// macroSteps returns the steps of a macro as the bridge takes them.
+func macroSteps(steps []config.MacroStep) (all []bridge.MacroStep) {
+	for _, s := range steps {
+		all = append(all, bridge.MacroStep(s))
+	}
+	return all
 }
 
 // clientConfig returns how to talk to a phone of the settings.

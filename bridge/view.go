@@ -42,6 +42,9 @@ func (b *Bridge) View(name string) (View, bool) {
 	return p.view(time.Now()), true
 }
 
+// Len returns the number of phones, also of those that another instance serves.
+func (b *Bridge) Len() int { return len(b.roster.Load().names) }
+
 // Views yields what is known of every phone that is served, by name.
 func (b *Bridge) Views() iter.Seq[View] {
 	return func(yield func(View) bool) {

@@ -1,7 +1,9 @@
 package homeassistant
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -36,16 +38,16 @@ type Memory interface {
 // A MAC that two phones report is used for neither.
 type identification struct {
 	b       Bridge
-	phones  []Phone
-	docs    map[string]Phone // what each document is about, by id
-	settled func(Phone) bool // whether a phone whose MAC is not known had the time to report it
+	phones  []Phone           // is not changed
+	docs    map[string]*Phone // what each document is about, by id
+	settled func(Phone) bool  // whether a phone whose MAC is not known had the time to report it
 
 	at       map[string]int    // index of each phone, by name
 	atURL    map[string]int    // index of the first phone of each address
 	of       map[string]string // id of the document that has a name
-	reported []string          // MAC of each phone, as it reports it
+	reported []string          // MAC of each phone, as it reports it, in small letters
 	found    []string          // id of each phone; empty: none yet
-	shared   []bool            // the phone reports a MAC that another one reports, too
+	shared   []bool            // the phone reports a MAC that another one reports, too: it is not used
 	taken    map[string]bool   // ids
 	looked   int               // how many documents and phones were looked at: a measure for tests
 	waiting  int               // phones of which too little is known
@@ -57,33 +59,48 @@ type identified struct {
 	mac string // to remember: also a MAC that is not used because two phones report it
 }
 
-// identify returns the phones that have an identifier. conflicts are MACs that several phones report, with their names.
-func identify(b Bridge, phones []Phone, docs map[string]Phone, settled func(Phone) bool) (ready []identified, conflicts map[string][]string, x *identification) {
+// identify finds the identifiers of phones: [identification.ready] yields those that have one. conflicts are MACs that
+// several phones report, with their names.
+func identify(b Bridge, phones []Phone, docs map[string]*Phone, settled func(Phone) bool) (x *identification, conflicts map[string][]string) {
 	x = &identification{
-		b: b, phones: slices.Clone(phones), docs: docs, settled: settled,
+		b: b, phones: phones, docs: docs, settled: settled,
 		at: make(map[string]int, len(phones)), atURL: make(map[string]int, len(phones)), of: make(map[string]string, len(docs)),
 		found: make([]string, len(phones)), reported: make([]string, len(phones)), shared: make([]bool, len(phones)), taken: map[string]bool{b.ID(): true},
 	}
 	for i, p := range x.phones {
 		x.at[p.Name] = i
 		x.reported[i] = strings.ToLower(p.MAC)
-		x.phones[i].MAC = x.reported[i]
 		if _, twice := x.atURL[p.URL]; !twice && p.URL != "" {
 			x.atURL[p.URL] = i
 		}
 	}
 	ids := slices.Sorted(maps.Keys(docs)) // so that the outcome never depends on the order of a map
 	x.indexNames(ids)
-	x.conflicts(func(i int) Phone { // before documents are matched by what phones report
-		if d := x.docs[x.of[x.phones[i].Name]]; !x.givenUp(d) {
+	x.conflicts(func(i int) *Phone { // before documents are matched by what phones report
+		if d := x.docs[x.of[x.phones[i].Name]]; d != nil && !x.givenUp(d) {
 			return d
 		}
-		return Phone{}
+		return nil
 	})
 	x.byName()
 	x.released(ids)
-	conflicts = x.conflicts(func(i int) Phone { return x.docs[x.found[i]] }) // also with phones that were renamed
-	return x.finish(), conflicts, x
+	return x, x.conflicts(func(i int) *Phone { return x.docs[x.found[i]] }) // also with phones that were renamed
+}
+
+// mac is the MAC that a phone reports; empty: none that can be used.
+func (x *identification) mac(i int) string {
+	if x.shared[i] {
+		return ""
+	}
+	return x.reported[i]
+}
+
+// macOf is the MAC that a document names.
+func (x *identification) macOf(id string) string {
+	if d := x.docs[id]; d != nil {
+		return d.MAC
+	}
+	return ""
 }
 
 // indexNames finds the document of each name. Of several, the one that has the MAC of the phone counts.
@@ -93,8 +110,7 @@ func (x *identification) indexNames(ids []string) {
 		d := x.docs[id]
 		other, twice := x.of[d.Name]
 		if i, there := x.at[d.Name]; twice && there {
-			mac := x.phones[i].MAC
-			if mac == "" || x.docs[other].MAC == mac || d.MAC != mac {
+			if mac := x.mac(i); mac == "" || x.macOf(other) == mac || d.MAC != mac {
 				continue
 			}
 		}
@@ -104,46 +120,49 @@ func (x *identification) indexNames(ids []string) {
 
 // conflicts finds the MACs that several phones report, and notes for these phones that theirs is not used. A phone that
 // reports none has that of its document.
-func (x *identification) conflicts(document func(i int) Phone) map[string][]string {
-	claims := make(map[string][]int, len(x.phones))
+func (x *identification) conflicts(document func(i int) *Phone) map[string][]string {
+	first := map[string]int{} // the first phone of each MAC; not presized: few phones may have reported one
+	found := map[string][]string{}
 	for i := range x.phones {
 		x.looked++
 		mac := x.reported[i]
 		if mac == "" {
-			mac = strings.ToLower(document(i).MAC)
+			if d := document(i); d != nil {
+				mac = strings.ToLower(d.MAC)
+			}
 		}
-		if mac != "" {
-			claims[mac] = append(claims[mac], i)
-		}
-	}
-	found := map[string][]string{}
-	for mac, all := range claims {
-		if len(all) == 1 {
+		if mac == "" {
 			continue
 		}
-		for _, i := range all {
-			x.phones[i].MAC, x.shared[i] = "", true
-			found[mac] = append(found[mac], x.phones[i].Name)
+		j, twice := first[mac]
+		if !twice {
+			first[mac] = i
+			continue
 		}
+		if found[mac] == nil {
+			found[mac] = []string{x.phones[j].Name}
+			x.shared[j] = true
+		}
+		found[mac] = append(found[mac], x.phones[i].Name)
+		x.shared[i] = true
 	}
 	return found
 }
 
 // givenUp reports whether the name of a document is gone, or is that of another phone now.
-func (x *identification) givenUp(d Phone) bool {
+func (x *identification) givenUp(d *Phone) bool {
 	i, there := x.at[d.Name]
 	if !there {
 		return true
 	}
-	p := x.phones[i]
-	if p.URL == d.URL || d.URL == "" || d.MAC == "" {
+	if url := x.phones[i].URL; url == d.URL || d.URL == "" || d.MAC == "" {
 		return false
 	}
-	if p.MAC != "" {
-		return !strings.EqualFold(p.MAC, d.MAC)
+	if mac := x.mac(i); mac != "" {
+		return !strings.EqualFold(mac, d.MAC)
 	}
 	j, there := x.atURL[d.URL]
-	return there && strings.EqualFold(x.phones[j].MAC, d.MAC)
+	return there && strings.EqualFold(x.mac(j), d.MAC)
 }
 
 func (x *identification) take(i int, id string) {
@@ -180,58 +199,62 @@ func (x *identification) released(ids []string) {
 			}
 		}
 	}
-	match := func(index map[string]string, key func(p Phone) string, fits func(p, d Phone) bool) {
-		for i, p := range x.phones {
+	match := func(index map[string]string, key func(i int) string, fits func(i int, d *Phone) bool) {
+		for i := range x.phones {
 			x.looked++
-			id, there := index[key(p)]
-			if there && x.found[i] == "" && !x.taken[id] && fits(p, x.docs[id]) {
+			id, there := index[key(i)]
+			if there && x.found[i] == "" && !x.taken[id] && fits(i, x.docs[id]) {
 				x.take(i, id)
 			}
 		}
 	}
-	url := func(p Phone) string { return p.URL }
-	mac := func(p Phone) string { return p.MAC }
-	match(byURL, url, func(p, d Phone) bool { return p.MAC == "" || strings.EqualFold(p.MAC, d.MAC) })
-	match(byMAC, mac, func(Phone, Phone) bool { return true })
-	match(byURL, url, func(p, d Phone) bool { return d.MAC == "" })
+	url := func(i int) string { return x.phones[i].URL }
+	match(byURL, url, func(i int, d *Phone) bool { return x.mac(i) == "" || strings.EqualFold(x.mac(i), d.MAC) })
+	match(byMAC, x.mac, func(int, *Phone) bool { return true })
+	match(byURL, url, func(_ int, d *Phone) bool { return d.MAC == "" })
 }
 
-// finish gives the phones without a document a new identifier, and completes all.
-func (x *identification) finish() (ready []identified) {
-	for i, p := range x.phones {
-		p.ID = x.found[i]
-		if p.ID == "" {
-			if p.MAC == "" && !x.shared[i] && !x.settled(p) {
-				x.waiting++
-				continue
+// ready gives the phones without a document a new identifier, and yields all that have one, completed. It may be called
+// once.
+func (x *identification) ready() iter.Seq[identified] {
+	return func(yield func(identified) bool) {
+		for i, p := range x.phones {
+			p.MAC = x.mac(i)
+			if p.ID = x.found[i]; p.ID == "" {
+				if p.MAC == "" && !x.shared[i] && !x.settled(p) {
+					x.waiting++
+					continue
+				}
+				p.ID = x.newID(p)
+				x.taken[p.ID] = true
 			}
-			p.ID = x.newID(p)
-			x.taken[p.ID] = true
+			if !yield(x.complete(p, x.shared[i])) {
+				return
+			}
 		}
-		old := x.docs[p.ID]
-		mac := p.MAC
-		if mac == "" {
-			mac = strings.ToLower(old.MAC)
-		}
-		if !x.shared[i] {
-			p.MAC = mac
-		}
-		p.NoControl = p.NoControl || p.Model == "" && old.NoControl
-		if p.Model == "" {
-			p.Model = old.Model
-		}
-		if p.Firmware == "" {
-			p.Firmware = old.Firmware
-		}
-		ready = append(ready, identified{p, mac})
 	}
-	return ready
+}
+
+// complete adds to a phone what it does not report now and its document says. The MAC that two phones report is to be
+// remembered, and not used.
+func (x *identification) complete(p Phone, shared bool) identified {
+	old := x.docs[p.ID]
+	if old == nil {
+		return identified{p, p.MAC}
+	}
+	mac := cmp.Or(p.MAC, strings.ToLower(old.MAC))
+	if !shared {
+		p.MAC = mac
+	}
+	p.NoControl = p.NoControl || p.Model == "" && old.NoControl
+	p.Model, p.Firmware = cmp.Or(p.Model, old.Model), cmp.Or(p.Firmware, old.Firmware)
+	return identified{p, mac}
 }
 
 // newID returns an identifier that no document has: made of the MAC, or else of the name.
 func (x *identification) newID(p Phone) string {
 	id := x.b.NewID(p)
-	for n := 1; x.taken[id] || x.docs[id].Name != ""; n++ {
+	for n := 1; x.taken[id] || x.docs[id] != nil; n++ {
 		if id = x.b.nameID(p.Name); n > 1 {
 			id = fmt.Sprintf("%s_%d", id, n)
 		}

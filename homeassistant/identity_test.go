@@ -257,17 +257,21 @@ func TestOneOfManyPhonesFlaps(t *testing.T) {
 func TestFindingIdentitiesIsLinear(t *testing.T) {
 	t.Parallel()
 	work := func(n int) int {
-		docs := map[string]Phone{}
+		docs := map[string]*Phone{}
 		var phones []Phone
 		for i := range n {
 			mac := fmt.Sprintf("0004130%05x", i)
 			// A third is known by name, a third renamed, a third new; all documents could fit many.
-			docs[macID(mac)] = Phone{Name: fmt.Sprint("p", i), MAC: mac, URL: "http://192.0.2.1"}
+			docs[macID(mac)] = &Phone{Name: fmt.Sprint("p", i), MAC: mac, URL: "http://192.0.2.1"}
 			phones = append(phones, Phone{Name: fmt.Sprint([]string{"p", "q", "r"}[i%3], i), MAC: []string{"", mac, mac + "x"}[i%3], URL: "http://192.0.2.1"})
 		}
-		ready, _, x := identify(testBridge(), phones, docs, func(Phone) bool { return true })
-		if len(ready) != n {
-			t.Errorf("%d of %d phones have an identifier", len(ready), n)
+		x, _ := identify(testBridge(), phones, docs, func(Phone) bool { return true })
+		ready := 0
+		for range x.ready() {
+			ready++
+		}
+		if ready != n {
+			t.Errorf("%d of %d phones have an identifier", ready, n)
 		}
 		return x.looked
 	}

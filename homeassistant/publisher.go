@@ -21,7 +21,7 @@ import (
 type PublisherConfig struct {
 	Bridge  Bridge
 	Publish mqtt.Publisher
-	// Phones returns what is known of every phone now, without IDs. It must not block.
+	// Phones returns what is known of every phone now, without IDs. It must not block, and leaves the slice to the caller.
 	Phones func() []Phone
 	// Renew publishes everything else that is retained, once more: Home Assistant has started. It must not block.
 	Renew func()
@@ -214,10 +214,10 @@ type publisherState struct {
 	compare time.Time            // when to ask for the phones again; zero: after a change
 	stale   bool                 // every document is compared then
 	patient bool                 // no document is cleared: too little is known of some phones
-	phones  map[string]Phone     // as they were then, by name
+	phones  map[string]*Phone    // as they were then, by name
 	seen    map[string]time.Time // since when a phone is known to be reachable, by name
 	doubt   bool                 // the identities have to be found again
-	ready   map[string]Phone     // the phones that have an identifier, by it
+	ready   map[string]*Phone    // the phones that have an identifier, by it; they are not changed
 	names   map[string]string    // their identifiers, by name
 	tells   map[string]Identity  // what Memory keeps, by name
 	warned  map[string]bool      // conflicts that are logged, by MAC and names
@@ -249,7 +249,7 @@ func (s *publisherState) init(p *Publisher) {
 			continue // of a phone that Home Assistant does not know
 		}
 		s.tells[i.Name] = i
-		s.retained.put(i.ID, retainedDoc{phone: Phone{ID: i.ID, Name: i.Name, MAC: i.MAC, Model: i.Model, Firmware: i.Firmware, URL: i.URL}})
+		s.retained.put(i.ID, retainedDoc{phone: &Phone{ID: i.ID, Name: i.Name, MAC: i.MAC, Model: i.Model, Firmware: i.Firmware, URL: i.URL}})
 	}
 }
 
@@ -416,19 +416,17 @@ func (s *publisherState) comparePhones(now time.Time) {
 	s.stale = false
 	for i := range phones {
 		phones[i].Seen = false // no part of the documents
-		old, known := s.phones[phones[i].Name]
-		if !known || old.MAC != phones[i].MAC || old.URL != phones[i].URL {
+		old := s.phones[phones[i].Name]
+		if old == nil || old.MAC != phones[i].MAC || old.URL != phones[i].URL {
 			identities = true
 		}
 	}
-	changed := phones
-	if !all && !identities {
-		changed = slices.DeleteFunc(slices.Clone(phones), func(p Phone) bool { return s.phones[p.Name] == p })
+	before := s.phones
+	s.phones = make(map[string]*Phone, len(phones))
+	for i := range phones {
+		s.phones[phones[i].Name] = &phones[i]
 	}
-	s.phones = make(map[string]Phone, len(phones))
-	for _, p := range phones {
-		s.phones[p.Name] = p
-	}
+	maps.DeleteFunc(s.seen, func(name string, _ time.Time) bool { return s.phones[name] == nil })
 	if all {
 		s.enqueue(s.p.cfg.Bridge.ID(), false)
 	}
@@ -436,8 +434,8 @@ func (s *publisherState) comparePhones(now time.Time) {
 		s.identify(phones, all, now)
 		return
 	}
-	for _, p := range changed {
-		if id, there := s.names[p.Name]; there {
+	for _, p := range phones {
+		if id, there := s.names[p.Name]; there && *before[p.Name] != p {
 			s.update(id, p)
 		}
 	}
@@ -449,8 +447,8 @@ func (s *publisherState) update(id string, p Phone) {
 	p.ID, p.MAC = id, old.MAC
 	p.NoControl = p.NoControl || p.Model == "" && old.NoControl
 	p.Model, p.Firmware = cmp.Or(p.Model, old.Model), cmp.Or(p.Firmware, old.Firmware)
-	if p != old {
-		s.ready[id] = p
+	if p != *old {
+		s.ready[id] = &p
 		s.remember(p, s.tells[p.Name].MAC)
 		s.enqueue(id, false)
 	}
@@ -458,9 +456,9 @@ func (s *publisherState) update(id string, p Phone) {
 
 // identify finds the identifiers of all phones, and queues the documents that differ from what they were.
 func (s *publisherState) identify(phones []Phone, all bool, now time.Time) {
-	about := make(map[string]Phone, len(s.retained.docs))
+	about := make(map[string]*Phone, len(s.retained.docs))
 	for id, doc := range s.retained.docs {
-		if doc.phone.Name != "" {
+		if doc.phone != nil {
 			about[id] = doc.phone
 		}
 	}
@@ -468,20 +466,21 @@ func (s *publisherState) identify(phones []Phone, all bool, now time.Time) {
 		since, ok := s.seen[p.Name]
 		return ok && now.Sub(since) >= nameTime
 	}
-	ready, conflicts, found := identify(s.p.cfg.Bridge, phones, about, settled)
+	found, conflicts := identify(s.p.cfg.Bridge, phones, about, settled)
 	s.warn(conflicts)
 	before := s.ready
 	s.doubt = false
-	s.ready, s.names = make(map[string]Phone, len(ready)), make(map[string]string, len(ready))
-	for _, r := range ready {
-		p := r.Phone
-		s.ready[p.ID], s.names[p.Name] = p, p.ID
-		s.remember(p, r.mac)
-		if doc, known := s.retained.docs[p.ID]; known {
-			doc.phone.MAC = r.mac
-			s.retained.docs[p.ID] = doc
+	s.ready, s.names = make(map[string]*Phone, len(before)), make(map[string]string, len(before))
+	for r := range found.ready() {
+		p := before[r.ID]
+		changed := p == nil || *p != r.Phone
+		if changed {
+			p = &r.Phone
 		}
-		if all || before[p.ID] != p {
+		s.ready[p.ID], s.names[p.Name] = p, p.ID
+		s.remember(*p, r.mac)
+		s.retained.correctMAC(p.ID, r.mac)
+		if all || changed {
 			s.enqueue(p.ID, false)
 		}
 	}
@@ -526,7 +525,10 @@ func (s *publisherState) remember(p Phone, mac string) {
 
 // forget drops the identities of phones that are gone and had this identifier.
 func (s *publisherState) forget(id string) {
-	name := s.retained.docs[id].phone.Name
+	var name string
+	if p := s.retained.docs[id].phone; p != nil {
+		name = p.Name
+	}
 	if _, there := s.phones[name]; there || s.tells[name].ID != id {
 		return
 	}
@@ -545,8 +547,12 @@ func (s *publisherState) publish(id string, all bool, now time.Time) bool {
 	case id == b.ID():
 		d = b.Document()
 	case wanted:
-		d = s.document(p)
-		p.MAC = cmp.Or(p.MAC, s.tells[p.Name].MAC)
+		d = s.document(*p)
+		if mac := s.tells[p.Name].MAC; p.MAC == "" && mac != "" {
+			with := *p
+			with.MAC = mac
+			p = &with
+		}
 	default:
 		if _, known := s.retained.docs[id]; !known || s.patient {
 			return false
@@ -566,7 +572,9 @@ func (s *publisherState) publish(id string, all bool, now time.Time) bool {
 		return false
 	}
 	if s.send(m) {
-		s.renamed(id, p.Name)
+		if p != nil {
+			s.renamed(id, p.Name)
+		}
 		s.retained.put(id, doc)
 	}
 	return true
@@ -574,7 +582,7 @@ func (s *publisherState) publish(id string, all bool, now time.Time) bool {
 
 // renamed drops what Memory keeps for the name that a phone had before.
 func (s *publisherState) renamed(id, name string) {
-	if old := s.retained.docs[id].phone.Name; old != "" && old != name {
+	if old := s.retained.docs[id].phone; old != nil && old.Name != name {
 		s.forget(id)
 	}
 }
@@ -592,17 +600,15 @@ func (s *publisherState) send(m mqtt.Message) bool {
 // notice notes since when phones are reachable. A phone that is and does not tell its MAC is compared again when it has
 // had the time to.
 func (s *publisherState) notice(phones []Phone, now time.Time) {
-	before := s.seen
-	s.seen = make(map[string]time.Time, len(phones))
 	for _, p := range phones {
-		since, known := before[p.Name]
+		since, known := s.seen[p.Name]
 		switch {
 		case !known && !p.Seen:
 			continue
 		case !known:
 			since = now
+			s.seen[p.Name] = since
 		}
-		s.seen[p.Name] = since
 		if left := nameTime - now.Sub(since); p.MAC == "" && s.names[p.Name] == "" {
 			s.doubt = true
 			if left > 0 {

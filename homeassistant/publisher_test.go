@@ -482,7 +482,7 @@ func TestRetainedDocumentsAreBounded(t *testing.T) {
 	t.Parallel()
 	r := retained{testBridge(), map[string]retainedDoc{}}
 	for i := range maxRetained + 10 {
-		r.put(fmt.Sprint("snom_", i), retainedDoc{phone: kitchen()})
+		r.put(fmt.Sprint("snom_", i), retainedDoc{phone: &Phone{Name: fmt.Sprint(i)}})
 	}
 	if len(r.docs) > maxRetained {
 		t.Errorf("%d documents are remembered", len(r.docs))

@@ -25,7 +25,7 @@ const maxRetained = 20_000
 // A retainedDoc is a document that the broker retains, or retained when the connection was lost.
 type retainedDoc struct {
 	sum      digest          // of its payload; zero: not known, or perhaps lost
-	phone    Phone           // the phone it describes; without a name: the bridge itself
+	phone    *Phone          // the phone it describes, which is not changed; nil: the bridge itself
 	entities entitySet       // those it has
 	removed  map[string]stub // those it removes, by key
 }
@@ -106,7 +106,7 @@ func (b Bridge) read(id string, payload []byte) (doc retainedDoc, ok bool) {
 	for _, c := range d.Components {
 		control = control || c.CommandTopic != ""
 	}
-	doc.phone = Phone{ID: id, Name: name, NoControl: !control, URL: d.Device.ConfigurationURL, Model: d.Device.Model, Firmware: d.Device.SWVersion, MAC: macIn(id, d.Device)}
+	doc.phone = &Phone{ID: id, Name: name, NoControl: !control, URL: d.Device.ConfigurationURL, Model: d.Device.Model, Firmware: d.Device.SWVersion, MAC: macIn(id, d.Device)}
 	return doc, true
 }
 
@@ -142,6 +142,18 @@ func (r *retained) put(id string, doc retainedDoc) {
 	if _, known := r.docs[id]; known || len(r.docs) < maxRetained {
 		r.docs[id] = doc
 	}
+}
+
+// correctMAC notes which MAC the phone of a document has.
+func (r *retained) correctMAC(id, mac string) {
+	doc, known := r.docs[id]
+	if !known || doc.phone == nil || doc.phone.MAC == mac {
+		return
+	}
+	phone := *doc.phone
+	phone.MAC = mac
+	doc.phone = &phone
+	r.docs[id] = doc
 }
 
 // lost notes that the broker may have lost everything. Which phone has which id stays known.
@@ -185,7 +197,7 @@ func (r *retained) takenOver(id string) bool {
 
 // next returns the message that makes the document of id what it should be, and what to remember when it was sent. send
 // is false if the broker has it already. After again the document changes by itself: it omits what it removed.
-func (r *retained) next(id string, phone Phone, d Document, now time.Time) (m mqtt.Message, doc retainedDoc, send bool, again time.Duration) {
+func (r *retained) next(id string, phone *Phone, d Document, now time.Time) (m mqtt.Message, doc retainedDoc, send bool, again time.Duration) {
 	old, known := r.docs[id]
 	doc = retainedDoc{phone: phone, entities: newEntitySet(d.Components)}
 	remove := func(key, platform string, since time.Time) {

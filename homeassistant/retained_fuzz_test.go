@@ -66,7 +66,7 @@ func FuzzRetained(f *testing.F) {
 			s.receive(p.take())
 		}
 		for id, doc := range s.retained.docs {
-			if doc.phone.Name != "" && mqtt.ValidName(doc.phone.Name) != nil {
+			if doc.phone != nil && mqtt.ValidName(doc.phone.Name) != nil {
 				t.Fatalf("%q is about a phone called %q", id, doc.phone.Name)
 			}
 		}

@@ -111,11 +111,19 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, err
 	}
 	c.url, c.host = u.String(), hostHeader(u)
+	if host := c.url[len(u.Scheme)+len("://"):]; host == c.host {
+		c.host = host // there may be ten thousand clients: the text is there once
+	}
+	port := "80"
+	if u.Scheme == "https" {
+		port = "443"
+	}
+	if c.addr = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)); c.addr == c.host {
+		c.addr = c.host
+	}
 	if u.Scheme == "http" {
-		c.addr = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80"))
 		return c, nil
 	}
-	c.addr = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443"))
 	name, _, _ := strings.Cut(u.Hostname(), "%")
 	c.tls, err = cfg.TLS.config(strings.TrimSuffix(name, "."))
 	if err != nil {

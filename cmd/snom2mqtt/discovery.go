@@ -183,13 +183,9 @@ func (i identities) Forget(name string) { i.store.Put(name, statefile.Record{}) 
 
 // homePhones is what is known of every phone now.
 func (s *service) homePhones() []homeassistant.Phone {
-	known := map[string]bridge.Status{}
-	for _, status := range s.bridge.Snapshot() {
-		known[status.Phone] = status
-	}
-	var all []homeassistant.Phone
-	for _, p := range s.bridge.Phones() {
-		all = append(all, homePhone(s.settings, p, known[p.Name]))
+	all := make([]homeassistant.Phone, 0, s.bridge.Len())
+	for v := range s.bridge.Views() {
+		all = append(all, homePhone(s.settings, v.Config, v.Status))
 	}
 	return all
 }

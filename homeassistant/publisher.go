@@ -211,16 +211,16 @@ type publisherState struct {
 	settle time.Time // until then, retained documents arrive
 	pacing time.Time // until then, no document is published
 
-	compare time.Time            // when to ask for the phones again; zero: after a change
-	stale   bool                 // every document is compared then
-	patient bool                 // no document is cleared: too little is known of some phones
-	phones  map[string]*Phone    // as they were then, by name
-	seen    map[string]time.Time // since when a phone is known to be reachable, by name
-	doubt   bool                 // the identities have to be found again
-	ready   map[string]*Phone    // the phones that have an identifier, by it; they are not changed
-	names   map[string]string    // their identifiers, by name
-	tells   map[string]Identity  // what Memory keeps, by name
-	warned  map[string]bool      // conflicts that are logged, by MAC and names
+	compare time.Time              // when to ask for the phones again; zero: after a change
+	stale   bool                   // every document is compared then
+	patient bool                   // no document is cleared: too little is known of some phones
+	phones  map[string]*Phone      // as they were then, by name
+	seen    map[string]time.Time   // since when a phone is known to be reachable, by name
+	doubt   bool                   // the identities have to be found again
+	ready   map[string]*identified // the phones that have an identifier, by it; they are not changed
+	names   map[string]string      // their identifiers, by name
+	tells   map[string]Identity    // what Memory keeps, by name; nil without one
+	warned  map[string]bool        // conflicts that are logged, by MAC and names
 
 	renew    time.Time            // when to publish everything again; zero: not now
 	renewing bool                 // everything is queued; Renew follows
@@ -239,11 +239,12 @@ type healState struct {
 func (s *publisherState) init(p *Publisher) {
 	s.p, s.document = p, p.cfg.Bridge.Phone
 	s.retained = retained{p.cfg.Bridge, map[string]retainedDoc{}}
-	s.seen, s.tells = map[string]time.Time{}, map[string]Identity{}
+	s.seen = map[string]time.Time{}
 	s.queued, s.heals = map[string]bool{}, map[string]healState{}
 	if p.cfg.Memory == nil {
 		return
 	}
+	s.tells = map[string]Identity{}
 	for _, i := range p.cfg.Memory.Identities() {
 		if i.ID == "" || strings.ContainsFunc(i.ID, func(r rune) bool { return !isPlain(r) }) || mqtt.ValidName(i.Name) != nil {
 			continue // of a phone that Home Assistant does not know
@@ -447,9 +448,9 @@ func (s *publisherState) update(id string, p Phone) {
 	p.ID, p.MAC = id, old.MAC
 	p.NoControl = p.NoControl || p.Model == "" && old.NoControl
 	p.Model, p.Firmware = cmp.Or(p.Model, old.Model), cmp.Or(p.Firmware, old.Firmware)
-	if p != *old {
-		s.ready[id] = &p
-		s.remember(p, s.tells[p.Name].MAC)
+	if p != old.Phone {
+		s.ready[id] = &identified{p, old.mac}
+		s.remember(p, old.mac)
 		s.enqueue(id, false)
 	}
 }
@@ -470,16 +471,16 @@ func (s *publisherState) identify(phones []Phone, all bool, now time.Time) {
 	s.warn(conflicts)
 	before := s.ready
 	s.doubt = false
-	s.ready, s.names = make(map[string]*Phone, len(before)), make(map[string]string, len(before))
+	s.ready, s.names = make(map[string]*identified, len(before)), make(map[string]string, len(before))
 	for r := range found.ready() {
 		p := before[r.ID]
-		changed := p == nil || *p != r.Phone
-		if changed {
-			p = &r.Phone
+		changed := p == nil || p.Phone != r.Phone
+		if p == nil || *p != r {
+			p = &r
 		}
 		s.ready[p.ID], s.names[p.Name] = p, p.ID
-		s.remember(*p, r.mac)
-		s.retained.correctMAC(p.ID, r.mac)
+		s.remember(p.Phone, p.mac)
+		s.retained.correctMAC(p.ID, p.mac)
 		if all || changed {
 			s.enqueue(p.ID, false)
 		}
@@ -511,16 +512,17 @@ func (s *publisherState) warn(conflicts map[string][]string) {
 	}
 }
 
-// remember keeps the identity of a phone.
+// remember has Memory keep the identity of a phone.
 func (s *publisherState) remember(p Phone, mac string) {
+	if s.tells == nil {
+		return
+	}
 	i := Identity{Name: p.Name, ID: p.ID, MAC: mac, Model: p.Model, Firmware: p.Firmware, URL: p.URL}
 	if s.tells[p.Name] == i {
 		return
 	}
 	s.tells[p.Name] = i
-	if s.p.cfg.Memory != nil {
-		s.p.cfg.Memory.Remember(i)
-	}
+	s.p.cfg.Memory.Remember(i)
 }
 
 // forget drops the identities of phones that are gone and had this identifier.
@@ -533,24 +535,23 @@ func (s *publisherState) forget(id string) {
 		return
 	}
 	delete(s.tells, name)
-	if s.p.cfg.Memory != nil {
-		s.p.cfg.Memory.Forget(name)
-	}
+	s.p.cfg.Memory.Forget(name)
 }
 
 // publish publishes the document of id if the broker has another one, or in any case, and reports whether it did.
 func (s *publisherState) publish(id string, all bool, now time.Time) bool {
 	b := s.p.cfg.Bridge
-	p, wanted := s.ready[id]
+	ready, wanted := s.ready[id]
+	var p *Phone
 	var d Document
 	switch {
 	case id == b.ID():
 		d = b.Document()
 	case wanted:
-		d = s.document(*p)
-		if mac := s.tells[p.Name].MAC; p.MAC == "" && mac != "" {
-			with := *p
-			with.MAC = mac
+		d = s.document(ready.Phone)
+		if p = &ready.Phone; p.MAC == "" && ready.mac != "" {
+			with := ready.Phone
+			with.MAC = ready.mac
 			p = &with
 		}
 	default:

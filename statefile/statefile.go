@@ -71,6 +71,9 @@ type Store struct {
 	damaged bool              // the file holds lines that were not understood; guarded by mu
 }
 
+// Lasting reports whether records are kept across restarts.
+func (s *Store) Lasting() bool { return s.path != "" }
+
 // Open reads the records in directory dir, which is made if it does not exist. With an empty dir the Store keeps records
 // in memory only, which it logs. A file that is damaged is read as far as possible; a copy of it is kept beside it when it
 // is replaced. The error says that the directory or the file cannot be used at all.

@@ -154,10 +154,13 @@ func (s *service) newDiscovery(tree mqtt.Tree) *homeassistant.Publisher {
 	if !s.settings.HomeAssistant {
 		return nil
 	}
-	return homeassistant.NewPublisher(homeassistant.PublisherConfig{
-		Bridge: homeBridge(s.settings, tree), Publish: s.session, Log: s.log,
-		Phones: s.homePhones, Renew: s.bridge.Republish, Memory: identities{s.state},
-	})
+	cfg := homeassistant.PublisherConfig{
+		Bridge: homeBridge(s.settings, tree), Publish: s.session, Log: s.log, Phones: s.homePhones, Renew: s.bridge.Republish,
+	}
+	if s.state.Lasting() {
+		cfg.Memory = identities{s.state}
+	}
+	return homeassistant.NewPublisher(cfg)
 }
 
 // identities keeps in the state directory which phone has which identifier of Home Assistant.

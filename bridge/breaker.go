@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -61,8 +62,11 @@ func (l *lane) lockedOut(now time.Time) error {
 }
 
 // noteLogin opens the breaker when the phone refused the login: a person must act then, and the phone's own lock counts
-// every try. Only the job that runs calls it.
+// every try. A request without a login counts for nothing. Only the job that runs calls it.
 func (p pacedPhone) noteLogin(now time.Time, err error) {
+	if errors.Is(err, snom.ErrNoLogin) {
+		return
+	}
 	l, code := p.lane, codeOf(err)
 	was := l.breaker
 	is := was.after(now, code)

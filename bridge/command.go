@@ -364,10 +364,19 @@ func (c *command) end(now time.Time) {
 		b.cfg.Log.Debug("command done", slog.String("phone", c.to.name), slog.String("id", c.id), slog.String("command", c.name),
 			slog.Any("code", c.result.Code), slog.Duration("took", now.Sub(c.started)))
 	}
+	if c.result.OK && c.result.Requests > 0 && !c.identified() {
+		c.result.Message = strings.TrimPrefix(c.result.Message+"; the device accepted it, but "+unidentified, "; ")
+	}
 	c.finish(c.result)
 	if !c.dry {
 		c.learn()
 	}
+}
+
+// identified reports whether anything has shown that the device is a phone, as far as its transport looks for that.
+func (c *command) identified() bool {
+	device, ok := c.planned.Phone.(Identifier)
+	return !ok || device.Identified()
 }
 
 // learn notes what the result says about the phone.
@@ -389,6 +398,7 @@ func (c *command) learn() {
 		}
 		if r.OK && r.Requests > 0 {
 			s.accepted()
+			s.identity.unidentified = !c.identified()
 			c.learnEffects(s, r.Time.Time)
 		}
 		if len(c.read) > 0 {

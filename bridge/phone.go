@@ -29,6 +29,12 @@ type Prober interface {
 	Probe(ctx context.Context) (snom.Info, error)
 }
 
+// An Identifier is a [Phone] that accepts requests also from a device that may be another one than a phone. Identified
+// reports whether anything has shown that it is a phone.
+type Identifier interface {
+	Identified() bool
+}
+
 // A Configurer is a [Phone] whose settings can be read and written.
 type Configurer interface {
 	// ReadSettings returns the settings called names, as far as the phone shows them; without names, all that it shows.

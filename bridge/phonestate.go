@@ -45,9 +45,12 @@ type phoneIdentity struct {
 	known                snom.Model // that model names; zero: none that is known
 	probed               bool       // that is as good as can be had for now
 	authenticated        bool       // the phone has accepted a request, so a probe may log in
-	unidentified         bool       // it was probed, and nothing showed that it is a Snom phone
+	unidentified         bool       // it was probed or accepted a command, and nothing showed that it is a Snom phone
 	certificate          string     // SHA-256 of its certificate, which is not trusted; empty: it is, or there is none
 }
+
+// unidentified is said of a device that has never said that it is a Snom phone.
+const unidentified = "nothing has shown yet that this device is a Snom phone"
 
 // problem says what is wrong with a phone, or nothing. configured is its model by the settings.
 func (i phoneIdentity) problem(configured snom.Model) string {
@@ -59,7 +62,7 @@ func (i phoneIdentity) problem(configured snom.Model) string {
 	case i.control == snom.No && configured.RemoteControl() == snom.Yes:
 		return fmt.Sprintf("the settings say model %s, the phone says that it has no remote control: what the phone says counts", configured.Name())
 	case i.unidentified:
-		return "nothing has shown yet that this device is a Snom phone"
+		return unidentified
 	case i.control == snom.No:
 		return "phones of this model have no remote control"
 	}

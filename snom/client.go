@@ -71,6 +71,8 @@ type Client struct {
 	trusted    bool      // the last TLS handshake succeeded
 	identified proof     // that the device is a Snom phone
 	noControl  bool      // the phone says that it is of a model without remote control
+
+	proven atomic.Bool // identified is not unproven; written in turn
 }
 
 // NewClient returns a Client for the phone that cfg names. It does not connect. The error says which part
@@ -266,6 +268,10 @@ func (c *Client) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Identified reports whether anything has shown since the Client was made that the device is a Snom phone. That a device
+// accepted a command says little until then.
+func (c *Client) Identified() bool { return c.proven.Load() }
+
 // begin waits for the turn of its caller, who must end it.
 func (c *Client) begin(ctx context.Context, notAfter time.Time) error {
 	select {
@@ -334,6 +340,9 @@ func (c *Client) fetch(ctx context.Context, r pageRequest) (page, int, error) {
 		return p, sent, err
 	}
 	p, more, err := c.logIn(ctx, r, kept, p)
+	if kept == nil && more == 0 && errors.Is(err, ErrUnauthorized) {
+		err = &noLoginError{err}
+	}
 	return p, sent + more, err
 }
 

@@ -13,12 +13,17 @@ import (
 )
 
 // The outcomes of a request to a phone. An error of a [Client] wraps exactly one of these or [ErrUnsupported], unless
-// the caller passed an invalid value; an error that wraps [ErrUntrusted] wraps [ErrUnreachable], too. No error of a
+// the caller passed an invalid value; an error that wraps [ErrUntrusted] wraps [ErrUnreachable], too, and one that wraps [ErrNoLogin] wraps [ErrUnauthorized].
+// No error of a
 // Client contains a password, a page of the phone, or the argument of a command, and none is longer than 1 KiB.
 var (
 	// ErrUnauthorized reports that the phone requires a login and none is configured, or that it refused
 	// the login. Another attempt with the same user name and password locks the phone's web page.
 	ErrUnauthorized = errors.New("snom: phone refuses the login")
+
+	// ErrNoLogin reports, together with ErrUnauthorized, that no login was sent: none is configured, the setting for
+	// logins does not allow the one that the phone asks for, or its challenge cannot be answered. So none has failed.
+	ErrNoLogin = errors.New("snom: no login was sent")
 
 	// ErrLockedOut reports that the phone accepts no login for now, because too many have failed: more than
 	// three lock its web page for a minute, and each further three double that (Snom blog 2009-08-14).
@@ -70,6 +75,12 @@ func (e *CertificateError) Unwrap() []error { return []error{ErrUntrusted, ErrUn
 func newCertificateError(leaf *x509.Certificate, err error) error {
 	return &CertificateError{SHA256: fingerprint(leaf), cause: bounded(err)}
 }
+
+// A noLoginError is an error of a request without a login. It wraps [ErrNoLogin] and [ErrUnauthorized].
+type noLoginError struct{ err error }
+
+func (e *noLoginError) Error() string   { return e.err.Error() }
+func (e *noLoginError) Unwrap() []error { return []error{e.err, ErrNoLogin} }
 
 // maxErrorText bounds what an error repeats of a text that comes from outside, in bytes.
 const maxErrorText = 256

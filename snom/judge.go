@@ -115,7 +115,7 @@ var verdicts = []*verdict{{
 	source: "p4irin/remote_phone_control, on firmware 8.7",
 	when:   func(a *answer) bool { return a.head.status == http.StatusFound && a.toIndex() },
 }, {
-	fact:   "it redirects to another page than index.htm, or to another device",
+	fact:   "it does not redirect to its index.htm, but to another page, to another device, or nowhere",
 	source: "p4irin/remote_phone_control: phones redirect to index.htm",
 	when:   status(http.StatusFound),
 	err:    ErrPhone,
@@ -177,6 +177,7 @@ func (c *Client) judge(target string, head *replyHead, body []byte, l *login, co
 	case shown != unproven && c.identified == unproven:
 		c.identified = shown
 	}
+	c.proven.Store(c.identified != unproven)
 	return v
 }
 
@@ -213,23 +214,23 @@ const (
 const maxLoginPage = 8 << 10
 
 // saysOfLogin reports whether a page says words of the login that it was sent, and not of something else: a list of
-// calls or a directory holds names that others choose. So the words count only on the login page, and only where
-// a login was sent; at the addresses of lists and settings only where the title is that of a login page. That the
-// phone is locked it also says to a request without a login, which counts where one is configured.
+// calls or a directory holds names that others choose. So the words count only on the login page, and only where a login
+// was sent; at the addresses of lists and settings only where the title can be of nothing else. That the phone is
+// locked it also says to a request without a login, which counts where one is configured.
 func (a *answer) saysOfLogin(words string) bool {
-	if len(a.lower) > maxLoginPage || !bytes.Contains(a.lower, []byte(words)) {
+	sent := a.carried || a.configured && words == lockedWords
+	if !sent || len(a.lower) > maxLoginPage || !bytes.Contains(a.lower, []byte(words)) {
 		return false
 	}
-	sent := a.carried || a.configured && words == lockedWords
 	switch {
-	case a.head.status == http.StatusUnauthorized: // which is about the login whatever the page says
+	case a.head.status == http.StatusUnauthorized: // in place of the page that was asked for
 		return true
 	case a.head.status == http.StatusForbidden:
-		return sent && !isList(a.target)
-	case !a.ok() || !sent:
+		return !isList(a.target)
+	case !a.ok():
 		return false
-	case isList(a.target): // where names that others choose may look like a form, but not like the title
-		return a.hasLoginTitle()
+	case isList(a.target):
+		return startsWithAny(a.title, loginTitles) && !a.hasDialForm()
 	case a.carried:
 		return a.isLoginPage()
 	}
@@ -253,9 +254,23 @@ func (a *answer) isLoginPage() bool {
 // hasLoginTitle reports whether the title says that it is a login page, and the page does not have the form for
 // dialling, which only the first page has.
 func (a *answer) hasLoginTitle() bool {
-	return slices.ContainsFunc([]string{"login", "log in", "log-in", "logon", "log on", "sign in", "anmeld"}, func(word string) bool {
-		return bytes.Contains(a.title, []byte(word))
-	}) && !bytes.Contains(a.lower, []byte("name=number")) && !bytes.Contains(a.lower, []byte(`name="number"`))
+	return containsAny(a.title, loginTitles) && !a.hasDialForm()
+}
+
+// loginTitles are what the titles of login pages have.
+var loginTitles = []string{"login", "log in", "log-in", "logon", "log on", "sign in", "anmeld"}
+
+func containsAny(text []byte, words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return bytes.Contains(text, []byte(word)) })
+}
+
+func startsWithAny(text []byte, words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return bytes.HasPrefix(text, []byte(word)) })
+}
+
+// hasDialForm reports whether the page has the form for dialling, which only the first page of a phone has.
+func (a *answer) hasDialForm() bool {
+	return bytes.Contains(a.lower, []byte("name=number")) || bytes.Contains(a.lower, []byte(`name="number"`))
 }
 
 // isList reports whether the page of target shows texts that others choose: the lists of calls, the directory.
@@ -286,9 +301,13 @@ func visible(lower []byte) []byte {
 
 // isLoginForm reports whether the page has the form of a login: a field for a password, and at most a few others.
 // Pages with many fields are settings of a phone, some of which are passwords; they count only where nothing shows
-// that the device is a Snom phone.
+// that the device is a Snom phone. On a list of calls a field counts only in a form, and where the page is not the first
+// page of a phone: the name of a caller may look like a field.
 func (a *answer) isLoginForm() bool {
 	if !bytes.Contains(a.lower, []byte("passw")) {
+		return false
+	}
+	if isList(a.target) && (!bytes.Contains(a.lower, []byte("<form")) || a.hasDialForm()) && (a.identified != unproven || a.identifies() != unproven) {
 		return false
 	}
 	const few = 3
@@ -361,34 +380,62 @@ func (p proof) String() string {
 const ownUserAgent = "snom2mqtt"
 
 // identifies says how the reply shows that the device is a Snom phone: Server: snom embedded, a title that begins
-// with snom (Greenbone, gb_snom_http_detect.nasl; symcon/Snom), a realm that names it, or its name in the page.
-// It is unproven where nothing does.
+// with snom (Greenbone, gb_snom_http_detect.nasl; symcon/Snom), a realm that names it, or its name or its MAC address in
+// the page. It is unproven where nothing does. The text of a page of another server proves nothing: routers and PBXs list
+// phones. Nor does that of a page with another title that shows MAC addresses, but for the page that a phone has for that.
 func (a *answer) identifies() proof {
-	name := []byte("snom")
 	switch {
 	case namesSnom(a.head.server):
 		return byServer
-	case slices.ContainsFunc(brands, func(brand string) bool { return bytes.HasPrefix(a.title, []byte(brand)) }) ||
-		bytes.Contains(a.title, []byte("phone manager")):
+	case startsWithAny(a.title, brands) || bytes.Contains(a.title, []byte("phone manager")):
 		return byTitle
 	case slices.ContainsFunc(a.head.authenticate, namesSnom):
 		return byRealm
 	case bytes.Contains(a.lower, []byte("<phone-settings")):
 		return bySettings
-	case slices.ContainsFunc([]string{"000413", "00:04:13", "1c7126", "1c:71:26"}, func(oui string) bool { return bytes.Contains(a.lower, []byte(oui)) }):
+	case a.head.server != "":
+		return unproven
+	case len(a.title) > 0 && a.target != infoTarget && showsMAC(a.lower):
+		return unproven
+	case containsAny(a.lower, []string{"000413", "00:04:13", "1c7126", "1c:71:26"}):
 		return byMAC
 	case strings.Contains(strings.ToLower(a.host), "snom"): // a page that repeats its own address says nothing
 		return unproven
-	case bytes.Count(a.lower, name) > bytes.Count(a.lower, []byte(ownUserAgent)):
+	case bytes.Count(a.lower, []byte("snom")) > bytes.Count(a.lower, []byte(ownUserAgent)):
 		return byPage
 	}
 	return unproven
 }
 
+// infoTarget is the page on which a phone says what it is.
+const infoTarget = "/info.htm"
+
+// showsMAC reports whether a page in small letters shows a MAC address, in pairs of digits.
+func showsMAC(lower []byte) bool {
+	const length = len("00:04:13:aa:bb:cc")
+	for i := 0; i+length <= len(lower); i++ {
+		mac := lower[i : i+length]
+		separator := mac[2]
+		if separator != ':' && separator != '-' {
+			continue
+		}
+		digits := 0
+		for j, c := range mac {
+			if j%3 == 2 && c == separator || j%3 != 2 && ('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+				digits++
+			}
+		}
+		if digits == length {
+			return true
+		}
+	}
+	return false
+}
+
 // namesSnom reports whether a text names Snom, or one who sells phones with Snom's firmware.
 func namesSnom(text string) bool {
 	lower := strings.ToLower(text)
-	return slices.ContainsFunc(brands, func(brand string) bool { return strings.Contains(lower, brand) })
+	return containsAny([]byte(lower), brands)
 }
 
 // brands are the names under which phones with Snom's firmware are sold: VTech ET605, ET635, ET685; Doro IP8xxc; Gigaset P8xx
@@ -398,7 +445,8 @@ var brands = []string{"snom", "vtech", "doro", "gigaset"}
 
 // isForeign reports whether the reply shows that the device is no Snom phone: another server, or a page with another
 // title, from a device that has never said that it is one. An empty reply, or a page without a title, shows nothing:
-// what a phone answers to a command is not documented. Nor does a page of settings, which is read for what it contains.
+// what a phone answers to a command is not documented; see [Client.Identified]. Nor does a page of settings, which is
+// read for what it contains.
 func (a *answer) isForeign() bool {
 	if !a.ok() && a.head.status != http.StatusFound || isSettings(a.target) || a.identifies() != unproven {
 		return false
@@ -418,10 +466,10 @@ func (a *answer) upgrades() bool {
 	return err == nil && strings.EqualFold(u.Scheme, "https")
 }
 
-// toIndex reports whether a redirect leads to index.htm of the same device. One without a target leads nowhere else.
+// toIndex reports whether a redirect leads to index.htm of the same device.
 func (a *answer) toIndex() bool {
 	if a.head.location == "" {
-		return true
+		return false
 	}
 	u, err := url.Parse(a.head.location)
 	if err != nil || u.Opaque != "" || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" {

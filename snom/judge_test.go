@@ -19,6 +19,7 @@ const (
 		`<table><tr><td>Login failed!</td><td>+4930123</td></tr><tr><td>3 unsuccessful login attempts</td></tr></table></BODY></HTML>`
 	namedPage    = `<HTML><HEAD><TITLE>Reception</TITLE></HEAD><BODY>Welcome to your snom</BODY></HTML>`
 	routerPage   = `<html><head><title>Router</title></head><body>Welcome</body></html>`
+	routerList   = `<html><head><title>Router</title></head><body><table><tr><td>snom-d735<td>00:04:13:AA:BB:CC</table></body></html>`
 	printerPage  = `<html><head><title>Printer</title></head><form>User <input name=u> Password <input type="password" name=p></form></html>`
 	formPage     = `<html><title>snom D735</title><form action=/login><input name=user><input name=pass TYPE = 'Password'/></form></html>`
 	identityPage = `<html><title>snom D735</title><form>Account <input name=a> Name <input name=b> Registrar <input name=c> Proxy <input name=d>` +
@@ -52,6 +53,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "accepted by a phone of another brand", status: 200, server: "VTech embedded", body: routerPage},
 		{name: "accepted by a phone of another brand, by its title", status: 200, body: "<html><title>Doro IP840c</title>"},
 		{name: "accepted, with a page that says nothing", status: 200, body: "<html><body>done</body></html>"},
+		{name: "accepted, with a MAC address", status: 200, body: "<html>00:04:13:aa:bb:cc</html>"},
 		{name: "accepted, in words", status: 200, body: "OK"},
 		{name: "no login", status: 401, expected: ErrUnauthorized, says: "HTTP 401"},
 		{name: "hidden tags", status: 403, body: "Forbidden", expected: ErrRefused, says: "use_hidden_tags or restrict_uri_queries"},
@@ -80,7 +82,8 @@ func TestVerdicts(t *testing.T) {
 		{name: "dialled, same host in capitals", status: 302, location: "http://PHONE.example:8080/index.htm"},
 		{name: "dialled, its address", status: 302, location: "http://192.0.2.10/index.htm"},
 		{name: "dialled over https", status: 302, location: "https://phone.example/index.htm", set: func(a *answer) { a.https = true }},
-		{name: "dialled, no location", status: 302},
+		{name: "redirect without a target", status: 302, expected: ErrPhone, says: "nowhere"},
+		{name: "redirect without a target, of a known phone", status: 302, set: known(byServer), expected: ErrPhone, says: "nowhere"},
 		{name: "redirect to a login page", status: 302, location: "/login.htm", expected: ErrPhone, says: "another page"},
 		{name: "redirect to a login page in a query", status: 302, location: "/login.htm?next=/index.htm", expected: ErrPhone},
 		{name: "redirect to the root", status: 302, location: "/", expected: ErrPhone},
@@ -108,6 +111,13 @@ func TestVerdicts(t *testing.T) {
 		{name: "another page of a known phone", status: 200, body: routerPage, set: known(byServer)},
 		{name: "another page that repeats our name", status: 200, body: "<html><title>Test</title>Your browser is snom2mqtt</html>", expected: ErrPhone},
 		{name: "another page that repeats its address", status: 200, body: "<title>Welcome</title>Welcome to snom.example</html>", set: func(a *answer) { a.host = "snom.example" }, expected: ErrPhone},
+		{name: "router that lists phones", status: 200, server: "lighttpd/1.4", body: routerList, expected: ErrPhone, says: "not one of a Snom"},
+		{name: "router that lists phones, without a name", status: 200, body: routerList, expected: ErrPhone, says: "not one of a Snom"},
+		{name: "router that lists MAC addresses with dashes", status: 200, body: strings.ReplaceAll(strings.ReplaceAll(routerList, ":", "-"), "snom-d735", ""), expected: ErrPhone},
+		{name: "another server that lists phones", status: 200, server: "Apache", body: "snom 000413aabbcc", expected: ErrPhone},
+		{name: "router that lists phones, where the phone was", status: 200, server: "lighttpd", body: routerList, set: known(byServer), expected: ErrPhone},
+		{name: "router that lists phones, info page", status: 200, server: "lighttpd", body: routerList, target: infoTarget, expected: ErrPhone},
+		{name: "info page of a phone that has a name", status: 200, body: strings.ReplaceAll(routerList, "Router", "Hall"), target: infoTarget},
 		{name: "printer", status: 200, body: printerPage, expected: ErrPhone, says: "login page"},
 		{name: "printer where the phone was", status: 200, body: printerPage, set: known(byServer), expected: ErrPhone, says: "login page"},
 		{name: "login form of a Snom", status: 200, body: formPage, expected: ErrPhone, says: "login page"},
@@ -124,11 +134,17 @@ func TestVerdicts(t *testing.T) {
 		{name: "login failed, without one", status: 200, body: loginFailedPage, expected: ErrPhone},
 		{name: "login failed, without one, a login configured", status: 200, body: loginTitlePage[:60] + "Login failed!", set: configured, expected: ErrPhone},
 		{name: "locked out", status: 200, body: lockedPage, set: login, expected: ErrLockedOut},
-		{name: "locked out, 401", status: 401, body: lockedPage, expected: ErrLockedOut},
+		{name: "locked out, 401", status: 401, body: lockedPage, set: configured, expected: ErrLockedOut},
+		{name: "locked out, 401, no login to give", status: 401, body: lockedPage, expected: ErrUnauthorized, says: "requires a login"},
+		{name: "login failed, 401, no login sent", status: 401, body: loginFailedPage, set: configured, expected: ErrUnauthorized, says: "requires a login"},
 		{name: "locked out, 403", status: 403, body: lockedPage, set: configured, expected: ErrLockedOut},
 		{name: "a name on a 403 page, no login to give", status: 403, body: "<title>snom VoIP Phone: Error</title>caller Login failed!", expected: ErrRefused},
 		{name: "a name on a 403 page, before the login", status: 403, body: "<title>snom VoIP Phone: Error</title>caller Login failed!", set: configured, expected: ErrRefused},
-		{name: "a name like a form in the list", status: 200, body: "<title>snom</title>Login failed!<input type=password name=passw>", target: clear, set: login, expected: ErrPhone},
+		{name: "a name like a form in the list", status: 200, body: "<title>snom</title>Login failed!<input type=password name=passw>", target: clear, set: login},
+		{name: "a name like a form in the list, of an unknown device", status: 200, body: "<title>Hall</title>Login failed!<input type=password name=passw>", target: clear, set: login, expected: ErrPhone},
+		{name: "a name like a whole form in the list", status: 200, body: strings.Replace(callListPage, "Login failed!", "Login failed!<form><input type=password></form>", 1), target: clear, set: login},
+		{name: "a title with a login in the list", status: 200, body: "<title>Welcome Login Snom</title><td>Login failed!</td>", target: clear, set: login, expected: ErrPhone, says: "login page"},
+		{name: "a login form of a Snom in place of the list", status: 200, body: formPage, target: clear, set: login, expected: ErrPhone, says: "login page"},
 		{name: "locked out, before the login", status: 200, body: loginTitlePage, set: configured, expected: ErrLockedOut},
 		{name: "locked out, no login to give", status: 200, body: loginTitlePage, expected: ErrPhone},
 		{name: "a caller in the list", status: 200, body: callListPage, target: clear, set: login},
@@ -172,7 +188,7 @@ func TestVerdictsAreSourcedAndReached(t *testing.T) {
 	reached := map[string]bool{}
 	for status := range 600 {
 		for _, body := range []string{"", phoneManagerPage, errorPage, loginFailedPage, lockedPage, indexPage, printerPage, routerPage} {
-			for _, location := range []string{"", "https://phone.example/", "/login.htm"} {
+			for _, location := range []string{"", "https://phone.example/", "/login.htm", "/index.htm"} {
 				for _, set := range []func(*answer){
 					func(*answer) {},
 					func(a *answer) { a.carried, a.configured = true, true },

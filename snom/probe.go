@@ -47,7 +47,7 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 	}
 	defer c.end()
 	taken := c.login != nil
-	p, _, err := c.fetch(ctx, pageRequest{target: "/info.htm", keep: true})
+	p, _, err := c.fetch(ctx, pageRequest{target: infoTarget, keep: true})
 	found := readInfoPage(p.body)
 	if p.status == http.StatusNotFound || err == nil && found.model == "" {
 		index, _, ierr := c.fetch(ctx, pageRequest{target: "/", keep: true})

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,12 +16,12 @@ import (
 )
 
 // otherDevice is a device in place of the phone "desk", which answers every request with a page and a Server header.
-func otherDevice(t *testing.T, server, page string) testPhone {
+func otherDevice(t *testing.T, server *atomic.Value, page string) testPhone {
 	return testPhone{phone: snomtest.Config{Name: "desk", Model: "D735"}, set: func(p *bridge.PhoneConfig) {
 		l := pipenet.Listen()
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if server != "" {
-				w.Header().Set("Server", server)
+			if name := server.Load().(string); name != "" {
+				w.Header().Set("Server", name)
 			}
 			_, _ = io.WriteString(w, page) // a client that has gone is of no interest
 		})}
@@ -62,7 +63,9 @@ func TestADeviceThatNeverShowedThatItIsAPhone(t *testing.T) {
 	for _, tt := range tests {
 		for _, polled := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHarness(t, bridge.Config{}, []testPhone{otherDevice(t, tt.server, tt.page)}, nil)
+				var server atomic.Value
+				server.Store(tt.server)
+				h := newHarness(t, bridge.Config{}, []testPhone{otherDevice(t, &server, tt.page)}, nil)
 				if polled {
 					time.Sleep(2 * time.Minute)
 					h.results()
@@ -80,6 +83,29 @@ func TestADeviceThatNeverShowedThatItIsAPhone(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A device of which nothing shows that it is a phone has no remote control, unless the settings name its model; it is asked
+// again, for it may have been starting.
+func TestADeviceThatShowsLateThatItIsAPhone(t *testing.T) {
+	t.Parallel()
+	for _, model := range []string{"", "D735"} {
+		synctest.Test(t, func(t *testing.T) {
+			var server atomic.Value
+			server.Store("")
+			device := otherDevice(t, &server, "<html>starting</html>")
+			device.phone.Model = model
+			h := newHarness(t, bridge.Config{}, []testPhone{device}, nil)
+			if got := h.bridge.Snapshot()[0]; (got.RemoteControl == snom.No) != (model == "") {
+				t.Errorf("model %q: remote control %q", model, got.RemoteControl)
+			}
+			server.Store("snom embedded")
+			time.Sleep(3 * time.Minute)
+			if got := h.bridge.Snapshot()[0]; got.RemoteControl == snom.No || got.Problem != "" {
+				t.Errorf("model %q: remote control %q, problem %q after it showed that it is a Snom phone", model, got.RemoteControl, got.Problem)
+			}
+		})
 	}
 }
 

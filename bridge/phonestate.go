@@ -120,7 +120,8 @@ type Status struct {
 	SettingsAsOf Time        `json:"settings_as_of,omitzero"` // when they were read last
 	LastResult   *LastResult `json:"last_result"`
 	Time         Time        `json:"time"`
-	// RemoteControl says whether the phone can be controlled at all, as far as it says so itself.
+	// RemoteControl says whether the phone can be controlled at all, as far as it says so itself: no where nothing has shown
+	// that it is a phone, and its model is not configured. It is empty where the phone was not asked yet.
 	RemoteControl snom.Support `json:"-"`
 	// Silent is set where phones cannot send events to the bridge: all of callstate.Status is unknown then.
 	Silent bool `json:"-"`
@@ -185,8 +186,8 @@ func (s *phoneState) learn(info snom.Info, err error) {
 	case Internal:
 		return // it says nothing of the phone
 	}
-	s.identity.probed = true
 	s.identity.unidentified = info.IdentifiedBy == ""
+	s.identity.probed = !s.identity.unidentified // a device that is starting may show more at the next poll
 	if err == nil {
 		i := &s.identity
 		i.model, i.firmware, i.mac, i.control = info.Model, info.Firmware, info.MAC, info.RemoteControl
@@ -222,13 +223,16 @@ func (s *phoneState) nextPoll(every time.Duration) time.Duration {
 func (p *phone) status(now time.Time) Status {
 	s := &p.state
 	is, configured := &s.identity, p.profile.Load().Model
-	model := is.model
+	model, control := is.model, is.control
 	if model == "" {
 		model = configured.Name()
 	}
+	if is.unidentified && model == "" {
+		control = snom.No // as far as can be told
+	}
 	status := Status{
 		Phone: p.name, Reachable: s.reachable, Model: Text(model),
-		Firmware: Text(is.firmware), MAC: Text(is.mac), Problem: Text(is.problem(configured)), RemoteControl: is.control,
+		Firmware: Text(is.firmware), MAC: Text(is.mac), Problem: Text(is.problem(configured)), RemoteControl: control,
 		Status: s.callState().Status(), LastResult: s.lastResult, Time: Time{Time: now},
 		Silent: !p.b.cfg.Events,
 	}

@@ -123,9 +123,11 @@ type Phone struct {
 	Allow    string // gated commands that are enabled, separated by spaces: "reset firmware"
 	Mask     string // commands whose argument is secret, separated by spaces
 	Events   bool   // phones can send events to the bridge
-	// NoControl says that the phone itself reports that it cannot be controlled, whatever model is configured.
+	// NoControl says that the phone itself reports that it cannot be controlled, whatever model is configured, or that
+	// nothing shows that the device is a phone.
 	NoControl bool
 	ByNotify  bool // it is driven by SIP, whatever its model takes over HTTP
+	Asked     bool // it was asked whether it can be controlled; no part of its document
 	Seen      bool // it is reachable; no part of its document
 }
 

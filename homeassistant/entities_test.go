@@ -521,6 +521,15 @@ func TestAPhoneReportsLateThatItHasNoRemoteControl(t *testing.T) {
 		f.phones = []Phone{p}
 		f.restart()
 		has(false, "away after a restart")
+		p.Asked = true
+		f.change(p)
+		has(true, "asked, and reports nothing against it")
+		p.NoControl = true
+		f.change(p)
+		has(false, "asked, and reports none")
+		p.NoControl, p.Asked = false, false
+		f.change(p)
+		has(false, "not asked again yet")
 		p.Model, p.Seen = "D735", true
 		f.change(p)
 		has(true, "another model")

@@ -238,7 +238,8 @@ func (x *identification) ready() iter.Seq[identified] {
 // complete adds to a phone what it does not report now and its document says. The MAC that two phones report is to be
 // remembered, and not used.
 func (x *identification) complete(p Phone, shared bool) identified {
-	old := x.docs[p.ID]
+	old, asked := x.docs[p.ID], p.Asked
+	p.Asked = false
 	if old == nil {
 		return identified{p, p.MAC}
 	}
@@ -246,7 +247,7 @@ func (x *identification) complete(p Phone, shared bool) identified {
 	if !shared {
 		p.MAC = mac
 	}
-	p.NoControl = p.NoControl || p.Model == "" && old.NoControl
+	p.NoControl = p.NoControl || !asked && p.Model == "" && old.NoControl
 	p.Model, p.Firmware = cmp.Or(p.Model, old.Model), cmp.Or(p.Firmware, old.Firmware)
 	return identified{p, mac}
 }

@@ -446,7 +446,7 @@ func (s *publisherState) comparePhones(now time.Time) {
 func (s *publisherState) update(id string, p Phone) {
 	old := s.ready[id]
 	p.ID, p.MAC = id, old.MAC
-	p.NoControl = p.NoControl || p.Model == "" && old.NoControl
+	p.NoControl, p.Asked = p.NoControl || !p.Asked && p.Model == "" && old.NoControl, false
 	p.Model, p.Firmware = cmp.Or(p.Model, old.Model), cmp.Or(p.Firmware, old.Firmware)
 	if p != old.Phone {
 		s.ready[id] = &identified{p, old.mac}

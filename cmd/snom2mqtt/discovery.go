@@ -75,6 +75,7 @@ func (p *program) discovery(ctx context.Context, ask bool) error {
 		info := told[phone.Name]
 		one := homePhone(settings, phone, bridge.Status{
 			Model: bridge.Text(info.Model), Firmware: bridge.Text(info.Firmware), MAC: bridge.Text(info.MAC),
+			RemoteControl: remoteControl(phone, info, ask),
 		})
 		documents = append(documents, home.Message(home.NewID(one), home.Phone(one)))
 	}
@@ -121,7 +122,7 @@ func homePhone(c config.Config, p bridge.PhoneConfig, s bridge.Status) homeassis
 	one := homeassistant.Phone{
 		Name: p.Name, MAC: string(s.MAC), Model: string(s.Model), Firmware: string(s.Firmware),
 		Mask: words(p.Mask), Events: c.PhoneListen != "", Seen: s.Reachable == bridge.SwitchOn,
-		NoControl: s.RemoteControl == snom.No, ByNotify: notify.IsAddress(p.URL),
+		NoControl: s.RemoteControl == snom.No, Asked: s.RemoteControl != "", ByNotify: notify.IsAddress(p.URL),
 	}
 	if one.Model == "" {
 		one.Model = p.Model.Name()
@@ -183,6 +184,14 @@ func (i identities) Remember(id homeassistant.Identity) {
 }
 
 func (i identities) Forget(name string) { i.store.Put(name, statefile.Record{}) }
+
+// remoteControl is whether a phone that was probed can be controlled, as [bridge.Status] says it.
+func remoteControl(phone bridge.PhoneConfig, info snom.Info, probed bool) snom.Support {
+	if probed && info.Model == "" && info.IdentifiedBy == "" && info.RemoteControl != "" && phone.Model == (snom.Model{}) {
+		return snom.No
+	}
+	return info.RemoteControl
+}
 
 // homePhones is what is known of every phone now.
 func (s *service) homePhones() []homeassistant.Phone {

@@ -185,6 +185,9 @@ func (s *phoneState) learn(info snom.Info, err error) {
 		return
 	case Internal:
 		return // it says nothing of the phone
+	case Timeout:
+		s.identity.probed = true // nor does this, and it takes long
+		return
 	}
 	s.identity.unidentified = info.IdentifiedBy == ""
 	s.identity.probed = !s.identity.unidentified // a device that is starting may show more at the next poll

@@ -87,6 +87,7 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 	}
 	next.groups[All] = next.names
 	next.macros = scripts(r.Macros)
+	next.left = b.lanesLeft(macs)
 	b.roster.Store(next)
 	b.ids.phones.Store(int64(len(next.names)))
 	for i, p := range left { // what waits goes to the phone as it is now
@@ -101,7 +102,28 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 	}
 	c.removed = len(removed)
 	b.retireLanes(kept, macs)
+	if len(next.left) > 0 { // most of them have nothing to remember
+		is := *next
+		is.left = b.lanesLeft(nil)
+		b.roster.Store(&is)
+	}
 	return c, removed
+}
+
+// lanesLeft returns the lanes of phones that are not configured any more, and of those that leave now, as far as the MAC
+// address of the phone is known. The caller holds b.applying, or is New.
+func (b *Bridge) lanesLeft(leaving map[string]string) (left []*lane) {
+	for _, r := range b.retired {
+		if r.mac != "" {
+			left = append(left, b.lanes[r.address])
+		}
+	}
+	for address, mac := range leaving {
+		if mac != "" {
+			left = append(left, b.lanes[address])
+		}
+	}
+	return left
 }
 
 // retiredKept is how many lanes of phones that are not configured any more are kept.
@@ -172,6 +194,52 @@ func (b *Bridge) retireLanes(kept map[string]bool, macs map[string]string) {
 		delete(b.lanes, r.address)
 		return true
 	})
+}
+
+// identifyTimeout bounds how long a lane waits for requests at addresses of before. After a reload and another one, two
+// lanes may wait for each other.
+const identifyTimeout = time.Minute
+
+// identify finds out, before the first job of the lane of a phone that is not known, whether the phone was configured at
+// another address before: a request may be under way there, or its pause not over, or the id of the first command taken.
+// It does so only while there is such a phone.
+func (l *lane) identify(ctx context.Context) {
+	l.mu.Lock()
+	var p *phone
+	if len(l.queue) > 0 {
+		p = l.queue[0].phone()
+	}
+	l.mu.Unlock()
+	left := l.b.roster.Load().left
+	if p == nil || len(left) == 0 {
+		return
+	}
+	p.state.mu.Lock()
+	known := p.state.identity.probed || p.state.identity.mac != ""
+	p.state.mu.Unlock()
+	at := p.profile.Load()
+	if known || at.lane != l || at.stop != "" {
+		return
+	}
+	wanted, now := false, time.Now()
+	l.mu.Lock()
+	l.armExpiry() // what waits may expire meanwhile
+	l.mu.Unlock()
+	waiting, cancel := context.WithTimeout(ctx, identifyTimeout)
+	defer cancel()
+	for _, was := range left {
+		running, matters := was.matters(now)
+		if was == l || !running && !matters {
+			continue
+		}
+		wanted = true
+		was.wait(waiting)
+	}
+	if !wanted {
+		return
+	}
+	info, err := pacedPhone{at, p}.probe(ctx)
+	p.update(func(s *phoneState) { s.learn(info, err) })
 }
 
 // adopt hands over what belongs to the phone with this MAC address from a lane that it had at another address before:

@@ -122,7 +122,8 @@ type roster struct {
 	groups map[string][]string
 	names  []string // of phones, sorted
 	macros map[string]*script
-	masks  bool // the argument of a command is secret for at least one phone
+	masks  bool    // the argument of a command is secret for at least one phone
+	left   []*lane // of phones that are not configured any more and of which something matters
 }
 
 // New returns a bridge for the phones of r. It does nothing by itself until [Bridge.Run].

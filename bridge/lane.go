@@ -291,6 +291,7 @@ const expiredWaiting = "it expired while it waited for its turn"
 // run runs what is in the queue until nothing is left.
 func (l *lane) run(ctx context.Context) {
 	l.takeOver(ctx)
+	l.identify(ctx)
 	for {
 		ctx, e, p := l.next(ctx)
 		if e.job == nil {
@@ -579,6 +580,9 @@ func (l *lane) takeOver(ctx context.Context) {
 	if l.before == nil {
 		return
 	}
+	l.mu.Lock()
+	l.armExpiry() // what waits may expire meanwhile
+	l.mu.Unlock()
 	l.before.wait(ctx)
 	l.before.mu.Lock()
 	defer l.before.mu.Unlock()

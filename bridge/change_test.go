@@ -219,6 +219,28 @@ func TestATransferEndsWithItsCalls(t *testing.T) {
 			})
 		})
 	}
+	// Where the phone reports nothing of the second call, or of the first, one that ends for good ends the transfer too.
+	for _, before := range []bool{false, true} {
+		for _, kind := range []actionurl.EventType{actionurl.EventOnhook, actionurl.EventDisconnected, actionurl.EventStarted} {
+			inHarness(t, bridge.Config{Events: true}, one(), func(h *harness) {
+				if before {
+					event(h, actionurl.EventIncoming, "c1")
+					event(h, actionurl.EventConnected, "c1")
+				}
+				if r := h.result("snom/desk/transfer", "14", 2*time.Second); r.Code != bridge.OK {
+					t.Fatalf("start: %+v", r)
+				}
+				h.bridge.Event("desk", actionurl.Event{Type: kind, CallID: "c1", CallsKnown: kind == actionurl.EventOnhook, Time: time.Now()})
+				time.Sleep(time.Second)
+				event(h, actionurl.EventIncoming, "c9")
+				event(h, actionurl.EventConnected, "c9")
+				h.out.Take()
+				if r := h.result("snom/desk/transfer", "complete", time.Second); r.Code != bridge.Invalid || r.Requests != 0 {
+					t.Errorf("calls known before: %v, complete after %s and another call: %+v, expected invalid without a request", before, kind, r)
+				}
+			})
+		}
+	}
 	for _, n := range []int{1, 2, 4} { // the request that fails
 		for fault, sent := range map[snomtest.Fault]bool{snomtest.FaultHangUpAfter: true, snomtest.FaultForbidden: n > 1} {
 			made := 0

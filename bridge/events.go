@@ -49,6 +49,13 @@ func (b *Bridge) Event(name string, e actionurl.Event) {
 		}
 		next := s.callState().Step(e)
 		s.calls = &next
+		switch e.Type {
+		case actionurl.EventOnhook, actionurl.EventDisconnected, actionurl.EventStarted, actionurl.EventTransferred,
+			actionurl.EventBlindTransferred, actionurl.EventAttendedTransferred:
+			if next.Status().Calls == 0 { // whether a call was known before or not
+				s.callsEnded = time.Now()
+			}
+		}
 		if e.Type == actionurl.EventStarted {
 			s.identity.probed = false // it may have come back as another one
 			b.poller.in(p, settleTime)

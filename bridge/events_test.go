@@ -96,6 +96,11 @@ func TestCommandsChangeCalls(t *testing.T) {
 	}{
 		{"hang up a call that rings", []actionurl.EventType{actionurl.EventIncoming}, "hangup", callstate.Ended, "hung_up", actionurl.EventIncoming, callstate.Idle},
 		{"reject a call that rings", []actionurl.EventType{actionurl.EventIncoming}, "hangup current", callstate.Ended, "hung_up", actionurl.EventDisconnected, callstate.Idle},
+		{"reject a call that rings with the key", []actionurl.EventType{actionurl.EventIncoming}, "key CANCEL", callstate.Ended, "hung_up", actionurl.EventDisconnected, callstate.Idle},
+		{"reject a call that rings with a key that is held", []actionurl.EventType{actionurl.EventIncoming}, "key CANCEL,200", callstate.Ended, "hung_up", actionurl.EventDisconnected, callstate.Idle},
+		{"reject a call that rings with the key, twice", []actionurl.EventType{actionurl.EventIncoming}, "key CANCEL;CANCEL", callstate.Ended, "hung_up", actionurl.EventDisconnected, callstate.Idle},
+		{"reject a call that rings with a list of keys", []actionurl.EventType{actionurl.EventIncoming}, `key {"keys":["CANCEL"]}`, callstate.Ended, "hung_up", actionurl.EventDisconnected, callstate.Idle},
+		{"reject a call that rings with another key", []actionurl.EventType{actionurl.EventIncoming}, "key F_CANCEL", callstate.Ended, "hung_up", actionurl.EventDisconnected, callstate.Idle},
 		{"hang up while dialing", []actionurl.EventType{actionurl.EventOutgoing}, "hangup", callstate.Ended, "hung_up", actionurl.EventConnected, callstate.Idle},
 		{"hang up a call", []actionurl.EventType{actionurl.EventIncoming, actionurl.EventConnected}, "hangup", callstate.Ended, "hung_up", actionurl.EventDisconnected, callstate.Idle},
 		{"answer", []actionurl.EventType{actionurl.EventIncoming}, "answer", callstate.Connected, "", actionurl.EventConnected, callstate.Connected},

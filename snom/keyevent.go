@@ -3,6 +3,7 @@ package snom
 import (
 	"encoding/json"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,13 +36,18 @@ func keyRow() *verbRow {
 	}
 }
 
-// keyEffects: the key that ends or rejects a call, alone, does what hangup current does, and a phone that rejects a call
-// reports nothing (p4irin/remote_phone_control).
+// keyEffects: a sequence that begins with a key that ends or rejects a call does what hangup current does, and a phone
+// that rejects a call reports nothing (p4irin/remote_phone_control). Keys that were pressed before may have begun a call,
+// which the phone reports.
 func keyEffects(a argument) Effects {
 	keys, ok := a.(keySequence)
-	key, _, _ := strings.Cut(string(keys), ",")
-	return Effects{EndsCall: ok && key == string(hangupCurrent.keys())}
+	first, _, _ := strings.Cut(string(keys), ";")
+	key, _, _ := strings.Cut(first, ",")
+	return Effects{EndsCall: ok && slices.Contains(endingKeys, key)}
 }
+
+// endingKeys end or reject the current call: see keys.csv.
+var endingKeys = []string{string(hangupCurrent.keys()), "F_CANCEL", "DISCONNECT"}
 
 // Keys returns the command that presses keys, one after the other. Each event has the form of
 // [KeyEvent.String]: "P1" or "P1,2000,100".

@@ -231,7 +231,7 @@ func (p *phone) status(now time.Time) Status {
 		model = configured.Name()
 	}
 	if is.unidentified && model == "" {
-		control = snom.No // as far as can be told
+		control = snom.No // as far as is known
 	}
 	status := Status{
 		Phone: p.name, Reachable: s.reachable, Model: Text(model),

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
@@ -105,7 +106,8 @@ func TestANewPhoneBesideOneThatLeft(t *testing.T) {
 	t.Parallel()
 	slow := testPhone{phone: snomtest.Config{Name: "desk", Model: "D735", Latency: 2 * time.Second, MAC: "000413000001"}}
 	other := testPhone{phone: snomtest.Config{Name: "hall", Model: "D735", MAC: "000413000002"}}
-	inHarness(t, bridge.Config{}, []testPhone{slow}, func(h *harness) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, bridge.Config{}, []testPhone{slow}, nil)
 		time.Sleep(time.Minute)
 		h.results()
 		h.say("snom/desk/key", `{"keys":"P1,20000","id":"C"}`)

@@ -34,6 +34,7 @@ func mayImport() map[string][]string {
 		"pages":               {},
 		"fetch":               {},
 		"picture":             {},
+		"bitmap":              {},
 		"snom/actionurl":      {"snom", "internal/csvtable", "internal/cleantext", "internal/jsonval"},
 		"callstate":           {"snom/actionurl", "internal/jsonval", "internal/cleantext"},
 		"mqtt":                {},
@@ -56,7 +57,7 @@ func mayImport() map[string][]string {
 		"e2e":                 {}, // tests only
 		"mqtt/session":        {"mqtt"},
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
-		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte", "pages", "snom/minibrowser"},
+		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte", "pages", "snom/minibrowser", "bitmap"},
 		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte", "pages"},
 		"homeassistant":       {"snom", "snom/notify", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "snom", "internal/netlimit", "internal/lograte"},
@@ -78,6 +79,7 @@ func onlyIn() map[string][]string {
 		"github.com/VictoriaMetrics/metrics": {"metrics"}, // a tenth of the size of Prometheus' own library, which tests read with
 		"github.com/coreos/go-systemd/v22":   {"cmd/snom2mqtt"},
 		"golang.org/x/image":                 {"picture"},                                 // pictures are scaled to the displays of phones, and bitmaps read
+		"github.com/jsummers/gobmp":          {"bitmap"},                                  // which reads bitmaps of every kind
 		"golang.org/x/term":                  {"cmd/snom2mqtt"},                           // a password is asked for without showing it
 		"golang.org/x/time":                  {"internal/netlimit", "phoneweb", "broker"}, // rates of clients that are not trusted
 

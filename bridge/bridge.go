@@ -89,6 +89,7 @@ type Bridge struct {
 	handling liveness // of Handle
 	feed     feed
 	clock    suspendDetector
+	pictures sync.Mutex // held while one is taken
 
 	workers sync.WaitGroup // what Run waits for
 	// spawn runs f in a goroutine that Run waits for. The context ends only when that takes too long: requests that

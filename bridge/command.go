@@ -177,6 +177,9 @@ func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
 	case c.script != nil:
 		c.runScript(ctx, p)
 		return time.Time{}
+	case c.effects.Picture:
+		c.takePicture(ctx, p)
+		return time.Time{}
 	case len(changes) > 0:
 		c.change(ctx, p, changes)
 		return time.Time{}
@@ -416,7 +419,7 @@ func (c *command) learnEffects(s *phoneState, now time.Time) {
 	if c.effects.Restarts {
 		s.identity.probed, s.lastSeen = false, time.Time{} // what comes back may be another firmware
 	}
-	if c.effects == (snom.Effects{}) && c.changed == nil {
+	if c.changed == nil && (c.effects == (snom.Effects{}) || c.effects.Picture) {
 		return // as most
 	}
 	calls := s.callState()

@@ -22,6 +22,7 @@ type Update struct {
 	// Command is a command for a phone as it was received; its Result follows, at once where it is refused.
 	Command  *Received
 	Response *Response // to a request to the bridge
+	Image    *Image    // of the screen of a phone
 }
 
 // Received is a command for a phone, as it was received.

@@ -248,3 +248,28 @@ func TestSetChangesWhatItNames(t *testing.T) {
 		}
 	})
 }
+
+// What is kept of a phone's settings is bounded, and a status from elsewhere makes no difference to that.
+func TestSettingsAreBounded(t *testing.T) {
+	t.Parallel()
+	many := map[string]string{}
+	for i := range 1000 {
+		many[fmt.Sprint("a", i)] = strings.Repeat("x", 200)
+	}
+	for _, settings := range []map[string]string{many, {"a": strings.Repeat("x", 5000)}, {"settings": "save", "A": "x", "a b": "c", "": ""}} {
+		payload, err := json.Marshal(map[string]any{"settings": settings, "settings_as_of": time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		inHarness(t, bridge.Config{}, one(), func(h *harness) {
+			handle(h.bridge, h.tree, mqtt.Message{Topic: "snom/desk/status", Payload: payload, Retained: true})
+			h.bridge.Republish()
+			synctest.Wait()
+			for _, m := range h.out.Take() {
+				if m.Topic == "snom/desk/status" && (len(m.Payload) > 4<<10 || strings.Contains(string(m.Payload), "save")) {
+					t.Errorf("a status of %d bytes: %.200s", len(m.Payload), m.Payload)
+				}
+			}
+		})
+	}
+}

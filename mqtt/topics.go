@@ -63,6 +63,7 @@ const (
 	levelStatus       = "status"
 	levelEvent        = "event"
 	levelOwner        = "owner"
+	levelImage        = "image"
 	levelAll          = "all" // the built-in group of every phone
 )
 
@@ -110,6 +111,9 @@ func (t Tree) Status(name string) string { return t.Command(name, levelStatus) }
 
 // Event returns the topic of what happens at a phone.
 func (t Tree) Event(name string) string { return t.Command(name, levelEvent) }
+
+// Image returns the topic of the pictures of a phone's screen.
+func (t Tree) Image(name string) string { return t.Command(name, levelImage) }
 
 // Owner returns the topic on which the instance that serves a phone claims it, retained.
 func (t Tree) Owner(name string) string { return t.Command(name, levelOwner) }
@@ -181,7 +185,7 @@ func (t Tree) Read(topic string) Address {
 	}
 	valid := ValidName(name) == nil
 	switch word {
-	case levelResult, levelEvent:
+	case levelResult, levelEvent, levelImage:
 		return Address{Kind: KindOwn}
 	case levelStatus, levelAvailability:
 		if !valid {
@@ -330,6 +334,7 @@ func Topics() []TopicDoc {
 		{t.Availability("<phone>"), yes, "`online` or `offline`"},
 		{t.Status("<phone>"), yes, "JSON: what is known of the phone"},
 		{t.Event("<phone>"), no, "JSON: something happened at the phone"},
+		{t.Image("<phone>"), no, "the picture that `screen` took of the phone's screen, PNG, at most 64 KiB"},
 		{t.Owner("<phone>"), yes, "the instance that serves the phone, where several bridges share the base topic; see below"},
 	}
 }

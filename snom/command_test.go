@@ -410,6 +410,20 @@ func TestCommands(t *testing.T) {
 			steps: step("/dummy.htm?settings=save&store_settings=save&backlight=7&dim_timer=&privacy_out=on"),
 		},
 		{
+			name: "the screen", verb: snom.VerbScreen,
+			plain: []string{"", "main"},
+			json:  []string{`{}`, `{"which":"main"}`},
+			want:  "",
+			steps: step("/screen.bmp"),
+		},
+		{
+			name: "the screen of an expansion module", verb: snom.VerbScreen,
+			plain: []string{"expansion"},
+			json:  []string{`{"which":"expansion"}`},
+			want:  "expansion",
+			steps: step("/exp_screen.bmp"),
+		},
+		{
 			name: "log off all", verb: snom.VerbLogoff,
 			plain: []string{"all"}, json: []string{`{"identity":"all"}`}, want: "all",
 			steps: step("/command.htm?LOGOFFALL"),
@@ -560,6 +574,8 @@ func wantTargets(c snom.Command, d snom.Dialect) (path string, queries [][][2]st
 	case snom.VerbForward, snom.VerbKeyLock, snom.VerbSet:
 		path = "/dummy.htm"
 		queries = one(append([][2]string{{"settings", "save"}, {"store_settings", "save"}}, settingsOf(c.Verb(), arg, object)...)...)
+	case snom.VerbScreen:
+		return map[string]string{"": "/screen.bmp", "labels": "/label_screen.bmp", "expansion": "/exp_screen.bmp"}[arg], one([2]string{})
 	case snom.VerbRing:
 		path = "/line_login.htm"
 		if arg == "stop" {

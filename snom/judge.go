@@ -156,7 +156,7 @@ type answer struct {
 }
 
 // judge returns the verdict on a reply to a request for target with login l, and notes what the reply shows of the
-// device. It writes small letters over the body, except over that of a settings page.
+// device. It writes small letters over the body, except over that of a settings page and over a picture.
 func (c *Client) judge(target string, head *replyHead, body []byte, l *login, conn net.Conn) *verdict {
 	a := answer{
 		head: head, lower: body, target: target,
@@ -164,9 +164,12 @@ func (c *Client) judge(target string, head *replyHead, body []byte, l *login, co
 		carried: l != nil && l.scheme != "", configured: c.username != "",
 		identified: c.identified, noControl: c.noControl && strings.Contains(target, "?"),
 	}
-	if !isSettings(target) {
+	switch {
+	case isPicture(target) && bytes.HasPrefix(body, beginsBitmap):
+		a.lower = nil // there is no text in it
+	case !isSettings(target):
 		lowerASCII(body)
-	} else {
+	default:
 		a.lower = bytes.ToLower(body[:min(len(body), maxBody)])
 	}
 	a.title = pageTitle(a.lower)

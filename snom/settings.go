@@ -38,8 +38,11 @@ const (
 
 // maxPage is how much of a page is read, in bytes.
 func maxPage(target string) int64 {
-	if isSettings(target) {
+	switch {
+	case isSettings(target):
 		return maxSettings
+	case isPicture(target):
+		return maxPicture
 	}
 	return maxBody
 }

@@ -20,6 +20,7 @@ const (
 	VerbForward    Verb = "forward"
 	VerbKeyLock    Verb = "keyboard_lock"
 	VerbSet        Verb = "set"
+	VerbScreen     Verb = "screen"
 	VerbLogoff     Verb = "logoff"
 	VerbReregister Verb = "reregister"
 	VerbClear      Verb = "clear"
@@ -34,7 +35,7 @@ const (
 // to its row. The row of a command stands in the file of its grammar.
 var verbRows = []*verbRow{
 	keyRow(), dialRow(), dtmfRow(), answerRow(), hangupRow(), transferRow(), ringRow(), touchRow(),
-	muteRow(), dndRow(), forwardRow(), keyLockRow(), setRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(), runRow(),
+	muteRow(), dndRow(), forwardRow(), keyLockRow(), setRow(), screenRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(), runRow(),
 }
 
 // A verbRow describes one command completely. A command without an argument needs verb, help and only.
@@ -112,6 +113,7 @@ type Effects struct {
 	Yields       bool // between two of its requests other commands of the phone go first
 	IntoCall     bool // it is meant for the other side of the call under way
 	StopsRings   bool // requests that are left of a command that yields are dropped
+	Picture      bool // the reply to its request is a picture: see [Client.Picture]
 }
 
 // Verbs returns all verbs, in the order in which they are documented.
@@ -137,7 +139,8 @@ func GatedVerbs() []Verb {
 // Valid reports whether v is one of [Verbs].
 func (v Verb) Valid() bool { return v.row() != nil }
 
-// Gated reports whether v is destructive: a program must not carry it out unless its settings enable it.
+// Gated reports whether v is destructive, or shows what is private: a program must not carry it out unless its settings
+// enable it.
 func (v Verb) Gated() bool {
 	row := v.row()
 	return row != nil && row.gated

@@ -37,6 +37,7 @@ func TestEffects(t *testing.T) {
 		"key P1;CANCEL":                       {},
 		"key ONHOOK":                          {},
 		"dnd on":                              {},
+		"screen":                              {Picture: true},
 		`ring {"ringer":3,"count":2}`:         {Yields: true},
 		"transfer complete":                   {},
 		`dtmf {"digits":"1","method":"keys"}`: {IntoCall: true},
@@ -53,7 +54,7 @@ func TestEffects(t *testing.T) {
 
 func TestGatedVerbs(t *testing.T) {
 	t.Parallel()
-	if got, want := snom.GatedVerbs(), []snom.Verb{"reset", "firmware"}; !slices.Equal(got, want) {
+	if got, want := snom.GatedVerbs(), []snom.Verb{"screen", "reset", "firmware"}; !slices.Equal(got, want) {
 		t.Errorf("GatedVerbs() = %q, expected %q", got, want)
 	}
 	for _, v := range append(snom.Verbs(), "", "dail") {

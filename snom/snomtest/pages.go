@@ -14,6 +14,9 @@ import (
 
 // page is what stands behind authentication.
 func (p *Phone) page(in request, line *Request) reply {
+	if rep, ok := p.screenPage(in, line); ok {
+		return rep
+	}
 	switch in.path {
 	case "/", "/index.htm":
 		page := p.index() // a real phone may show the list before it clears it

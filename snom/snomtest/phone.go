@@ -51,6 +51,7 @@ type Config struct {
 	Latency       time.Duration // before each reply
 	RebootTime    time.Duration // after a reboot requested over HTTP; 0: 30 s
 
+	Screen   []byte            // what screen.bmp and its siblings are instead of a picture of their own
 	Settings map[string]string // stored settings, action URLs among them
 	Shows    SettingsFormat    // how it shows them; empty: as XML and as text
 	// Directory holds names of its directory, which settings.xml shows as well.

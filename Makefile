@@ -19,6 +19,7 @@ test: ## everything: installs what is missing, runs test-go, then the tests with
 	@scripts/tools.sh
 	@scripts/homeassistant.sh
 	@scripts/node-red.sh
+	@scripts/axe.sh
 	@$(MAKE) --no-print-directory test-go STRICT=$(CI)
 	@scripts/test-e2e.sh
 
@@ -49,6 +50,7 @@ docs: ## write the documents that are made from the code
 
 pictures: ## take the pictures of the documents again; wants chromium
 	go test -count=1 ./e2e -run NodeRED -args -pictures
+	go test -count=1 ./e2e/browser -run Pictures -args -pictures
 
 # Without HTTP/2, which neither phones nor brokers nor Prometheus ask for, the program is half a megabyte smaller.
 build: ## the program for this machine: bin/snom2mqtt

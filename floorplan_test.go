@@ -55,12 +55,13 @@ func mayImport() map[string][]string {
 		"mqtt/mqtttest":       {"mqtt"},
 		"paging":              {},
 		"e2e":                 {}, // tests only
+		"e2e/browser":         {}, // likewise, in chromium
 		"mqtt/session":        {"mqtt"},
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
 		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte", "pages", "snom/minibrowser", "bitmap"},
 		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte", "pages"},
 		"homeassistant":       {"snom", "snom/notify", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
-		"console":             {"bridge", "snom", "internal/netlimit", "internal/lograte"},
+		"console":             {"bridge", "callstate", "mqtt", "snom", "snom/actionurl", "internal/netlimit", "internal/lograte"},
 		"metrics":             {"bridge", "snom", "snom/actionurl"},
 		"cmd/snom2mqtt":       {"*"}, // it alone wires
 	}
@@ -76,6 +77,7 @@ func onlyIn() map[string][]string {
 		"go.yaml.in/yaml/v4":                 {"config"},
 		"github.com/mochi-mqtt/server/v2":    {"broker"},
 		"github.com/spf13/cobra":             {"cmd/snom2mqtt"},
+		"github.com/chromedp":                {},          // tests in e2e/browser
 		"github.com/VictoriaMetrics/metrics": {"metrics"}, // a tenth of the size of Prometheus' own library, which tests read with
 		"github.com/coreos/go-systemd/v22":   {"cmd/snom2mqtt"},
 		"golang.org/x/image":                 {"picture"},                                 // pictures are scaled to the displays of phones, and bitmaps read

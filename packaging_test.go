@@ -151,7 +151,7 @@ func TestApps(t *testing.T) {
 	if !reflect.DeepEqual(release, edge) {
 		t.Errorf("the two apps differ:\n%v\n%v", release, edge)
 	}
-	for _, file := range []string{"translations/en.yaml", "icon.png"} {
+	for _, file := range []string{"translations/en.yaml", "icon.png", "apparmor.txt"} {
 		if a, b := read(t, "examples/homeassistant-app/"+file), read(t, "examples/homeassistant-app-edge/"+file); a != b {
 			t.Errorf("%s of the two apps differ", file)
 		}

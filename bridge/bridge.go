@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -181,33 +182,49 @@ func New(cfg Config, r Roster) *Bridge {
 func (b *Bridge) Handle(a mqtt.Address, m mqtt.Message) {
 	b.handling.begin(b.started)
 	defer b.handling.end()
+	b.handle(a, m, Origin{})
+}
+
+// An Origin says what a message that did not come from the broker has beside its payload.
+type Origin struct {
+	ID     string // for a payload without an id
+	DryRun bool   // of a command: the same as dry_run in the payload
+}
+
+// Submit is Handle for a command, or a request to the bridge, that did not come from the broker. It returns the id of the
+// answers.
+func (b *Bridge) Submit(a mqtt.Address, m mqtt.Message, o Origin) string { return b.handle(a, m, o) }
+
+// handle takes one message, and returns the id of a command or a request.
+func (b *Bridge) handle(a mqtt.Address, m mqtt.Message, o Origin) string {
 	now := time.Now()
 	b.checkClock(now)
 	switch a.Kind {
 	case mqtt.KindOwner:
 		b.claimed(a.Name, m)
-		return
+		return ""
 	case mqtt.KindInfo:
 		b.standby.received(m, now)
-		return
+		return ""
 	}
 	if a.Kind == mqtt.KindStatus && m.Retained {
 		b.restore(a.Name, m)
-		return
+		return ""
 	}
 	if b.standby.active() {
-		return // the older process answers
+		return "" // the older process answers
 	}
 	switch a.Kind {
 	case mqtt.KindCommand:
-		b.command(a, m, now)
+		return b.command(a, m, o, now)
 	case mqtt.KindStatus, mqtt.KindAvailability:
 		b.echoed(a, m)
 	case mqtt.KindRequest:
-		b.ask(a.Action, m, now)
+		return b.ask(a.Action, m, o.ID, now)
 	case mqtt.KindUnreadable:
 		b.refuse("", "", m, b.unreadable(m.Topic), now)
 	}
+	return ""
 }
 
 // unreadable says what is wrong with a topic that names no phone and no command. Where arguments are secret, it may
@@ -227,7 +244,7 @@ func (b *Bridge) unreadable(topic string) string {
 }
 
 // command checks a message for every phone it names, and hands it to their lanes.
-func (b *Bridge) command(a mqtt.Address, m mqtt.Message, now time.Time) {
+func (b *Bridge) command(a mqtt.Address, m mqtt.Message, o Origin, now time.Time) string {
 	if m.Retained {
 		b.logRetained(m.Topic)
 	}
@@ -235,18 +252,20 @@ func (b *Bridge) command(a mqtt.Address, m mqtt.Message, now time.Time) {
 	p, members := r.phones[a.Name], r.groups[a.Name]
 	if p == nil && members == nil {
 		b.refuse(a.Name, a.Command, m, fmt.Sprintf("no phone and no group is called %q", a.Name), now)
-		return
+		return ""
 	}
 	if b.claims.taken(a.Name) {
-		return // the bridge that claimed the name answers
+		return "" // the bridge that claimed the name answers
 	}
 	msg := decode(a.Command, m.Payload)
 	msg.findMacro(r)
+	msg.id, msg.dry = cmp.Or(msg.id, o.ID), msg.dry || o.DryRun
 	if p != nil {
 		p.take(msg, nil, p.profile.Load().secret(msg), m.Retained, now)
-		return
+		return msg.id
 	}
 	b.commandGroup(a.Name, r, b.served(members), msg, m.Retained, now)
+	return msg.id
 }
 
 // commandGroup hands a message for a group to each member, or answers it as a whole.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,8 +121,9 @@ func (r request) response(code Code, message string) Response {
 	return response
 }
 
-// ask reads a request to the bridge and puts it into the queue. It never blocks.
-func (b *Bridge) ask(name string, m mqtt.Message, now time.Time) {
+// ask reads a request to the bridge and puts it into the queue. It returns its id; one without gets this one. It never
+// blocks.
+func (b *Bridge) ask(name string, m mqtt.Message, id string, now time.Time) string {
 	known := actions()
 	i := slices.IndexFunc(known, func(a action) bool { return a.name == name })
 	if i < 0 {
@@ -132,29 +134,32 @@ func (b *Bridge) ask(name string, m mqtt.Message, now time.Time) {
 		// Not on a response topic: that would be made from the input.
 		b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encodeResult(&Result{Command: shown(name), Code: Invalid,
 			Message: fmt.Sprintf("no such request %q: expected one of %s", shown(name), strings.Join(names, ", ")), Time: Time{Time: now}})})
-		return
+		return ""
 	}
-	r := request{action: known[i]}
+	r := request{action: known[i], id: id}
 	if m.Retained {
 		b.logRetained(m.Topic)
 		b.respond(r.response(Retained, "a request must not be retained: a broker replays it at every connection"))
-		return
+		return r.id
 	}
-	if err := r.read(m.Payload); err != nil {
+	err := r.read(m.Payload)
+	r.id = cmp.Or(r.id, id)
+	if err != nil {
 		b.respond(r.response(Invalid, words(err)))
-		return
+		return r.id
 	}
 	b.requests.mu.Lock()
 	defer b.requests.mu.Unlock()
 	if b.requests.closed {
 		b.respond(r.response(Cancelled, "the bridge is stopping"))
-		return
+		return r.id
 	}
 	select {
 	case b.requests.queue <- r:
 	default:
 		b.respond(r.response(Busy, "too many requests wait"))
 	}
+	return r.id
 }
 
 // read takes the payload: plain text, or a JSON object with id and, under the action's obvious

@@ -117,6 +117,18 @@ func oddity(text string) string {
 	return ""
 }
 
+// ip reads an IP address; none where it is not set.
+func (c *checker) ip(f field) (a netip.Addr) {
+	if f.text == "" {
+		return a
+	}
+	a, err := netip.ParseAddr(f.text)
+	if err != nil || a.Zone() != "" {
+		c.fault(f, "expected an IP address such as 172.30.32.2")
+	}
+	return a.Unmap()
+}
+
 func (c *checker) boolean(f field) bool {
 	if f.text == "" {
 		return false

@@ -78,7 +78,9 @@ type Config struct {
 type Console struct {
 	Listen   string // host:port; empty: nowhere
 	Password Secret
-	Default  bool // Listen is the default
+	Default  bool       // Listen is the default
+	ReadOnly bool       // it sends nothing
+	Ingress  netip.Addr // of a proxy that checks who asks; not valid: none
 }
 
 // Load reads and checks environ, a list of NAME=value as os.Environ returns it, and the files it names. It returns when ctx
@@ -150,6 +152,8 @@ func (k *checker) config(v variables, d defaults, environ []string) Config {
 			Listen:   k.listen(v.ConsoleListen),
 			Password: k.secret(v.ConsolePassword, v.ConsolePasswordFile),
 			Default:  !isSet(environ, prefix+v.ConsoleListen.key),
+			ReadOnly: k.boolean(v.ConsoleReadOnly),
+			Ingress:  k.ip(v.ConsoleIngress),
 		},
 
 		LogLevel:  k.level(v.LogLevel),
@@ -194,7 +198,7 @@ func (c *checker) listeners(to *Config, v variables) {
 		c.fault(v.BrokerListen, "expected a loopback address such as 127.0.0.1:1883, or a user name and a "+
 			"password in MQTT_USERNAME and MQTT_PASSWORD: other machines reach this one")
 	}
-	if to.Console.Listen != "" && !loopback(to.Console.Listen) && v.ConsolePassword.text == "" && v.ConsolePasswordFile.text == "" {
+	if to.Console.Listen != "" && !loopback(to.Console.Listen) && v.ConsolePassword.text == "" && v.ConsolePasswordFile.text == "" && v.ConsoleIngress.text == "" {
 		c.fault(v.ConsolePassword, "not set, but CONSOLE_LISTEN is not a loopback address: other machines reach it")
 	}
 

@@ -114,11 +114,16 @@ type variables struct {
 	StateDirectory field `env:"STATE_DIRECTORY"`
 
 	// `host:port` of the console, `/healthz`, `/readyz` and `/metrics`, or `off`. An address that is not loopback requires the
-	// password.
+	// password, or `CONSOLE_INGRESS`.
 	ConsoleListen field `env:"CONSOLE_LISTEN" envDefault:"127.0.0.1:8080"`
 	// The password of the console.
 	ConsolePassword     field `env:"CONSOLE_PASSWORD"`
 	ConsolePasswordFile field `env:"CONSOLE_PASSWORD_FILE"`
+	// `true`: the console shows everything and sends nothing.
+	ConsoleReadOnly field `env:"CONSOLE_READ_ONLY" envDefault:"false"`
+	// The IP address of a proxy that checks who asks, such as Home Assistant's ingress: the console answers it without a
+	// password, and no other address but this machine's own.
+	ConsoleIngress field `env:"CONSOLE_INGRESS"`
 
 	// The least level that is logged:
 	LogLevel field `env:"LOG_LEVEL" envDefault:"info" accepts:"debug, info, warn or error"`

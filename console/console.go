@@ -1,21 +1,22 @@
-// Package console serves health checks, readiness and metrics over HTTP.
+// Package console shows the bridge to people in a browser, and serves its API, health checks, readiness and metrics over HTTP.
 package console
 
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
+	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/internal/lograte"
 	"github.com/snom2mqtt/snom2mqtt/internal/netlimit"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
 )
 
 // Config is what a console is made of.
@@ -27,10 +28,36 @@ type Config struct {
 	Alive func() error
 	// Metrics answers Prometheus; nil: there are none.
 	Metrics http.Handler
-	// Password is required for the metrics, with any user name; empty: none is. A console without one must listen on a
-	// loopback address only.
+	// Password is required for everything but health checks, by a session of the login page, or as a program sends it,
+	// with any user name; empty: none is. A console without one must listen on a loopback address only, unless Ingress is
+	// set.
 	Password string
+	// Ingress is the address of a proxy that has checked who asks: Home Assistant's. Then no other address but this
+	// machine's own is answered.
+	Ingress netip.Addr
+	// ReadOnly says that the console sends no command and no request.
+	ReadOnly bool
 	Log      *slog.Logger
+
+	// Bridge is what the pages show, with the topics of Tree; nil: there are no pages.
+	Bridge *bridge.Bridge
+	Tree   mqtt.Tree
+	About  About
+	// BrokerFlags are the flags by which mosquitto_pub reaches the broker; no password.
+	BrokerFlags string
+	// Journal has the last lines of the log; nil: they are not shown.
+	Journal *Journal
+	// Faults returns what is wrong with the settings; nil: nothing is. It must not block.
+	Faults func() []string
+	// Report writes a report for a bug report, as a zip file; nil: there is none.
+	Report func(ctx context.Context, w io.Writer) error
+}
+
+// About is what the program is.
+type About struct {
+	Version, Revision, Go string
+	Started               time.Time
+	Features              []string
 }
 
 // Limits of a request; there is nothing to upload.
@@ -45,17 +72,20 @@ const (
 )
 
 // Limits returns the limits of a console's connections.
-func Limits() netlimit.Limits { return netlimit.Limits{Admitted: 32, FirstRequest: readTimeout} }
+func Limits() netlimit.Limits { return netlimit.Limits{Admitted: 48, FirstRequest: readTimeout} }
 
 // A handler answers the requests of a console.
 type handler struct {
 	Config
 	guesses  netlimit.Guesses
+	sessions sessions
+	readers  readers
 	limited  *lograte.Limiter
 	password [sha256.Size]byte
+	stopped  <-chan struct{} // closed when the console ends; nil: never
 }
 
-// Handler returns the pages of the console:
+// Handler returns what the console answers. Beside the pages and the API, which api/openapi.json describes:
 //
 //	GET /healthz  200 while the bridge makes progress, else 503; for a watchdog that would restart it
 //	GET /readyz   200 while commands are taken and answered, else 503 with the reason
@@ -63,18 +93,25 @@ type handler struct {
 //
 // The first two require no password: they contain no names and no addresses, and the programs that ask for them rarely
 // have one. With the password, the reason is complete.
-func Handler(c Config) http.Handler {
-	h := &handler{Config: c, limited: lograte.New(c.Log), password: sha256.Sum256([]byte(c.Password))}
+func Handler(c Config) http.Handler { return newHandler(c, nil) }
+
+func newHandler(c Config, stopped <-chan struct{}) http.Handler {
+	h := &handler{Config: c, limited: lograte.New(c.Log), password: sha256.Sum256([]byte(c.Password)), stopped: stopped}
+	if h.Journal == nil {
+		h.Journal = &Journal{}
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", h.health)
 	mux.HandleFunc("GET /readyz", h.ready)
 	if c.Metrics != nil {
 		mux.HandleFunc("GET /metrics", h.metrics)
 	}
-	if c.Password == "" {
-		return h.onlyLocalNames(mux)
+	if c.Bridge != nil {
+		for _, one := range routes() {
+			h.mount(mux, one)
+		}
 	}
-	return mux
+	return h.guard(mux)
 }
 
 func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
@@ -92,7 +129,7 @@ func (h *handler) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, _, given := r.BasicAuth(); given && h.Password != "" && detail != "" {
-		if !h.allowed(w, r) {
+		if !h.basic(w, r) {
 			return
 		}
 		reason += ": " + detail
@@ -101,76 +138,9 @@ func (h *handler) ready(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
-	if h.Password != "" && !h.allowed(w, r) {
-		return
+	if h.allowed(w, r) {
+		h.Metrics.ServeHTTP(w, r)
 	}
-	if c, ok := r.Context().Value(connKey{}).(*netlimit.Conn); ok && !c.Admit() {
-		answer(w, http.StatusServiceUnavailable, "busy", "too many connections")
-		return
-	}
-	h.Metrics.ServeHTTP(w, r)
-}
-
-// allowed reports whether a request has the password, and answers it where it has not. Wrong passwords are slowed down.
-func (h *handler) allowed(w http.ResponseWriter, r *http.Request) bool {
-	from := remote(r.RemoteAddr)
-	_, given, tried := r.BasicAuth()
-	if tried {
-		if err := h.guesses.Wait(r.Context(), from); err != nil {
-			h.limited.Log(slog.LevelWarn, "guesses", "too many wrong passwords at the console; they are slowed down", "from", r.RemoteAddr)
-			w.Header().Set("Retry-After", retryAfter)
-			answer(w, http.StatusTooManyRequests, "too many requests", err.Error())
-			return false
-		}
-	}
-	if got := sha256.Sum256([]byte(given)); subtle.ConstantTimeCompare(got[:], h.password[:]) == 1 {
-		return true
-	}
-	if tried {
-		h.guesses.Wrong(from)
-		h.limited.Log(slog.LevelWarn, "password", "wrong password at the console", "from", r.RemoteAddr)
-	}
-	w.Header().Set("WWW-Authenticate", `Basic realm="snom2mqtt", charset="UTF-8"`)
-	answer(w, http.StatusUnauthorized, "unauthorized", "expected the console's password, with any user name")
-	return false
-}
-
-// onlyLocalNames refuses requests for a host name other than localhost. A web page that a browser on this machine shows
-// could otherwise read the console, by a name of its own that it has resolve to this machine (DNS rebinding).
-func (h *handler) onlyLocalNames(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !localName(r.Host) {
-			answer(w, http.StatusMisdirectedRequest, "misdirected",
-				"without SNOM2MQTT_CONSOLE_PASSWORD the console answers to localhost and IP addresses only")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// localName reports whether a Host header names this machine in a way that no name server has a say in.
-func localName(host string) bool {
-	if host == "" {
-		return true // HTTP/1.0, which browsers do not speak
-	}
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
-	}
-	if strings.EqualFold(strings.TrimSuffix(name, "."), "localhost") {
-		return true
-	}
-	_, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"))
-	return err == nil
-}
-
-// remote is the address that a request came from.
-func remote(addr string) net.Addr {
-	ap, err := netip.ParseAddrPort(addr)
-	if err != nil {
-		return nil
-	}
-	return net.TCPAddrFromAddrPort(ap)
 }
 
 // answer writes a small JSON document and ends the connection: what asks for one asks seldom.
@@ -179,11 +149,13 @@ func answer(w http.ResponseWriter, status int, state, reason string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	// A client that has gone is no fault of ours.
-	_ = json.NewEncoder(w).Encode(struct {
-		Status string `json:"status"`
-		Reason string `json:"reason,omitempty"`
-	}{state, reason})
+	_ = json.NewEncoder(w).Encode(Fault{state, reason}) // a client that has gone is no fault of ours
+}
+
+// A Fault is the answer to a request that failed, and the answer of a health check.
+type Fault struct {
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // connKey is the key of a request's *[netlimit.Conn] in its context.
@@ -192,11 +164,13 @@ type connKey struct{}
 // Serve answers on l until ctx ends, and closes l. The connections of a *[netlimit.Listener] count as admitted once they
 // have shown the password, or asked for metrics where none is required.
 func Serve(ctx context.Context, l net.Listener, c Config) error {
+	stopping := make(chan struct{})
 	server := &http.Server{
-		Handler: Handler(c), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		Handler: newHandler(c, stopping), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context { return context.WithValue(ctx, connKey{}, nc) },
 	}
+	server.RegisterOnShutdown(func() { close(stopping) })
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)

@@ -7,4 +7,4 @@ cd "$(dirname "$0")/.."
 report=(awk)
 if awk -W version 2>&1 </dev/null | grep -q mawk; then report+=(-W interactive); fi
 
-go test -v -shuffle=on -timeout 30m ./e2e | "${report[@]}" -v each=1 -f scripts/report.awk
+go test -v -p 1 -shuffle=on -timeout 30m ./e2e/... | "${report[@]}" -v each=1 -f scripts/report.awk

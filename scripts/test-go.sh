@@ -21,4 +21,4 @@ if ! why=$(go build -race -o /dev/null ./internal/pipenet 2>&1); then
 	echo "SKIPPED: the race detector: ${why##*$'\n'}" >&2
 	[ "${CI:-}" != true ] || exit 1
 fi
-go list ./... | grep -v '/e2e$' | xargs go test -v $race -shuffle=on -timeout 15m | "${report[@]}" -f scripts/report.awk
+go list ./... | grep -v '/e2e\(/browser\)\?$' | xargs go test -v $race -shuffle=on -timeout 15m | "${report[@]}" -f scripts/report.awk

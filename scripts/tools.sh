@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to it that what the tests need besides Go is here: Mosquitto with its clients, RabbitMQ, Node.js with npm,
-# systemd-analyze, and a C compiler, without which Go has no race detector. What is missing it installs through
+# chromium, systemd-analyze, and a C compiler, without which Go has no race detector. What is missing it installs through
 # apt-get, as root or by a sudo that asks for no password. Where it cannot, it says so and why, and leaves it at that.
 # No service of what it installs is started. Its arguments are further packages to install.
 set -euo pipefail
@@ -15,6 +15,7 @@ has mosquitto_pub && has mosquitto_sub || packages+=(mosquitto-clients)
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || packages+=(rabbitmq-server)
 has node && has npm || packages+=(nodejs npm)
 has systemd-analyze || packages+=(systemd)
+has chromium || packages+=(chromium)
 has "$(go env CC)" || packages+=(gcc libc6-dev)
 [ ${#packages[@]} -gt 0 ] || exit 0
 

@@ -30,6 +30,7 @@ type app struct {
 	data       string // folder with options.json; it lasts
 	supervisor string // address of the Supervisor
 	listen     string // where phones call; the port that config.yaml publishes
+	user       string // uid:gid that the bridge runs as; empty: as it was started
 }
 
 func (p *program) appCommand() *cobra.Command {
@@ -48,6 +49,9 @@ is the app. Environment variables apply too; the configuration overrides them.`,
 			if err != nil {
 				return usageError{err}
 			}
+			if err := a.dropRoot(); err != nil {
+				return fmt.Errorf("app: %w", err)
+			}
 			inner := &program{environ: environ, stdout: p.stdout, stderr: p.stderr, log: p.log}
 			err = inner.bridge(c, args)
 			if errors.As(err, &usageError{}) {
@@ -59,7 +63,38 @@ is the app. Environment variables apply too; the configuration overrides them.`,
 	c.Flags().StringVar(&a.data, "data", "/data", "folder with options.json")
 	c.Flags().StringVar(&a.supervisor, "supervisor", "http://supervisor", "address of the Supervisor")
 	c.Flags().StringVar(&a.listen, "listen", "0.0.0.0:8095", "where phones call")
+	c.Flags().StringVar(&a.user, "user", "", "uid:gid to run as, once the configuration is read")
 	return c
+}
+
+// dropRoot makes the process that of the app's user for good: the folder of the app belongs to root, whose only the
+// configuration is to be. The folder and what the bridge has written into it become that user's.
+func (a app) dropRoot() error {
+	if a.user == "" || os.Geteuid() != 0 {
+		return nil
+	}
+	user, group, _ := strings.Cut(a.user, ":")
+	uid, err := strconv.Atoi(user)
+	gid, errGroup := strconv.Atoi(group)
+	if err := cmp.Or(err, errGroup); err != nil {
+		return fmt.Errorf("--user %q: expected numbers such as 65532:65532", a.user)
+	}
+	files, err := os.ReadDir(a.data)
+	if err != nil {
+		return err
+	}
+	own := []string{a.data}
+	for _, f := range files {
+		if f.Type().IsRegular() && f.Name() != "options.json" {
+			own = append(own, filepath.Join(a.data, f.Name()))
+		}
+	}
+	for _, name := range own {
+		if err := os.Lchown(name, uid, gid); err != nil {
+			return err
+		}
+	}
+	return become(uid, gid)
 }
 
 // appOptions are the options of the app, as its config.yaml describes them.

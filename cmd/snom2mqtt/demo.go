@@ -38,9 +38,9 @@ func (p *program) demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "Run a broker, the bridge and two simulated phones in one process",
-		Long: `Run an MQTT broker, the bridge and two simulated phones in one process. It sends one
-command, prints every message and every request, prints what to try next, and runs
-until Ctrl-C.
+		Long: `Run an MQTT broker, the bridge and two simulated phones in one process. It prints the
+address of the console for a browser, sends one command, prints every message and every
+request, prints what to try next, and runs until Ctrl-C.
 
 No settings are read, nothing is written to disk, and it listens on loopback addresses
 only. The broker is on 127.0.0.1:1883 and the console on 127.0.0.1:8080, or on other
@@ -272,12 +272,14 @@ func (p *printer) open(broker, console string) {
 			fmt.Fprintf(p.w, "%s is in use by another program: the %s of this demo is on %s.\n\n", port.usual, port.what, port.is)
 		}
 	}
-	fmt.Fprintf(p.w, `snom2mqtt demo: an MQTT broker on %s, two simulated phones (kitchen, a D735;
+	fmt.Fprintf(p.w, `Open http://%s in a browser: every phone, live, and every key to press.
+
+snom2mqtt demo: an MQTT broker on %s, two simulated phones (kitchen, a D735;
 hall, an 870), and the bridge between them, which is online.
 
 An automation publishes a command on snom/kitchen/dial:
 
-`, broker)
+`, console, broker)
 }
 
 func (p *printer) say(text string) {

@@ -45,15 +45,26 @@ type spooler struct {
 	dropped  uint64        // writes, in all; guarded by mu
 	reported uint64        // of them, those that were logged; guarded by mu
 	notice   *slog.Logger  // logs to this spooler; nil: none; guarded by mu
+	kept     io.Writer     // gets every line, too, at once; nil: none; guarded by mu
 	idle     chan struct{} // closed when the goroutine that writes has ended; nil: there is none; guarded by mu
 }
 
 func newSpooler(w io.Writer) *spooler { return &spooler{w: w} }
 
+// keep has every line written to w, too, at once. It must not block.
+func (s *spooler) keep(w io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = w
+}
+
 // Write takes p to write it soon, or drops it. It never fails.
 func (s *spooler) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.kept != nil {
+		_, _ = s.kept.Write(p) // a journal takes everything
+	}
 	if len(s.waiting)+len(p) > maxUnwritten {
 		s.dropped++
 		return len(p), nil

@@ -13,6 +13,7 @@ func (s *service) reload(ctx context.Context) error {
 	r, warnings, err := s.settings.ReloadPhones(ctx)
 	if err != nil {
 		s.log.Error("phones not reloaded", slog.Any("err", err))
+		s.faults.set(nil, err)
 		return err
 	}
 	logWarnings(s.log, warnings)
@@ -22,8 +23,10 @@ func (s *service) reload(ctx context.Context) error {
 	}
 	if err != nil {
 		s.log.Error("phones not reloaded", slog.Any("err", err))
+		s.faults.set(nil, err)
 		return err
 	}
+	s.faults.set(warnings, nil)
 	change, err := s.bridge.Apply(phones)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"iter"
 	"log/slog"
 	"net"
@@ -85,14 +84,27 @@ type service struct {
 	watchdog  *watchdog
 	drivers   *drivers // what phones driven by SIP share
 
+	journal *console.Journal // the last lines of the log; nil: there is no console
+	started time.Time
+
 	reloading sync.Mutex // one reload at a time
+	faults    settingFaults
 }
 
 // newService binds what has to be bound, so that a port that is taken is known at once.
 func newService(settings config.Config, phones bridge.Roster, d *drivers, level *slog.LevelVar, lines *spooler) (s *service, err error) {
+	var journal *console.Journal
+	if settings.Console.Listen != "" {
+		journal = &console.Journal{}
+		lines.keep(journal)
+	}
 	log := lines.logger(settings.LogFormat, level)
 	logStart(log, settings)
-	s = &service{settings: settings, log: log, lines: lines, process: processName(), state: openState(settings, log), drivers: d}
+	s = &service{
+		settings: settings, log: log, lines: lines, process: processName(), state: openState(settings, log), drivers: d,
+		journal: journal, started: time.Now(),
+	}
+	s.faults.set(settings.Warnings, nil)
 	defer func() {
 		if err != nil {
 			s.close()
@@ -270,14 +282,6 @@ func (s *service) logStop(ctx context.Context) {
 	s.log.Info("stopping")
 }
 
-// serveConsole serves the console until ctx ends.
-func (s *service) serveConsole(ctx context.Context) error {
-	return console.Serve(ctx, s.console, console.Config{
-		Ready: s.ready, Alive: s.watchdog.check, Metrics: s.metrics.Handler(),
-		Password: s.settings.Console.Password.Reveal(), Log: s.log,
-	})
-}
-
 // ready reports whether commands are taken and answered, and if not, why: for any client, and in detail.
 func (s *service) ready() (ok bool, reason, detail string) {
 	other := s.bridge.Standby()
@@ -321,23 +325,6 @@ func (s *service) close() {
 		s.broker.Close()
 	}
 	s.drivers.close()
-}
-
-// listenConsole binds the console. If its default address is in use, the bridge runs without a console.
-func listenConsole(c config.Console, log *slog.Logger) (*netlimit.Listener, error) {
-	if c.Listen == "" {
-		return nil, nil
-	}
-	l, err := net.Listen("tcp", c.Listen)
-	if err != nil && c.Default {
-		log.Warn("no console: its default address is taken; set SNOM2MQTT_CONSOLE_LISTEN", slog.String("from", c.Listen), slog.Any("err", err))
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("console: %w", err)
-	}
-	log.Info("console", slog.String("from", l.Addr().String()))
-	return netlimit.New(l, console.Limits().Within(listenerShare())), nil
 }
 
 // processName makes a name that no other process has.

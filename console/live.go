@@ -1,0 +1,214 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+)
+
+// Bounds of those who follow what happens.
+const (
+	readersMost  = 16 // at once
+	readerRoom   = 2048
+	readerPause  = 40 * time.Millisecond // between two writes to one reader: what comes meanwhile goes out together
+	readerBeat   = 15 * time.Second      // between two writes where nothing happens
+	readerWrite  = 10 * time.Second      // for one write
+	readerBuffer = 256 << 10             // of one write
+)
+
+// readers counts those who follow what happens. Each holds a connection and a subscription.
+type readers struct{ n atomic.Int64 }
+
+// enter reports whether there is room for one more; leave then makes room again.
+func (r *readers) enter() bool {
+	if r.n.Add(1) > readersMost {
+		r.n.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (r *readers) leave() { r.n.Add(-1) }
+
+// A filter says which updates a reader asked for.
+type filter struct {
+	phone string   // empty: all
+	types []string // empty: all but log
+}
+
+func filterOf(r *http.Request) filter {
+	f := filter{phone: r.URL.Query().Get("phone")}
+	if types := r.URL.Query().Get("types"); types != "" {
+		f.types = strings.Split(types, ",")
+	}
+	return f
+}
+
+// A liveUpdate is one server-sent event.
+type liveUpdate struct {
+	name  string // event, result, status, command, response
+	phone string
+	data  any
+}
+
+// read returns what an update of the bridge is.
+func read(u bridge.Update) liveUpdate {
+	switch {
+	case u.Event != nil:
+		return liveUpdate{"event", u.Event.Phone, u.Event}
+	case u.Result != nil:
+		return liveUpdate{"result", u.Result.Phone, u.Result}
+	case u.Status != nil:
+		return liveUpdate{"status", u.Status.Phone, u.Status}
+	case u.Command != nil:
+		return liveUpdate{"command", u.Command.Phone, u.Command}
+	case u.Response != nil:
+		return liveUpdate{"response", u.Response.Phone, u.Response}
+	}
+	return liveUpdate{} // a kind that the console does not show
+}
+
+func (f filter) takes(u liveUpdate) bool {
+	return u.name != "" && (f.phone == "" || u.phone == f.phone) && (len(f.types) == 0 && u.name != "log" || slices.Contains(f.types, u.name))
+}
+
+// A stream writes server-sent events to one reader.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	b       bytes.Buffer
+}
+
+// add adds an event to what is written next.
+func (s *stream) add(name string, data any) {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return // our own types: there is nothing to fail
+	}
+	s.b.WriteString("event: ")
+	s.b.WriteString(name)
+	s.b.WriteString("\ndata: ")
+	s.b.Write(text)
+	s.b.WriteString("\n\n")
+}
+
+// flush writes what was added, and reports whether the reader took it.
+func (s *stream) flush() bool {
+	_ = s.control.SetWriteDeadline(time.Now().Add(readerWrite)) // of a test's recorder there is none
+	if _, err := s.w.Write(s.b.Bytes()); err != nil {
+		return false
+	}
+	s.b.Reset()
+	return s.control.Flush() == nil
+}
+
+// follow answers GET /api/live: what happens from now on, as server-sent events. A reader that is too slow loses its
+// subscription, and with it the connection; then it reads the present state and follows again. Nothing waits for it.
+func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
+	s, sub, ok := h.stream(w, r, "text/event-stream")
+	if !ok {
+		return
+	}
+	defer h.readers.leave()
+	defer sub.Close()
+	f := filterOf(r)
+	s.b.WriteString("retry: 1000\n\n")
+	s.add("hello", hello{ReadOnly: h.ReadOnly, Version: h.About.Version})
+	last := uint64(0)
+	var logged <-chan struct{}
+	if slices.Contains(f.types, "log") && h.Journal != nil {
+		_, last = h.Journal.find(search{})
+		logged = h.Journal.wait(last)
+	}
+	beat := time.NewTicker(readerBeat)
+	defer beat.Stop()
+	for s.flush() {
+		select {
+		case u, more := <-sub.C:
+			if !more {
+				return
+			}
+			h.collect(r.Context(), s, f, sub, u)
+		case <-logged:
+			var lines []Line
+			lines, last = h.Journal.find(search{after: last})
+			for _, l := range lines {
+				s.add("log", l)
+			}
+			logged = h.Journal.wait(last)
+		case <-beat.C:
+			s.b.WriteString(": \n\n")
+		case <-h.stopped:
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// collect adds an update and those that come shortly after it. Of several states of a phone only the last is of use.
+func (h *handler) collect(ctx context.Context, s *stream, f filter, sub *bridge.Subscription, first bridge.Update) {
+	states := map[string]*bridge.Status{}
+	add := func(u bridge.Update) {
+		switch one := read(u); {
+		case !f.takes(one):
+		case u.Status != nil:
+			states[one.phone] = u.Status
+		default:
+			s.add(one.name, one.data)
+		}
+	}
+	add(first)
+	pause := time.NewTimer(readerPause)
+	defer pause.Stop()
+	for s.b.Len() < readerBuffer {
+		select {
+		case u, more := <-sub.C:
+			if more {
+				add(u)
+				continue
+			}
+		case <-pause.C:
+		case <-ctx.Done():
+		}
+		break
+	}
+	for _, status := range states {
+		s.add("status", status)
+	}
+}
+
+// stream begins an answer that lasts, or answers that there is no room for it.
+func (h *handler) stream(w http.ResponseWriter, r *http.Request, kind string) (*stream, *bridge.Subscription, bool) {
+	if !h.readers.enter() {
+		w.Header().Set("Retry-After", retryAfter)
+		answer(w, http.StatusServiceUnavailable, "busy", "too many readers follow what happens")
+		return nil, nil, false
+	}
+	sub, err := h.Bridge.Subscribe(readerRoom)
+	if err != nil {
+		h.readers.leave()
+		answer(w, http.StatusServiceUnavailable, "busy", err.Error())
+		return nil, nil, false
+	}
+	s := &stream{w: w, control: http.NewResponseController(w)}
+	_ = s.control.SetReadDeadline(time.Time{}) // nothing more is read; of a test's recorder there is none
+	head := w.Header()
+	head.Set("Content-Type", kind)
+	head.Set("Cache-Control", "no-store")
+	head.Set("X-Accel-Buffering", "no") // of proxies
+	return s, sub, true
+}
+
+// A hello is the first event of a stream.
+type hello struct {
+	ReadOnly bool   `json:"read_only"`
+	Version  string `json:"version"`
+}

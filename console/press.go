@@ -1,0 +1,187 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"crypto/rand"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
+)
+
+// Bounds of what is sent through the console.
+const (
+	maxLogin = 4 << 10
+	maxPress = 512 << 10 // above what any command may have
+	maxWait  = time.Hour // of Prefer: wait
+)
+
+// A Press is what was sent to the bridge, as any program may send it over MQTT.
+type Press struct {
+	ID            string `json:"id"` // of the results
+	Topic         string `json:"topic"`
+	Payload       string `json:"payload"`
+	MosquittoPub  string `json:"mosquitto_pub"`  // a line for the shell
+	HomeAssistant string `json:"home_assistant"` // an action in YAML
+	// Results are the answers that came while the request waited for them, one for each phone.
+	Results []*bridge.Result `json:"results"`
+	// Responses are the answers to a request to the bridge, likewise.
+	Responses []*bridge.Response `json:"responses"`
+}
+
+// press answers POST /api/send/{name}/{command}: the body is the payload of a message on that topic, and goes the way
+// of one.
+func (h *handler) press(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	members := h.Bridge.Groups()[name]
+	if _, served := h.Bridge.View(name); !served && members == nil {
+		answer(w, http.StatusNotFound, "not found", "no phone and no group of this bridge is called so")
+		return
+	}
+	h.submit(w, r, h.Tree.Command(name, r.PathValue("command")), mqtt.KindCommand, max(1, len(members)))
+}
+
+// request answers POST /api/bridge/{action}: the body is the payload of a request to the bridge.
+func (h *handler) request(w http.ResponseWriter, r *http.Request) {
+	h.submit(w, r, h.Tree.Request(r.PathValue("action")), mqtt.KindRequest, 1)
+}
+
+// submit hands the body of a request to the bridge as a message on a topic, and answers with what was sent. With
+// Prefer: wait it waits for as many answers as are expected.
+func (h *handler) submit(w http.ResponseWriter, r *http.Request, topic string, kind mqtt.Kind, expected int) {
+	to := h.Tree.Read(topic)
+	if to.Kind != kind {
+		answer(w, http.StatusBadRequest, "bad request", "expected the name of a command")
+		return
+	}
+	if other := h.Bridge.Standby(); other != "" {
+		answer(w, http.StatusServiceUnavailable, "standby", "another bridge uses the same topics and was first")
+		return
+	}
+	payload, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPress))
+	if err != nil {
+		answer(w, http.StatusRequestEntityTooLarge, "too large", "expected the payload of a command")
+		return
+	}
+	sub, err := h.Bridge.Subscribe(readerRoom)
+	if err != nil {
+		answer(w, http.StatusServiceUnavailable, "busy", err.Error())
+		return
+	}
+	defer sub.Close()
+	p := Press{Topic: topic, Payload: string(payload), Results: []*bridge.Result{}, Responses: []*bridge.Response{}}
+	p.MosquittoPub, p.HomeAssistant = h.mosquittoPub(topic, p.Payload), homeAssistant(topic, p.Payload)
+	p.ID = h.Bridge.Submit(to, mqtt.Message{Topic: topic, Payload: payload},
+		bridge.Origin{ID: "console-" + rand.Text()[:10], DryRun: r.URL.Query().Get("dry_run") == "true"})
+	status := http.StatusAccepted
+	if wait := preferred(r); wait > 0 {
+		ctx, cancel := context.WithTimeout(r.Context(), wait)
+		defer cancel()
+		if h.await(ctx, w, sub, &p, expected) {
+			status = http.StatusOK
+		}
+	}
+	writeJSON(w, status, p)
+}
+
+// await collects the answers to p, and reports whether all of them came.
+func (h *handler) await(ctx context.Context, w http.ResponseWriter, sub *bridge.Subscription, p *Press, expected int) bool {
+	control := http.NewResponseController(w)
+	for len(p.Results)+len(p.Responses) < expected {
+		select {
+		case u, more := <-sub.C:
+			switch {
+			case !more:
+				return false
+			case u.Result != nil && u.Result.ID == p.ID:
+				p.Results = append(p.Results, u.Result)
+			case u.Response != nil && u.Response.ID == p.ID:
+				p.Responses = append(p.Responses, u.Response)
+			}
+		case <-h.stopped:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+		_ = control.SetWriteDeadline(time.Now().Add(readerWrite)) // of a test's recorder there is none
+	}
+	return true
+}
+
+// preferred returns how long a request is to wait for its answers (RFC 7240).
+func preferred(r *http.Request) time.Duration {
+	for one := range strings.FieldsFuncSeq(r.Header.Get("Prefer"), func(c rune) bool { return c == ',' || c == ';' || c == ' ' }) {
+		if seconds, ok := strings.CutPrefix(one, "wait="); ok {
+			n, err := strconv.Atoi(seconds)
+			if err == nil && n > 0 {
+				return min(time.Duration(n)*time.Second, maxWait)
+			}
+		}
+	}
+	return 0
+}
+
+// mosquittoPub returns the line for the shell that publishes a message. It holds no password.
+func (h *handler) mosquittoPub(topic, payload string) string {
+	parts := []string{"mosquitto_pub"}
+	if h.BrokerFlags != "" {
+		parts = append(parts, h.BrokerFlags)
+	}
+	parts = append(parts, "-q 1 -t "+shellQuoted(topic))
+	if payload == "" {
+		return strings.Join(append(parts, "-n"), " ")
+	}
+	return strings.Join(append(parts, "-m "+shellQuoted(payload)), " ")
+}
+
+// shellQuoted returns text as one word for a POSIX shell.
+func shellQuoted(text string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/_-.,:@%+", r)
+	}
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// homeAssistant returns the action of Home Assistant that publishes a message.
+func homeAssistant(topic, payload string) string {
+	return "action: mqtt.publish\ndata:\n  qos: 1\n  topic: " + yamlQuoted(topic) + "\n  payload: " + yamlQuoted(payload) + "\n"
+}
+
+// yamlQuoted returns text as a scalar of YAML in quotes.
+func yamlQuoted(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool {
+		return r < ' ' || r == '\u0085' || r == '\u2028' || r == '\u2029' || r == '\uFEFF' || r == 0x7F
+	}) {
+		quoted, _ := json.Marshal(text) // a text: it cannot fail
+		return string(quoted)
+	}
+	if strings.Contains(text, "{{") || strings.Contains(text, "{%") || strings.Contains(text, "{#") { // Home Assistant reads templates
+		return "'{% raw %}" + strings.ReplaceAll(text, "'", "''") + "{% endraw %}'"
+	}
+	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+}
+
+// mayPress reports whether a request may change anything, and answers one that may not.
+func (h *handler) mayPress(w http.ResponseWriter, r *http.Request) bool {
+	if h.ReadOnly {
+		answer(w, http.StatusForbidden, "forbidden", "the console is read-only: SNOM2MQTT_CONSOLE_READ_ONLY is true")
+		return false
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil && r.Header.Get("Content-Type") != "" || kind != "" && !slices.Contains([]string{"application/json", "text/plain", "application/octet-stream"}, kind) {
+		answer(w, http.StatusUnsupportedMediaType, "unsupported", "expected the payload as application/json or text/plain")
+		return false
+	}
+	return true
+}

@@ -1,0 +1,3 @@
+// Nothing but the reading of times: the page is complete without it.
+
+import "./console.js";

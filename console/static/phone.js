@@ -1,0 +1,129 @@
+// One phone: its state as it comes, its keypad, and what was sent from here.
+
+import { t, eventWords, make, time, say, send, request, follow, frame, copyButton, party, stateCell, registration } from "./console.js";
+
+const phone = document.getElementById("phone").dataset.phone;
+const presses = document.getElementById("presses"), happenings = document.getElementById("happenings");
+const hold = document.getElementById("hold"), dry = document.getElementById("dry");
+const most = 30;
+const pending = new Map(); // presses whose result did not come yet, by id
+const early = new Map(); // results that came before the answer to their press
+
+const fact = name => document.querySelector(`[data-fact=${name}]`);
+
+function showState(status) {
+	const on = value => value === null || value === undefined ? "" : t(value ? "on" : "off");
+	fact("state").replaceChildren(...stateCell(status));
+	fact("party").textContent = party(status.call?.remote);
+	fact("registration").textContent = registration(status);
+	fact("problem").textContent = status.problem ?? "";
+	fact("dnd").textContent = on(status.dnd);
+	fact("forwarding").textContent = on(status.forwarding);
+	fact("hook").textContent = status.hook ? t(status.hook === "on" ? "on the hook" : "off the hook") : "";
+	fact("missed").textContent = status.missed ?? "";
+	fact("caller").textContent = [status.last_caller?.name, status.last_caller?.number].filter(Boolean).join(" ");
+	fact("model").textContent = status.model ?? "";
+	fact("firmware").textContent = status.firmware ?? "";
+	fact("mac").textContent = status.mac ?? "";
+	document.getElementById("status").textContent = JSON.stringify(status, null, 2);
+}
+
+let latest;
+const draw = frame(() => showState(latest));
+
+function happened(...what) {
+	happenings.prepend(make("li", {}, ...what));
+	while (happenings.children.length > most) happenings.lastChild.remove();
+}
+
+function outcome(result) {
+	const words = [result.code, result.message, result.requests ? t("after") + " " + (result.queued_ms + result.duration_ms) + " ms" : ""].filter(Boolean).join(" – ");
+	return make("span", { class: result.ok ? "good" : "bad" }, words);
+}
+
+function showResult(result) {
+	const place = pending.get(result.id);
+	if (place) {
+		pending.delete(result.id);
+		place.replaceChildren(outcome(result), ...would(result));
+		say(result.command + ": " + result.code + " " + result.message);
+	}
+}
+
+// would lists what the phone would have been asked.
+function would(result) {
+	return result.would?.length ? [make("pre", {}, result.would.map(w => typeof w === "string" ? w : JSON.stringify(w)).join("\n"))] : [];
+}
+
+function line(title, text) {
+	return [make("dt", {}, title), make("dd", {}, make("pre", {}, text)), copyButton(text, title)];
+}
+
+async function press(command, payload) {
+	const result = make("dd", {}, "…");
+	const list = make("dl");
+	const entry = make("li", {}, make("strong", {}, command), " ", time(new Date().toISOString()), list);
+	document.getElementById("nothing").hidden = true;
+	presses.prepend(entry);
+	while (presses.children.length > most) presses.lastChild.remove();
+	try {
+		const sent = await send(`api/send/${phone}/${command}${dry.checked ? "?dry_run=true" : ""}`, payload);
+		list.append(...line(t("Topic"), sent.topic), ...line(t("Payload"), sent.payload), ...line("mosquitto_pub", sent.mosquitto_pub),
+			...line("Home Assistant", sent.home_assistant), make("dt", {}, t("Result")), result);
+		pending.set(sent.id, result);
+		const first = early.get(sent.id);
+		if (first) showResult(first);
+	} catch (fault) {
+		list.append(make("dt", {}, t("Result")), make("dd", { class: "bad" }, fault.message));
+		say(fault.message);
+	}
+}
+
+document.addEventListener("click", e => {
+	const button = e.target.closest("button");
+	if (!button) return;
+	if (button.dataset.key) press("key", button.dataset.key + (hold.value > 0 ? "," + Number(hold.value) : ""));
+	else if (button.dataset.send) press(button.dataset.send, button.dataset.payload);
+});
+
+for (const form of document.querySelectorAll("form[data-command]")) {
+	form.addEventListener("submit", e => {
+		e.preventDefault();
+		press(form.dataset.command, form.elements.argument.value.trim());
+	});
+}
+
+const any = document.getElementById("any");
+const help = () => {
+	const chosen = any.elements.command.selectedOptions[0];
+	document.getElementById("help").textContent = chosen.dataset.help;
+	any.elements.payload.placeholder = chosen.dataset.example;
+};
+any.elements.command.addEventListener("change", help);
+any.addEventListener("submit", e => {
+	e.preventDefault();
+	press(any.elements.command.value, any.elements.payload.value);
+});
+help();
+
+follow("?phone=" + phone, {
+	async start() {
+		const doc = await request("api/phones/" + phone);
+		if (!latest || latest.time <= doc.status.time) latest = doc.status; // else something came while this was under way
+		draw();
+		fact("waiting").textContent = doc.waiting;
+		if (doc.why) fact("problem").textContent = doc.why;
+		if (doc.last_event) fact("event").replaceChildren(eventWords(doc.last_event.event_type) + " ", time(doc.last_event.time));
+	},
+	status(status) { latest = status; draw(); },
+	event(event) {
+		fact("event").replaceChildren(eventWords(event.event_type) + " ", time(event.time));
+		happened(time(event.time), " ", eventWords(event.event_type), " ", party(event.remote));
+	},
+	result(result) {
+		early.set(result.id, result);
+		if (early.size > 100) early.delete(early.keys().next().value);
+		showResult(result);
+		happened(time(result.time), " ", make("code", {}, result.command + " " + result.argument), " ", outcome(result));
+	},
+});

@@ -1,0 +1,169 @@
+package console
+
+import (
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/callstate"
+)
+
+// usedTexts are the texts of pages and scripts that are translated.
+func usedTexts(t *testing.T) map[string]bool {
+	t.Helper()
+	used := map[string]bool{}
+	for _, list := range [][]string{states(), {
+		"command", "result", "event", "status", "response", // kinds of messages
+		"Dial", "Send tones", "Transfer", "Number", "Hang up", "Mute", "Before", "After", "on the hook", "off the hook", // of tables
+		"The model is not known: send a command, or set MODEL for this phone.",
+		"The phone has reported nothing since the bridge started: install the action URLs, then lift and replace the handset.",
+	}} {
+		for _, text := range list {
+			used[text] = true
+		}
+	}
+	for _, p := range callstate.Phases() {
+		used[string(p)] = true
+	}
+	for _, e := range eventNames() {
+		used[strings.ReplaceAll(e, "_", " ")] = true
+	}
+	for _, c := range bridge.Codes() {
+		used[c.Meaning], used[c.Advice] = true, true
+	}
+	calls := regexp.MustCompile(`\bt\("([^"]+)"\)|translate\((?:lang|language\(r\)), "([^"]+)"\)|h\.askPassword\(w, r, [^,]+, "([^"]+)"\)`)
+	listed := regexp.MustCompile(`(?:\brow\(|\badd\([^"]*,\s*|^\s*\{"\w*", (?:"\w*", )?|"[a-z]+", )"([A-Z][^"]+)"`)
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = fs.WalkDir(static, "static", func(name string, d fs.DirEntry, err error) error {
+		if strings.HasSuffix(name, ".js") {
+			files = append(files, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range calls.FindAllStringSubmatch(string(text), -1) {
+			used[m[1]+m[2]+m[3]] = true
+		}
+		if file == "pages.go" || file == "phonepage.go" || file == "page.go" || file == "phonespage.go" {
+			for _, m := range regexp.MustCompile(`\[\]string\{("[A-Z][^}]*)\}`).FindAllStringSubmatch(string(text), -1) {
+				for _, title := range strings.Split(m[1], ", ") {
+					used[strings.Trim(title, `"`)] = true
+				}
+			}
+			for _, line := range strings.Split(string(text), "\n") {
+				for _, m := range listed.FindAllStringSubmatch(line, -1) {
+					used[m[1]] = true
+				}
+			}
+		}
+	}
+	return used
+}
+
+// Every text of the pages has a German translation, and the list has no other texts.
+func TestEveryTextIsTranslated(t *testing.T) {
+	t.Parallel()
+	used := usedTexts(t)
+	for text := range used {
+		if german()[text] == "" {
+			t.Errorf("not translated: %s", text)
+		}
+	}
+	for text := range german() {
+		if !used[text] {
+			t.Errorf("not used: %s", text)
+		}
+	}
+}
+
+func TestLanguage(t *testing.T) {
+	t.Parallel()
+	for header, expected := range map[string]string{
+		"": "en", "de": "de", "de-AT,de;q=0.9,en;q=0.8": "de", "en-GB,de;q=0.5": "en", "fr,de;q=0.3": "de", "fr": "en", "en;q=0.2, de ; q=0.3": "de", "de;q=x": "en",
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept-Language", header)
+		if got := language(r); got != expected {
+			t.Errorf("Accept-Language %q: %s, expected %s", header, got, expected)
+		}
+	}
+}
+
+// The program carries no more than 150 kB of pages.
+func TestSizeOfFiles(t *testing.T) {
+	t.Parallel()
+	var all int64
+	err := fs.WalkDir(static, ".", func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		all += info.Size()
+		return err
+	})
+	if err != nil || all > 150_000 || all < 10_000 {
+		t.Errorf("%d bytes, %v", all, err)
+	}
+}
+
+// Sessions end when they are not used, and too many push out the one that was not used for the longest time.
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var s sessions
+		request := func(c *http.Cookie) *http.Request {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.AddCookie(c)
+			return r
+		}
+		first := s.start()
+		time.Sleep(sessionIdle)
+		if !s.valid(request(first)) {
+			t.Error("a session in use ended")
+		}
+		for range sessionsKept {
+			time.Sleep(time.Second)
+			s.start()
+		}
+		if s.valid(request(first)) || len(s.all) != sessionsKept {
+			t.Errorf("%d sessions, the oldest is among them: %v", len(s.all), s.valid(request(first)))
+		}
+		second := s.start()
+		time.Sleep(sessionIdle + 1)
+		if s.valid(request(second)) {
+			t.Error("a session that was not used goes on")
+		}
+		third := s.start()
+		for range int(sessionMost/sessionIdle) + 1 {
+			s.valid(request(third))
+			time.Sleep(sessionIdle)
+		}
+		if s.valid(request(third)) {
+			t.Error("a session goes on for ever")
+		}
+		if len(s.all) != 1 {
+			t.Errorf("%d sessions", len(s.all))
+		}
+	})
+}

@@ -52,7 +52,8 @@ func TestEveryPage(t *testing.T) {
 					t.Errorf("/%s is in %s", path, got)
 				}
 				if wide := eval[int](b, "document.scrollingElement.scrollWidth - document.documentElement.clientWidth"); wide > 0 {
-					t.Errorf("/%s is %d pixels too wide", path, wide)
+					t.Errorf("/%s is %d pixels too wide: %s", path, wide, eval[string](b, `[...document.querySelectorAll("main *")].filter(e =>
+						e.getBoundingClientRect().right > document.documentElement.clientWidth && !e.closest(".scroll")).map(e => e.outerHTML.slice(0, 120)).join("\n")`))
 				}
 				for _, fault := range eval[[]string](b, rules+`; axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] })
 					.then(found => found.violations.flatMap(v => v.nodes.map(n => v.id + ": " + n.html.slice(0, 200) + " " + n.failureSummary)))`) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // maxPacket is the longest packet, in bytes after its fixed header, that is read from the broker. It has room for the
@@ -22,6 +23,8 @@ type packetLimiter struct {
 	head []byte  // the rest of it that was not read yet
 	body int     // bytes of it to be read after that
 	skip int     // bytes to be skipped after that
+
+	messages atomic.Int64 // that were read, or whose first byte was
 }
 
 func newPacketLimiter(r io.Reader, longest int) packetLimiter {
@@ -77,6 +80,9 @@ func (l *packetLimiter) next() error {
 		}
 	}
 	const publish = 3
+	if first>>4 == publish {
+		l.messages.Add(1)
+	}
 	if length > l.longest {
 		if first>>4 != publish {
 			return fmt.Errorf("mqtt: packet of type %d with %d bytes", first>>4, length)

@@ -104,6 +104,9 @@ func (c *client) Publish(m mqtt.Message) session.Pending {
 	return c.paho.Publish(m.Topic, 1, m.Retained, m.Payload)
 }
 
+// Received is [session.Conn].
+func (c *client) Received() int64 { return c.conn.in.messages.Load() }
+
 // Disconnect is [session.Conn].
 func (c *client) Disconnect(timeout time.Duration) {
 	c.paho.Disconnect(uint(timeout.Milliseconds())) // until the broker has closed the connection

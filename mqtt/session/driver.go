@@ -60,6 +60,8 @@ type Conn interface {
 	Subscribe(filters []string) Subscribing
 	Unsubscribe(filters []string) Pending
 	Publish(m mqtt.Message) Pending // with QoS 1
+	// Received is how many messages of the broker were read so far, whether they were handed over already or not.
+	Received() int64
 
 	// Disconnect sends DISCONNECT, so that the broker does not publish the will, and closes the connection, after
 	// timeout at the latest.

@@ -192,8 +192,10 @@ func TestMadeClientIDIsRenewed(t *testing.T) {
 
 // A session that is suspended drops the connection at once: what the broker has queued is too old.
 func TestSuspended(t *testing.T) {
-	withFixture(t, nil, func(w *fixture) {
+	withFixture(t, func(w *fixture) { w.down = true }, func(w *fixture) {
+		w.wait(time.Second)
 		w.session.Suspended() // without a connection: nothing to do
+		w.setDown(false)
 		w.wait(time.Minute)
 		w.session.Suspended()
 		w.send("snom/kitchen/dial", "110", false)

@@ -11,6 +11,7 @@ import (
 
 // receive is called by the driver for each message, in order.
 func (s *Session) receive(c *connection, d Delivery) {
+	defer c.taken.Add(1)
 	if c.stall.check() {
 		c.Fail(errStalled)
 		return

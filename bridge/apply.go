@@ -282,5 +282,5 @@ func (l *lane) matters(now time.Time) (running, matters bool) {
 	l.dedup.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.wake != nil, ids > 0 || l.breaker.open(now) || now.Before(l.pace.busyUntil)
+	return l.laneWork != nil, ids > 0 || l.breaker.open(now) || now.Before(l.pace.busyUntil)
 }

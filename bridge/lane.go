@@ -18,25 +18,30 @@ import (
 type lane struct {
 	b *Bridge
 
-	mu         sync.Mutex
-	queue      []entry            // by priority, then arrival; guarded by mu
-	current    job                // the job that runs; nil: none; guarded by mu
-	cut        *ended             // why the job that runs must not go on; nil: it may; guarded by mu
-	stop       string             // why no job is taken any more; guarded by mu
-	passed     int                // commands that went before an administrative job that waits; guarded by mu
-	wake       chan struct{}      // ends a wait of the goroutine; nil: it does not exist; guarded by mu
-	idle       chan struct{}      // closed when the goroutine ends; nil: nothing waits for that; guarded by mu
-	restsUntil time.Time          // while the goroutine waits for a job's time; guarded by mu
-	yield      context.CancelFunc // ends the background job that runs; nil: none does; guarded by mu
-	expiry     *time.Timer        // fires when the first job in the queue expires; nil: nothing expires; guarded by mu
-	due        time.Time          // while the goroutine exists: it has made progress by then, or it is stuck; guarded by mu
-	login      string             // fingerprint of the login that breaker is about; guarded by mu
-	breaker    breaker            // written by the goroutine alone, under mu, so that others may read it
+	mu        sync.Mutex
+	*laneWork         // nil: there is nothing to do, and the goroutine does not exist; guarded by mu
+	stop      string  // why no job is taken any more; guarded by mu
+	login     string  // fingerprint of the login that breaker is about; guarded by mu
+	breaker   breaker // written by the goroutine alone, under mu, so that others may read it
 
 	dedup    *dedup    // has a mutex of its own
 	before   *lane     // of the same phone at another address: this one begins when that one is idle; nil: none
 	pace     pacing    // written by the goroutine alone; others may read it under mu while restsUntil is set
 	transfer *transfer // the attended transfer under way; nil: there was none; touched by the goroutine alone
+}
+
+// laneWork is the part of a lane that exists while there is something to do.
+type laneWork struct {
+	queue      []entry            // by priority, then arrival
+	current    job                // the job that runs; nil: none
+	cut        *ended             // why the job that runs must not go on; nil: it may
+	passed     int                // commands that went before an administrative job that waits
+	wake       chan struct{}      // ends a wait of the goroutine
+	idle       chan struct{}      // closed when the goroutine ends; nil: nothing waits for that
+	restsUntil time.Time          // while the goroutine waits for a job's time
+	yield      context.CancelFunc // ends the background job that runs; nil: none does
+	expiry     *time.Timer        // fires when the first job in the queue expires; nil: nothing expires
+	due        time.Time          // the goroutine has made progress by then, or it is stuck
 }
 
 // pacing is when the phone may have its next request. It is kept here and nowhere else.
@@ -119,7 +124,7 @@ func (l *lane) add(j job, to *phone, full int) Code {
 	if out := l.endOthers(j); len(out) > 0 {
 		l.cancelUnlocked(out)
 	}
-	if j.priority() >= normal && len(l.queue) >= full && l.waiting() >= full {
+	if j.priority() >= normal && l.waiting() >= full {
 		l.cancelUnlocked(l.takeExpired(time.Now()))
 		if l.waiting() >= full {
 			return Busy
@@ -144,6 +149,9 @@ func (l *lane) cancelUnlocked(all []ended) {
 
 // endOthers takes the jobs out of the queue that j ends, and has the one that runs ended. The caller holds the lock.
 func (l *lane) endOthers(j job) (out []ended) {
+	if l.laneWork == nil {
+		return nil
+	}
 	if l.yield != nil {
 		l.yield()
 	}
@@ -168,14 +176,17 @@ func (l *lane) endOthers(j job) (out []ended) {
 
 // insert puts e behind the jobs of its priority and sees to it that it is run. The caller holds the lock.
 func (l *lane) insert(e entry) {
+	idle := l.laneWork == nil
+	if idle {
+		l.laneWork = &laneWork{wake: make(chan struct{}, 1)}
+	}
 	p := e.priority()
 	i := len(l.queue)
 	for i > 0 && l.queue[i-1].priority() < p {
 		i--
 	}
 	l.queue = slices.Insert(l.queue, i, e)
-	if l.wake == nil {
-		l.wake = make(chan struct{}, 1)
+	if idle {
 		l.expect(time.Now(), 0)
 		l.b.spawn(l.run)
 		return
@@ -190,7 +201,7 @@ func (l *lane) insert(e entry) {
 func (l *lane) addIdle(j job) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stop != "" || l.wake != nil {
+	if l.stop != "" || l.laneWork != nil {
 		return false
 	}
 	l.insert(entry{job: j})
@@ -199,6 +210,9 @@ func (l *lane) addIdle(j job) bool {
 
 // waiting is how many commands wait that have not begun. The caller holds the lock.
 func (l *lane) waiting() (n int) {
+	if l.laneWork == nil {
+		return 0
+	}
 	for _, e := range l.queue {
 		if e.priority() >= normal && e.notBefore.IsZero() {
 			n++
@@ -209,6 +223,9 @@ func (l *lane) waiting() (n int) {
 
 // takeOut takes the jobs out of the queue that which says. The caller holds the lock.
 func (l *lane) takeOut(code Code, why string, which func(entry) bool) (out []ended) {
+	if l.laneWork == nil {
+		return nil
+	}
 	l.queue = slices.DeleteFunc(l.queue, func(e entry) bool {
 		if !which(e) {
 			return false
@@ -265,7 +282,7 @@ func (l *lane) armExpiry() {
 }
 
 func (l *lane) stopExpiry() {
-	if l.expiry != nil {
+	if l.laneWork != nil && l.expiry != nil {
 		l.expiry.Stop()
 		l.expiry = nil
 	}
@@ -274,7 +291,7 @@ func (l *lane) stopExpiry() {
 // expire answers what has expired in the queue.
 func (l *lane) expire() {
 	l.mu.Lock()
-	if l.expiry == nil {
+	if l.laneWork == nil || l.expiry == nil {
 		l.mu.Unlock()
 		return
 	}
@@ -316,12 +333,11 @@ func (l *lane) next(ctx context.Context) (context.Context, entry, pacedPhone) {
 		l.current, l.yield, l.cut, l.restsUntil = nil, nil, nil, time.Time{}
 		i, at := l.first(now)
 		if i < 0 {
-			l.queue, l.wake = nil, nil
 			l.stopExpiry()
 			if l.idle != nil {
 				close(l.idle)
-				l.idle = nil
 			}
+			l.laneWork = nil
 			l.mu.Unlock()
 			return nil, entry{}, pacedPhone{}
 		}
@@ -521,7 +537,7 @@ func (l *lane) takeOf(p *phone, why string) []ended {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := l.takeOut(Cancelled, why, func(e entry) bool { return e.phone() == p })
-	if l.current != nil && l.current.phone() == p {
+	if l.laneWork != nil && l.current != nil && l.current.phone() == p {
 		notify(l.wake)
 		if l.yield != nil {
 			l.yield()
@@ -535,10 +551,12 @@ func (l *lane) close(why string) {
 	l.mu.Lock()
 	l.stop = why
 	left := l.takeOut(Cancelled, why, func(entry) bool { return true })
-	l.stopExpiry()
-	notify(l.wake)
-	if l.yield != nil {
-		l.yield()
+	if l.laneWork != nil {
+		l.stopExpiry()
+		notify(l.wake)
+		if l.yield != nil {
+			l.yield()
+		}
 	}
 	l.mu.Unlock()
 	cancelAll(left)
@@ -549,7 +567,7 @@ func (l *lane) close(why string) {
 func (l *lane) expireAll(why string) {
 	l.mu.Lock()
 	out := l.takeOut(Expired, why, func(e entry) bool { return e.priority() >= normal })
-	if l.current != nil && l.current.priority() >= normal {
+	if l.laneWork != nil && l.current != nil && l.current.priority() >= normal {
 		l.cut = &ended{code: Expired, why: why}
 		notify(l.wake)
 	}
@@ -560,7 +578,7 @@ func (l *lane) expireAll(why string) {
 // wait waits until the lane has nothing to do, or ctx ends.
 func (l *lane) wait(ctx context.Context) {
 	l.mu.Lock()
-	if l.wake == nil {
+	if l.laneWork == nil {
 		l.mu.Unlock()
 		return
 	}

@@ -31,7 +31,7 @@ func (b *Bridge) Alive() error {
 	for name, p := range b.roster.Load().phones {
 		l := p.profile.Load().lane
 		l.mu.Lock()
-		if l.wake != nil && now.After(l.due) {
+		if l.laneWork != nil && now.After(l.due) {
 			errs = append(errs, fmt.Errorf("bridge: no progress at the phone %s for %v", name, now.Sub(l.due.Add(-turnMost)).Round(time.Second)))
 		}
 		l.mu.Unlock()

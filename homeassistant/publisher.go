@@ -71,7 +71,7 @@ type arrival struct {
 // Times of a Publisher.
 const (
 	settleTime  = time.Second            // after a connection, for the retained documents to arrive
-	changeTime  = 500 * time.Millisecond // after a change: changes seldom come alone
+	changeTime  = 500 * time.Millisecond // after a change: changes seldom come alone; as long again for each phonesPerChange
 	pace        = 50 * time.Millisecond  // between two documents
 	nameTime    = 5 * time.Second        // for a phone that is reachable to tell its MAC; then its name must do
 	healTime    = 3 * time.Second        // after a document was altered; Home Assistant clears one many times in a row
@@ -80,6 +80,9 @@ const (
 	renewLeast  = time.Second            // after Home Assistant's birth message
 	renewSpread = 2 * time.Second        // at random on top, for other bridges do the same
 )
+
+// phonesPerChange is how many phones delay a comparison by changeTime.
+const phonesPerChange = 2000
 
 // maxTries is how many documents are made between two looks at the inbox, and whether to stop.
 const maxTries = 100
@@ -276,7 +279,7 @@ func (s *publisherState) receive(in inbox) {
 		case a.retained:
 			s.retained.received(id, a.doc, a.ours)
 			s.doubt = true
-			s.compareAt(now.Add(changeTime)) // of many documents some are late
+			s.compareAt(now.Add(s.changeTime())) // of many documents some are late
 			if _, wanted := s.ready[id]; wanted && !s.stale {
 				s.enqueue(id, false)
 			}
@@ -292,11 +295,16 @@ func (s *publisherState) receive(in inbox) {
 		s.p.cfg.Log.Warn("discovery documents ignored: there are too many", slog.Int("count", maxRetained))
 	}
 	if in.changed {
-		s.compareAt(now.Add(changeTime))
+		s.compareAt(now.Add(s.changeTime()))
 	}
 	if in.birth && s.renew.IsZero() {
 		s.renew = now.Add(renewLeast + rand.N(renewSpread))
 	}
+}
+
+// changeTime is how long after a change the phones are compared. It grows with their number, as does the work.
+func (s *publisherState) changeTime() time.Duration {
+	return changeTime + changeTime*time.Duration(len(s.phones))/phonesPerChange
 }
 
 // compareAt makes sure that the phones are compared at a time at the latest.

@@ -23,7 +23,7 @@ const (
 )
 
 // tuneRuntime sets how Go uses processors and memory for a number of phones: one processor for few of them; garbage is
-// collected when the heap has grown to two and a half times its size, or for many phones to one and a half times, which
+// collected when the heap has grown to two and a half times its size, or for many phones to 1.4 times, which
 // saves tens of MiB. GOMAXPROCS, GOGC and GOMEMLIMIT in the environment take precedence.
 func (p *program) tuneRuntime(phones int) {
 	if phones <= fewPhones && !p.isSet("GOMAXPROCS") {
@@ -41,7 +41,7 @@ func (p *program) tuneRuntime(phones int) {
 	}
 	switch {
 	case phones > manyPhones:
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(40)
 	case phones > fewPhones:
 		debug.SetGCPercent(150)
 	}

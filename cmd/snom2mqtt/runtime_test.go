@@ -32,7 +32,7 @@ func TestTuneRuntime(t *testing.T) {
 		{phones: fewPhones, processors: 1, percent: 100},
 		{phones: fewPhones + 1, processors: 4, percent: 150},
 		{phones: manyPhones, processors: 4, percent: 150},
-		{phones: manyPhones + 1, processors: 4, percent: 50, unlimited: true},
+		{phones: manyPhones + 1, processors: 4, percent: 40, unlimited: true},
 		{phones: 1, environ: []string{"GOMEMLIMIT=1GiB"}, processors: 1, percent: 100, unlimited: true},
 		{phones: 1, environ: []string{"GOMAXPROCS=4"}, processors: 4, percent: 100},
 		{phones: manyPhones, environ: []string{"GOGC=100"}, processors: 4, percent: 100},

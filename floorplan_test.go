@@ -75,6 +75,7 @@ func onlyIn() map[string][]string {
 		"github.com/icholy/digest":           {"snom", "snom/snomtest", "sip", "internal/bench"},
 		"github.com/caarlos0/env/v11":        {"config"},
 		"go.yaml.in/yaml/v4":                 {"config"},
+		"github.com/google/jsonschema-go":    {"config"}, // its tests only: the schema of the phones file
 		"github.com/mochi-mqtt/server/v2":    {"broker"},
 		"github.com/spf13/cobra":             {"cmd/snom2mqtt"},
 		"github.com/chromedp":                {},          // tests in e2e/browser

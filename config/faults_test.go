@@ -278,13 +278,16 @@ func TestFaultsOfFilesOfTheEnvironment(t *testing.T) {
 	})
 }
 
-func TestFaultsOfThePhonesFile(t *testing.T) {
-	t.Parallel()
+// A phonesFileFault is a faulty phones file and what Load says of it.
+type phonesFileFault struct {
+	name, file string
+	want       []string
+}
+
+// phonesFileFaults are what the schema must refuse, too.
+func phonesFileFaults() []phonesFileFault {
 	const at = "$DIR/p.yaml:"
-	tests := []struct {
-		name, file string
-		want       []string
-	}{
+	return []phonesFileFault{
 		{"empty", " \n", []string{at + "1:1: expected phones: and below it a name for each phone"}},
 		{"only a comment", "# hunter2\n", []string{at + "1:1: expected phones: and below it a name for each phone"}},
 		{"a word", "hunter2\n", []string{at + "1:1: expected phones: and below it a name for each phone"}},
@@ -365,7 +368,11 @@ func TestFaultsOfThePhonesFile(t *testing.T) {
 		{"too deep", "a: " + strings.Repeat("[", 1000) + "\n", []string{at + "1:20: values are nested too deeply"}},
 		{"too deep by dashes", strings.Repeat("- ", 1000) + "\n", []string{at + "1:33: values are nested too deeply"}},
 	}
-	for _, tt := range tests {
+}
+
+func TestFaultsOfThePhonesFile(t *testing.T) {
+	t.Parallel()
+	for _, tt := range phonesFileFaults() {
 		settings := "PHONES_FILE=$DIR/p.yaml"
 		if strings.Contains(strings.Join(tt.want, ""), "kitchen?") || strings.Contains(tt.file, "kitchen") {
 			settings += "\n" + kitchen

@@ -151,7 +151,13 @@ SNOM2MQTT_MQTT_PASSWORD_FILE=/run/secrets/mqtt_password
 
 ` + "`PHONES_FILE`" + ` names a YAML file. It is the better place for more than a handful of phones, and the only one for
 groups. The keys of a phone are those of the table in small letters, without ` + "`PHONE_<n>_`" + `. Paths in it are
-relative to the directory it stands in.
+relative to the directory it stands in. Editors that know JSON schemas complete and check it when its first line is
+
+` + "```yaml" + `
+# yaml-language-server: $schema=https://raw.githubusercontent.com/snom2mqtt/snom2mqtt/main/config/phones.schema.json
+` + "```" + `
+
+or names a file that ` + "`snom2mqtt schema`" + ` has written.
 
 ` + "```yaml" + `
 ` + config.PhonesFileExample + "```" + `

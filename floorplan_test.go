@@ -63,6 +63,7 @@ func mayImport() map[string][]string {
 		"homeassistant":       {"snom", "snom/notify", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "callstate", "mqtt", "snom", "snom/actionurl", "internal/netlimit", "internal/lograte"},
 		"metrics":             {"bridge", "snom", "snom/actionurl"},
+		"discover":            {"snom", "snom/notify"},
 		"cmd/snom2mqtt":       {"*"}, // it alone wires
 	}
 }
@@ -90,7 +91,7 @@ func onlyIn() map[string][]string {
 		"github.com/mewkiz/flac":        {"paging"},
 		"github.com/hajimehoshi/go-mp3": {"paging"},
 		"github.com/zaf/g711":           {"paging", "snom/snomtest"},
-		"golang.org/x/net":              {"paging", "snom/snomtest"}, // interface and time to live of multicast
+		"golang.org/x/net":              {"paging", "snom/snomtest", "discover"}, // interface and time to live of multicast
 	}
 }
 

@@ -105,7 +105,7 @@ Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings
 		commands  []*cobra.Command
 	}{
 		{"try", "Try it:", []*cobra.Command{p.demoCommand(), p.simulateCommand()}},
-		{"phone", "One phone, without a broker:", []*cobra.Command{p.probeCommand(), p.sendCommand(), p.actionURLsCommand()}},
+		{"phone", "Phones, without a broker:", []*cobra.Command{p.discoverCommand(), p.probeCommand(), p.sendCommand(), p.actionURLsCommand()}},
 		{"bridge", "The bridge:", []*cobra.Command{p.checkCommand(), p.schemaCommand(), p.discoveryCommand(), p.runCommand(), p.healthcheckCommand()}},
 		{"", "", []*cobra.Command{p.appCommand(), p.completionCommand(), p.versionCommand()}},
 	} {

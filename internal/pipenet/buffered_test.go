@@ -54,21 +54,24 @@ func TestPipeDeadlines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pipenet.Pipe(10)
-		for name, wait := range map[string]func() error{
-			"read": func() error {
+		for _, tt := range []struct { // in this order: the write fills the buffer
+			name string
+			wait func() error
+		}{
+			{"read", func() error {
 				_ = a.SetReadDeadline(time.Now().Add(time.Minute))
 				_, err := a.Read(make([]byte, 1))
 				return err
-			},
-			"write": func() error {
+			}},
+			{"write", func() error {
 				_ = b.SetWriteDeadline(time.Now().Add(time.Minute))
 				_, err := b.Write(make([]byte, 11))
 				return err
-			},
+			}},
 		} {
 			start := time.Now()
-			if err := wait(); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != time.Minute {
-				t.Errorf("%s: %v after %v, expected %v after a minute", name, err, time.Since(start), os.ErrDeadlineExceeded)
+			if err := tt.wait(); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != time.Minute {
+				t.Errorf("%s: %v after %v, expected %v after a minute", tt.name, err, time.Since(start), os.ErrDeadlineExceeded)
 			}
 		}
 		// A deadline that is moved while something waits counts as moved.

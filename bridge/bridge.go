@@ -90,7 +90,8 @@ type Bridge struct {
 	handling liveness // of Handle
 	feed     feed
 	clock    suspendDetector
-	pictures sync.Mutex // held while one is taken
+	pictures sync.Mutex    // held while one is taken
+	late     atomic.Uint64 // commands that expired
 
 	workers sync.WaitGroup // what Run waits for
 	// spawn runs f in a goroutine that Run waits for. The context ends only when that takes too long: requests that

@@ -134,6 +134,9 @@ func (c *command) deliver(r *Result) {
 	b := c.to.b
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(r.Phone), Payload: encodeResult(r)})
 	b.cfg.Observe.Result(*r)
+	if r.Code == Expired {
+		b.late.Add(1)
+	}
 	if b.feed.read() {
 		b.feed.send(Update{Result: r})
 	}
@@ -169,22 +172,29 @@ func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
 	if c.result == nil && !c.begin(p, time.Now()) {
 		return time.Time{}
 	}
-	changes := c.command.Changes()
 	switch {
 	case c.dry:
-		c.tell(changes)
+		c.tell(c.command.Changes())
 		return time.Time{}
 	case c.script != nil:
 		c.runScript(ctx, p)
 		return time.Time{}
+	}
+	return c.perform(ctx, p)
+}
+
+// perform makes the requests of a command, or the next of them.
+func (c *command) perform(ctx context.Context, p pacedPhone) (resume time.Time) {
+	changes := c.command.Changes()
+	switch {
 	case c.effects.Picture:
 		c.takePicture(ctx, p)
-		return time.Time{}
 	case len(changes) > 0:
 		c.change(ctx, p, changes)
-		return time.Time{}
+	default:
+		return c.send(ctx, p)
 	}
-	return c.send(ctx, p)
+	return time.Time{}
 }
 
 // begin decides what is sent, and reports whether anything is.

@@ -302,11 +302,7 @@ func (run *scriptRun) send(ctx context.Context, p pacedPhone, s MacroStep) (cut 
 // carryOut carries out a command that is a step of a macro: it has a result, which is not published.
 func (c *command) carryOut(ctx context.Context, p pacedPhone) {
 	if c.begin(p, time.Now()) {
-		if changes := c.command.Changes(); len(changes) > 0 {
-			c.change(ctx, p, changes)
-		} else {
-			c.send(ctx, p)
-		}
+		c.perform(ctx, p)
 	}
 	c.result.Time = Time{Time: time.Now()}
 	if c.to.b.cfg.Log.Enabled(context.Background(), slog.LevelDebug) {

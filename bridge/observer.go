@@ -47,6 +47,9 @@ func (b *Bridge) Loads() iter.Seq[Load] {
 	}
 }
 
+// Late returns how many commands have expired before they were carried out.
+func (b *Bridge) Late() uint64 { return b.late.Load() }
+
 // load is how the bridge stands with the phone.
 func (p *phone) load(now time.Time) Load {
 	p.state.mu.Lock()

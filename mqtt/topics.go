@@ -43,7 +43,7 @@ func NewTree(base, instance string) (Tree, error) {
 			return Tree{}, fmt.Errorf("instance: %w", err)
 		}
 		switch instance {
-		case levelState, levelInfo, levelResult, levelLoopback, levelRequest, levelResponse:
+		case levelState, levelInfo, levelPhones, levelHealth, levelResult, levelLoopback, levelRequest, levelResponse:
 			return Tree{}, fmt.Errorf("mqtt: instance %q is the name of a topic of the bridge, expected another one", instance)
 		}
 	}
@@ -64,6 +64,8 @@ const (
 	levelEvent        = "event"
 	levelOwner        = "owner"
 	levelImage        = "image"
+	levelPhones       = "phones"
+	levelHealth       = "health"
 	levelAll          = "all" // the built-in group of every phone
 )
 
@@ -80,6 +82,12 @@ func (t Tree) State() string { return t.bridge() + "/" + levelState }
 
 // Info returns the topic of the document that describes the bridge, retained.
 func (t Tree) Info() string { return t.bridge() + "/" + levelInfo }
+
+// Phones returns the topic of the list of the bridge's phones, retained.
+func (t Tree) Phones() string { return t.bridge() + "/" + levelPhones }
+
+// Health returns the topic of how the bridge is doing, retained.
+func (t Tree) Health() string { return t.bridge() + "/" + levelHealth }
 
 // BridgeResult returns the topic of refusals that name no phone or group of the bridge.
 func (t Tree) BridgeResult() string { return t.bridge() + "/" + levelResult }
@@ -213,7 +221,7 @@ func (t Tree) readBridge(topic string) Address {
 		return Address{Kind: KindForeign}
 	}
 	switch rest {
-	case levelState, levelResult:
+	case levelState, levelResult, levelPhones, levelHealth:
 		return Address{Kind: KindOwn}
 	case levelInfo:
 		return Address{Kind: KindInfo}
@@ -321,6 +329,8 @@ func Topics() []TopicDoc {
 	return []TopicDoc{
 		{t.State(), yes, "`online` or `offline`; also the last will (QoS 1, retained), and published on a clean exit"},
 		{t.Info(), yes, "JSON: version, process, started, base topic, phones and groups, features that are on; no secrets"},
+		{t.Phones(), yes, "JSON list of all phones: model, how they are driven, commands and keys, problem; see below"},
+		{t.Health(), yes, "JSON, every minute and when phones or the connection come and go: how the bridge is doing; see below"},
 		{t.Request("<action>"), never, "`ping`, `reload`, `probe`, `install`, `log_level`"},
 		{t.Response("<action>"), no, "the answer to a request"},
 		{t.BridgeResult(), no, "refusals that name no phone or group of the bridge: unknown phone, unreadable topic"},

@@ -75,6 +75,31 @@ var keyTable = sync.OnceValue(func() (table struct {
 // KeyTable returns all key names that a key sequence may hold, in the order of keys.csv.
 func KeyTable() []Key { return slices.Clone(keyTable().rows) }
 
+// Keys returns the names of the keys that the model has, as far as is known, those of expansion modules left out: of the
+// programmable keys as many as the most generous source says, or none.
+func (m Model) Keys() []string {
+	var names []string
+	for i := range keyTable().rows {
+		k := &keyTable().rows[i]
+		first, last := k.first, k.last
+		switch {
+		case !m.IsZero() && (k.Only != "" && !m.is(k.Only) || m.is(k.Except) || k.Usual != "" && !m.is(k.Usual)):
+			continue
+		case k.Last == "":
+			names = append(names, k.Name)
+			continue
+		case k.Name == "P1":
+			_, last = m.KeyCount()
+		case k.Only != "": // the keys of an expansion module
+			continue
+		}
+		for n := first; n <= last; n++ {
+			names = append(names, k.prefix+strconv.Itoa(n))
+		}
+	}
+	return names
+}
+
 // findKey returns the row of a key name, and which of a numbered row it is. The row is nil when there is
 // no such key.
 func findKey(name string) (_ *Key, number int) {

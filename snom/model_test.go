@@ -336,3 +336,30 @@ func TestModelCheckRedacted(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysOfModels: a model can press every key that it is said to have, without a doubt that comes from the table of keys.
+func TestKeysOfModels(t *testing.T) {
+	t.Parallel()
+	for _, m := range append(snom.Models(), snom.Model{}) {
+		keys := m.Keys()
+		if len(keys) < 10 || !slices.Contains(keys, "ENTER") || slices.Contains(keys, "EK0") || slices.Contains(keys, "P300") {
+			t.Errorf("%s: Keys() = %q", m, keys)
+		}
+		if m.RemoteControl() == snom.No {
+			continue
+		}
+		for _, key := range keys {
+			c, err := snom.Keys(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.Check(c); err != nil {
+				t.Errorf("%s: %s: %v", m, key, err)
+			}
+		}
+	}
+	d735, _ := snom.FindModel("D735")
+	if _, most := d735.KeyCount(); !slices.Contains(d735.Keys(), fmt.Sprint("P", most)) || slices.Contains(d735.Keys(), fmt.Sprint("P", most+1)) {
+		t.Errorf("D735: %q", d735.Keys())
+	}
+}

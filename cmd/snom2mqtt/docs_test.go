@@ -264,6 +264,14 @@ func topicsDoc(b *bytes.Buffer) {
 		"standby when the older one has repeated it under `answers`: it reports not ready and ignores commands, until the older\n" +
 		"one has not answered for 15 seconds.\n\n" +
 		"All this guards against mistakes. It is no lock: see [scaling.md](scaling.md).\n\n")
+	b.WriteString("## The bridge's phones and its health\n\nBoth are retained. `<base>/bridge/phones` is published when it changes; `commands` are those that the phone takes as far as\n" +
+		"its model, the way it is driven and the settings say, `keys` those that its model has without expansion modules. Where the\n" +
+		"list does not fit 64 KiB it has no keys, then no commands, and with more than 2,000 phones it is `null`.\n\n")
+	example(b, []bridge.Listing{{Name: "kitchen", Model: "D735", Driven: "http", Commands: []snom.Verb{"key", "dial", "hangup"}, Keys: []string{"ENTER", "CANCEL", "P1"}}})
+	b.WriteString("`<base>/bridge/health` is published every minute, and when a phone or the connection comes or goes. `waiting` are commands in\n" +
+		"the queues of phones, `late` those that expired, `dropped` messages that were not published, `breakers_open` phones that\n" +
+		"are not contacted because they refused the login.\n\n")
+	example(b, Health{UptimeS: 86400, ConnectedSince: moment(), Phones: PhonesHealth{Online: 11, Total: 12}, MemoryBytes: 12 << 20, Time: moment()})
 	b.WriteString("## Status\n\nRetained, and published when it changes. What is not known is `null`; without `PHONE_LISTEN` that is all that only a\n" +
 		"phone can tell. A change of `last_result` alone is published at most once a second, and with more than\n" +
 		"200 phones less often: at most 200 times a second for all of them.\n\n")

@@ -37,6 +37,7 @@ func (s *service) reload(ctx context.Context) error {
 	s.session.Resubscribe(ctx)
 	change.Complete(ctx)
 	s.discovery.Changed()
+	s.reporter.changed()
 	return nil
 }
 

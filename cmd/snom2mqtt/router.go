@@ -25,6 +25,7 @@ func (r router) Message(a mqtt.Address, m mqtt.Message) {
 func (r router) Online() {
 	r.s.bridge.Republish()
 	r.s.discovery.Online()
+	r.s.reporter.changed()
 }
 
 // Offline pauses discovery.

@@ -81,6 +81,7 @@ type service struct {
 	discovery *homeassistant.Publisher // for Home Assistant; nil: off
 	state     *statefile.Store         // what phones told, across restarts
 	metrics   *metrics.Metrics
+	reporter  *reporter // of bridge/health and bridge/phones
 	watchdog  *watchdog
 	drivers   *drivers // what phones driven by SIP share
 
@@ -149,7 +150,7 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 		Tree: tree, Publish: s.session, Log: log, Level: level, Version: v, Process: s.process, Features: s.features(),
 		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
 		PollEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
-		Reload: s.reload, OnChange: func() { s.discovery.Changed() },
+		Reload: s.reload, OnChange: func() { s.discovery.Changed(); s.reporter.changed() },
 		OnStandby: func(standby bool) { s.session.Announce(!standby) }, OnSuspend: s.session.Suspended, Room: s.session.Room,
 		RingTimeout: settings.RingTimeout, Events: s.actions != nil, Observe: s.metrics,
 	}
@@ -157,6 +158,7 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 		cfg.ActionURLs = s.actions.actionURLs
 		cfg.Pages, cfg.PageURL = &s.actions.pages, s.actions.pageURL
 	}
+	s.reporter = newReporter(s)
 	s.bridge = bridge.New(cfg, phones)
 	s.discovery = s.newDiscovery(tree)
 	s.watchdog = newWatchdog(s.bridge.Alive, s.status, log)
@@ -263,6 +265,7 @@ func (s *service) tasks(hup <-chan os.Signal) []task {
 		task{name: "mqtt", run: func(ctx context.Context) error { return s.session.Run(ctx, router{s}) }},
 		task{name: "bridge", run: s.bridge.Run},
 		task{name: "discovery", with: true, run: s.discovery.Run},
+		task{name: "health", with: true, run: infallible(s.reporter.run)},
 		task{name: "watchdog", with: true, run: infallible(s.watchdog.run)},
 		task{name: "memory", with: true, run: infallible(releaseMemory)},
 		task{name: "reload", with: true, run: func(ctx context.Context) error { return s.reloadOn(ctx, hup) }},

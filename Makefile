@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 60s
 
-.PHONY: help test-go test bench faults test-brokers lint fuzz cover docs pictures build release-snapshot test-image clean
+.PHONY: help test-go test bench faults test-brokers test-pbx lint fuzz cover docs pictures build release-snapshot test-image clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,7 @@ test: ## everything: installs what is missing, runs test-go, then the tests with
 	@scripts/homeassistant.sh
 	@scripts/node-red.sh
 	@scripts/axe.sh
+	@scripts/asterisk.sh
 	@$(MAKE) --no-print-directory test-go STRICT=$(CI)
 	@scripts/test-e2e.sh
 
@@ -29,6 +30,10 @@ faults: ## the fault suite at full length, with the race detector in the bridge:
 
 test-brokers: ## the bridge against Mosquitto, RabbitMQ, NATS and the broker inside; installs them where it may
 	@scripts/test-brokers.sh
+
+test-pbx: ## phones driven by SIP with Kamailio, baresip and Asterisk 22; installs them where it may
+	@scripts/asterisk.sh
+	go test -v -count=1 -run '^(TestKamailio|TestBaresip|TestAsterisk)$$' ./e2e
 
 lint: ## golangci-lint, by .golangci.yml
 	@command -v golangci-lint >/dev/null || { echo "golangci-lint v2 is not installed: see CONTRIBUTING.md" >&2; exit 1; }

@@ -48,7 +48,9 @@ type Config struct {
 	HomeAssistant       bool   // whether to publish discovery documents
 	HomeAssistantPrefix string // first levels of their topics
 
-	SIPListen string // host:port that requests by SIP come from; empty: the system's choice
+	SIPListen  string // host:port that requests by SIP come from; empty: the system's choice
+	Asterisk   PBX    // for phones whose URL begins with asterisk:
+	FreeSWITCH PBX    // for phones whose URL begins with freeswitch:; it has no user name
 
 	PhoneListen      string        // host:port where phones call us; empty: nowhere
 	PhoneBaseURL     string        // the address phones use for it, no slash at its end; empty: not known
@@ -72,6 +74,14 @@ type Config struct {
 	taken       registry // their names and addresses; read only
 	secrets     string   // directory where a secret that the program makes is kept; empty: nowhere
 	tokenSecret Secret   // what tokens are made of
+}
+
+// PBX says how to reach a PBX that sends NOTIFYs.
+type PBX struct {
+	Address  string // host:port; empty: none
+	TLS      bool
+	Username string
+	Password Secret
 }
 
 // Console says where the console listens.
@@ -104,6 +114,7 @@ func Load(ctx context.Context, environ []string) (Config, error) {
 	c.taken = taken.clone()
 	c.Roster = k.roster(c.numbered, taken, v.PhonesFile, d)
 	k.tokens(&c, c.Roster.Phones)
+	k.pbxSet(&c, c.Roster.Phones)
 	if err := k.err(); err != nil {
 		return Config{}, err
 	}
@@ -139,7 +150,9 @@ func (k *checker) config(v variables, d defaults, environ []string) Config {
 		HomeAssistant:       k.boolean(v.HomeAssistant),
 		HomeAssistantPrefix: v.HomeAssistantPrefix.text,
 
-		SIPListen: k.listen(v.SIPListen),
+		SIPListen:  k.listen(v.SIPListen),
+		Asterisk:   k.pbx(v.AsteriskURL, v.AsteriskUsername, k.secret(v.AsteriskPassword, v.AsteriskPasswordFile), "5038"),
+		FreeSWITCH: k.pbx(v.FreeSWITCHURL, field{}, k.secret(v.FreeSWITCHPassword, v.FreeSWITCHPasswordFile), "8021"),
 
 		PhoneListen:      k.listen(v.PhoneListen),
 		PhoneCheckSource: k.boolean(v.PhoneCheckSource),
@@ -225,6 +238,7 @@ func (c Config) ReloadPhones(ctx context.Context) (Roster, []Fault, error) {
 	k.again = true
 	r := k.roster(c.numbered, c.taken.clone(), c.phonesFile, c.defaults)
 	k.tokens(&c, r.Phones)
+	k.pbxSet(&c, r.Phones)
 	if err := k.err(); err != nil {
 		return Roster{}, nil, err
 	}

@@ -89,6 +89,18 @@ type variables struct {
 
 	// `host:port` of the UDP socket that requests to phones driven by SIP come from. Unless set, the system chooses both.
 	SIPListen field `env:"SIP_LISTEN"`
+	// The manager interface (AMI) of Asterisk, for phones whose URL begins with `asterisk:`: `tcp://host[:port]` or `tls://host[:port]`.
+	AsteriskURL field `env:"ASTERISK_URL"`
+	// The user name there.
+	AsteriskUsername field `env:"ASTERISK_USERNAME"`
+	// The password there.
+	AsteriskPassword     field `env:"ASTERISK_PASSWORD"`
+	AsteriskPasswordFile field `env:"ASTERISK_PASSWORD_FILE"`
+	// The event socket of FreeSWITCH, for phones whose URL begins with `freeswitch:`: `tcp://host[:port]` or `tls://host[:port]`.
+	FreeSWITCHURL field `env:"FREESWITCH_URL"`
+	// The password there.
+	FreeSWITCHPassword     field `env:"FREESWITCH_PASSWORD"`
+	FreeSWITCHPasswordFile field `env:"FREESWITCH_PASSWORD_FILE"`
 
 	// `host:port` where phones report events to the bridge (action URLs).
 	PhoneListen field `env:"PHONE_LISTEN" envDefault:"off"`
@@ -138,7 +150,8 @@ type phoneVariables struct {
 	// reserved.
 	Name field `env:"NAME"`
 	// `http://host[:port]` or `https://host[:port]`: the phone's web interface. A phone without remote control over HTTP is driven by
-	// SIP: `sip:user@host[:port]`, with `;transport=tcp` or `;transport=tls` (docs/sip.md).
+	// SIP: `sip:user@host[:port]`, with `;transport=tcp` or `;transport=tls`; or by its PBX: `asterisk:endpoint`,
+	// `freeswitch:user@domain` (docs/sip.md).
 	URL field `env:"URL"`
 	// The user name of the phone's web interface, or of SIP. Without it the bridge never logs in.
 	Username field `env:"USERNAME"`

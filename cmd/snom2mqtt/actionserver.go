@@ -159,6 +159,9 @@ func ownAddress(ctx context.Context, target string) (string, error) {
 // hostname returns the host of a URL, without its port.
 func hostname(text string) string {
 	if a, err := notify.ParseAddress(text); err == nil {
+		if a.Scheme != "sip" { // where the phone is, its PBX knows
+			return ""
+		}
 		return a.Host
 	}
 	u, err := url.Parse(text)

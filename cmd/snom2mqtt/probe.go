@@ -103,17 +103,28 @@ func (p *program) probeSIP(c *cobra.Command, f probe, target string) error {
 	if f.username+f.passwordFile+f.pin != "" || f.insecure {
 		return seeHelp(c, errors.New("expected no login and no certificate with a sip: URL: OPTIONS needs none"))
 	}
-	d := newDrivers(config.Config{})
+	settings := config.Config{}
+	if p.configured() { // for its PBX
+		var err error
+		if settings, _, err = p.load(c.Context()); err != nil {
+			return err
+		}
+		p.drivers.close()
+	}
+	d, err := newDrivers(settings)
+	if err != nil {
+		return usageError{err}
+	}
 	defer d.close()
 	phone, url, err := d.phone(config.Phone{URL: target, Insecure: true}, 5*time.Second)
 	if err != nil {
 		return usageError{err}
 	}
-	info := snom.Info{RemoteControl: snom.Unknown}
+	var info snom.Info
 	if prober, ok := phone.(bridge.Prober); ok {
 		info, err = prober.Probe(c.Context())
 	}
-	if err != nil {
+	if err != nil && strings.HasPrefix(url, "sip:") {
 		info.Advice = append(info.Advice, "Nothing answers OPTIONS: check the address, whether network_id_port of the phone is the port in the URL, "+
 			"and whether filter_registrar is off.")
 	}

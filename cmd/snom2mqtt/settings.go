@@ -26,7 +26,9 @@ func (p *program) load(ctx context.Context) (config.Config, bridge.Roster, error
 		}
 		return c, bridge.Roster{}, usageError{err}
 	}
-	p.drivers = newDrivers(c)
+	if p.drivers, err = newDrivers(c); err != nil {
+		return c, bridge.Roster{}, usageError{err}
+	}
 	r, err := roster(c, c.Roster, nil, p.drivers)
 	if err != nil {
 		return c, r, usageError{fmt.Errorf("configuration:\n%w", err)}

@@ -27,7 +27,7 @@ func TestDigestIsRememberedAcrossRestarts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := phoneOf(config.Phone{Name: "kitchen", URL: url, Username: "admin", Password: config.NewSecret("secret"), Auth: policy}, time.Second, 0, store, newDrivers(config.Config{}))
+		p, err := phoneOf(config.Phone{Name: "kitchen", URL: url, Username: "admin", Password: config.NewSecret("secret"), Auth: policy}, time.Second, 0, store, &drivers{})
 		if err != nil {
 			t.Fatal(err)
 		}

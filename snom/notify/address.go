@@ -22,7 +22,7 @@ type Address struct {
 // Schemes are the schemes of an [Address].
 func Schemes() []string { return []string{"sip", "asterisk", "freeswitch"} }
 
-var errAddress = errors.New("snom: phone URL: expected sip:USER@HOST[:PORT][;transport=udp|tcp|tls]")
+var errAddress = errors.New("snom: phone URL: expected sip:USER@HOST[:PORT][;transport=udp|tcp|tls], asterisk:ENDPOINT or freeswitch:USER@DOMAIN")
 
 // IsAddress reports whether text has the scheme of an [Address], valid or not.
 func IsAddress(text string) bool {

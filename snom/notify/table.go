@@ -55,12 +55,17 @@ func Supports(v snom.Verb) bool {
 	return slices.ContainsFunc(Rows(), func(r Row) bool { return r.Verb == v })
 }
 
-// accepted is said of every command that a phone took.
-const accepted = "the phone's SIP side took it; phones also take what they ignore"
+// Accepted is said of every command that a phone took.
+const Accepted = "the phone's SIP side took it; phones also take what they ignore"
 
 // Plan returns the steps that carry out cmd on a phone of model m, in order, and what is doubtful about that. The error wraps
 // [snom.ErrUnsupported] where the table has no row for the command, or for its argument.
 func Plan(cmd snom.Command, m snom.Model) (steps []snom.Step, warning string, err error) {
+	return PlanBy(cmd, m, Accepted)
+}
+
+// PlanBy is Plan for a transport of which something else than [Accepted] is said.
+func PlanBy(cmd snom.Command, m snom.Model, accepted string) (steps []snom.Step, warning string, err error) {
 	rows := Rows()
 	i := slices.IndexFunc(rows, func(r Row) bool { return r.Verb == cmd.Verb() })
 	switch {

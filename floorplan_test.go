@@ -66,6 +66,7 @@ func mayImport() map[string][]string {
 		"homeassistant":       {"snom", "snom/notify", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "callstate", "mqtt", "snom", "snom/actionurl", "internal/netlimit", "internal/lograte"},
 		"metrics":             {"bridge", "snom", "snom/actionurl"},
+		"report":              {},
 		"discover":            {"snom", "snom/notify"},
 		"cmd/snom2mqtt":       {"*"}, // it alone wires
 	}

@@ -98,6 +98,12 @@ func (j *Journal) find(s search) (found []Line, last uint64) {
 	return found, j.next
 }
 
+// Lines returns the lines that are kept, the oldest first.
+func (j *Journal) Lines() []Line {
+	all, _ := j.find(search{})
+	return all
+}
+
 // wait returns a channel that is closed when a line comes after the one with this number.
 func (j *Journal) wait(last uint64) <-chan struct{} {
 	j.mu.Lock()

@@ -106,7 +106,7 @@ Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings
 	}{
 		{"try", "Try it:", []*cobra.Command{p.demoCommand(), p.simulateCommand()}},
 		{"phone", "Phones, without a broker:", []*cobra.Command{p.discoverCommand(), p.probeCommand(), p.sendCommand(), p.actionURLsCommand()}},
-		{"bridge", "The bridge:", []*cobra.Command{p.checkCommand(), p.schemaCommand(), p.discoveryCommand(), p.runCommand(), p.healthcheckCommand()}},
+		{"bridge", "The bridge:", []*cobra.Command{p.checkCommand(), p.schemaCommand(), p.reportCommand(), p.discoveryCommand(), p.runCommand(), p.healthcheckCommand()}},
 		{"", "", []*cobra.Command{p.appCommand(), p.completionCommand(), p.versionCommand()}},
 	} {
 		if group.id != "" {

@@ -61,6 +61,7 @@ func (p *program) bridge(c *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	s.environ = p.environ
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -87,6 +88,7 @@ type service struct {
 
 	journal *console.Journal // the last lines of the log; nil: there is no console
 	started time.Time
+	environ []string // what the settings were read from
 
 	reloading sync.Mutex // one reload at a time
 	faults    settingFaults

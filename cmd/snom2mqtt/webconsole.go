@@ -39,7 +39,7 @@ func (s *service) serveConsole(ctx context.Context) error {
 	return console.Serve(ctx, s.console, console.Config{
 		Ready: s.ready, Alive: s.watchdog.check, Metrics: s.metrics.Handler(),
 		Password: s.settings.Console.Password.Reveal(), Ingress: s.settings.Console.Ingress, ReadOnly: s.settings.Console.ReadOnly, Log: s.log,
-		Bridge: s.bridge, Tree: s.session.Tree(), BrokerFlags: s.brokerFlags(), Journal: s.journal, Faults: s.faults.list,
+		Bridge: s.bridge, Tree: s.session.Tree(), BrokerFlags: s.brokerFlags(), Journal: s.journal, Faults: s.faults.list, Report: s.report,
 		About: console.About{Version: v, Revision: revision, Go: runtime.Version(), Started: s.started, Features: s.features()},
 	})
 }

@@ -57,6 +57,9 @@ type Config struct {
 	AnyTransfer bool
 	// Reload, if set, reads the phones again and puts them into effect: see [Bridge.Apply].
 	Reload func(context.Context) error
+	// Remembered, if set, returns what the phone of that name at that address had reported to an earlier process; empty: it
+	// is not known. The status shows it until the phone reports something else.
+	Remembered func(name, url string) (model, firmware, mac string)
 	// OnSuspend, if set, is called when the machine was suspended: the connection to the broker must be dropped, since what
 	// it delivers is of unknown age. Commands expire until [Bridge.Republish] is called. It must not block.
 	OnSuspend func()

@@ -298,3 +298,37 @@ func TestWhatPhonesReportedSurvivesARestart(t *testing.T) {
 		third.stop()
 	})
 }
+
+// What a phone had reported to an earlier process stands in the status until it reports something else, and commands are
+// not checked against it.
+func TestWhatAPhoneHadReportedIsShown(t *testing.T) {
+	t.Parallel()
+	remembered := func(name, url string) (string, string, string) {
+		if name != "desk" || url != "http://desk.invalid" {
+			return "", "", ""
+		}
+		return "320", "8.7.5.44", "000413000001"
+	}
+	locked := testPhone{phone: snomtest.Config{Name: "desk", Model: "D735", MAC: "000413000002", Auth: snomtest.AuthDigest, Username: "admin", Password: "right"}, set: func(p *bridge.PhoneConfig) {
+		p.Model = snom.Model{}
+	}}
+	inHarness(t, bridge.Config{Remembered: remembered}, []testPhone{locked}, func(h *harness) {
+		expect := func(model, firmware, mac string) {
+			h.t.Helper()
+			if s := h.bridge.Snapshot()[0]; string(s.Model) != model || string(s.MAC) != mac || firmware != "" && string(s.Firmware) != firmware {
+				h.t.Errorf("status %q %q %q, expected %q %q %q", s.Model, s.Firmware, s.MAC, model, firmware, mac)
+			}
+		}
+		expect("320", "8.7.5.44", "000413000001")
+		if got := h.result("snom/desk/touch", "1 1", 10*time.Second); got.Code != bridge.OK {
+			h.t.Errorf("touch: %+v, expected ok: the phone is another one now", got)
+		}
+		time.Sleep(time.Minute) // it accepted the login, and is asked what it is
+		expect("D735", "", "000413000002")
+	})
+	inHarness(t, bridge.Config{}, []testPhone{locked}, func(h *harness) {
+		if log := h.log.String(); !strings.Contains(log, `msg="phone reachable" phone=desk`+"\n") {
+			h.t.Errorf("the log does not say that the phone is reachable, and nothing else of it:\n%s", log)
+		}
+	})
+}

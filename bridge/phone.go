@@ -78,7 +78,18 @@ type profile struct {
 func newPhone(b *Bridge, cfg PhoneConfig, l *lane) *phone {
 	p := &phone{b: b, name: cfg.Name}
 	p.profile.Store(&profile{PhoneConfig: cfg, model: cfg.Model, lane: l})
+	p.remember(cfg)
 	return p
+}
+
+// remember puts into the status what the phone had reported to an earlier process. Commands are not checked against that:
+// there may be another phone by now. The caller holds the state's mutex, or has made the phone.
+func (p *phone) remember(cfg PhoneConfig) {
+	if p.b == nil || p.b.cfg.Remembered == nil {
+		return
+	}
+	i := &p.state.identity
+	i.model, i.firmware, i.mac = p.b.cfg.Remembered(cfg.Name, cfg.URL)
 }
 
 // address is what a lane belongs to.
@@ -115,6 +126,7 @@ func (p *phone) configure(cfg PhoneConfig, l *lane) bool {
 		return false
 	}
 	s.forget()
+	p.remember(cfg)
 	p.profile.Store(&profile{PhoneConfig: cfg, model: cfg.Model, lane: l})
 	return true
 }

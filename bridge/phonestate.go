@@ -44,6 +44,7 @@ type phoneIdentity struct {
 	control              snom.Support
 	known                snom.Model // that model names; zero: none that is known
 	probed               bool       // that is as good as can be had for now
+	reported             bool       // model and mac were reported to this process
 	authenticated        bool       // the phone has accepted a request, so a probe may log in
 	unidentified         bool       // it was probed or accepted a command, and nothing showed that it is a Snom phone
 	certificate          string     // SHA-256 of its certificate, which is not trusted; empty: it is, or there is none
@@ -193,7 +194,11 @@ func (s *phoneState) learn(info snom.Info, err error) {
 	s.identity.probed = !s.identity.unidentified // a device that is starting may show more at the next poll
 	if err == nil {
 		i := &s.identity
-		i.model, i.firmware, i.mac, i.control = info.Model, info.Firmware, info.MAC, info.RemoteControl
+		i.control = info.RemoteControl
+		if info.Model != "" || info.Firmware != "" || info.MAC != "" { // else what it reported before stands
+			i.model, i.firmware, i.mac = info.Model, info.Firmware, info.MAC
+			i.reported = info.Model != "" && info.MAC != ""
+		}
 		i.known, _ = snom.FindModel(info.Model)
 	}
 }
@@ -202,7 +207,7 @@ func (s *phoneState) learn(info snom.Info, err error) {
 // lock.
 func (s *phoneState) accepted() {
 	if i := &s.identity; !i.authenticated {
-		i.authenticated, i.probed = true, i.probed && i.model != "" && i.mac != ""
+		i.authenticated, i.probed = true, i.probed && i.reported
 	}
 }
 
@@ -299,7 +304,14 @@ func (p *phone) logState(before, after Status) {
 	switch {
 	case after.Reachable == before.Reachable:
 	case after.Reachable == SwitchOn:
-		log.Info("phone reachable", slog.String("model", string(after.Model)), slog.String("firmware", string(after.Firmware)))
+		var is []any // what is known of it
+		if after.Model != "" {
+			is = append(is, slog.String("model", string(after.Model)))
+		}
+		if after.Firmware != "" {
+			is = append(is, slog.String("firmware", string(after.Firmware)))
+		}
+		log.Info("phone reachable", is...)
 	case after.Reachable == SwitchOff:
 		log.Info("phone unreachable", slog.String("err", p.state.why))
 	}

@@ -229,7 +229,13 @@ func TestSetChangesWhatItNames(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				payload, value = string(b), strings.ToValidUTF8(value, "\uFFFD")
+				var sent struct{ Settings map[string]string } // each byte that is not UTF-8 is replaced
+				if err := json.Unmarshal(b, &sent); err != nil {
+					t.Fatal(err)
+				}
+				payload = string(b)
+				for _, value = range sent.Settings {
+				}
 			}
 			had := phone.Settings()
 			h.out.Take()

@@ -156,6 +156,9 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 		OnStandby: func(standby bool) { s.session.Announce(!standby) }, OnSuspend: s.session.Suspended, Room: s.session.Room,
 		RingTimeout: settings.RingTimeout, Events: s.actions != nil, Observe: s.metrics,
 	}
+	if s.state.Lasting() {
+		cfg.Remembered = s.remembered
+	}
 	if s.actions != nil {
 		cfg.ActionURLs = s.actions.actionURLs
 		cfg.Pages, cfg.PageURL = &s.actions.pages, s.actions.pageURL

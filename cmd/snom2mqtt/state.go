@@ -41,3 +41,12 @@ func digestMemory(store *statefile.Store, name, phoneURL string) (seen bool, not
 		})
 	}
 }
+
+// remembered returns what the state directory has of a phone, if it was at the same address.
+func (s *service) remembered(name, url string) (model, firmware, mac string) {
+	r := s.state.Get(name)
+	if r.URL != url {
+		return "", "", ""
+	}
+	return r.Model, r.Firmware, r.MAC
+}

@@ -90,9 +90,21 @@ func (r *verbRow) fromText(text string, inner reader) (argument, *SyntaxError) {
 	}
 	a, err := r.parse(text)
 	if err != nil {
-		return nil, err.in(text)
+		return nil, inLowerCase(err, text, r.parse).in(text)
 	}
 	return a, nil
+}
+
+// inLowerCase adds to an error the hint that the word would be right in lower case.
+func inLowerCase[A any](err *SyntaxError, text string, parse func(string) (A, *SyntaxError)) *SyntaxError {
+	lower := strings.ToLower(text)
+	if err.Hint != "" || lower == text || strings.Trim(lower, "abcdefghijklmnopqrstuvwxyz") != "" {
+		return err
+	}
+	if _, wrong := parse(lower); wrong == nil {
+		err.Hint = "in lower case: " + lower
+	}
+	return err
 }
 
 // fromObject reads the argument from the members of a JSON object.

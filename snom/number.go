@@ -95,6 +95,9 @@ func numberHint(text string) string {
 	if whole := withoutFraction(text); whole != text && checkDigits(strings.TrimPrefix(whole, "+"), "*#", "") == nil {
 		return "leave out the fraction: " + whole + "; a template that makes a number of it also drops a leading + and zeros"
 	}
+	if whole, fraction, ok := strings.Cut(text, "."); ok && len(fraction) < 3 && strings.Trim(whole+fraction, "0123456789") == "" {
+		return "a number with a fraction is not one that can be dialled"
+	}
 	start, end := trunkPrefix(text)
 	clean, keeps := text, false
 	if start >= 0 {

@@ -126,10 +126,10 @@ func decimal(s string, least, most int) (n, bad int) {
 	return n, -1
 }
 
-// withoutFraction returns a whole number that is written with a fraction of zeros, such as 3.0, without it. Templates of
+// withoutFraction returns a whole number that is written with a fraction of zeros, such as 3.0 or 3., without it. Templates of
 // Home Assistant make such texts.
 func withoutFraction(s string) string {
-	if whole, zeros, ok := strings.Cut(s, "."); ok && zeros != "" && strings.Trim(zeros, "0") == "" {
+	if whole, zeros, ok := strings.Cut(s, "."); ok && whole != "" && strings.Trim(zeros, "0") == "" {
 		return whole
 	}
 	return s

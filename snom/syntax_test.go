@@ -19,6 +19,18 @@ func TestBadPayloads(t *testing.T) {
 		offset  int
 		want    string // in the message
 	}{
+		{verb: "dnd", payload: "ON", offset: 0, want: "in lower case: on"},
+		{verb: "dnd", payload: `{"dnd":"Off"}`, field: "dnd", offset: 0, want: "on, off or toggle"},
+		{verb: "ring", payload: "Stop", offset: 0, want: "in lower case: stop"},
+		{verb: "hangup", payload: "ALL", offset: 0, want: "in lower case: all"},
+		{verb: "clear", payload: "Missed", offset: 0, want: "in lower case: missed"},
+		{verb: "keyboard_lock", payload: "On", offset: 0, want: "in lower case: on"},
+		{verb: "dial", payload: "30.5", offset: 2, want: "a number with a fraction"},
+		{verb: "dial", payload: "30.", offset: 2, want: "leave out the fraction: 30;"},
+		{verb: "dial", payload: "030.123456", offset: 3, want: "brackets: 030123456"},
+		{verb: "ring", payload: "3.5", offset: 1, want: "a ringer from 1 to 9"},
+		{verb: "touch", payload: "1.5 2", offset: 1, want: "X, "},
+		{verb: "touch", payload: ". 2", offset: 0, want: "X, "},
 		{verb: "forward", payload: "", offset: 0, want: "off, on, or a number"},
 		{verb: "forward", payload: "toggle", offset: 0, want: "off, on, or a number"},
 		{verb: "forward", payload: "030 123", offset: 3, want: "leave out spaces"},

@@ -61,6 +61,8 @@ func (t touches) steps(Dialect) []Step {
 
 func parseTouches(text string) (touches, *SyntaxError) {
 	words, pos := text, 0 // what is left, and where it begins
+	var out []string      // without fractions, if there are any
+	fractions := strings.Contains(text, ".")
 	next := func() (word string, more bool) {
 		pos = len(text) - len(words)
 		word, words, more = strings.Cut(words, " ")
@@ -72,6 +74,7 @@ func parseTouches(text string) (touches, *SyntaxError) {
 		}
 		var x, y string
 		x, more = next()
+		x = withoutFraction(x)
 		if _, bad := decimal(x, 0, maxTouchX); bad >= 0 {
 			return "", fault(pos+bad, "X, "+wholeFrom(0, maxTouchX)+", and Y")
 		}
@@ -79,8 +82,12 @@ func parseTouches(text string) (touches, *SyntaxError) {
 			return "", fault(len(text), "a space and Y, "+wholeFrom(0, maxTouchY))
 		}
 		y, more = next()
+		y = withoutFraction(y)
 		if _, bad := decimal(y, 0, maxTouchY); bad >= 0 {
 			return "", fault(pos+bad, "Y, "+wholeFrom(0, maxTouchY))
+		}
+		if fractions {
+			out = append(out, x, y)
 		}
 		if more && (words == "" || !isDigit(words[0])) {
 			var action string
@@ -88,7 +95,13 @@ func parseTouches(text string) (touches, *SyntaxError) {
 			if !isAction(action) {
 				return "", fault(pos, expectedAction+", or the next X")
 			}
+			if fractions {
+				out = append(out, action)
+			}
 		}
+	}
+	if fractions {
+		text = strings.Join(out, " ")
 	}
 	return touches(text), nil
 }

@@ -95,7 +95,7 @@ func oneMember[A argument](name string, parse func(string) (A, *SyntaxError)) fu
 		a, err := parse(text)
 		if err != nil {
 			m.need(name, err.Expected)
-			m.check(name, text, err)
+			m.check(name, text, inLowerCase(err, text, parse))
 		}
 		return a
 	}

@@ -19,7 +19,10 @@ import (
 //	text        = *( byte other than "&" ), ";" and "=" included
 //	placeholder = "$" id [ index | header ] [ "&" ]          ; $remote, $user_name[1], $sip_header(X-Foo)
 //	            | "$(" id [ ":" *byte ] [ index ] ")"        ; $(remote), $(set:dnd_mode[1])
-//	            | "$$" id "$$"                               ; $$REMOTE$$, as DECT bases write variables
+//	            | "${" id "}"                                ; as shells and templates write variables
+//	            | "$(" id                                    ; cut, where id is one of Snom's
+//	            | "$$" id "$$" | "%%" id "%%"                ; $$REMOTE$$, as DECT bases write variables
+//	            | "[" id "]"                                 ; all of the value, where id is one of Snom's
 //	id          = letter *63( letter | digit | "_" | "-" )
 //	index       = "[" 1*digit "]"
 //	header      = "(" *byte ")"
@@ -27,7 +30,7 @@ import (
 // Which parts belong to a value depends on the kind of its variable (variables.csv):
 //
 //	free     text that a person chose, such as a display name: every part up to the next pair of one of Snom's
-//	         variables that was not there before. Empty parts before such a pair do not belong to it.
+//	         variables that was not there before, or up to a pair without a name. Empty parts at its end do not belong to it.
 //	uri      the first part; more while a quote or an angle bracket is open, or the address did not begin.
 //	unknown  the first part; more while they cannot be parts of their own: text that is no name.
 //	others   the first part.
@@ -54,7 +57,6 @@ type value struct {
 	name, kind string
 	first      string
 	more       []string // the parts behind it
-	last       bool     // no pair follows
 }
 
 // Bounds of how many variables are read, and of the parts of one address.
@@ -107,9 +109,6 @@ func splitQuery(query string) []value {
 			open.more = append(open.more, part)
 		}
 	}
-	if open != nil {
-		open.last = true
-	}
 	return found
 }
 
@@ -128,13 +127,18 @@ func cutPair(part string) (name, text string, ok bool) {
 // text joins the parts that belong to the value.
 func (v value) text() string {
 	if len(v.more) == 0 {
+		if v.kind == "free" && strings.Trim(v.first, "=") == "" {
+			return ""
+		}
 		return v.first
 	}
 	n := 0 // of the parts behind the first
 	switch v.kind {
 	case "free":
-		n = len(v.more)
-		for !v.last && n > 0 && v.more[n-1] == "" {
+		for n < len(v.more) && !strings.HasPrefix(v.more[n], "=") {
+			n++
+		}
+		for n > 0 && v.more[n-1] == "" {
 			n--
 		}
 		if strings.Trim(v.join(n), "&=") == "" {
@@ -191,6 +195,12 @@ func (v value) formText(text string) string {
 // clean returns the unescaped text of the value as it may be published, "" when it is unknown.
 func (v value) clean(text string) string {
 	text = cleantext.Clean(text, maxEventValue)
+	if id, _, ok := cutBetween(strings.TrimSpace(text), "[", "]"); ok && strings.TrimSpace(text) == "["+id+"]" && isKnown(id) {
+		return ""
+	}
+	if v.kind == "uri" && slices.Contains(unknownWords, strings.ToLower(strings.TrimSpace(text))) {
+		return ""
+	}
 	switch {
 	case v.name == "remote" || v.name == "local":
 		return withoutPassword(withoutPlaceholder(strings.TrimSpace(text)))
@@ -205,6 +215,10 @@ func (v value) clean(text string) string {
 	}
 	return text
 }
+
+// unknownWords are what programs write in place of an address that they do not know. Others than a phone send action URLs,
+// too, and no phone is known to send these.
+var unknownWords = []string{"unknown", "none", "null", "nil", "undefined", "n/a", "(null)"}
 
 // withoutPlaceholder returns an address without what cannot be known of it because the phone left a variable in
 // place: its display name, or all but its display name.
@@ -252,12 +266,15 @@ func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 // hasPlaceholder reports whether text contains a variable that the phone left in place. In free text, which a
 // person chose, only what can be nothing else counts.
 func hasPlaceholder(text string, free bool) bool {
+	if id, _, ok := cutBetween(text[max(0, strings.Index(text, "%%")):], "%%", "%%"); ok && isKnown(id) {
+		return true
+	}
 	for i := 0; i < len(text); i++ {
 		if text[i] != '$' {
 			continue
 		}
 		p, ok := cutPlaceholder(text[i:])
-		if !ok {
+		if !ok || free && strings.HasPrefix(text[i:], "${") { // in a name it is text
 			continue
 		}
 		whole := strings.TrimSpace(text[:i]) == "" && strings.Trim(text[i+p.length:], "& ") == "" && !(free && p.word)
@@ -282,11 +299,16 @@ type placeholder struct {
 // known reports whether p names one of Snom's variables.
 func (p placeholder) known() bool {
 	if p.enclosed {
-		id := strings.ReplaceAll(strings.ToLower(p.id), "call_id", "call-id")
-		return variableKind(id) != "" || id == "set" || id == "lines"
+		return isKnown(p.id)
 	}
 	base, _, _ := strings.Cut(p.id, "-")
 	return variableKind(p.id) != "" || variableKind(base) != ""
+}
+
+// isKnown reports whether id, in letters of any size, is one of Snom's variables or of its functions.
+func isKnown(id string) bool {
+	id = strings.ReplaceAll(strings.ToLower(id), "call_id", "call-id")
+	return variableKind(id) != "" || id == "set" || id == "lines"
 }
 
 // cutPlaceholder reads the placeholder that text, which begins with "$", begins with.
@@ -296,8 +318,17 @@ func cutPlaceholder(text string) (p placeholder, ok bool) {
 	case strings.HasPrefix(rest, "$"):
 		inner, _, closed := strings.Cut(rest[1:], "$$")
 		return placeholder{id: inner, length: len("$$") + len(inner) + len("$$"), enclosed: true}, closed && isVariable(inner)
+	case strings.HasPrefix(rest, "{"):
+		inner, _, closed := strings.Cut(rest[1:], "}")
+		p = placeholder{id: inner, length: len("${") + len(inner) + len("}"), enclosed: true}
+		p.word = !p.known() && !strings.Contains(p.id, "_")
+		return p, closed && isVariable(p.id)
 	case strings.HasPrefix(rest, "("):
 		inner, _, closed := strings.Cut(rest[1:], ")")
+		if !closed { // it was cut
+			inner = inner[:nameLen(inner)]
+			return placeholder{id: inner, length: len("$(") + len(inner), enclosed: true}, isKnown(inner)
+		}
 		p = placeholder{id: inner, length: len("$(") + len(inner) + len(")"), enclosed: true}
 		if end := strings.IndexAny(inner, ":["); end >= 0 {
 			p.id, p.indexed = inner[:end], true

@@ -248,3 +248,43 @@ func TestManyParts(t *testing.T) { // not parallel: it counts allocations
 		}
 	}
 }
+
+// Other spellings of variables that were not replaced, cut ones, words for what is not known, and pairs without a name are
+// neither numbers nor names.
+func TestNothingIsMadeOfOddValues(t *testing.T) {
+	t.Parallel()
+	for query, expected := range map[string]Party{
+		"remote=${remote}":                    {},
+		"remote=%24%7Bremote%7D":              {},
+		"remote=sip:${user_name1}@pbx":        {},
+		"remote=%%REMOTE%%":                   {},
+		"remote=[remote]":                     {},
+		"remote=$(remote":                     {},
+		"remote=$(remote&display_remote=Anna": {Name: "Anna"},
+		"display_remote=%%DISPLAY_REMOTE%%":   {},
+		"display_remote=[display_remote]":     {},
+		"display_remote=$(display_remote":     {},
+		"display_remote=Anna&":                {Name: "Anna"},
+		"display_remote=Anna&&&":              {Name: "Anna"},
+		"display_remote=Anna&=x":              {Name: "Anna"},
+		"display_remote=&=x&local=27":         {},
+		"display_remote==&local=27":           {},
+		"display_remote=Tom&Jerry&local=27":   {Name: "Tom&Jerry"},
+		"display_remote=[Anna]":               {Name: "[Anna]"},
+		"display_remote=100%%":                {Name: "100%%"},
+		"remote=unknown":                      {},
+		"remote=None":                         {},
+		"remote=unknown&display_remote=Anna":  {Name: "Anna"},
+		"remote=sip:unknown@pbx":              {Number: "unknown", URI: "sip:unknown@pbx"},
+		"remote=sip:27@[2001:db8::1]":         {Number: "27", URI: "sip:27@[2001:db8::1]"},
+	} {
+		e, err := ParseEvent("incoming", query, time.Time{})
+		if err != nil {
+			t.Errorf("%s: %v", query, err)
+			continue
+		}
+		if e.Remote != expected {
+			t.Errorf("%s: %+v, expected %+v", query, e.Remote, expected)
+		}
+	}
+}

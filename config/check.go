@@ -94,15 +94,33 @@ func (c *checker) warn(f field, text string) {
 }
 
 // oddity returns what in a text shows that it is not what was meant, without showing the text: quotes and comments that
-// Docker's --env-file keeps, ${NAME} where nothing replaces it, blanks at the ends. Empty: nothing.
+// Docker's --env-file keeps, quotes of a text processor, variables and commands where nothing replaces them, blanks at the
+// ends. Empty: nothing.
 func oddity(text string) string {
 	if text == "" {
 		return ""
 	}
 	first, last := text[0], text[len(text)-1]
+	variable := func(before, after string) bool {
+		name, ok := strings.CutPrefix(text, before)
+		if ok && after != "" {
+			name, ok = strings.CutSuffix(name, after)
+		}
+		return ok && len(name) > 1 && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == "" && (name[0] < '0' || name[0] > '9')
+	}
+	opening, _ := utf8.DecodeRuneInString(text)
+	closing, _ := utf8.DecodeLastRuneInString(text)
 	switch _, after, found := strings.Cut(text, "${"); {
 	case len(text) > 1 && first == last && (first == '"' || first == '\'' || first == '`'):
 		return "begins and ends with quotes, which are a part of it (docker run --env-file keeps them)"
+	case opening >= utf8.RuneSelf && closing >= utf8.RuneSelf && unicode.Is(unicode.Quotation_Mark, opening) && unicode.Is(unicode.Quotation_Mark, closing):
+		return "begins and ends with typographic quotes, which are a part of it"
+	case variable("$", ""):
+		return "is a $ and a name, which is not replaced here"
+	case variable("%", "%"):
+		return "is a name between two %, which is not replaced here"
+	case strings.HasPrefix(text, "$(") && last == ')':
+		return "is $(...), which is not carried out here"
 	case first == ' ' || first == '\t':
 		return "begins with a blank"
 	case last == ' ' || last == '\t':

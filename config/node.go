@@ -5,6 +5,7 @@ import "iter"
 // A node is one value in the phones file.
 type node struct {
 	kind         kind
+	cut          bool   // a comment ends the text of a scalar, and begins without a blank: perhaps none was meant
 	line, column int    // from 1
 	text         string // of a scalar, as it is written but for quotes and escapes: 0042 stays 0042
 	parts        []node // of a list its items, of a mapping its keys and values in turn

@@ -192,6 +192,9 @@ func (f phonesFile) fill(form *phoneForm, name, settings *node) (odd []field) {
 		if oddity(text) != "" {
 			odd = append(odd, *one)
 		}
+		if value.cut && (key == "password" || key == "token") {
+			f.checker.warnings.add(one.where(), "the value ends before a # with a blank in front of it, which begins a comment: put it in quotes if that is a part of it")
+		}
 		if strings.HasSuffix(key, "_file") && text != "" && !filepath.IsAbs(text) {
 			one.text = filepath.Join(filepath.Dir(f.path), text)
 		}

@@ -143,6 +143,9 @@ func (l plainLine) inline(start int, inFlow bool) (node, int, bool) {
 	}
 	n := l.at(scalar, start)
 	n.text = l.text[start:end]
+	if rest := strings.TrimLeft(l.text[end:], " "); len(rest) > 1 && rest[0] == '#' && rest[1] != ' ' {
+		return node{}, 0, false // perhaps no comment was meant
+	}
 	ended := end == len(l.text) || l.text[end] == ' ' || inFlow && strings.IndexByte(",]}", l.text[end]) >= 0
 	return n, end, ended && n.text != "" && isWord(n.text[0]) && !isNull(n.text) && !strings.HasSuffix(n.text, ":")
 }

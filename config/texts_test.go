@@ -154,6 +154,8 @@ func TestWarningsOfTextsThatAreProbablyNotMeant(t *testing.T) {
 		`"secretvalue0123"`: "begins and ends with quotes", "'secretvalue0123'": "begins and ends with quotes", "${secretvalue0123}": "contains ${...}",
 		"${secretvalue:-0123}": "contains ${...}", "secretvalue0123 # the door": "contains a #", " secretvalue0123": "begins with a blank",
 		"secretvalue0123 ": "ends with a blank", "{{ secretvalue0123 }}": "is a template",
+		"\u201csecretvalue0123\u201d": "typographic quotes", "\u201esecretvalue0123\u201c": "typographic quotes", "\u00absecretvalue0123\u00bb": "typographic quotes",
+		"$KITCHEN_SECRET_PW": "a $ and a name", "%KITCHEN_SECRET_PW%": "between two %", "$(cat secretvalue0123)": "$(...)",
 	}
 	plain := []string{"secretvalue0123", `"secretvalue0123`, "secret\"value'0123", "secret#value0123", "$secretvalue0123", "#secretvalue01234", `"`, "sec ret value 012345"}
 	check := func(how, where string, warnings []config.Fault, faults []string, what string) {
@@ -183,6 +185,27 @@ func TestWarningsOfTextsThatAreProbablyNotMeant(t *testing.T) {
 		quoted := strings.ReplaceAll(strings.ReplaceAll(text, `\`, `\\`), `"`, `\"`)
 		c, faults := load(t, "PHONES_FILE=$DIR/p", map[string]string{"p": "phones:\n  a:\n    url: http://a\n    username: b\n    password: \"" + quoted + "\"\n"})
 		check("phones file: "+text, "p:5:15: a: password", c.Warnings, faults, odd[text])
+	}
+}
+
+// A password that a comment ends which begins without a blank is perhaps not all that was meant.
+func TestWarningOfAPasswordThatACommentEnds(t *testing.T) {
+	t.Parallel()
+	for line, warned := range map[string]bool{
+		"password: secretvalue #1": true, "password: secretvalue  #x # y": true, "password: secretvalue # as on the label": false,
+		"password: secretvalue#1": false, "password: \"secretvalue #1\"": false, "password: secretvalue": false, "username: c #1": false,
+	} {
+		text := "phones:\n  a:\n    url: http://a\n    " + line + "\n"
+		if strings.HasPrefix(line, "password") {
+			text += "    username: b\n"
+		} else {
+			text += "    password: d\n"
+		}
+		c, faults := load(t, "PHONES_FILE=$DIR/p", map[string]string{"p": text})
+		about := slices.ContainsFunc(c.Warnings, func(w config.Fault) bool { return strings.Contains(w.What, "begins a comment") })
+		if faults != nil || about != warned || about && (!strings.Contains(c.Warnings[0].Where, "a: password") || strings.Contains(c.Warnings[0].Error(), "secretvalue")) {
+			t.Errorf("%s: faults %q, warnings %q, expected a warning: %v", line, faults, c.Warnings, warned)
+		}
 	}
 }
 

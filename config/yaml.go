@@ -127,6 +127,7 @@ func convert(from *yaml.Node) (node, *yamlFault) {
 			"that begins with !, & or * in quotes"}
 	}
 	n := node{kind: scalar, line: from.Line, column: from.Column, text: from.Value}
+	n.cut = from.Kind == yaml.ScalarNode && len(from.LineComment) > 1 && from.LineComment[1] != ' '
 	switch {
 	case from.Kind == yaml.MappingNode:
 		n.kind = mapping

@@ -61,7 +61,7 @@ func mayImport() map[string][]string {
 		"e2e/browser":         {}, // likewise, in chromium
 		"mqtt/session":        {"mqtt"},
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
-		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte", "pages", "snom/minibrowser", "bitmap"},
+		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte", "pages", "snom/minibrowser", "bitmap", "fetch", "picture"},
 		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte", "pages"},
 		"homeassistant":       {"snom", "snom/notify", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "callstate", "mqtt", "snom", "snom/actionurl", "internal/netlimit", "internal/lograte"},

@@ -14,9 +14,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/snom2mqtt/snom2mqtt/fetch"
 	"github.com/snom2mqtt/snom2mqtt/internal/lograte"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/pages"
+	"github.com/snom2mqtt/snom2mqtt/picture"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
@@ -53,6 +55,11 @@ type Config struct {
 	// appended; nil: phones cannot fetch anything.
 	Pages   *pages.Store
 	PageURL func(ctx context.Context, phone string) (string, error)
+	// Pictures says where pictures may be fetched from, and Scaler makes them fit a display.
+	Pictures fetch.Rules
+	Scaler   *picture.Scaler
+	// PIN reads the file with a PIN that a command names, a file name without a folder.
+	PIN func(name string) (string, error)
 	// AnyTransfer carries out the completion of a transfer that this bridge did not start.
 	AnyTransfer bool
 	// Reload, if set, reads the phones again and puts them into effect: see [Bridge.Apply].
@@ -110,6 +117,8 @@ type Bridge struct {
 	ids      idBudget     // that all phones remember ids in
 	logged   sync.Map     // topics whose retained command was logged; bounded by retainedLogged
 	retained atomic.Int64 // of them
+
+	large atomic.Int64 // bytes of large commands that wait
 
 	claims  claims
 	mixed   sync.Once // the base topic is shared with bridges that have an instance

@@ -739,6 +739,9 @@ func TestHostilePayloads(t *testing.T) {
 					t.Errorf("%d answers, expected %d", len(got), n)
 				}
 				for _, r := range got {
+					if r.Command == "show" && r.Code == bridge.Unsupported {
+						continue // any text can be shown, where phones can fetch pages
+					}
 					if r.Code != bridge.Invalid && r.Code != bridge.Forbidden {
 						t.Errorf("%s: %+v", r.Command, r)
 					}

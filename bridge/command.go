@@ -32,6 +32,8 @@ type command struct {
 	received time.Time
 	expires  time.Time    // of its next request; a moment of the monotonic clock: the wall clock does not matter
 	group    *groupResult // nil when it did not come through a group
+	large    int64        // bytes that it counts with while it waits; 0: it is no large one
+	again    *relighting  // lights that are set again; nil: it is a command that was received
 	taken    *taken       // its id in the phone's memory; nil: it has none, or was not taken
 
 	planned *profile    // what steps and warning are planned for
@@ -80,9 +82,30 @@ func (c *command) answer(code Code, message string, now time.Time) *Result {
 	}
 }
 
+// largeMost bounds the bytes of commands with a picture that wait, of all phones together.
+const largeMost = 16 << 20
+
+// reserve counts the bytes of a large command until its result is delivered, and reports whether there is room for them.
+func (c *command) reserve() bool {
+	n := int64(c.command.Size())
+	if n <= snom.MaxPayload {
+		return true
+	}
+	if c.to.b.large.Add(n) > largeMost {
+		c.to.b.large.Add(-n)
+		return false
+	}
+	c.large = n
+	return true
+}
+
 // enqueue hands the command to its phone's lane. It never blocks: it is called from the MQTT client's own goroutine.
 // Every command that is taken gets its one answer later.
 func (c *command) enqueue() {
+	if !c.reserve() {
+		c.cancel(Busy, "too many pictures wait for their phones")
+		return
+	}
 	if c.id != "" {
 		if first := c.to.profile.Load().lane.dedup.take(c); first != nil {
 			if r := first.repeat(c); r != nil {
@@ -103,6 +126,9 @@ func (c *command) cancel(code Code, why string) {
 		return
 	}
 	r := c.answer(code, why, now)
+	if c.again != nil && c.again.quiet(c, code) {
+		return
+	}
 	if code == Expired {
 		r.QueuedMS = now.Sub(c.received).Milliseconds()
 	}
@@ -132,6 +158,10 @@ func (c *command) finish(r *Result) {
 // deliver publishes a result, and the summary of its group when that is complete.
 func (c *command) deliver(r *Result) {
 	b := c.to.b
+	if c.large > 0 {
+		b.large.Add(-c.large)
+		c.large = 0
+	}
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(r.Phone), Payload: encodeResult(r)})
 	b.cfg.Observe.Result(*r)
 	if r.Code == Expired {
@@ -174,7 +204,7 @@ func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
 	}
 	switch {
 	case c.dry:
-		c.tell(c.command.Changes())
+		c.tell(ctx, p, c.command.Changes())
 		return time.Time{}
 	case c.script != nil:
 		c.runScript(ctx, p)
@@ -187,6 +217,8 @@ func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
 func (c *command) perform(ctx context.Context, p pacedPhone) (resume time.Time) {
 	changes := c.command.Changes()
 	switch {
+	case c.command.Displays():
+		c.runDisplay(ctx, p)
 	case c.effects.Picture:
 		c.takePicture(ctx, p)
 	case len(changes) > 0:
@@ -229,8 +261,16 @@ func (c *command) begin(p pacedPhone, now time.Time) bool {
 }
 
 // tell makes what the phone would be asked the result.
-func (c *command) tell(changes []snom.Change) {
+func (c *command) tell(ctx context.Context, p pacedPhone, changes []snom.Change) {
 	would := c.would()
+	if c.command.Displays() {
+		shown, err := c.wouldDisplay(ctx, p)
+		if err != nil {
+			c.fail(codeOf(err), words(err))
+			return
+		}
+		would = append(would, shown)
+	}
 	if len(changes) > 0 {
 		doubt := "the setting is read first, and written only if it has another value"
 		if first := changes[0]; len(changes) == 1 && first.Key != "" && c.to.reported(first) == first.Value {
@@ -380,7 +420,9 @@ func (c *command) end(now time.Time) {
 	if c.result.OK && c.result.Requests > 0 && !c.identified() {
 		c.result.Message = strings.TrimPrefix(c.result.Message+"; the device accepted it, but "+unidentified, "; ")
 	}
-	c.finish(c.result)
+	if c.again == nil || !c.again.quiet(c, c.result.Code) {
+		c.finish(c.result)
+	}
 	if !c.dry {
 		c.learn()
 	}

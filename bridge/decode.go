@@ -40,11 +40,15 @@ type message struct {
 // that the answer carries the id.
 func decode(name string, payload []byte) message {
 	m := message{name: shown(name)}
-	if len(payload) > snom.MaxPayload {
-		m.fault = tooLong()
+	most := snom.Verb(name).MaxPayload()
+	if name == "command" {
+		most = snom.MaxShowPayload // it depends on what the payload names
+	}
+	if len(payload) > most {
+		m.fault = tooLong(most)
 		return m
 	}
-	m.raw = shown(string(payload))
+	m.raw = shown(string(payload[:min(len(payload), 4*maxShown)]))
 	if !strictjson.IsObject(payload) {
 		if name == "command" {
 			m.fault = noObjectError{oddchar.Find(m.raw, 0)}
@@ -66,15 +70,18 @@ func decode(name string, payload []byte) message {
 			return m
 		}
 		m.name = shown(name)
+		if most := snom.Verb(name).MaxPayload(); len(payload) > most {
+			m.fault = errors.Join(m.fault, tooLong(most))
+			return m
+		}
 	}
 	m.fault = errors.Join(m.fault, m.read(name, func(v snom.Verb) (snom.Command, error) { return v.Command(object) }))
 	return m
 }
 
-// tooLong is the fault of a payload beyond [snom.MaxPayload]. Its length is not known here: the session cuts off what
-// is far beyond.
-func tooLong() error {
-	return fmt.Errorf("the payload is too long: expected at most %d bytes", snom.MaxPayload)
+// tooLong is the fault of a payload beyond most. Its length is not known here: the session cuts off what is far beyond.
+func tooLong(most int) error {
+	return fmt.Errorf("the payload is too long: expected at most %d bytes", most)
 }
 
 // A noObjectError is the fault of a payload that has to be a JSON object and is not.
@@ -144,7 +151,7 @@ func (m message) shownArgument() string {
 	if m.fault != nil {
 		return m.raw
 	}
-	return m.command.Argument()
+	return m.command.Shown()
 }
 
 // identity takes the id out of object. One that is not there is empty. A number is taken as the text that it is written

@@ -69,14 +69,22 @@ func (c *command) display(ctx context.Context, p pacedPhone, s sheet) bool {
 		return c.fail(codeOf(err), words(err))
 	}
 	fetched := make(chan struct{})
-	if err := b.cfg.Pages.Put(id, s.page(c.to.name, document, sync.OnceFunc(func() { close(fetched) }))); err != nil {
+	isShown := sync.OnceFunc(func() {
+		close(fetched)
+		if s.front {
+			b.cfg.Pages.Shown(c.to.name, id)
+		}
+	})
+	if err := b.cfg.Pages.Put(id, s.page(c.to.name, document, isShown)); err != nil {
 		return c.fail(Busy, words(err))
 	}
 	if !c.request(ctx, p, step, func(error) bool { return false }) {
 		b.cfg.Pages.End(c.to.name, id)
 		return false
 	}
-	if fetches && !p.await(ctx, fetched, fetchTime) {
+	if !fetches {
+		isShown()
+	} else if !p.await(ctx, fetched, fetchTime) {
 		c.result.Message = fmt.Sprintf("the phone accepted it, and has not fetched the page yet: it must reach %s", originOf(base))
 	}
 	return true
@@ -106,6 +114,20 @@ func (s sheet) page(phone string, document []byte, fetched func()) pages.Page {
 			return s.part(r)
 		},
 	}
+}
+
+// wouldDisplay is the request that would make the phone show a page, without what is secret in its URL.
+func (c *command) wouldDisplay(ctx context.Context, p pacedPhone) (string, error) {
+	b := c.to.b
+	if why := p.canDisplay(b); why != "" {
+		return "", fmt.Errorf("%w: %s", snom.ErrUnsupported, why)
+	}
+	base, err := b.cfg.PageURL(ctx, c.to.name)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", snom.ErrUnsupported, err)
+	}
+	step, _, err := p.Phone.(Displayer).ShowStep(snom.Display{URL: originOf(base) + "/page/" + c.to.name + "/TOKEN/PAGE", Firmware: c.to.firmware()})
+	return step.Shown(c.secret), err
 }
 
 // closing is the answer to a link of a page that is over: a page that closes itself at once.

@@ -59,6 +59,9 @@ func (b *Bridge) Event(name string, e actionurl.Event) {
 		if e.Type == actionurl.EventStarted {
 			s.identity.probed = false // it may have come back as another one
 			b.poller.in(p, settleTime)
+			if len(s.lights()) > 0 {
+				p.relight(relightAfter, relightTries)
+			}
 		}
 	})
 	p.planExpiry()

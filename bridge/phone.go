@@ -48,10 +48,13 @@ type PhoneConfig struct {
 	Name  string // [a-z0-9][a-z0-9_-]{0,63}
 	URL   string // the phone's address: what belongs to the phone and not to its name is kept by it; empty: the name is
 	Phone Phone
-	Model snom.Model         // as set: it counts where the phone does not say what it is
-	HTTPS bool               // the phone is spoken to by https
-	Allow map[snom.Verb]bool // commands that are enabled although they are disabled by default
-	Mask  map[snom.Verb]bool // commands whose argument is not shown
+	Model snom.Model // as set: it counts where the phone does not say what it is
+	HTTPS bool       // the phone is spoken to by https
+	// Screen is the size of its display, and LED the number of the light of P1, where the model's is not known; zero: not set.
+	Screen snom.Screen
+	LED    int
+	Allow  map[snom.Verb]bool // commands that are enabled although they are disabled by default
+	Mask   map[snom.Verb]bool // commands whose argument is not shown
 	// Fingerprint and Login are fingerprints of settings: equal texts are equal settings, of everything and of what
 	// decides whether a login succeeds. A phone that refused the login is tried again when Login has changed.
 	Fingerprint, Login string

@@ -35,6 +35,7 @@ type phoneState struct {
 	expiry     *time.Timer      // of calls; nil: never needed; guarded by mu
 	published  publication      // guarded by mu
 	watch      *callWatch       // of the job that waits for a call state; nil: none does; guarded by mu
+	panel      *panel           // lights and sensors; nil: there are none; guarded by mu
 }
 
 // A phoneIdentity is what is known of what a phone is.
@@ -120,6 +121,7 @@ type Status struct {
 	Settings     *Settings   `json:"settings,omitempty"`
 	SettingsAsOf Time        `json:"settings_as_of,omitzero"` // when they were read last
 	LastResult   *LastResult `json:"last_result"`
+	*Panel                   // nil: the phone is no wall panel
 	Time         Time        `json:"time"`
 	// RemoteControl says whether the phone can be controlled at all, as far as it says so itself: no where nothing has shown
 	// that it is a phone, and its model is not configured. It is empty where the phone was not asked yet.
@@ -241,7 +243,7 @@ func (p *phone) status(now time.Time) Status {
 	status := Status{
 		Phone: p.name, Reachable: s.reachable, Model: Text(model),
 		Firmware: Text(is.firmware), MAC: Text(is.mac), Problem: Text(is.problem(configured)), RemoteControl: control,
-		Status: s.callState().Status(), LastResult: s.lastResult, Time: Time{Time: now},
+		Status: s.callState().Status(), LastResult: s.lastResult, Panel: s.panelStatus(), Time: Time{Time: now},
 		Silent: !p.b.cfg.Events,
 	}
 	if read := s.settings; read != nil {

@@ -166,7 +166,7 @@ func (b *Bridge) ask(name string, m mqtt.Message, id string, now time.Time) stri
 // name, the argument.
 func (r *request) read(payload []byte) error {
 	if len(payload) > snom.MaxPayload {
-		return tooLong()
+		return tooLong(snom.MaxPayload)
 	}
 	if !strictjson.IsObject(payload) {
 		r.argument = string(payload)

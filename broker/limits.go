@@ -10,7 +10,7 @@ import (
 // message or subscription takes, which is more than its own bytes. What the bridge does by [Broker.Dial] is not counted.
 const (
 	maxConnect  = 16 << 10  // bytes of the CONNECT packet, the only one before a login
-	maxPacket   = 256 << 10 // bytes of one MQTT packet
+	maxPacket   = 384 << 10 // bytes of one MQTT packet
 	maxTopic    = 1 << 10   // bytes of a topic or filter
 	maxLevels   = 32        // of it
 	maxSessions = 64        // of clients, connected or not

@@ -27,6 +27,8 @@ type Phone struct {
 	Auth     snom.AuthPolicy // which login is allowed; empty: not said
 	Model    snom.Model      // zero: not said
 	Dialect  snom.Dialect    // empty: not said
+	Screen   snom.Screen     // the size of its display; zero: not said
+	LED      int             // the number of the light of P1; 0: not said
 	Allow    []snom.Verb     // gated commands enabled for this phone, those of Config.Allow included; sorted
 	Mask     []snom.Verb     // commands whose argument is not shown, those of Config.Mask included; sorted
 
@@ -54,6 +56,16 @@ func (c *checker) phone(v *phoneVariables, d defaults) Phone {
 		LegacyTLS: c.boolean(v.LegacyTLS),
 		CA:        c.roots(v.CAFile),
 		Token:     c.secret(v.Token, v.TokenFile),
+	}
+	if v.Display.text != "" {
+		screen, err := snom.ParseScreen(strings.ToLower(v.Display.text))
+		if err != nil {
+			c.fault(v.Display, "%v", err)
+		}
+		p.Screen = screen
+	}
+	if v.LEDOffset.text != "" {
+		p.LED = c.whole(v.LEDOffset)
 	}
 	if v.Dialect.text != "" {
 		p.Dialect = snom.Dialect(c.word(v.Dialect))

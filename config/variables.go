@@ -167,6 +167,11 @@ type phoneVariables struct {
 	// The firmware's dialect, for the requests that differ: the hold key, the ringer, clearing the call lists. Unless set, `new`
 	// for the D series; for others keys are sent as written, and the rest as to new firmware:
 	Dialect field `env:"DIALECT" accepts:"old or new"`
+	// The size of the display in pixels, such as `480x272`, which pictures are made for. Unless set, that of the model; where that is not
+	// known, pictures have at most 320 x 184 pixels.
+	Display field `env:"DISPLAY"`
+	// The number that the light of the key P1 has in the phone's minibrowser, where that of the model is not known.
+	LEDOffset field `env:"LED_OFFSET" accepts:"1 to 500"`
 	// As `ALLOW`, for this phone.
 	Allow field `env:"ALLOW" accepts:"gated"`
 	// As `MASK`, for this phone.

@@ -30,7 +30,7 @@ type Page struct {
 	Phone string // the phone that it is for
 	// Life is how long it can be fetched, at most [MaxLife]; zero: that long.
 	Life time.Duration
-	// Front says that it is shown on the display: it ends when another such page is put for the phone.
+	// Front says that it is shown on the display: it ends when another such page is [Store.Shown].
 	Front bool
 	// Size is about how many bytes it keeps.
 	Size int
@@ -87,14 +87,6 @@ func (s *Store) Put(id string, p Page) error {
 	s.mu.Lock()
 	var over []*entry
 	of := s.phones[p.Phone]
-	for i := 0; i < len(of); {
-		if p.Front && of[i].page.Front {
-			over = append(over, s.removeAt(p.Phone, i))
-			of = s.phones[p.Phone]
-			continue
-		}
-		i++
-	}
 	for len(of) >= PhonePages {
 		over = append(over, s.removeAt(p.Phone, 0))
 		of = s.phones[p.Phone]
@@ -159,17 +151,21 @@ func (s *Store) End(phone, id string) bool {
 	return true
 }
 
-// EndFront ends the page that is shown on a phone's display, and reports whether there was one.
-func (s *Store) EndFront(phone string) bool {
+// Shown notes that a page with Front is what a phone's display shows: other such pages of the phone end. With an id of no
+// page all of them do. It reports whether there were any.
+func (s *Store) Shown(phone, id string) bool {
 	s.mu.Lock()
-	id := ""
-	for _, one := range s.phones[phone] {
-		if one.page.Front {
-			id = one.id
+	var over []*entry
+	for i := len(s.phones[phone]) - 1; i >= 0; i-- {
+		if one := s.phones[phone][i]; one.page.Front && one.id != id {
+			over = append(over, s.removeAt(phone, i))
 		}
 	}
 	s.mu.Unlock()
-	return id != "" && s.End(phone, id)
+	for _, e := range over {
+		e.end()
+	}
+	return len(over) > 0
 }
 
 // EndAll ends all pages of a phone.

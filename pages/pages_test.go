@@ -37,6 +37,9 @@ func TestAPageEnds(t *testing.T) {
 			t.Fatal("expected the page for its phone and its whole id only")
 		}
 		c := put("kitchen", time.Minute, true)
+		if !shown(&s, "kitchen", a) || !s.Shown("kitchen", c) || s.Shown("kitchen", c) {
+			t.Fatal("expected the page in front to end when another one is shown")
+		}
 		if shown(&s, "kitchen", a) || !shown(&s, "kitchen", b) || !shown(&s, "kitchen", c) || ended.Load() != 1 {
 			t.Fatal("expected the page in front to end when another one comes")
 		}
@@ -51,8 +54,8 @@ func TestAPageEnds(t *testing.T) {
 			t.Fatalf("%d pages of %d bytes, %d ended; expected none after an hour", s.Len(), s.bytes, ended.Load())
 		}
 		d := put("kitchen", 0, true)
-		if !s.EndFront("kitchen") || s.EndFront("kitchen") || shown(&s, "kitchen", d) {
-			t.Fatal("expected EndFront to end the page in front once")
+		if !s.Shown("kitchen", "") || s.Shown("kitchen", "") || shown(&s, "kitchen", d) {
+			t.Fatal("expected the page in front to end once")
 		}
 		put("kitchen", 0, true)
 		put("kitchen", 0, false)

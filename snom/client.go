@@ -201,8 +201,11 @@ func checkTarget(target string) error {
 // could not be sent, or ctx ended, the error wraps [ErrOutcomeUnknown].
 func (c *Client) Do(ctx context.Context, cmd Command) (Reply, error) {
 	var all Reply
-	if cmd.IsZero() {
+	switch {
+	case cmd.IsZero():
 		return all, errZeroCommand
+	case cmd.Displays():
+		return all, fmt.Errorf("%w: %s needs a program that serves a page to the phone", ErrUnsupported, cmd.Verb())
 	}
 	if cmd.row.nests {
 		return all, errNested

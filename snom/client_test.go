@@ -125,7 +125,7 @@ func TestRequestBytes(t *testing.T) {
 		"/index.htm?dialeddel=clear",
 		"/",
 		"//%zz?%&=;",
-		"/minibrowser.htm?url=http%3A%2F%2F192.0.2.1%2F",
+		"/minibrowser.htm?url=http%3A%2F%2F127.0.0.1%3A1%2F",
 	} {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()

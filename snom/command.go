@@ -24,11 +24,11 @@ type Command struct {
 // "dial +4930123", "answer" or `ring {"ringer":3,"count":2}`. It is the inverse of [Command.String]. Every
 // error is a [*SyntaxError].
 func ParseCommand(text string) (Command, error) {
-	if len(text) > MaxPayload {
-		return Command{}, tooLong(text)
-	}
 	name, arg, spaced := strings.Cut(text, " ")
 	verb := Verb(name)
+	if most := verb.MaxPayload(); len(text) > most {
+		return Command{}, tooLong(text, most)
+	}
 	if spaced && arg == "" && verb.Valid() {
 		err := fault(0, "an argument after the space, or no space")
 		err.Verb = verb
@@ -40,8 +40,8 @@ func ParseCommand(text string) (Command, error) {
 // ParsePayload reads the argument of verb from payload: plain text, or a JSON object (its first byte after JSON white space is an opening brace)
 // with the members that [VerbHelp] names. Every error is a [*SyntaxError].
 func ParsePayload(verb Verb, payload []byte) (Command, error) {
-	if len(payload) > MaxPayload {
-		err := tooLong(string(payload[:maxQuoted+1]))
+	if most := verb.MaxPayload(); len(payload) > most {
+		err := tooLong(string(payload[:maxQuoted+1]), most)
 		if verb.Valid() {
 			err.Verb = verb
 		}
@@ -155,6 +155,26 @@ func (c Command) Argument() string {
 	}
 	return c.arg.text()
 }
+
+// Shown returns the argument as it may be shown: that of [Command.Argument], with the size of a picture in the place of its
+// bytes.
+func (c Command) Shown() string {
+	if a, ok := c.arg.(show); ok {
+		return a.shown()
+	}
+	return c.Argument()
+}
+
+// Size returns about how many bytes the argument of c takes, where that may be many; otherwise 0.
+func (c Command) Size() int {
+	if a, ok := c.arg.(show); ok {
+		return len(a)
+	}
+	return 0
+}
+
+// Displays reports whether the phone fetches a page for c from the program that sends it: [Command.Steps] has no requests of c.
+func (c Command) Displays() bool { return c.row != nil && c.row.displays }
 
 // String returns the verb and, after a space, the argument when there is one. [ParseCommand] reads it
 // back to the same Command.

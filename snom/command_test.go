@@ -454,6 +454,50 @@ func TestCommands(t *testing.T) {
 			steps: step("/index.htm?receiveddel=clear"), old: step("/index.htm?receiveddel=0"),
 		},
 		{
+			name: "show a text", verb: snom.VerbShow,
+			plain: []string{"Two\nlines"}, json: []string{`{"text":"Two\nlines"}`, `{"text":"Two\nlines","duration":10,"hold":false}`}, want: "Two\nlines",
+		},
+		{
+			name: "close the display", verb: snom.VerbShow,
+			plain: []string{""}, json: []string{`{}`, `{"text":""}`, `{"hold":true}`, `{"menu":[]}`}, want: "",
+		},
+		{
+			name: "show a text that looks like JSON", verb: snom.VerbShow,
+			json: []string{`{"text":" {}"}`}, want: `{"text":" {}"}`,
+		},
+		{
+			name: "show a page that stays", verb: snom.VerbShow,
+			json: []string{`{"hold":true,"title":"A & B","text":"<x>","image":"http://camera/a.png","buttons":{"F2":{"label":"No"},"F1":{"choice":"y","label":"Yes"}}}`},
+			want: `{"title":"A & B","text":"<x>","image":"http://camera/a.png","hold":true,"buttons":{"F1":{"label":"Yes","choice":"y"},"F2":{"label":"No","choice":"No"}}}`,
+		},
+		{
+			name: "show a menu", verb: snom.VerbShow,
+			json: []string{`{"title":"House","menu":[{"label":"Gate","choice":"gate"},{"label":"Light"}],"duration":60}`},
+			want: `{"title":"House","duration":60,"menu":[{"label":"Gate","choice":"gate"},{"label":"Light","choice":"Light"}]}`,
+		},
+		{
+			name: "show an input", verb: snom.VerbShow,
+			json: []string{`{"input":{"prompt":"PIN","kind":"pin","choice":"alarm","pin_file":"alarm.pin"}}`},
+			want: `{"input":{"prompt":"PIN","kind":"pin","choice":"alarm","pin_file":"alarm.pin"}}`,
+		},
+		{
+			name: "show a picture", verb: snom.VerbShow,
+			json: []string{`{"image":"iVBORw0KGgo="}`, `{"image":"data:image/png;base64,iVBORw0KGgo"}`, `{"image":"iVBO\nRw0KGgo="}`},
+			want: `{"image":"iVBORw0KGgo="}`,
+		},
+		{
+			name: "set a light", verb: snom.VerbLED,
+			plain: []string{"P5 red blink", "p5 red blink"}, json: []string{`{"key":"P5","color":"red","effect":"blink"}`}, want: "P5 red blink",
+		},
+		{
+			name: "switch a light on", verb: snom.VerbLED,
+			plain: []string{"P5 on", "P5 red"}, json: []string{`{"key":"p5","color":true}`, `{"key":"P5","color":"on","effect":""}`}, want: "P5 red",
+		},
+		{
+			name: "switch the message light off", verb: snom.VerbLED,
+			plain: []string{"message off"}, json: []string{`{"key":"message","color":"off"}`, `{"key":"message","color":false}`}, want: "message off",
+		},
+		{
 			name: "fix the layer", verb: snom.VerbFixLIL,
 			plain: []string{""}, json: []string{`{}`}, want: "",
 			steps: step("/command.htm?FIX_LIL=true"),
@@ -682,7 +726,7 @@ func settingsOf(v snom.Verb, arg string, object map[string]any) (pairs [][2]stri
 func checkSteps(tb testing.TB, c snom.Command, d snom.Dialect) {
 	tb.Helper()
 	steps := c.Steps(d)
-	if c.Verb().Nests() { // the requests are those of the commands in it
+	if c.Verb().Nests() || c.Displays() { // the requests are those of the commands in it, or name a page
 		if len(steps) != 0 {
 			tb.Errorf("%q makes %d requests itself", c, len(steps))
 		}
@@ -731,7 +775,7 @@ func checkError(tb testing.TB, err error) {
 	if len(s.Text) > 64+len("…") || !utf8.ValidString(s.Text) {
 		tb.Errorf("SyntaxError.Text is %q, want at most 64 bytes of UTF-8", s.Text)
 	}
-	if s.Offset < -1 || s.Offset > snom.MaxPayload || s.Expected == "" {
+	if s.Offset < -1 || s.Offset > snom.MaxShowPayload || s.Expected == "" {
 		tb.Errorf("got %#v", s)
 	}
 	for _, message := range []string{s.Error(), s.Redacted()} {

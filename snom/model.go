@@ -57,6 +57,14 @@ type modelRow struct {
 	countsSource   string
 
 	remark string
+
+	screen         Screen
+	screenEvidence Evidence
+	screenSource   string
+
+	led         int // the number of the light of P1
+	ledEvidence Evidence
+	ledSource   string
 }
 
 //go:embed models.csv
@@ -73,6 +81,8 @@ var modelTable = sync.OnceValue(func() (table struct {
 			name: r[0], series: r[2], remote: Support(r[3]), evidence: Evidence(r[4]), source: r[5],
 			keysLeast: number(r[6]), keysMost: number(r[7]), identities: number(r[8]),
 			countsEvidence: Evidence(r[9]), countsSource: r[10], remark: r[11],
+			screen: screenOf(r[12]), screenEvidence: Evidence(r[13]), screenSource: r[14],
+			led: number(r[15]), ledEvidence: Evidence(r[16]), ledSource: r[17],
 		}}
 		table.rows = append(table.rows, m)
 		for _, name := range strings.Fields(m.row.name + " " + r[1]) {
@@ -167,6 +177,26 @@ func (m Model) Dialect() Dialect {
 	}
 	return ""
 }
+
+// Screen returns the size of the model's display; zero: not known. [Model.ScreenEvidence] and [Model.ScreenSource] say how
+// that is known.
+func (m Model) Screen() Screen { return m.facts().screen }
+
+// ScreenEvidence says how well [Model.Screen] is known.
+func (m Model) ScreenEvidence() Evidence { return m.facts().screenEvidence }
+
+// ScreenSource returns the source of [Model.Screen].
+func (m Model) ScreenSource() string { return m.facts().screenSource }
+
+// LED returns the number that the light of the key P1 has in documents of the minibrowser; those of the other keys follow,
+// through expansion modules, too. Zero: not known.
+func (m Model) LED() int { return m.facts().led }
+
+// LEDEvidence says how well [Model.LED] is known.
+func (m Model) LEDEvidence() Evidence { return m.facts().ledEvidence }
+
+// LEDSource returns the source of [Model.LED].
+func (m Model) LEDSource() string { return m.facts().ledSource }
 
 // Remark returns further facts about the model; it may be empty.
 func (m Model) Remark() string { return m.facts().remark }

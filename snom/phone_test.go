@@ -113,6 +113,12 @@ func TestEveryCommand(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if cmd.Displays() {
+					if got, err := c.Do(t.Context(), cmd); !errors.Is(err, snom.ErrUnsupported) || got.Requests != 0 {
+						t.Errorf("Do(%s) = %+v, %v, expected that it needs a page", cmd, got, err)
+					}
+					return
+				}
 				if _, err := c.Send(t.Context(), snom.Step{Request: "/info.htm"}); err != nil {
 					t.Fatal(err)
 				}

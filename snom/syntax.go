@@ -8,7 +8,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/internal/oddchar"
 )
 
-// MaxPayload is the longest text of a command, in bytes. Longer ones are a [SyntaxError],
+// MaxPayload is the longest text of most commands, in bytes; see [Verb.MaxPayload]. Longer ones are a [SyntaxError],
 // whatever they hold.
 const MaxPayload = 16 << 10
 
@@ -78,9 +78,9 @@ func fault(offset int, expected string) *SyntaxError {
 	return &SyntaxError{Offset: offset, Expected: expected}
 }
 
-// tooLong is the fault of text longer than MaxPayload.
-func tooLong(text string) *SyntaxError {
-	err := fault(MaxPayload, "at most "+strconv.Itoa(MaxPayload)+" bytes")
+// tooLong is the fault of text longer than most.
+func tooLong(text string, most int) *SyntaxError {
+	err := fault(most, "at most "+strconv.Itoa(most)+" bytes")
 	err.Text = quotable(text)
 	return err
 }

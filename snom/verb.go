@@ -16,6 +16,8 @@ const (
 	VerbRing       Verb = "ring"
 	VerbTouch      Verb = "touch"
 	VerbMute       Verb = "mute"
+	VerbShow       Verb = "show"
+	VerbLED        Verb = "led"
 	VerbDND        Verb = "dnd"
 	VerbForward    Verb = "forward"
 	VerbKeyLock    Verb = "keyboard_lock"
@@ -35,7 +37,7 @@ const (
 // to its row. The row of a command stands in the file of its grammar.
 var verbRows = []*verbRow{
 	keyRow(), dialRow(), dtmfRow(), answerRow(), hangupRow(), transferRow(), ringRow(), touchRow(),
-	muteRow(), dndRow(), forwardRow(), keyLockRow(), setRow(), screenRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(), runRow(),
+	muteRow(), showRow(), ledRow(), dndRow(), forwardRow(), keyLockRow(), setRow(), screenRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(), runRow(),
 }
 
 // A verbRow describes one command completely. A command without an argument needs verb, help and only.
@@ -61,6 +63,10 @@ type verbRow struct {
 	// check returns an error that wraps ErrUnsupported where a model cannot carry out the command, and a warning
 	// where it is not sure; nil: [Model.Check] checks remote control and keys only.
 	check func(Model, argument) (warning string, err error)
+	// maxPayload is how long the text of the command may be, in bytes; zero: MaxPayload.
+	maxPayload int
+	// displays says that the phone fetches a page for the command from the program: [Command.Steps] has no requests of it.
+	displays bool
 	// idleWarning and idleRefusal say why the command is doubtful, or has no effect, on a phone that is known
 	// to have no call; at most one of them is set.
 	idleWarning, idleRefusal string
@@ -123,6 +129,14 @@ func Verbs() []Verb {
 		verbs[i] = row.verb
 	}
 	return verbs
+}
+
+// MaxPayload returns how long the text of v may be, in bytes; [MaxPayload] where v is not valid.
+func (v Verb) MaxPayload() int {
+	if row := v.row(); row != nil && row.maxPayload > 0 {
+		return row.maxPayload
+	}
+	return MaxPayload
 }
 
 // GatedVerbs returns the verbs that are [Verb.Gated], in the order in which they are documented.

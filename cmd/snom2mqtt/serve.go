@@ -26,6 +26,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/paho3"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/session"
+	"github.com/snom2mqtt/snom2mqtt/picture"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
@@ -162,6 +163,7 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 	if s.actions != nil {
 		cfg.ActionURLs = s.actions.actionURLs
 		cfg.Pages, cfg.PageURL = &s.actions.pages, s.actions.pageURL
+		cfg.Pictures, cfg.Scaler, cfg.PIN = s.actions.pictures(), &picture.Scaler{}, pins(settings.PhonesFile)
 	}
 	s.reporter = newReporter(s)
 	s.bridge = bridge.New(cfg, phones)

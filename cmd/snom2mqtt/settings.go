@@ -107,7 +107,7 @@ func phoneOf(p config.Phone, timeout, gap time.Duration, store *statefile.Store,
 		return bridge.PhoneConfig{}, err
 	}
 	return bridge.PhoneConfig{
-		Name: p.Name, URL: url, Phone: phone, Model: p.Model,
+		Name: p.Name, URL: url, Phone: phone, Model: p.Model, Screen: p.Screen, LED: p.LED,
 		HTTPS: strings.HasPrefix(strings.ToLower(p.URL), "https:"),
 		Allow: verbs(p.Allow), Mask: verbs(p.Mask),
 		Fingerprint: digest(p, p.Model.Name(), p.Password.Reveal(), p.Token.Reveal()),

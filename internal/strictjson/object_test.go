@@ -54,7 +54,7 @@ func TestParse(t *testing.T) {
 			want: map[string]string{"\"\\/\b\f\n\r\tä😀ß": `""`},
 		},
 		{name: "escapes in a value", in: `{"a":"\"\\\u0000 😀\n"}`, want: map[string]string{"a": `"\"\\\u0000 😀\n"`}},
-		{name: "as deep as may be", in: `{"a":[[[]]]}`, want: map[string]string{"a": `[[[]]]`}},
+		{name: "as deep as may be", in: `{"a":[[[[[]]]]]}`, want: map[string]string{"a": `[[[[[]]]]]`}},
 		{name: "long", in: "{}" + strings.Repeat(" ", 1<<14), want: map[string]string{}},
 
 		{name: "nothing", in: "", offset: 0, wanted: "a JSON object"},
@@ -103,9 +103,9 @@ func TestParse(t *testing.T) {
 		{name: "a name twice", in: `{"a":1,"b":2,"a":1}`, offset: 13, wanted: `every member once; "a" is already there`},
 		{name: "a name twice in two spellings", in: `{"a":1,"\u0061":2}`, offset: 7, wanted: "every member once"},
 		{name: "a name twice inside", in: `{"b":[{"a":1,"a":1}]}`, offset: 13, wanted: "every member once"},
-		{name: "too deep", in: `{"a":[[[[]]]]}`, offset: 8, wanted: "at most 4 lists and objects"},
-		{name: "too deep in objects", in: `{"a":{"a":{"a":{"a":{}}}}}`, offset: 20, wanted: "at most 4 lists and objects"},
-		{name: "too deep for any stack", in: `{"a":` + strings.Repeat("[", 16000), offset: 8, wanted: "at most 4 lists and objects"},
+		{name: "too deep", in: `{"a":[[[[[[]]]]]]}`, offset: 10, wanted: "at most 6 lists and objects"},
+		{name: "too deep in objects", in: `{"a":{"a":{"a":{"a":{"a":{"a":{}}}}}}}`, offset: 30, wanted: "at most 6 lists and objects"},
+		{name: "too deep for any stack", in: `{"a":` + strings.Repeat("[", 16000), offset: 10, wanted: "at most 6 lists and objects"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if wantErr != nil || len(object) != len(want) || depth(want) > 4 {
+		if wantErr != nil || len(object) != len(want) || depth(want) > 6 {
 			t.Fatalf("Parse(%q) = %q, encoding/json: %v, %v", data, object, want, wantErr)
 		}
 		for name, raw := range object {

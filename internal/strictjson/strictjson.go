@@ -17,7 +17,7 @@ import (
 
 // Bounds of an object. They are ours: no command needs more.
 const (
-	maxDepth   = 4   // of nested objects and lists
+	maxDepth   = 6   // of nested objects and lists
 	maxMembers = 200 // of one object
 )
 

@@ -10,7 +10,7 @@ import (
 
 // maxPacket is the longest packet, in bytes after its fixed header, that is read from the broker. It has room for the
 // longest topic of MQTT and a payload that is longer than any valid one.
-const maxPacket = 128 << 10
+const maxPacket = 384 << 10
 
 // A packetLimiter reads MQTT packets from a broker and cuts the payloads of overlong messages. A packet may claim 256 MB,
 // and Paho allocates that at once. The message itself is kept, so that its receiver can answer that it is too long, and

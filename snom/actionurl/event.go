@@ -48,6 +48,23 @@ const (
 	EventFirewallTest         EventType = "firewall_test"
 )
 
+// What people do at a phone that the program has set up. [PanelTypes] lists them.
+const (
+	EventKeyPress EventType = "key_press" // a key was pressed that requests an URL of [KeyURL]
+	EventChoice   EventType = "choice"    // something was chosen, or typed, on a page
+)
+
+// PanelTypes returns the types of events that belong to no action URL.
+func PanelTypes() []EventType { return []EventType{EventKeyPress, EventChoice} }
+
+// A Choice is what was chosen or typed on a page.
+type Choice struct {
+	Choice string  `json:"choice"`           // as the page named it
+	Text   *string `json:"text"`             // what was typed; nil: nothing, or a PIN
+	Show   string  `json:"show"`             // the id of the command that showed the page
+	PINOK  *bool   `json:"pin_ok,omitempty"` // whether the PIN was right; nil: none was asked for
+}
+
 // A Direction is that of a call.
 type Direction string
 
@@ -92,6 +109,8 @@ type Event struct {
 	Reason     string // Reason header of the CANCEL that ended the call
 	Extra      []Variable
 	Time       time.Time // of arrival
+	Name       string    // of EventKeyPress: what the settings call the key
+	Choice     *Choice   // of EventChoice
 }
 
 // A Variable is a value that a phone sent and that has no field of its own in [Event].
@@ -131,9 +150,11 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Reason    *string           `json:"reason"`
 		Extra     map[string]string `json:"extra"`
 		Time      string            `json:"time"`
+		Name      string            `json:"name,omitempty"`
+		*Choice
 	}{
 		e.Type, known(e.Phone), e.Direction, known(e.CallID), known(e.Line), e.Remote, e.Local,
-		known(e.Key), calls, known(e.Reason), extra, e.Time.UTC().Format("2006-01-02T15:04:05.000Z"),
+		known(e.Key), calls, known(e.Reason), extra, e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), e.Name, e.Choice,
 	})
 }
 
@@ -223,6 +244,9 @@ func findEvent(name string) (Row, bool) {
 		if name == string(r.Type) || name == r.Setting || name == short {
 			return r, true
 		}
+	}
+	if name == string(EventKeyPress) {
+		return Row{Type: EventKeyPress}, true
 	}
 	return Row{}, false
 }

@@ -2,6 +2,7 @@ package snomtest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -160,7 +161,19 @@ const maxOutbox = 1000
 
 // fire calls the action URL of a setting, if it has one: in its turn, after those before it.
 func (p *Phone) fire(setting string, c *Call, extra map[string]string) {
-	template := p.settings[setting]
+	p.fireURL(setting, p.settings[setting], c, extra)
+}
+
+// functionKey presses a programmable key, from 1: one of type url requests it (Snom wiki, Function+Key+Types).
+func (p *Phone) functionKey(n int) {
+	setting := fmt.Sprintf("fkey%d", n-1)
+	if address, ok := strings.CutPrefix(p.settings[setting], "url "); ok {
+		p.fireURL(setting, strings.TrimSpace(address), nil, map[string]string{"active_key": fmt.Sprintf("P%d", n)})
+	}
+}
+
+// fireURL calls a URL with variables in it: in its turn, after those before it.
+func (p *Phone) fireURL(setting, template string, c *Call, extra map[string]string) {
 	if template == "" {
 		return
 	}
@@ -196,10 +209,12 @@ func (p *Phone) sendActions(ctx context.Context) {
 		p.mu.Unlock()
 
 		if a.Err == "" {
+			var body []byte
 			var err error
-			if a.Status, err = p.get(ctx, a); err != nil {
+			if a.Status, body, err = p.get(ctx, a); err != nil {
 				a.Err = err.Error()
 			}
+			p.openReply(a, body)
 		}
 		p.mu.Lock()
 		p.actions = remember(p.actions, a)
@@ -214,7 +229,7 @@ func (p *Phone) sendActions(ctx context.Context) {
 const actionTimeout = 5 * time.Second
 
 // get sends the request line exactly as it is: what is in doubt about it would not survive net/http.
-func (p *Phone) get(ctx context.Context, a Action) (status int, err error) {
+func (p *Phone) get(ctx context.Context, a Action) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
 	address := a.Host
@@ -223,19 +238,32 @@ func (p *Phone) get(ctx context.Context, a Action) (status int, err error) {
 	}
 	conn, err := p.config.Dial(ctx, "tcp", address)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nConnection: close\r\n\r\n",
 		a.Target, a.Host, p.userAgent()); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, 64<<10)), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, maxDocument)), nil)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	return resp.StatusCode, resp.Body.Close()
+	defer resp.Body.Close()
+	body, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, body, err
+}
+
+// openReply shows the document that a server answered with; one that is empty shows nothing (docs.snom.io, Triggering the
+// minibrowser).
+func (p *Phone) openReply(a Action, body []byte) {
+	if a.Status != http.StatusOK || len(bytes.TrimSpace(body)) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.openPage(hostOf("http://"+a.Host), body)
 }
 
 // userAgent is what provisioning servers see (wazo-provd-plugins, common.py); that action URLs carry the

@@ -3,6 +3,7 @@ package snomtest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -393,6 +394,13 @@ func (p *Phone) press(key string, hold time.Duration) {
 				p.longPressed(key)
 			}
 		})
+	}
+	if p.browserKey(key) {
+		return
+	}
+	if n, err := strconv.Atoi(strings.TrimPrefix(key, "P")); err == nil && strings.HasPrefix(key, "P") {
+		p.functionKey(n)
+		return
 	}
 	switch key {
 	case "ENTER", "F_OK":

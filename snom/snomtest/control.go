@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -60,6 +61,7 @@ func (p *Phone) State() State {
 //	GET  /phones/<name>           of one
 //	GET  /phones/<name>/requests  its Requests
 //	GET  /phones/<name>/actions   its Actions
+//	GET  /phones/<name>/screen    what its minibrowser shows, as text
 //	POST /phones/<name>/<operation>    see there; answers the State after it
 //
 // What an operation needs stands in the query or a form, where a semicolon and the plus in front of a number
@@ -97,6 +99,15 @@ func ControlHandler(phones ...*Phone) http.Handler {
 	mux.HandleFunc("GET /phones/{name}", one(func(p *Phone, _ *http.Request) (any, error) { return p.State(), nil }))
 	mux.HandleFunc("GET /phones/{name}/requests", one(func(p *Phone, _ *http.Request) (any, error) { return p.Requests(), nil }))
 	mux.HandleFunc("GET /phones/{name}/actions", one(func(p *Phone, _ *http.Request) (any, error) { return p.Actions(), nil }))
+	mux.HandleFunc("GET /phones/{name}/screen", func(w http.ResponseWriter, r *http.Request) {
+		i := slices.IndexFunc(phones, func(p *Phone) bool { return p.Name() == r.PathValue("name") })
+		if i < 0 {
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": errUnknown.Error()})
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, phones[i].Screen()) // a reader that left needs no answer
+	})
 	all := operations()
 	mux.HandleFunc("POST /phones/{name}/{operation}", one(func(p *Phone, r *http.Request) (any, error) {
 		d, ok := all[r.PathValue("operation")]
@@ -205,6 +216,12 @@ func operations() map[string]operation {
 		"press": {"keys: as for command.htm?key=", "keys are pressed", func(p *Phone, value func(string) string) error {
 			return p.Press(value("keys"))
 		}},
+		"choose": {"item: its name, or its number from 1", "an item of the menu is chosen", func(p *Phone, value func(string) string) error {
+			return happened(p.Choose(value("item")))
+		}},
+		"type": {"text", "a text is typed into the input that is shown, and confirmed", func(p *Phone, value func(string) string) error {
+			return happened(p.TypeText(value("text")))
+		}},
 		"long-press": {"key", "a key is held for more than two seconds", func(p *Phone, value func(string) string) error {
 			return happened(p.LongPress(value("key")))
 		}},
@@ -276,7 +293,7 @@ func joined[T ~string](names []T) string {
 // controlHelp says what can be asked for.
 func controlHelp(phones []*Phone) string {
 	var b strings.Builder
-	b.WriteString("Simulated Snom phones.\n\nGET /phones\nGET /phones/<name>\nGET /phones/<name>/requests\nGET /phones/<name>/actions\n\nPhones:")
+	b.WriteString("Simulated Snom phones.\n\nGET /phones\nGET /phones/<name>\nGET /phones/<name>/requests\nGET /phones/<name>/actions\nGET /phones/<name>/screen\n\nPhones:")
 	for _, p := range phones {
 		b.WriteString(" " + p.Name())
 	}

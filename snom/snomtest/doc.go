@@ -27,10 +27,10 @@
 //
 // # What is not modelled
 //
-//   - the display: no screen.bmp, and minibrowser.htm is accepted but nothing is fetched or drawn;
+//   - the display: no screen.bmp; pages of the minibrowser are kept as text, and their pictures are fetched and not drawn;
 //   - action_transfer, action_received_attended_transfer, action_received_subscr_notify_url and
 //     action_firewall_test, which no event here causes; [Phone.Fire] calls them;
-//   - menus: navigation keys, soft keys and programmable keys are counted as pressed and change
+//   - menus of the phone itself: navigation keys, soft keys and programmable keys without a URL are counted as pressed and change
 //     nothing; REDIAL dials at once, where a real phone opens its list first;
 //   - SIP, audio, conferences, call waiting, and the list of held calls that "Call Join on Xfer" opens;
 //   - expansion modules: a key above the model's own is not there;
@@ -40,5 +40,5 @@
 //     the maintenance login, and the meaning of settings other than those named at [Phone.Settings];
 //   - the D8xx generation beyond its web page, and the M-series beyond the answers of its base;
 //   - https and credentials in action URLs, action URLs that call the phone itself, the list of several
-//     URLs in one setting, what the phone does with the reply, and action_blacklist_url.
+//     URLs in one setting, and action_blacklist_url.
 package snomtest

@@ -212,8 +212,8 @@ func TestKeepAliveQuirk(t *testing.T) {
 			{"/command.htm?key=P1", "Connection: close\r\n", "", 0},
 			{"/command.htm?key=P1", "Connection: keep-alive\r\n", "200", 0},
 			{"/command.htm?key=P1", "connection: Keep-Alive\r\n", "200", 0},
-			{"/minibrowser.htm?url=a", "", "200", 0},
-			{"/minibrowser.htm?url=a", "Connection: keep-alive\r\n", "", 8 * time.Second},
+			{"/minibrowser.htm?url=127.0.0.1:1", "", "200", 0},
+			{"/minibrowser.htm?url=127.0.0.1:1", "Connection: keep-alive\r\n", "", 8 * time.Second},
 		}
 		for _, tt := range tests {
 			before := len(p.Executed())

@@ -41,6 +41,7 @@ func (p *Phone) page(in request, line *Request) reply {
 			line.Note = "no url"
 		} else {
 			line.Executed = true
+			p.browse(url)
 		}
 	default:
 		line.Note = "no such page"

@@ -116,6 +116,7 @@ type Phone struct {
 	flash     map[string]string // what a reboot brings back
 	listeners []*listener
 	panel     panel
+	browser   minibrowser
 	outbox    []Action
 	sending   bool
 	quiet     chan struct{} // closed when nothing is being sent
@@ -282,6 +283,7 @@ func (p *Phone) reboot(down time.Duration) {
 	p.login.nonces, p.login.strikes, p.login.until = nil, 0, time.Time{}
 	p.settings = maps.Clone(p.flash)
 	p.panel.reboot()
+	p.browser = minibrowser{serial: p.browser.serial + 1, complaints: p.browser.complaints}
 	p.shut()
 	p.later(down, func() {
 		if p.boots != boot {

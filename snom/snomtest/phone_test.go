@@ -151,7 +151,7 @@ func TestCommands(t *testing.T) {
 		{name: "reset", target: "/advanced_update.htm?reset=Reset", status: 200, executed: true},
 		{name: "update, nothing", target: "/advanced_update.htm", status: 200, note: "nothing to do"},
 		{name: "dummy, nothing", target: "/dummy.htm", status: 200, note: "nothing to do"},
-		{name: "minibrowser", target: "/minibrowser.htm?url=http%3A%2F%2Fa%2Fb.xml", status: 200, executed: true},
+		{name: "minibrowser", target: "/minibrowser.htm?url=http%3A%2F%2F127.0.0.1:1%2Fb.xml", status: 200, executed: true},
 		{name: "minibrowser, nothing", target: "/minibrowser.htm", status: 200, note: "no url"},
 		{name: "no such page", target: "/nothing.htm", status: 404, note: "no such page"},
 		{name: "D8xx", model: "D862", target: "/command.htm?key=P1", status: 200, note: "D8xx"},

@@ -1,0 +1,183 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/minibrowser"
+)
+
+// runDisplay carries out a command for which the phone fetches a page.
+func (c *command) runDisplay(ctx context.Context, p pacedPhone) {
+	if c.again != nil {
+		c.again.run(ctx, c, p)
+		return
+	}
+	if s, ok := c.command.Show(); ok {
+		c.show(ctx, p, s)
+		return
+	}
+	if l, ok := c.command.LED(); ok {
+		c.light(ctx, p, l)
+	}
+}
+
+// light carries out a led command.
+func (c *command) light(ctx context.Context, p pacedPhone, l snom.LED) {
+	led, why := p.led(l)
+	if why != "" {
+		c.fail(Unsupported, why)
+		return
+	}
+	if c.display(ctx, p, lightsSheet(led)) {
+		c.to.update(func(s *phoneState) { s.setLight(l) })
+	}
+}
+
+// lightsSheet is a page that sets lights and shows nothing.
+func lightsSheet(leds ...minibrowser.LED) sheet {
+	return sheet{life: pageSlack, main: func(string) (minibrowser.Main, error) {
+		return minibrowser.Silent{Common: minibrowser.Common{LEDs: leds}}, nil
+	}}
+}
+
+// led returns a light as a document has it, or says why its number is not known.
+func (p *profile) led(l snom.LED) (led minibrowser.LED, why string) {
+	first := p.LED
+	if first == 0 {
+		first = p.model.LED()
+	}
+	if first == 0 && l.Key != snom.MessageLED {
+		return led, fmt.Sprintf("no source says which numbers the lights of %s have: set led_offset, the number of the light of P1", p.model)
+	}
+	led = minibrowser.LED{Number: l.Number(first), Color: minibrowser.Color(l.Color), Light: minibrowser.LightOn}
+	switch {
+	case l.Color == "":
+		led.Light = minibrowser.LightOff
+	case l.Effect != "":
+		led.Light = minibrowser.Light(l.Effect)
+	}
+	return led, ""
+}
+
+// A panel is what is known of a phone as a wall panel. Phones that are none have no panel.
+type panel struct {
+	lights []snom.LED // that are on, by key; replaced, never changed
+	status *Panel     // what is published; replaced, never changed
+}
+
+// A Panel is what is published of a phone as a wall panel.
+type Panel struct {
+	// Lights are those that were switched on, by key: "red blink".
+	Lights map[string]string `json:"lights,omitempty"`
+}
+
+// setLight notes a light that the phone was sent. One that is off need not be noted: it is off after a restart. The caller
+// holds the lock.
+func (s *phoneState) setLight(l snom.LED) {
+	if s.panel == nil {
+		s.panel = &panel{}
+	}
+	lights := slices.DeleteFunc(slices.Clone(s.panel.lights), func(other snom.LED) bool { return other.Key == l.Key })
+	if l.Color != "" {
+		lights = append(lights, l)
+		slices.SortFunc(lights, func(a, b snom.LED) int { return strings.Compare(a.Key, b.Key) })
+	}
+	s.panel.lights = slices.Clip(lights)
+	var is Panel
+	if s.panel.status != nil {
+		is = *s.panel.status
+	}
+	is.Lights = make(map[string]string, len(lights))
+	for _, one := range lights {
+		is.Lights[one.Key] = one.State()
+	}
+	s.panel.status = &is
+}
+
+// lights are the lights that are on. The caller holds the lock.
+func (s *phoneState) lights() []snom.LED {
+	if s.panel == nil {
+		return nil
+	}
+	return s.panel.lights
+}
+
+// panelStatus is what is published of the phone as a wall panel. The caller holds the lock.
+func (s *phoneState) panelStatus() *Panel {
+	if s.panel == nil {
+		return nil
+	}
+	return s.panel.status
+}
+
+// How long after its start a phone is sent its lights, and how often that is tried: the pause doubles.
+const (
+	relightAfter = 2 * time.Second
+	relightTries = 4
+)
+
+// A relighting is why a command sets the lights of a phone that has started.
+type relighting struct {
+	lights []snom.LED
+	after  time.Duration // the pause before this try
+	tries  int           // that are left
+}
+
+// relight sets the lights again of a phone that has started, since it has forgotten them. What the phone could not be sent
+// in the end is a result.
+func (p *phone) relight(after time.Duration, tries int) {
+	time.AfterFunc(after, func() {
+		p.state.mu.Lock()
+		lights := p.state.lights()
+		p.state.mu.Unlock()
+		if len(lights) == 0 {
+			return
+		}
+		first, err := snom.SetLED(lights[0])
+		if err != nil {
+			return // a light that was set can be set again
+		}
+		var all []string
+		for _, l := range lights {
+			all = append(all, l.Key+" "+l.State())
+		}
+		now := time.Now()
+		p.add(&command{
+			to: p, command: first, name: string(first.Verb()), argument: strings.Join(all, ", "), received: now, expires: now.Add(p.b.cfg.Rules.TTL),
+			again: &relighting{lights: lights, after: after, tries: tries},
+		})
+	})
+}
+
+// run sets the lights, all of them by one page.
+func (r *relighting) run(ctx context.Context, c *command, p pacedPhone) {
+	var leds []minibrowser.LED
+	for _, l := range r.lights {
+		led, why := p.led(l)
+		if why != "" {
+			c.fail(Unsupported, why)
+			return
+		}
+		leds = append(leds, led)
+	}
+	c.display(ctx, p, lightsSheet(leds...))
+}
+
+// quiet reports whether the result is for no one: the lights are set, the bridge stops, or it is tried again.
+func (r *relighting) quiet(c *command, code Code) bool {
+	switch code {
+	case OK, Cancelled:
+		return true
+	case Unreachable, Timeout, Expired, Busy:
+		if r.tries > 1 {
+			c.to.relight(2*r.after, r.tries-1)
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,578 @@
+package snomtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	_ "image/jpeg" // formats that a phone knows
+	_ "image/png"
+)
+
+// A minibrowser is what the minibrowser shows, and what it objects to.
+type minibrowser struct {
+	page       *document
+	from       string // the host that the page came from
+	serial     int    // of pages: what a page planned is over when another one is shown
+	selected   int    // item of a menu, from 0
+	lights     map[int]string
+	complaints []string
+}
+
+// An element of a document, with names in small letters: the phone does not distinguish them.
+type element struct {
+	name     string
+	at       map[string]string
+	text     string
+	children []element
+}
+
+// A document is one page.
+type document struct {
+	kind string // "text", "menu", …
+	element
+}
+
+// maxComplaints bounds what the minibrowser remembers of what it objects to.
+const maxComplaints = 100
+
+func (p *Phone) complain(format string, args ...any) {
+	if s := &p.browser; len(s.complaints) < maxComplaints {
+		s.complaints = append(s.complaints, fmt.Sprintf(format, args...))
+	}
+}
+
+// Complaints returns what the minibrowser objected to so far: bad XML, elements and attributes that it does not know,
+// pictures that are too large, slow answers, fragments that need mb_trusted_hosts.
+func (p *Phone) Complaints() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.browser.complaints)
+}
+
+// Lights returns the lights that documents have set, by number: "red blink".
+func (p *Phone) Lights() map[int]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.browser.lights)
+}
+
+// slowAnswer is when a phone shows an animation while it waits (Snom wiki, Category:HowTo:Minibrowser).
+const slowAnswer = 500 * time.Millisecond
+
+// maxDocument bounds a document, in bytes. What the bound of real phones is was not found.
+const maxDocument = 1 << 20
+
+// browse fetches a document and shows it. The caller holds the lock.
+func (p *Phone) browse(address string) {
+	boot := p.boots
+	p.spawn(func(ctx context.Context) {
+		begin := time.Now()
+		status, contentType, body, err := p.download(ctx, address)
+		took := time.Since(begin)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.boots != boot || ctx.Err() != nil {
+			return
+		}
+		switch {
+		case err != nil:
+			p.complain("a page cannot be fetched: %v", err)
+			return
+		case status != http.StatusOK:
+			p.complain("a page is answered with HTTP %d", status)
+			return
+		case took > slowAnswer:
+			p.complain("a page took %v", took.Round(time.Millisecond))
+		}
+		if !strings.Contains(contentType, "xml") {
+			p.complain("a page is of type %q", contentType)
+		}
+		p.openPage(hostOf(address), body)
+	})
+}
+
+// hostOf is the host of a URL, without its port.
+func hostOf(address string) string {
+	_, rest, _ := strings.Cut(address, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return host
+}
+
+// download fetches a file.
+func (p *Phone) download(ctx context.Context, address string) (status int, contentType string, body []byte, err error) {
+	if !strings.HasPrefix(address, "http://") {
+		address = "http://" + address // as firmware before 8.4.32 takes it
+	}
+	client := &http.Client{
+		Timeout:   actionTimeout,
+		Transport: &http.Transport{DialContext: p.config.Dial, DisableKeepAlives: true},
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return 0, "", nil, errors.New("no URL")
+	}
+	request.Header.Set("User-Agent", p.userAgent())
+	reply, err := client.Do(request)
+	if err != nil {
+		return 0, "", nil, err
+	}
+	defer reply.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(reply.Body, maxDocument))
+	return reply.StatusCode, reply.Header.Get("Content-Type"), body, err
+}
+
+// mainElements are the kinds of pages, and elements what may stand in them with their attributes (docs.snom.io).
+func mainElements() []string {
+	return strings.Fields("text menu input image imagefile directory batch silent")
+}
+
+func knownElements() map[string]string {
+	const main = "id document_id state track has_scrollbar speedselect title"
+	known := map[string]string{
+		"title": "", "text": "", "br": "", "locationx": "", "locationy": "", "image": "", "url": "track", "width": "", "height": "",
+		"menuitem": "name id sel", "name": "", "label": "", "softkey": "", "softkeyitem": "", "fetch": "mil", "led": "number color",
+		"inputitem": "", "displayname": "", "inputtoken": "", "inputflags": "", "inputmask": "", "defaultvalue": "", "data": "encoding",
+		"directoryentry": "", "telephone": "", "if": "condition", "elif": "condition", "else": "", "repeat": "token values", "menu": "name",
+	}
+	for _, kind := range mainElements() {
+		known["snomipphone"+kind], known["ipphone"+kind] = main, main
+	}
+	return known
+}
+
+// parse reads a document as strictly as XML allows.
+func (p *Phone) parse(body []byte) (*document, error) {
+	d := xml.NewDecoder(bytes.NewReader(body))
+	root := element{}
+	open := []*element{&root}
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		top := open[len(open)-1]
+		switch t := token.(type) {
+		case xml.StartElement:
+			e := element{name: strings.ToLower(t.Name.Local), at: map[string]string{}}
+			for _, a := range t.Attr {
+				e.at[strings.ToLower(a.Name.Local)] = a.Value
+			}
+			if e.name == "br" {
+				top.text += "\n"
+			}
+			top.children = append(top.children, e)
+			open = append(open, &top.children[len(top.children)-1])
+		case xml.EndElement:
+			open = open[:len(open)-1]
+		case xml.CharData:
+			top.text += string(t)
+		}
+	}
+	if len(root.children) != 1 {
+		return nil, fmt.Errorf("%d main elements", len(root.children))
+	}
+	p.check(root.children[0])
+	main := root.children[0]
+	kind, ok := strings.CutPrefix(main.name, "snomipphone")
+	if !ok {
+		if kind, ok = strings.CutPrefix(main.name, "ipphone"); !ok {
+			return nil, fmt.Errorf("main element %q", main.name)
+		}
+		if !p.knowsPlainNames() {
+			return nil, fmt.Errorf("main element %q, which firmware %s does not know", main.name, p.config.Firmware)
+		}
+	}
+	if !slices.Contains(mainElements(), kind) {
+		return nil, fmt.Errorf("main element %q", main.name)
+	}
+	return &document{kind, main}, nil
+}
+
+// knowsPlainNames reports whether the firmware knows IPPhone… (since 10.1.82.0).
+func (p *Phone) knowsPlainNames() bool {
+	var a, b, c int
+	if n, _ := fmt.Sscanf(p.config.Firmware, "%d.%d.%d", &a, &b, &c); n < 3 {
+		return false
+	}
+	return a > 10 || a == 10 && (b > 1 || b == 1 && c >= 82)
+}
+
+// check objects to what the minibrowser does not know.
+func (p *Phone) check(e element) {
+	attributes, ok := knownElements()[e.name]
+	if !ok {
+		p.complain("unknown element %s", e.name)
+	}
+	for name, value := range e.at {
+		if ok && !slices.Contains(strings.Fields(attributes), name) {
+			p.complain("unknown attribute %s of %s", name, e.name)
+		}
+		if strings.ContainsAny(value, "\n\r\t") {
+			p.complain("a line break in the attribute %s of %s", name, e.name)
+		}
+	}
+	if e.name == "title" && strings.Contains(e.text, "\n") {
+		p.complain("a line break in a title")
+	}
+	for _, c := range e.children {
+		p.check(c)
+	}
+}
+
+// openPage shows a document. The caller holds the lock.
+func (p *Phone) openPage(host string, body []byte) {
+	d, err := p.parse(body)
+	if err != nil {
+		p.complain("bad XML: %v", err)
+		return
+	}
+	for _, one := range d.all("led") {
+		p.setLight(one)
+	}
+	if d.kind == "batch" && len(d.children) > 0 {
+		first := d.children[0]
+		d = &document{strings.TrimPrefix(strings.TrimPrefix(first.name, "snom"), "ipphone"), first}
+	}
+	if d.kind != "silent" {
+		p.browser.serial++
+		p.browser.page, p.browser.from, p.browser.selected = d, host, 0
+		p.loadPictures(d)
+	}
+	for _, f := range d.all("fetch") {
+		p.fetchLater(d, f, host)
+	}
+}
+
+// fetchLater does what a page plans.
+func (p *Phone) fetchLater(d *document, f element, host string) {
+	mil, err := strconv.Atoi(f.at["mil"])
+	if err != nil || mil < 1 {
+		p.complain("fetch of %q ms", f.at["mil"])
+	}
+	serial, boot := p.browser.serial, p.boots
+	p.later(time.Duration(mil)*time.Millisecond, func() {
+		if p.boots == boot && (p.browser.serial == serial || d.kind == "silent") {
+			p.follow(f.text, host)
+		}
+	})
+}
+
+// all returns the elements of that name, whatever they stand in.
+func (e element) all(name string) []element {
+	var list []element
+	for _, c := range e.children {
+		if c.name == name {
+			list = append(list, c)
+		} else {
+			list = append(list, c.all(name)...)
+		}
+	}
+	return list
+}
+
+// value is the text of the first element of that name; empty: there is none.
+func (e element) value(name string) string {
+	if all := e.all(name); len(all) > 0 {
+		return strings.TrimSpace(all[0].text)
+	}
+	return ""
+}
+
+// setLight sets a light.
+func (p *Phone) setLight(e element) {
+	n, err := strconv.Atoi(e.at["number"])
+	state := strings.ToLower(strings.TrimSpace(e.text))
+	color := strings.ToLower(e.at["color"])
+	switch {
+	case err != nil || n < 0:
+		p.complain("light number %q", e.at["number"])
+		return
+	case !slices.Contains(strings.Fields("on off blink blinkfast blinkslow"), state):
+		p.complain("light %d: %q", n, state)
+		return
+	case color != "" && !slices.Contains(strings.Fields("red green orange redgreen greenorange"), color):
+		p.complain("light %d: color %q", n, color)
+		return
+	case strings.Contains(color, "redgreen") && state == "on", strings.Contains(color, "greenorange") && state == "on":
+		p.complain("light %d: %s needs a blink", n, color)
+	}
+	if p.browser.lights == nil {
+		p.browser.lights = map[int]string{}
+	}
+	if state == "off" {
+		delete(p.browser.lights, n)
+		return
+	}
+	p.browser.lights[n] = strings.TrimSpace(color + " " + strings.TrimPrefix(state, "on"))
+}
+
+// loadPictures fetches the pictures of a page and looks at their size.
+func (p *Phone) loadPictures(d *document) {
+	var urls []string
+	if d.kind == "imagefile" {
+		urls = append(urls, d.value("url"))
+	}
+	if d.kind == "text" {
+		for _, i := range d.all("image") {
+			urls = append(urls, i.value("url"))
+		}
+	}
+	for _, address := range urls {
+		p.spawn(func(ctx context.Context) {
+			status, contentType, body, err := p.download(ctx, address)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			switch size, format, bad := image.DecodeConfig(bytes.NewReader(body)); {
+			case ctx.Err() != nil:
+			case err != nil || status != http.StatusOK:
+				p.complain("a picture cannot be fetched: HTTP %d, %v", status, err)
+			case bytes.HasPrefix(body, []byte("BM")) || strings.HasPrefix(contentType, "multipart/x-mixed-replace"):
+			case bad != nil:
+				p.complain("a picture of type %q cannot be read", contentType)
+			case size.Width > 2*displayOf(p.config.Model).X || size.Height > 2*displayOf(p.config.Model).Y:
+				p.complain("a %s of %d x %d is more than twice the display", format, size.Width, size.Height)
+			}
+		})
+	}
+}
+
+// displayOf is the size of the display, as far as it is documented.
+func displayOf(model string) image.Point {
+	switch model {
+	case "D785", "D375", "D385", "870":
+		return image.Pt(480, 272)
+	case "320", "360", "370":
+		return image.Pt(128, 64)
+	}
+	return image.Pt(320, 240)
+}
+
+// follow does what a target says: the caller holds the lock.
+func (p *Phone) follow(target, host string) {
+	target = p.evaluate(strings.TrimSpace(target))
+	scheme, rest, ok := strings.Cut(target, "://")
+	switch {
+	case target == "":
+		return
+	case scheme == "http" && ok:
+		p.browse(target)
+		return
+	case scheme != "snom" && scheme != "phone" || !ok:
+		p.complain("target %q", target)
+		return
+	}
+	what, fragment, _ := strings.Cut(rest, "#")
+	switch what {
+	case "mb_exit":
+		p.closePage()
+	case "mb_nop":
+	default:
+		p.complain("target %q", target)
+	}
+	for one := range strings.SplitSeq(fragment, "&") {
+		name, value, _ := strings.Cut(one, "=")
+		kind, _, _ := strings.Cut(name, ":")
+		switch kind {
+		case "":
+		case "key":
+			p.press(decode(value), 0)
+		case "numberdial":
+			p.dial(decode(value), 0)
+		case "set", "toggleset", "setcache", "flush", "clearcache", "reloadset", "next_edit_mode", "action_ifc", "var_ifc":
+			if !slices.Contains(strings.Fields(p.settings["mb_trusted_hosts"]), host) {
+				p.complain("fragment %s from %s, which mb_trusted_hosts does not have", kind, host)
+			}
+		default:
+			p.complain("fragment %q", one)
+		}
+	}
+}
+
+// evaluate replaces callbacks, $(…) and $[…].
+func (p *Phone) evaluate(text string) string {
+	for {
+		begin := strings.Index(text, "$(")
+		if begin < 0 {
+			return text
+		}
+		end := strings.Index(text[begin:], ")")
+		if end < 0 {
+			return text
+		}
+		text = text[:begin] + p.callback(text[begin+2:begin+end]) + text[begin+end+1:]
+	}
+}
+
+// callback is the value of a callback.
+func (p *Phone) callback(name string) string {
+	kind, of, _ := strings.Cut(name, ":")
+	switch kind {
+	case "set":
+		setting := strings.NewReplacer("[", "", "]", "").Replace(of)
+		if isDNDMode(setting) {
+			return map[bool]string{true: "on", false: "off"}[p.panel.dnd]
+		}
+		return EncodingPercent.Escape(p.shown(setting))
+	case "lines":
+		n := 0
+		for _, c := range p.panel.calls {
+			state := map[CallState]string{CallRinging: "ringing", CallDialing: "calling", CallConnected: "connected", CallHeld: "holding"}[c.State]
+			if of == "" || of == state {
+				n++
+			}
+		}
+		return strconv.Itoa(n)
+	case "gui_display_xsize":
+		return strconv.Itoa(displayOf(p.config.Model).X)
+	case "gui_display_ysize":
+		return strconv.Itoa(displayOf(p.config.Model).Y)
+	}
+	p.complain("callback %q", name)
+	return ""
+}
+
+// closePage closes the minibrowser.
+func (p *Phone) closePage() {
+	p.browser.serial++
+	p.browser.page = nil
+}
+
+// items are the choices of a menu, those of sub-menus after their own.
+func (d *document) items() []element {
+	if d == nil || d.kind != "menu" {
+		return nil
+	}
+	return d.all("menuitem")
+}
+
+// Choose chooses an item of the menu, by its name or its number from 1. It reports whether there is one.
+func (p *Phone) Choose(item string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, e := range p.browser.page.items() {
+		if e.at["name"] == item || strconv.Itoa(i+1) == item {
+			p.follow(e.value("url"), p.browser.from)
+			return true
+		}
+	}
+	return false
+}
+
+// TypeText types a text into the input that is shown, and confirms it. It reports whether there is one.
+func (p *Phone) TypeText(text string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := p.browser.page
+	if d == nil || d.kind != "input" {
+		return false
+	}
+	token := d.value("inputtoken")
+	if token == "" {
+		p.complain("an input without a token")
+		return false
+	}
+	p.follow(strings.ReplaceAll(d.value("url"), token, p.config.Encoding.Escape(text)), p.browser.from)
+	return true
+}
+
+// browserKey has the minibrowser take a key while it shows a page, and reports whether it does.
+func (p *Phone) browserKey(key string) bool {
+	d := p.browser.page
+	if d == nil {
+		return false
+	}
+	for _, k := range d.all("softkeyitem") {
+		if k.value("name") == key {
+			if as := k.value("softkey"); as != "" {
+				return true
+			}
+			p.follow(k.value("url"), p.browser.from)
+			return true
+		}
+	}
+	items := d.items()
+	switch {
+	case key == "CANCEL" || key == "F_CANCEL":
+		p.closePage()
+		return true
+	case len(items) == 0:
+	case key == "DOWN" || key == "UP":
+		step := map[string]int{"DOWN": 1, "UP": len(items) - 1}[key]
+		p.browser.selected = (p.browser.selected + step) % len(items)
+		return true
+	case key == "ENTER":
+		p.follow(items[p.browser.selected].value("url"), p.browser.from)
+		return true
+	case len(key) == 1 && d.at["speedselect"] == "enter" && "1" <= key && key <= "9":
+		if n := int(key[0] - '1'); n < len(items) {
+			p.follow(items[n].value("url"), p.browser.from)
+		}
+		return true
+	}
+	return d.at["state"] == "" && strings.Contains("0123456789*#", key)
+}
+
+// Screen returns what is to be seen of the minibrowser as text: the page, the labels of keys, the lights, and what it
+// objected to.
+func (p *Phone) Screen() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var b strings.Builder
+	d := p.browser.page
+	if d == nil {
+		b.WriteString("(idle)\n")
+	} else {
+		fmt.Fprintf(&b, "[%s] %s\n", d.kind, d.value("title"))
+		switch d.kind {
+		case "text":
+			for _, c := range d.children {
+				if c.name == "text" {
+					b.WriteString(c.text + "\n")
+				}
+				if c.name == "image" {
+					fmt.Fprintf(&b, "(picture %s x %s)\n", c.value("width"), c.value("height"))
+				}
+			}
+		case "menu":
+			for i, e := range d.items() {
+				fmt.Fprintf(&b, "%s%d %s\n", map[bool]string{true: ">", false: " "}[i == p.browser.selected], i+1, e.at["name"])
+			}
+		case "input":
+			fmt.Fprintf(&b, "%s: ____ (%s)\n", d.value("displayname"), d.value("inputflags"))
+		case "image", "imagefile":
+			b.WriteString("(picture)\n")
+		case "directory":
+			for _, e := range d.all("directoryentry") {
+				fmt.Fprintf(&b, " %s %s\n", e.value("name"), e.value("telephone"))
+			}
+		}
+		for _, k := range d.all("softkeyitem") {
+			fmt.Fprintf(&b, "%s: %s\n", k.value("name"), k.value("label"))
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(p.browser.lights)) {
+		fmt.Fprintf(&b, "LED %d: %s\n", n, p.browser.lights[n])
+	}
+	for _, c := range p.browser.complaints {
+		fmt.Fprintf(&b, "! %s\n", c)
+	}
+	return b.String()
+}

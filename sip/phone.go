@@ -36,6 +36,26 @@ type Phone struct {
 	timeout            time.Duration
 	tls                *tls.Config // nil: not over TLS
 	turn               *notify.Turn
+
+	// The fields below belong to whose turn it is.
+	local   netip.AddrPort // the address here that requests to route come from
+	route   netip.AddrPort
+	routeAt time.Time // when that was found out
+}
+
+// routeLasts is how long the address that requests come from is taken to stay the same.
+const routeLasts = 10 * time.Second
+
+// localTo returns the address here that requests to another one come from.
+func (p *Phone) localTo(to netip.AddrPort) (netip.AddrPort, error) {
+	if p.route == to && time.Since(p.routeAt) < routeLasts {
+		return p.local, nil
+	}
+	local, err := p.endpoint.local(to)
+	if err == nil {
+		p.local, p.route, p.routeAt = local, to, time.Now()
+	}
+	return local, err
 }
 
 // NewPhone returns a phone that is reached through e.
@@ -192,7 +212,7 @@ func (p *Phone) askOnce(ctx context.Context, method string, headers []header, bo
 		return response{}, failure{err: snom.NotSent(err)}
 	}
 	r := &request{method: method, uri: p.uri(), branch: newBranch(), callID: d.callID, cseq: cseq, body: body}
-	local, err := p.endpoint.local(to)
+	local, err := p.localTo(to)
 	if err != nil {
 		return response{}, failure{err: err}
 	}

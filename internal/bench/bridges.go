@@ -24,6 +24,7 @@ const (
 	systemOneWay  = "one way"       // through the broker
 	systemHTTP    = "request"       // a request on a fresh connection, the challenge known
 	systemLeast   = "least"         // the least bridge there can be
+	systemNotify  = "bare NOTIFY"   // to a phone that is driven by SIP
 	systemOurs    = "snom2mqtt"
 	systemOther   = "other" // another build of snom2mqtt, to compare
 	systemPython  = "Python"

@@ -24,6 +24,7 @@ func parts() []part {
 		{"memory", "memory when idle and after a command to every phone, 1 to 10,000 phones", (*bench).memory},
 		{"start", "from the start of the process to \"online\"", (*bench).start},
 		{"idle", "processor time of doing nothing with 1,000 phones, availability on", (*bench).idle},
+		{"sip", "1,000 phones driven by SIP that answer in 20 ms, beside a bare NOTIFY", (*bench).sip},
 		{"order", "a million commands, several at a time for each phone: lost, twice, out of order", (*bench).order},
 	}
 }

@@ -20,7 +20,7 @@ const sipPhoneTime = 20 * time.Millisecond
 
 // sip measures phones that are driven by SIP: a command through the broker and the bridge, beside a bare NOTIFY to the same phones.
 func (b *bench) sip() error {
-	const phones, outstanding = 1000, 100
+	const phones = 1000
 	dir, err := os.MkdirTemp(b.dir, "sip-")
 	if err != nil {
 		return err
@@ -91,7 +91,8 @@ func (b *bench) sip() error {
 		return err
 	}
 	defer bare.close()
-	for round := range b.count {
+	for turn := range 2 * b.count {
+		round, outstanding := turn/2, []int{20, 100}[turn%2]
 		command := func(id string, phone int) error {
 			client.publish(fmt.Appendf(nil, "ours/p%04d/dial", phone), fmt.Appendf(nil, `{"number":"%d","id":"%s"}`, 1000+phone, id))
 			return client.flush()
@@ -102,7 +103,7 @@ func (b *bench) sip() error {
 			send   func(id string, phone int) error
 			again  func(id string, phone int) error // datagrams are lost where a buffer is full
 		}{{systemNotify, bare.answers, bare.send, bare.send}, {systemOurs, results, command, nil}} {
-			samples, failed, err := one.to.load(fmt.Sprintf("%s-%d", one.system[:4], round), phones, outstanding, one.send, one.again)
+			samples, failed, err := one.to.load(fmt.Sprintf("%s-%d", one.system[:4], turn), phones, outstanding, one.send, one.again)
 			if err != nil {
 				return fmt.Errorf("%s: %w", one.system, err)
 			}
@@ -296,18 +297,28 @@ func (b *bareSIP) close() {
 // sip is the table of phones that are driven by SIP.
 func (r report) sip() table {
 	t := table{
-		title: "1,000 phones driven by SIP that answer in 20 ms, 100 commands at a time",
+		title: "1,000 phones driven by SIP that answer in 20 ms, 20 and 100 commands at a time",
 		note:  "Milliseconds from the publish to the result, and from a bare NOTIFY to its answer; in brackets the multiple of that in the same run.",
 		head:  []string{"", "p50", "p99", "not ok"},
 	}
-	floor := r.of("sip", nodelay, systemNotify, 1000, float64(sipPhoneTime.Milliseconds()))
-	for _, s := range r.systems("sip") {
-		own := r.of("sip", nodelay, s, 1000, float64(sipPhoneTime.Milliseconds()))
-		t.rows = append(t.rows, []string{
-			s, fmt.Sprintf("%.1f (%.2f)", middle(own, toResult50)/1e3, ratio(own, floor, toResult50)),
-			fmt.Sprintf("%.1f (%.2f)", middle(own, toResult99)/1e3, ratio(own, floor, toResult99)),
-			fmt.Sprint(total(own, func(f figure) int { return f.NotOK })),
-		})
+	for _, outstanding := range []int{20, 100} {
+		at := func(system string) (found []figure) {
+			for _, f := range r.of("sip", nodelay, system, 1000, float64(sipPhoneTime.Milliseconds())) {
+				if f.Outstanding == outstanding {
+					found = append(found, f)
+				}
+			}
+			return found
+		}
+		floor := at(systemNotify)
+		for _, s := range r.systems("sip") {
+			own := at(s)
+			t.rows = append(t.rows, []string{
+				fmt.Sprintf("%s, %d", s, outstanding), fmt.Sprintf("%.1f (%.2f)", middle(own, toResult50)/1e3, ratio(own, floor, toResult50)),
+				fmt.Sprintf("%.1f (%.2f)", middle(own, toResult99)/1e3, ratio(own, floor, toResult99)),
+				fmt.Sprint(total(own, func(f figure) int { return f.NotOK })),
+			})
+		}
 	}
 	return t
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -299,17 +298,4 @@ func ReadHeaders(in *bufio.Reader) (map[string]string, error) {
 			headers[name] = strings.TrimSpace(value)
 		}
 	}
-}
-
-// ParseURL reads the URL of a PBX, tcp://host[:port] or tls://host[:port]. The error does not repeat it.
-func ParseURL(text, usualPort string) (address string, secure bool, err error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "tcp" && u.Scheme != "tls" || u.User != nil || !snom.ValidHost(u.Hostname()) || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", false, errors.New("snom: expected tcp://host[:port] or tls://host[:port]")
-	}
-	port := u.Port()
-	if port == "" {
-		port = usualPort
-	}
-	return net.JoinHostPort(u.Hostname(), port), u.Scheme == "tls", nil
 }

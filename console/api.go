@@ -181,9 +181,18 @@ type CodeDocument struct {
 func codesIn(lang string) []CodeDocument {
 	all := []CodeDocument{}
 	for _, c := range bridge.Codes() {
-		all = append(all, CodeDocument{string(c.Code), c.Sent, translate(lang, c.Meaning), translate(lang, c.Advice)})
+		all = append(all, CodeDocument{string(c.Code), c.Sent, codeText(lang, "code ", c.Code, c.Meaning), codeText(lang, "advice ", c.Code, c.Advice)})
 	}
 	return all
+}
+
+// codeText returns a text about a code in a language. It is found by the code, so that it stays when the English one is
+// worded differently.
+func codeText(lang, about string, code bridge.Code, english string) string {
+	if text := translate(lang, about+string(code)); text != about+string(code) {
+		return text
+	}
+	return english
 }
 
 func (h *handler) codes(w http.ResponseWriter, r *http.Request) {

@@ -75,6 +75,27 @@ func TestPress(t *testing.T) {
 	}
 }
 
+// The picture of a phone's screen is shown where the settings allow it, and otherwise the reason is.
+func TestScreen(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t, nil)
+	resp, body := d.ask("POST", "/api/phones/kitchen/screen", "")
+	if resp.StatusCode != 200 || !strings.HasPrefix(body, "\x89PNG") {
+		t.Errorf("kitchen = %d %q", resp.StatusCode, body)
+	}
+	if resp, body := d.ask("POST", "/api/phones/hall/screen", ""); resp.StatusCode != 409 || !strings.Contains(body, "ALLOW=screen") {
+		t.Errorf("hall = %d %s", resp.StatusCode, body)
+	}
+	if resp, _ := d.ask("POST", "/api/phones/none/screen", ""); resp.StatusCode != 404 {
+		t.Errorf("none = %d", resp.StatusCode)
+	}
+	for name, expected := range map[string]bool{"kitchen": true, "hall": false} {
+		if _, body := d.ask("GET", "/phones/"+name, ""); strings.Contains(body, `id="screen"`) != expected {
+			t.Errorf("the page of %s has a screen: %v", name, !expected)
+		}
+	}
+}
+
 // What is to be copied means the same in a shell, in YAML and in Home Assistant's templates.
 func TestQuoting(t *testing.T) {
 	t.Parallel()

@@ -200,6 +200,58 @@ func TestGuesses(t *testing.T) {
 	})
 }
 
+// Five thousand connections without the password, of which a part has sent something, press nothing and delay no client
+// that has it: one whose connection lasts, and one that comes after them.
+func TestFiveThousandConnections(t *testing.T) {
+	t.Parallel()
+	if all := netlimit.Descriptors(); all != 0 && all < 12_000 {
+		t.Skipf("skipped: this process may open %d files only", all)
+	}
+	d := newFixture(t, func(c *console.Config) { c.Password = "right" })
+	lasting := &http.Client{Transport: &http.Transport{}}
+	press := func(client *http.Client) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.url+"/api/send/kitchen/key", strings.NewReader("P1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.SetBasicAuth("u", "right")
+		r.Header.Set("Prefer", "wait=20")
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("a press = %d %s, %v", resp.StatusCode, body, err)
+		}
+	}
+	press(lasting)
+	words := []string{"", "GET / HTTP/1.1\r\nHo", "GET /api/live HTTP/1.1\r\nHost: x\r\n\r\n", "POST /api/send/kitchen/key HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nP"}
+	var held []net.Conn
+	for i := range 5000 {
+		c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext(t.Context(), "tcp", strings.TrimPrefix(d.url, "http://"))
+		if err != nil {
+			t.Skipf("skipped: this machine has no second loopback address: %v", err)
+		}
+		_, _ = io.WriteString(c, words[i%len(words)]) // it may have been closed
+		held = append(held, c)
+		if i%500 == 0 {
+			press(lasting)
+		}
+	}
+	for _, c := range held[:4900] {
+		c.Close()
+	}
+	press(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}})
+	for _, c := range held[4900:] {
+		c.Close()
+	}
+	if n := d.pressed(); n != 12 {
+		t.Errorf("%d keys were pressed, expected 12", n)
+	}
+}
+
 // Connections with one request each, with none, and with half of one take no place away from metrics and health checks.
 func TestManyConnections(t *testing.T) {
 	t.Parallel()

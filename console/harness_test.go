@@ -61,6 +61,7 @@ func newFixture(t *testing.T, change func(*console.Config)) *fixture {
 		}
 		phones = append(phones, bridge.PhoneConfig{Name: one.name, URL: url, Phone: client, Mask: map[snom.Verb]bool{snom.VerbDTMF: true}})
 		if one.name == "kitchen" {
+			phones[0].Allow = map[snom.Verb]bool{snom.VerbScreen: true}
 			d.kitchen = phone
 		}
 	}

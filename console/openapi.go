@@ -160,7 +160,7 @@ func (s schemas) operation(one route) schema {
 	}
 	fault := schema{"description": "The reason", "content": schema{"application/json": schema{"schema": s.of(reflect.TypeFor[Fault]())}}}
 	answers := schema{"200": schema{"description": "OK", "content": content}, "401": fault, "default": fault}
-	if one.access == presses {
+	if one.access == presses && one.answers != nil {
 		answers["202"] = schema{"description": "Sent; answers that did not come yet are not in it", "content": content}
 		answers["403"] = fault
 	}

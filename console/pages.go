@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
-	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // messagesPage shows what happens. Without JavaScript it streams what happens within a minute.
@@ -124,7 +123,7 @@ func (h *handler) checks(v *bridge.View) (missing []string) {
 	add(v.Reachable == bridge.SwitchUnknown, "It is not known yet whether the phone is reachable.")
 	add(v.Load.LockedOut, "The phone refused the login: correct user name and password in the settings, then reload.")
 	add(v.Model == "", "The model is not known: send a command, or set MODEL for this phone.")
-	add(v.RemoteControl == snom.No || v.Is.RemoteControl() == snom.No, "The phone has no remote control over HTTP.")
+	add(uncontrolled(v), "The phone has no remote control over HTTP.")
 	add(v.Silent, "Phones cannot report their calls: set PHONE_LISTEN to an address that the phones reach, restart, and install the action URLs.")
 	add(!v.Silent && v.LastEvent.Type == "" && v.Reachable == bridge.SwitchOn,
 		"The phone has reported nothing since the bridge started: install the action URLs, then lift and replace the handset.")

@@ -108,10 +108,10 @@ func (p *page) number(n int, unknown bool) string {
 
 // keypad draws the keys of the phone's model.
 func (h *handler) keypad(p *page, v *bridge.View) {
-	p.screen(v)
 	keys := keysOf(v.Is)
 	disabled := h.disabled()
-	if v.RemoteControl == snom.No || v.Is.RemoteControl() == snom.No {
+	p.screen(v, disabled)
+	if uncontrolled(v) {
 		p.write(`<p class="note">{}</p>`, p.t("Phones of this model have no remote control over HTTP."))
 	}
 	groups := []struct{ name, title string }{
@@ -141,8 +141,18 @@ func (h *handler) keypad(p *page, v *bridge.View) {
 	p.write(`<label class="row">{} <input id="hold" type="number" min="0" max="60000" step="100" inputmode="numeric" placeholder="0"{}> ms</label>`, p.t("Hold the key for"), disabled)
 }
 
-// screen is the place of the picture of the phone's display.
-func (p *page) screen(*bridge.View) {}
+// uncontrolled reports whether a phone is driven by its web interface and cannot be.
+func uncontrolled(v *bridge.View) bool {
+	return strings.HasPrefix(v.Config.URL, "http") && (v.RemoteControl == snom.No || v.Is.RemoteControl() == snom.No)
+}
+
+// screen is the place of the picture of the phone's screen, where the settings allow that.
+func (p *page) screen(v *bridge.View, disabled markup) {
+	if v.Config.Allow[snom.VerbScreen] {
+		p.write(`<div class="screen row"><button type="button" id="screen"{}>{}</button><img id="picture" alt="{}" hidden></div>`,
+			disabled, p.t("Show the screen"), p.t("The phone's screen"))
+	}
+}
 
 // disabled is the attribute of controls that a read-only console does not offer.
 func (h *handler) disabled() markup {
@@ -172,7 +182,9 @@ func (h *handler) commands(p *page, v *bridge.View) {
 	} {
 		p.write(`<button type="button" data-send="{}" data-payload="{}"{}>{}</button>`, one.command, one.payload, disabled, p.t(one.title))
 	}
-	p.write(`</div><form id="any" class="any"><h3>{}</h3><label>{} <select name="command"{}>`, p.t("Any command"), p.t("Command"), disabled)
+	p.write(`</div>`)
+	h.macros(p, v, disabled)
+	p.write(`<form id="any" class="any"><h3>{}</h3><label>{} <select name="command"{}>`, p.t("Any command"), p.t("Command"), disabled)
 	for _, c := range commandsOf(v) {
 		attribute, note := markup(""), ""
 		if c.Disabled {
@@ -183,6 +195,24 @@ func (h *handler) commands(p *page, v *bridge.View) {
 	p.write(`</select></label><label>{} <textarea name="payload" rows="2" spellcheck="false" autocomplete="off" maxlength="300000"{}></textarea></label>
 <p class="hint" id="help" lang="en"></p><button{}>{}</button></form>`, p.t("Payload: text or JSON"), disabled, disabled, p.t("Send"))
 	h.dryRun(p, disabled)
+}
+
+// macros writes a button for each macro that this phone may run.
+func (h *handler) macros(p *page, v *bridge.View, disabled markup) {
+	begun := false
+	for _, m := range h.Bridge.Macros() {
+		if m.Phone != "" && m.Phone != v.Phone {
+			continue
+		}
+		if !begun {
+			p.write(`<h3>{}</h3><div class="row">`, p.t("Macros"))
+			begun = true
+		}
+		p.write(`<button type="button" data-send="{}" data-payload="{}"{}>{}</button>`, string(snom.VerbRun), m.Name, disabled, m.Name)
+	}
+	if begun {
+		p.write(`</div>`)
+	}
 }
 
 // dryRun writes the choice to send nothing to the phone.

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"mime"
@@ -11,10 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"crypto/rand"
-
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // Bounds of what is sent through the console.
@@ -90,6 +90,58 @@ func (h *handler) submit(w http.ResponseWriter, r *http.Request, topic string, k
 		}
 	}
 	writeJSON(w, status, p)
+}
+
+// screen answers POST /api/phones/{name}/screen with the picture that the command screen takes.
+func (h *handler) screen(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	if _, served := h.Bridge.View(name); !served {
+		answer(w, http.StatusNotFound, "not found", "no phone of this bridge is called so")
+		return
+	}
+	sub, err := h.Bridge.Subscribe(readerRoom)
+	if err != nil {
+		answer(w, http.StatusServiceUnavailable, "busy", err.Error())
+		return
+	}
+	defer sub.Close()
+	topic := h.Tree.Command(name, string(snom.VerbScreen))
+	id := h.Bridge.Submit(h.Tree.Read(topic), mqtt.Message{Topic: topic, Payload: []byte(r.URL.Query().Get("which"))}, bridge.Origin{ID: "console-" + rand.Text()[:10]})
+	control := http.NewResponseController(w)
+	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
+	defer cancel()
+	var picture []byte
+	for {
+		select {
+		case u, more := <-sub.C:
+			switch {
+			case !more:
+				answer(w, http.StatusServiceUnavailable, "busy", "too much happens")
+				return
+			case u.Image != nil && u.Image.Phone == name:
+				picture = u.Image.PNG
+			case u.Result != nil && u.Result.ID == id:
+				_ = control.SetWriteDeadline(time.Now().Add(readerWrite)) // of a test's recorder there is none
+				sendPicture(w, u.Result, picture)
+				return
+			}
+		case <-h.stopped:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sendPicture answers with a picture, or says why there is none.
+func sendPicture(w http.ResponseWriter, result *bridge.Result, picture []byte) {
+	if !result.OK || picture == nil {
+		answer(w, http.StatusConflict, string(result.Code), string(result.Code)+": "+result.Message)
+		return
+	}
+	w.Header().Set("Content-Type", "image/png")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(picture) // a client that has gone is no fault of ours
 }
 
 // await collects the answers to p, and reports whether all of them came.

@@ -81,6 +81,11 @@ func routes() []route {
 			body:       "The payload of the command: plain text, or a JSON object",
 		},
 		{
+			method: "POST", path: "/api/phones/{name}/screen", access: presses, serve: (*handler).screen, kind: "image/png",
+			summary:    "Takes a picture of a phone's screen, where ALLOW has screen",
+			parameters: []parameter{{"name", "path", "the name of a phone"}, {"which", "query", "main, labels or expansion; unless given, main"}},
+		},
+		{
 			method: "POST", path: "/api/bridge/{action}", access: presses, serve: (*handler).request, answers: Press{},
 			summary:    "Sends a request to the bridge, as a message on <base>/bridge/request/<action> would",
 			parameters: []parameter{{"action", "path", actionNames()}, waitParameter()},

@@ -37,7 +37,7 @@ func usedTexts(t *testing.T) map[string]bool {
 		used[strings.ReplaceAll(e, "_", " ")] = true
 	}
 	for _, c := range bridge.Codes() {
-		used[c.Meaning], used[c.Advice] = true, true
+		used["code "+string(c.Code)], used["advice "+string(c.Code)] = true, true
 	}
 	calls := regexp.MustCompile(`\bt\("([^"]+)"\)|translate\((?:lang|language\(r\)), "([^"]+)"\)|h\.askPassword\(w, r, [^,]+, "([^"]+)"\)`)
 	listed := regexp.MustCompile(`(?:\brow\(|\badd\([^"]*,\s*|^\s*\{"\w*", (?:"\w*", )?|"[a-z]+", )"([A-Z][^"]+)"`)

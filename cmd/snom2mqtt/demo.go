@@ -267,19 +267,18 @@ func (p *printer) open(broker, console string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.opened = true
+	fmt.Fprintf(p.w, "Open http://%s in a browser: every phone, live, and every key to press.\n\n", console)
 	for _, port := range []struct{ what, usual, is string }{{"broker", demoBroker, broker}, {"console", demoConsole, console}} {
 		if port.is != port.usual {
 			fmt.Fprintf(p.w, "%s is in use by another program: the %s of this demo is on %s.\n\n", port.usual, port.what, port.is)
 		}
 	}
-	fmt.Fprintf(p.w, `Open http://%s in a browser: every phone, live, and every key to press.
-
-snom2mqtt demo: an MQTT broker on %s, two simulated phones (kitchen, a D735;
+	fmt.Fprintf(p.w, `snom2mqtt demo: an MQTT broker on %s, two simulated phones (kitchen, a D735;
 hall, an 870), and the bridge between them, which is online.
 
 An automation publishes a command on snom/kitchen/dial:
 
-`, console, broker)
+`, broker)
 }
 
 func (p *printer) say(text string) {

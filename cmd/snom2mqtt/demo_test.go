@@ -154,6 +154,11 @@ func TestDemosSideBySide(t *testing.T) {
 	moved := 0
 	for _, s := range []*show{one, two} {
 		moved += s.moved()
+		if page, ok := strings.CutPrefix(s.seen[0], "Open "); !ok {
+			t.Errorf("its first line is %q, expected the console's address", s.seen[0])
+		} else if page, _, _ = strings.Cut(page, " "); !strings.Contains(get(t, http.MethodGet, page), "<table id=\"phones\"") {
+			t.Errorf("%s does not show the phones", page)
+		}
 		for _, hint := range s.hints("curl") {
 			if url, ok := strings.CutPrefix(hint, "curl http://"); ok {
 				if text := get(t, http.MethodGet, "http://"+url); text != "{\"status\":\"ok\"}\n" {

@@ -1,6 +1,6 @@
 // One phone: its state as it comes, its keypad, and what was sent from here.
 
-import { t, eventWords, make, time, say, send, request, follow, frame, copyButton, party, stateCell, registration } from "./console.js";
+import { root, t, eventWords, make, time, say, send, request, follow, frame, copyButton, party, stateCell, registration } from "./console.js";
 
 const phone = document.getElementById("phone").dataset.phone;
 const presses = document.getElementById("presses"), happenings = document.getElementById("happenings");
@@ -92,6 +92,21 @@ for (const form of document.querySelectorAll("form[data-command]")) {
 		press(form.dataset.command, form.elements.argument.value.trim());
 	});
 }
+
+document.getElementById("screen")?.addEventListener("click", async () => {
+	const picture = document.getElementById("picture");
+	try {
+		const answer = await fetch(`${root}api/phones/${phone}/screen`, { method: "POST", headers: { "X-Requested-With": "console" } });
+		if (!answer.ok) throw new Error((await answer.json()).reason);
+		URL.revokeObjectURL(picture.src);
+		picture.src = URL.createObjectURL(await answer.blob());
+		picture.hidden = false;
+	} catch (fault) {
+		picture.hidden = true;
+		say(fault.message);
+		happened(make("span", { class: "bad" }, "screen – " + fault.message));
+	}
+});
 
 const any = document.getElementById("any");
 const help = () => {

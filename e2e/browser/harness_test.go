@@ -129,7 +129,7 @@ func newRig(t *testing.T, phones int, settings ...string) *rig {
 		if phones > 1 {
 			name = fmt.Sprintf("desk-%d", i+1)
 		}
-		fmt.Fprintf(&file, "  desk%d: {url: %q, username: admin, password: demo, token: %s}\n", i+1, next(t, lines, name+" "), token)
+		fmt.Fprintf(&file, "  desk%d: {url: %q, model: D735, username: admin, password: demo, token: %s}\n", i+1, next(t, lines, name+" "), token)
 	}
 	r.control = next(t, lines, "control ")
 	path := filepath.Join(t.TempDir(), "phones.yml")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -153,7 +154,8 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// collect adds an update and those that come shortly after it. Of several states of a phone only the last is of use.
+// collect adds an update and those that come shortly after it: until then they wait in the subscription, so that a reader
+// costs the bridge no wake-up for each of them. Of several states of a phone only the last is of use.
 func (h *handler) collect(ctx context.Context, s *stream, f filter, sub *bridge.Subscription, first bridge.Update) {
 	states := map[string]*bridge.Status{}
 	add := func(u bridge.Update) {
@@ -168,17 +170,20 @@ func (h *handler) collect(ctx context.Context, s *stream, f filter, sub *bridge.
 	add(first)
 	pause := time.NewTimer(readerPause)
 	defer pause.Stop()
-	for s.b.Len() < readerBuffer {
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+	}
+	for more := true; more && s.b.Len() < readerBuffer; {
 		select {
-		case u, more := <-sub.C:
-			if more {
+		case u, open := <-sub.C:
+			if more = open; more {
 				add(u)
-				continue
+				runtime.Gosched() // commands go first: with few phones Go has one processor (cmd/snom2mqtt/runtime.go)
 			}
-		case <-pause.C:
-		case <-ctx.Done():
+		default:
+			more = false
 		}
-		break
 	}
 	for _, status := range states {
 		s.add("status", status)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
@@ -164,7 +165,7 @@ func (h *handler) file(w http.ResponseWriter, r *http.Request) {
 // eventNames are the kinds of events of phones, for the description of the API.
 func eventNames() []string {
 	var names []string
-	for _, e := range actionurl.EventTypes() {
+	for _, e := range slices.Concat(actionurl.EventTypes(), actionurl.PanelTypes()) {
 		names = append(names, string(e))
 	}
 	return names

@@ -432,7 +432,7 @@ func callStates() (all []string) {
 }
 
 func eventTypes() (all []string) {
-	for _, t := range actionurl.EventTypes() {
+	for _, t := range append(actionurl.EventTypes(), actionurl.PanelTypes()...) {
 		all = append(all, string(t))
 	}
 	return all

@@ -469,7 +469,7 @@ func (c *checker) topics(o map[string]any, platform string) {
 func (c *checker) events(types []any) {
 	for _, v := range types {
 		word, _ := v.(string)
-		if word != "ring" && !slices.Contains(actionurl.EventTypes(), actionurl.EventType(word)) {
+		if word != "ring" && !slices.Contains(append(actionurl.EventTypes(), actionurl.PanelTypes()...), actionurl.EventType(word)) {
 			c.fault("event_types: no phone tells of %q", word)
 		}
 	}

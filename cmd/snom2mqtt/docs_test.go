@@ -328,6 +328,12 @@ func topicsDoc(b *bytes.Buffer) {
 			row(b, code(string(r.Type)), code(r.Setting), r.Caption)
 		}
 	}
+	b.WriteString("\nTwo more belong to no action URL. What people choose or type on a page that `show` has opened is a `choice`, once, while\n" +
+		"the page is shown: `choice` is what the page named it, `text` what was typed, `show` the `id` of the command. What is typed into\n" +
+		"an input of the kind `pin` is compared with the first line of `pin_file`, a file beside the phones file, and published as `pin_ok` only:\n\n")
+	example(b, actionurl.Event{Type: actionurl.EventChoice, Phone: "kitchen", Choice: &actionurl.Choice{Choice: "gate", Show: "7f3a"}, Time: moment().Time})
+	b.WriteString("`key_press` is a press of a function key whose type is Action URL and whose URL is\n" +
+		"`<PHONE_BASE_URL>/a/<phone>/<token>/key_press?active_key=P1`: `key` says which.\n")
 }
 
 // moment is the time in every example.

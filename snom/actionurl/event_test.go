@@ -410,3 +410,21 @@ func FuzzParseEvent(f *testing.F) {
 		}
 	})
 }
+
+// TestPanelEvents: a key press is read from a URL, a choice is not: it comes from a page.
+func TestPanelEvents(t *testing.T) {
+	t.Parallel()
+	e, err := ParseEvent("key_press", "active_key=P1", time.Time{})
+	if err != nil || e.Type != EventKeyPress || e.Key != "P1" {
+		t.Errorf("%+v, %v, expected a press of P1", e, err)
+	}
+	if e, err := ParseEvent("choice", "choice=gate", time.Time{}); err == nil {
+		t.Errorf("%+v, expected an error", e)
+	}
+	right := true
+	e = Event{Type: EventChoice, Phone: "kitchen", Choice: &Choice{Choice: "alarm", Show: "7f3a", PINOK: &right}}
+	document, err := json.Marshal(e)
+	if expected := `"time":"0001-01-01T00:00:00.000Z","choice":"alarm","text":null,"show":"7f3a","pin_ok":true}`; err != nil || !strings.HasSuffix(string(document), expected) {
+		t.Errorf("%s, %v, expected %s at the end", document, err, expected)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/broker"
 )
 
 const (
@@ -61,6 +63,7 @@ const startupGrace = 5 * time.Second
 func releaseMemory(ctx context.Context) {
 	select {
 	case <-time.After(startupGrace):
+		broker.ReleaseTestData()
 		debug.FreeOSMemory()
 		releasePages()
 	case <-ctx.Done():

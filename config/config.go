@@ -47,6 +47,8 @@ type Config struct {
 
 	HomeAssistant       bool   // whether to publish discovery documents
 	HomeAssistantPrefix string // first levels of their topics
+	// HomeAssistantLanguage is that of the names of entities: "en" or "de".
+	HomeAssistantLanguage string
 
 	SIPListen  string // host:port that requests by SIP come from; empty: the system's choice
 	Asterisk   PBX    // for phones whose URL begins with asterisk:
@@ -150,9 +152,10 @@ func (k *checker) config(v variables, d defaults, environ []string) Config {
 		HomeAssistant:       k.boolean(v.HomeAssistant),
 		HomeAssistantPrefix: v.HomeAssistantPrefix.text,
 
-		SIPListen:  k.listen(v.SIPListen),
-		Asterisk:   k.pbx(v.AsteriskURL, v.AsteriskUsername, k.secret(v.AsteriskPassword, v.AsteriskPasswordFile), "5038"),
-		FreeSWITCH: k.pbx(v.FreeSWITCHURL, field{}, k.secret(v.FreeSWITCHPassword, v.FreeSWITCHPasswordFile), "8021"),
+		SIPListen:             k.listen(v.SIPListen),
+		Asterisk:              k.pbx(v.AsteriskURL, v.AsteriskUsername, k.secret(v.AsteriskPassword, v.AsteriskPasswordFile), "5038"),
+		FreeSWITCH:            k.pbx(v.FreeSWITCHURL, field{}, k.secret(v.FreeSWITCHPassword, v.FreeSWITCHPasswordFile), "8021"),
+		HomeAssistantLanguage: k.word(v.HomeAssistantLanguage),
 
 		PhoneListen:      k.listen(v.PhoneListen),
 		PhoneCheckSource: k.boolean(v.PhoneCheckSource),

@@ -32,13 +32,13 @@ func TestDefaults(t *testing.T) {
 		CommandGap:           100 * time.Millisecond,
 		AvailabilityInterval: time.Minute,
 		HomeAssistant:        true,
-		HomeAssistantPrefix:  "homeassistant",
-		PhoneCheckSource:     true,
-		RingTimeout:          2 * time.Minute,
-		CallTimeout:          4 * time.Hour,
-		Console:              config.Console{Listen: "127.0.0.1:8080", Default: true},
-		LogLevel:             slog.LevelInfo,
-		LogFormat:            "text",
+		HomeAssistantPrefix:  "homeassistant", HomeAssistantLanguage: "en",
+		PhoneCheckSource: true,
+		RingTimeout:      2 * time.Minute,
+		CallTimeout:      4 * time.Hour,
+		Console:          config.Console{Listen: "127.0.0.1:8080", Default: true},
+		LogLevel:         slog.LevelInfo,
+		LogFormat:        "text",
 	}
 	equal(t, got, want)
 }
@@ -90,6 +90,7 @@ COMMAND_GAP=0s
 AVAILABILITY_INTERVAL=24h
 HOMEASSISTANT=false
 HOMEASSISTANT_PREFIX=homeassistant
+HOMEASSISTANT_LANGUAGE=DE
 PHONE_LISTEN=:8081
 PHONE_BASE_URL=http://Bridge.example:80/phones/
 PHONE_CHECK_SOURCE=false
@@ -141,15 +142,15 @@ LOG_FORMAT=json`, map[string]string{
 		QueueLength:          1,
 		RequestTimeout:       time.Minute,
 		AvailabilityInterval: 24 * time.Hour,
-		HomeAssistantPrefix:  "homeassistant",
-		PhoneListen:          ":8081",
-		PhoneBaseURL:         "http://bridge.example/phones",
-		RingTimeout:          time.Second,
-		CallTimeout:          168 * time.Hour,
-		Console:              config.Console{Listen: ":8080", Password: config.NewSecret("hunter2")},
-		Warnings:             []config.Fault{{Where: "SNOM2MQTT_PHONE_0_PASSWORD", What: "the value begins with a blank"}},
-		LogLevel:             slog.LevelDebug,
-		LogFormat:            "json",
+		HomeAssistantPrefix:  "homeassistant", HomeAssistantLanguage: "de",
+		PhoneListen:  ":8081",
+		PhoneBaseURL: "http://bridge.example/phones",
+		RingTimeout:  time.Second,
+		CallTimeout:  168 * time.Hour,
+		Console:      config.Console{Listen: ":8080", Password: config.NewSecret("hunter2")},
+		Warnings:     []config.Fault{{Where: "SNOM2MQTT_PHONE_0_PASSWORD", What: "the value begins with a blank"}},
+		LogLevel:     slog.LevelDebug,
+		LogFormat:    "json",
 	}
 	for i, p := range got.Roster.Phones[1:] { // TestTokensAreMade knows what they are
 		if p.Token.IsZero() {

@@ -86,6 +86,8 @@ type variables struct {
 	HomeAssistant field `env:"HOMEASSISTANT" envDefault:"true"`
 	// The first level of their topics, or several.
 	HomeAssistantPrefix field `env:"HOMEASSISTANT_PREFIX" envDefault:"homeassistant"`
+	// The language of the names of entities. Identifiers and topics do not depend on it:
+	HomeAssistantLanguage field `env:"HOMEASSISTANT_LANGUAGE" envDefault:"en" accepts:"en or de"`
 
 	// `host:port` of the UDP socket that requests to phones driven by SIP come from. Unless set, the system chooses both.
 	SIPListen field `env:"SIP_LISTEN"`

@@ -13,11 +13,16 @@ const (
 	supportURL = "https://github.com/snom2mqtt/snom2mqtt"
 )
 
+// German is the other language of the names of entities.
+const German = "de"
+
 // A Bridge is what all documents have in common.
 type Bridge struct {
 	Tree    mqtt.Tree
 	Prefix  string // of all topics of discovery; "homeassistant" by default
 	Version string // of this program; may be empty
+	// Language is that of the names of entities: German, or else English. Identifiers and topics are the same.
+	Language string
 }
 
 // ID returns Home Assistant's identifier of the bridge: made of its base topic, and of its instance if it has one.

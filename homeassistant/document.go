@@ -27,6 +27,7 @@ type Device struct {
 	Name             string      `json:"name"`
 	Manufacturer     string      `json:"manufacturer,omitempty"`
 	Model            string      `json:"model,omitempty"`
+	ModelID          string      `json:"model_id,omitempty"` // as Snom's files name the model: "snomD735"
 	SWVersion        string      `json:"sw_version,omitempty"`
 	SerialNumber     string      `json:"serial_number,omitempty"` // of a phone: its MAC, as it is printed on it
 	ConfigurationURL string      `json:"configuration_url,omitempty"`
@@ -77,6 +78,8 @@ type Component struct {
 	PayloadPress       string   `json:"payload_press,omitempty"`
 	Tones              []string `json:"available_tones,omitempty"`
 	VolumeSet          *bool    `json:"support_volume_set,omitempty"`
+	ImageTopic         string   `json:"image_topic,omitempty"`
+	ContentType        string   `json:"content_type,omitempty"`
 	Mode               string   `json:"mode,omitempty"`
 	Max                int      `json:"max,omitempty"`
 	Pattern            string   `json:"pattern,omitempty"`
@@ -167,12 +170,14 @@ func (b Bridge) Phone(p Phone) Document {
 	}
 	model, known := snom.FindModel(p.Model)
 	name := p.Model
+	modelID := ""
 	if known {
 		name = model.Name()
+		modelID = "snom" + name
 	}
 	d := Document{
 		Device: Device{
-			Identifiers: []string{p.ID}, Name: deviceName(p.Name), Manufacturer: "Snom", Model: name,
+			Identifiers: []string{p.ID}, Name: deviceName(p.Name), Manufacturer: "Snom", Model: name, ModelID: modelID,
 			SWVersion: p.Firmware, SerialNumber: strings.ToUpper(p.MAC), ConfigurationURL: p.URL, ViaDevice: b.ID(),
 		},
 		Origin:           b.origin(),

@@ -78,6 +78,20 @@ var stateEntities = []entity{
 		state: statusTopic, attributes: true,
 	},
 	{
+		key: "problem", note: "something is wrong with the phone, its settings or its login; what, and the last result, as attributes",
+		Component: Component{
+			Platform: "binary_sensor", Name: "Problem", DeviceClass: "problem", EntityCategory: "diagnostic",
+			ValueTemplate: "{% set r = (value_json.last_result or {}).code | default('') %}" +
+				"{{ 'ON' if value_json.problem is defined or r in ('unauthorized', 'locked_out') else 'OFF' }}",
+			AttributesTemplate: "{% set r = value_json.last_result or {} %}{{ {'problem': value_json.problem | default(None), " +
+				"'remedy': r.message if r.code | default('') in ('unauthorized', 'locked_out', 'refused') else None} | tojson }}",
+		},
+		state: statusTopic, attributes: true,
+		fit: func(d *describer, c *Component) {
+			c.Availability, c.AvailabilityMode = []Availability{{d.b.Tree.State()}}, "all"
+		},
+	},
+	{
 		key: "firmware", note: "the phone's firmware",
 		Component: Component{
 			Platform: "sensor", Name: "Firmware", Icon: "mdi:chip", EntityCategory: "diagnostic", Enabled: no(),
@@ -244,6 +258,41 @@ var commandEntities = []entity{
 		state: statusTopic,
 	},
 	{
+		key: "keyboard_lock", note: "as it was read last: see below", verb: snom.VerbKeyLock,
+		Component: Component{
+			Platform: "switch", Name: "Keyboard lock", Icon: "mdi:keyboard-off", PayloadOn: "on", PayloadOff: "off",
+			ValueTemplate: "{% set v = value_json.keyboard_lock | default(None) %}{{ None if v is none else 'on' if v else 'off' }}",
+		},
+		state: statusTopic,
+	},
+	{
+		key: "forward", note: "forwards all calls to the number that the phone has, or none: see below", verb: snom.VerbForward,
+		Component: Component{
+			Platform: "switch", Name: "Forward calls", Icon: "mdi:phone-forward", PayloadOn: "on", PayloadOff: "off",
+			ValueTemplate: "{% set v = value_json.forwarding %}{{ None if v is none else 'on' if v else 'off' }}",
+		},
+		state: statusTopic,
+	},
+	{
+		key: "forward_to", note: "field: the number to which all calls are forwarded, as it was read last", verb: snom.VerbForward,
+		Component: Component{
+			Platform: "text", Name: "Forward calls to", Icon: "mdi:phone-forward", Max: 255,
+			ValueTemplate: "{{ ((((value_json.forward | default({})).always | default({})).to | default('')) or '')[:255] }}",
+		},
+		state: statusTopic, fit: hidden,
+	},
+	{
+		key: "screen", note: "only if [the settings](settings.md) enable `screen`: the picture that was taken last", verb: snom.VerbScreen,
+		Component: Component{Platform: "image", Name: "Screen", Icon: "mdi:monitor-screenshot", ContentType: "image/png"},
+		fit: func(d *describer, c *Component) {
+			c.CommandTopic, c.ImageTopic = "", d.b.Tree.Image(d.p.Name)
+		},
+	},
+	{
+		key: "screen_take", note: "only if [the settings](settings.md) enable `screen`: takes another picture", verb: snom.VerbScreen,
+		Component: Component{Platform: "button", Name: "Take picture of screen", Icon: "mdi:camera", PayloadPress: "main"},
+	},
+	{
 		key: "key_dnd", note: "the key, which turns do not disturb over", verb: snom.VerbKey,
 		Component: Component{Platform: "button", Name: "Toggle do not disturb", Icon: "mdi:minus-circle", Enabled: no(), PayloadPress: "DND"},
 	},
@@ -397,6 +446,17 @@ var bridgeEntities = []entity{
 		state: bridgeInfoTopic, attributes: true, fit: withBridge,
 	},
 	{
+		key: "log_level", note: "how much is logged; Home Assistant assumes what it has set itself",
+		Component: Component{
+			Platform: "select", Name: "Log level", Icon: "mdi:text-box-search", EntityCategory: "config", Enabled: no(),
+			Options: []string{"debug", "info", "warn", "error"},
+		},
+		fit: func(d *describer, c *Component) {
+			withBridge(d, c)
+			c.CommandTopic = d.b.Tree.Request("log_level")
+		},
+	},
+	{
 		key: "reload", note: "reads the phones file",
 		Component: Component{Platform: "button", Name: "Reload phones", Icon: "mdi:reload", EntityCategory: "config", PayloadPress: "{}", Enabled: no()},
 		fit: func(d *describer, c *Component) {
@@ -417,6 +477,11 @@ func hasTouch(d *describer) bool { return !d.model.IsZero() && d.can(snom.VerbTo
 // status, so that no number and no code remains in Home Assistant's history.
 func input(d *describer, c *Component) {
 	c.StateTopic, c.ValueTemplate = d.b.Tree.Status(d.p.Name), "{{ '' }}"
+	hidden(d, c)
+}
+
+// hidden hides what is entered into a text whose command is secret.
+func hidden(d *describer, c *Component) {
 	verb := strings.TrimPrefix(c.CommandTopic, d.b.Tree.Command(d.p.Name, ""))
 	if slices.Contains(strings.Fields(d.p.Mask), verb) {
 		c.Mode = "password"
@@ -466,13 +531,13 @@ func tones() (all []string) {
 // phoneComponents returns the entities that a phone has, by key.
 func phoneComponents(b Bridge, p Phone, model snom.Model) map[string]Component {
 	d := &describer{b: b, id: p.ID, p: p, model: model}
-	return d.components(entities)
+	return b.translate(d.components(entities))
 }
 
 // bridgeComponents returns the entities of the bridge, by key.
 func bridgeComponents(b Bridge) map[string]Component {
 	d := &describer{b: b, id: b.ID()}
-	return d.components(bridgeEntities)
+	return b.translate(d.components(bridgeEntities))
 }
 
 func (d *describer) components(rows []entity) map[string]Component {

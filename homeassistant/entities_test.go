@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -82,11 +83,11 @@ func TestFewEntitiesAreOn(t *testing.T) {
 		p    Phone
 		want string
 	}{
-		{"all that a phone can tell", kitchen(), "answer call_state dial dial_message dnd dtmf event hangup in_call last_caller last_result reachable ring_stop ringer ringing"},
-		{"a phone that tells nothing", mute, "answer dial dial_message dnd dtmf hangup last_result reachable ring_stop ringer"},
-		{"a secret argument is shown nowhere", secret, "answer call_state dial dial_message dnd dtmf event hangup in_call last_caller last_result reachable ring_stop ringer ringing"},
-		{"no remote control", Phone{Name: "hall", Model: "D865", Events: true}, "call_state event in_call last_caller last_result reachable ringing"},
-		{"a phone that can do nothing", Phone{Name: "hall", Model: "M300"}, "last_result reachable"},
+		{"all that a phone can tell", kitchen(), "answer call_state dial dial_message dnd dtmf event forward forward_to hangup in_call keyboard_lock last_caller last_result problem reachable ring_stop ringer ringing"},
+		{"a phone that tells nothing", mute, "answer dial dial_message dnd dtmf forward forward_to hangup keyboard_lock last_result problem reachable ring_stop ringer"},
+		{"a secret argument is shown nowhere", secret, "answer call_state dial dial_message dnd dtmf event forward forward_to hangup in_call keyboard_lock last_caller last_result problem reachable ring_stop ringer ringing"},
+		{"no remote control", Phone{Name: "hall", Model: "D865", Events: true}, "call_state event in_call last_caller last_result problem reachable ringing"},
+		{"a phone that can do nothing", Phone{Name: "hall", Model: "M300"}, "last_result problem reachable"},
 	}
 	for _, tt := range tests {
 		if got := strings.Join(on(testBridge().Phone(tt.p)), " "); got != tt.want {
@@ -554,5 +555,41 @@ func TestLastResultShowsTheReason(t *testing.T) {
 		if c.Enabled != nil || c.AttributesTopic != "snom/hall/status" || !strings.Contains(c.AttributesTemplate, "value_json.last_result") {
 			t.Errorf("model %q: %+v, expected it enabled, with all of last_result as attributes", model, c)
 		}
+	}
+}
+
+// Names are German where that is the language, every one of them, and nothing else differs.
+func TestGermanNames(t *testing.T) {
+	t.Parallel()
+	english, german := testBridge(), testBridge()
+	german.Language = German
+	names := germanNames()
+	for _, rows := range [][]entity{entities, bridgeEntities} {
+		for _, e := range rows {
+			if names[e.Name] == "" && !strings.HasPrefix(e.key, "key_p") {
+				t.Errorf("%s: %q has no German name", e.key, e.Name)
+			}
+		}
+	}
+	p := kitchen()
+	p.Events, p.Allow = true, "firmware reset screen"
+	for _, documents := range [][2]Document{{english.Phone(p), german.Phone(p)}, {english.Document(), german.Document()}} {
+		seen := map[string]string{}
+		for key, c := range documents[1].Components {
+			was := documents[0].Components[key]
+			if other := seen[c.Platform+c.Name]; other != "" {
+				t.Errorf("%s and %s have one name, %q", key, other, c.Name)
+			}
+			seen[c.Platform+c.Name] = key
+			if was.Name = c.Name; !reflect.DeepEqual(was, c) {
+				t.Errorf("%s: %+v, expected %+v", key, c, was)
+			}
+		}
+		if documents[1].Components["dnd"].Name != documents[0].Components["dnd"].Name && documents[1].Components["dnd"].Name != "Nicht stören" {
+			t.Errorf("dnd is called %q", documents[1].Components["dnd"].Name)
+		}
+	}
+	if err := german.Check([]mqtt.Message{german.Message("snom_000413aabbcc", german.Phone(p)), german.Message(german.ID(), german.Document())}); err != nil {
+		t.Error(err)
 	}
 }

@@ -410,7 +410,7 @@ func (c *checker) together(o map[string]any, platform string) {
 		c.fault("a button identify must be of the category diagnostic") // since 2025.11
 	}
 	_, options := o["options"]
-	if (class == "enum") != options || class == "enum" && (o["state_class"] != nil || o["unit_of_measurement"] != nil) {
+	if (class == "enum") != (options && platform != "select") || class == "enum" && (o["state_class"] != nil || o["unit_of_measurement"] != nil) {
 		c.fault("options and the device class enum go together, and no unit and no state class") // mqtt/sensor.py
 	}
 	if least, ok := o["min"].(float64); ok {

@@ -114,7 +114,7 @@ func (p *program) printDocuments(documents []mqtt.Message) error {
 // homeBridge describes the bridge for Home Assistant.
 func homeBridge(c config.Config, tree mqtt.Tree) homeassistant.Bridge {
 	v, _ := versionOf()
-	return homeassistant.Bridge{Tree: tree, Prefix: c.HomeAssistantPrefix, Version: v}
+	return homeassistant.Bridge{Tree: tree, Prefix: c.HomeAssistantPrefix, Version: v, Language: c.HomeAssistantLanguage}
 }
 
 // homePhone describes a phone for Home Assistant, from the settings and from what the phone has reported.

@@ -224,6 +224,7 @@ func (x *home) everyServiceReachesThePhone() {
 			{"siren.turn_off", nil, ""},
 		},
 	}
+	readBack := []string{"forward", "forward_to", "keyboard_lock"}               // see settingsAreReadBack
 	last := map[string]bool{"reboot": true, "reset": true, "firmware_url": true} // nothing works for a while then
 	for _, name := range []string{"kitchen", "hall", "attic"} {
 		d := x.documents()[strings.ToUpper(name[:1])+name[1:]+" phone"]
@@ -236,7 +237,7 @@ func (x *home) everyServiceReachesThePhone() {
 		for _, key := range slices.Sorted(maps.Keys(d.Components)) {
 			c := d.Components[key]
 			switch {
-			case c.CommandTopic == "" || last[key] || strings.HasPrefix(key, "transfer") && key != "transfer_cancel" || key == "dnd":
+			case c.CommandTopic == "" || last[key] || strings.HasPrefix(key, "transfer") && key != "transfer_cancel" || key == "dnd" || slices.Contains(readBack, key):
 			case len(uses[key]) > 0:
 				if key == "transfer_cancel" {
 					x.call("text.set_value", entity("transfer"), "value", "28")
@@ -282,6 +283,9 @@ func (x *home) everyServiceReachesThePhone() {
 			x.call("button.press", entity("transfer_complete"))
 			x.did(name, "/command.htm?key=TRANSFER")
 		}
+		if name == "kitchen" {
+			x.settingsAreReadBack(name, entity)
+		}
 		// goes waits for what makes a phone go, and brings it back sooner.
 		goes := func(want string) {
 			x.t.Helper()
@@ -302,6 +306,25 @@ func (x *home) everyServiceReachesThePhone() {
 		}
 	}
 	x.call("button.press", "button.snom2mqtt_reload_phones")
+}
+
+// settingsAreReadBack switches what is a setting of a phone, and looks at what Home Assistant shows then.
+func (x *home) settingsAreReadBack(name string, entity func(key string) string) {
+	x.t.Helper()
+	const save = "/dummy.htm?settings=save&store_settings=save"
+	x.call("text.set_value", entity("forward_to"), "value", "+4930123")
+	x.did(name, save+"&fwd_all_enabled=on&fwd_all_target=%2B4930123")
+	x.shows(entity("forward_to"), "+4930123")
+	x.shows(entity("forward"), "on")
+	x.call("switch.turn_off", entity("forward"))
+	x.did(name, save+"&fwd_all_enabled=off")
+	x.shows(entity("forward"), "off")
+	x.call("switch.turn_on", entity("keyboard_lock"))
+	x.did(name, save+"&keyboard_lock=on")
+	x.shows(entity("keyboard_lock"), "on")
+	x.call("switch.turn_off", entity("keyboard_lock"))
+	x.did(name, save+"&keyboard_lock=off")
+	x.shows(entity("keyboard_lock"), "off")
 }
 
 // did waits until the last that a phone did is this.

@@ -109,7 +109,12 @@ func schemaSections(phone rule) rule {
 	section := func(what string, each rule) rule {
 		return rule{"type": []string{"object", "null"}, "description": what, "propertyNames": names(), "additionalProperties": each}
 	}
+	steps := rule{"type": "array", "minItems": 1, "maxItems": 64, "items": rule{"type": []string{"object", "string"}}}
 	return rule{
+		"macros": section("Several commands of a phone as one, by name: docs/macros.md.", rule{
+			"type": "object", "required": []string{"steps"}, "additionalProperties": false,
+			"properties": rule{"phone": rule{"type": "string", "pattern": namePattern}, "steps": steps, "otherwise": steps},
+		}),
 		"phones": section("The phones, by name.", phone),
 		"groups": section("Groups of phones, by name: a command for a group is sent to each of its phones.",
 			rule{"type": "array", "minItems": 1, "uniqueItems": true, "items": rule{"type": "string", "pattern": namePattern}}),
@@ -250,7 +255,7 @@ func TestSchemaAcceptsExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := regexp.MustCompile("(?ms)^ *(?:```yaml|cat > .*phones.yml <<'END'|sudo install .*/phones.yml <<'END')\n((?:phones|groups):.*?)^ *(?:```|END)$")
+	block := regexp.MustCompile("(?ms)^ *(?:```yaml|cat > .*phones.yml <<'END'|sudo install .*/phones.yml <<'END')\n((?:phones|groups|macros):.*?)^ *(?:```|END)$")
 	found := 0
 	for _, name := range append(documents, "../README.md") {
 		text, err := os.ReadFile(name)

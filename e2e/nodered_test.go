@@ -206,6 +206,7 @@ func playFlows(t *testing.T, release string) {
 	playOnAir(t, m, p)
 	playNumbers(t, p, n)
 	playDoorCode(t, m, p, n, b)
+	playCommand(t, m, n)
 	for _, line := range n.stdout() {
 		if strings.Contains(line, "[error]") && !strings.Contains(line, "must have the type string") {
 			t.Errorf("Node-RED says: %s", line)
@@ -228,7 +229,7 @@ func (n *nodeRED) hasOnlyStockNodes() {
 		}
 	}
 	for _, node := range n.nodes {
-		if typ := node.text("type"); typ != "tab" && !slices.Contains(stock, typ) {
+		if typ := node.text("type"); typ != "tab" && typ != "subflow" && !strings.HasPrefix(typ, "subflow:") && !slices.Contains(stock, typ) {
 			n.t.Errorf("%s: %q is no stock node", node.text("name"), typ)
 		}
 	}
@@ -417,5 +418,34 @@ func playDoorCode(t *testing.T, m *mosquitto, p *phones, n *nodeRED, b *process)
 	}
 	if got := len(w.messages()); got != answers {
 		t.Errorf("%d answers, want %d", got, answers)
+	}
+}
+
+// playCommand: the subflow sends a command and passes its result on with the message that asked; where the bridge is gone, it says so
+// after the time that is set. The bridge has ended before.
+func playCommand(t *testing.T, m *mosquitto, n *nodeRED) {
+	t.Helper()
+	w, asked := m.watch("home/command/answer"), m.watch("snom/kitchen/dial")
+	answer := func(nth int, payload string) {
+		n.press("Dial and wait")
+		command := decode[struct {
+			ID     string `json:"id"`
+			Number string `json:"number"`
+		}](t, asked.on("snom/kitchen/dial", nth)[nth-1].Payload)
+		if command.ID == "" || command.Number != "+4930777" {
+			t.Errorf("the subflow sends %+v", command)
+		}
+		m.publish("snom/kitchen/result", `{"id":"another","ok":true,"code":"ok"}`)
+		m.publish("snom/kitchen/result", fmt.Sprintf(payload, command.ID))
+	}
+	for i, tt := range []struct{ result, want string }{
+		{`{"id":%q,"ok":true,"code":"ok"}`, `{"purpose":"test","ok":true,"code":"ok"}`},
+		{`{"id":%q,"ok":false,"code":"unreachable"}`, `{"purpose":"test","ok":false,"code":"unreachable"}`},
+		{`{"late":%q}`, `{"purpose":"test","ok":false,"code":"no_answer"}`},
+	} {
+		answer(i+1, tt.result)
+		if got := w.on("home/command/answer", i+1)[i].Payload; got != tt.want {
+			t.Errorf("answer %s, want %s", got, tt.want)
+		}
 	}
 }

@@ -59,6 +59,7 @@ func TestInstall(t *testing.T) {
 			{"lost", bridge.Forbidden, "no way to the phone", 0},
 			{"off", bridge.Unreachable, "refused", 0},
 			{"attic", bridge.UnknownPhone, "attic", 0},
+			{`{"phone":["desk"]}`, bridge.Invalid, "not a list: a group of the phones file, or all", 0},
 			{`{"phone":"desk","force":"yes"}`, bridge.Invalid, "force: expected true or false", 0},
 			{`{"phone":"desk","force":1}`, bridge.Invalid, "force: expected true or false", 0},
 			{`{"phone":"desk","farce":true}`, bridge.Invalid, "expected phone, force, id", 0},

@@ -182,6 +182,9 @@ func (r *request) read(payload []byte) error {
 	wanted := "id"
 	if field := r.action.member; field != "" {
 		wanted = field + ", id"
+		if raw, ok := object[field]; ok && field == "phone" && strings.HasPrefix(string(raw), "[") {
+			return errors.New("phone: expected one name, not a list: a group of the phones file, or all, names several phones")
+		}
 		if r.argument, err = text(object, field); err != nil {
 			return err
 		}

@@ -460,9 +460,13 @@ func (a *answer) isForeign() bool {
 	return a.identified == unproven && a.ok() && len(a.title) > 0
 }
 
-// upgrades reports whether the phone sends a request over plain HTTP to an https address.
+// upgrades reports whether the phone sends a request over plain HTTP to an https address, or its port serves https: web
+// servers answer such a request with status 400 and say so (nginx, Apache, Go's net/http).
 func (a *answer) upgrades() bool {
-	if a.https || a.head.status/100 != 3 {
+	if a.https || a.head.status == http.StatusBadRequest && containsAny(a.lower, []string{"https", "ssl"}) {
+		return !a.https
+	}
+	if a.head.status/100 != 3 {
 		return false
 	}
 	u, err := url.Parse(a.head.location)

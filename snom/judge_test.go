@@ -99,6 +99,11 @@ func TestVerdicts(t *testing.T) {
 		{name: "redirect of another server", status: 302, location: "/index.htm", server: "GoAhead-Webs", expected: ErrPhone, says: "not one of a Snom"},
 		{name: "requires https", status: 307, location: "https://phone.example/command.htm?key=P1", expected: ErrPhone, says: "https"},
 		{name: "requires https, by 302", status: 302, location: "HTTPS://phone.example/", expected: ErrPhone, says: "https"},
+		{name: "the port serves https", status: 400, body: "Client sent an HTTP request to an HTTPS server.\n", expected: ErrPhone, says: "https"},
+		{name: "the port serves https, nginx", status: 400, server: "nginx", body: "<title>400 The plain HTTP request was sent to HTTPS port</title>", expected: ErrPhone, says: "https"},
+		{name: "the port serves https, Apache", status: 400, body: "You're speaking plain HTTP to an SSL-enabled server port.", expected: ErrPhone, says: "https"},
+		{name: "400", status: 400, body: "Bad request", expected: ErrPhone, says: "HTTP 400: that status"},
+		{name: "400 over https", status: 400, body: "https", set: func(a *answer) { a.https = true }, expected: ErrPhone, says: "HTTP 400: that status"},
 		{name: "307 elsewhere", status: 307, location: "/login.htm", expected: ErrPhone, says: "HTTP 307"},
 		{name: "307 over https", status: 307, location: "https://phone.example/", set: func(a *answer) { a.https = true }, expected: ErrPhone, says: "HTTP 307"},
 

@@ -237,7 +237,8 @@ func TestSource(t *testing.T) {
 		{"by name, another address", "phone.example", "192.0.2.11:5000", 404},
 		{"unknown name", "gone.example", "192.0.2.10:5000", 404},
 		{"from nowhere", "192.0.2.10", "pipe", 404},
-		{"nowhere from nowhere", "", "pipe", 404},
+		{"of a PBX, host not known", "", "192.0.2.10:5000", 200},
+		{"of a PBX, from nowhere", "", "pipe", 200},
 	}
 	for _, tt := range tests {
 		for _, check := range []bool{true, false} {

@@ -56,12 +56,14 @@ func mayImport() map[string][]string {
 		"internal/bench":      {}, // measures the built program, from outside
 		"snom/snomtest":       {"snom", "internal/pipenet"},
 		"mqtt/mqtttest":       {"mqtt"},
+		"snom/multicast":      {"snom", "snom/actionurl"},
 		"paging":              {},
+		"paging/speech":       {"paging", "internal/cleantext"},
 		"e2e":                 {}, // tests only
 		"e2e/browser":         {}, // likewise, in chromium
 		"mqtt/session":        {"mqtt"},
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
-		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "callstate", "mqtt", "internal/jsonval", "internal/lograte", "pages", "snom/minibrowser", "bitmap", "fetch", "picture"},
+		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "snom/multicast", "callstate", "mqtt", "internal/jsonval", "internal/lograte", "pages", "snom/minibrowser", "bitmap", "fetch", "picture"},
 		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte", "pages"},
 		"homeassistant":       {"snom", "snom/notify", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "callstate", "mqtt", "snom", "snom/actionurl", "internal/netlimit", "internal/lograte"},

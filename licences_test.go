@@ -76,7 +76,7 @@ func linkedModules(t *testing.T) (modules []*linked, goroot string) {
 // licenceFiles returns the texts of licences and notices in some directories.
 func licenceFiles(t *testing.T, dirs ...string) (texts []string) {
 	t.Helper()
-	name := regexp.MustCompile(`(?i)^(licen[sc]e|copying|notice|patents|epl-|edl-)`)
+	name := regexp.MustCompile(`(?i)^((un)?licen[sc]e|copying|notice|patents|epl-|edl-)`)
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil {

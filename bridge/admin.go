@@ -11,6 +11,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
+	"github.com/snom2mqtt/snom2mqtt/snom/multicast"
 )
 
 // An adminJob is a probe, or one step of an installation: it makes one request between two commands.
@@ -141,27 +142,41 @@ func (p betweenCommands) ReadSettings(ctx context.Context, names ...string) (set
 // install answers a request to write a phone's action URLs into it.
 func (b *Bridge) install(ctx context.Context, r request) Response {
 	p := r.phone
-	if b.cfg.ActionURLs == nil {
+	addresses := b.roster.Load().listensTo(p.name)
+	if b.cfg.ActionURLs == nil && len(addresses) == 0 {
 		return r.response(Forbidden, "PHONE_LISTEN is off: nothing would receive the events")
 	}
-	urls, err := b.cfg.ActionURLs(ctx, p.name)
-	if err != nil {
-		return r.response(Forbidden, err.Error())
+	var urls []actionurl.URL
+	var done actionurl.Installation
+	var err error
+	if b.cfg.ActionURLs != nil {
+		if urls, err = b.cfg.ActionURLs(ctx, p.name); err != nil {
+			return r.response(Forbidden, err.Error())
+		}
+		done, err = actionurl.Install(ctx, betweenCommands{p}, urls, r.force)
 	}
-	done, err := actionurl.Install(ctx, betweenCommands{p}, urls, r.force)
+	if err == nil {
+		done, err = p.installMulticast(ctx, done, addresses, r.force)
+	}
 	if err == nil {
 		err = done.Err()
 	}
 	response := r.response(OK, "")
 	switch {
 	case err == nil:
-		response.Message = fmt.Sprintf("%d written, %d were there already; the phone calls %s now", len(done.Written), len(done.Unchanged), hostOf(urls))
+		response.Message = fmt.Sprintf("%d written, %d were there already", len(done.Written), len(done.Unchanged))
+		if len(urls) > 0 {
+			response.Message += fmt.Sprintf("; the phone calls %s now", hostOf(urls))
+		}
+		if len(addresses) > 0 {
+			response.Message += fmt.Sprintf("; it listens to %d multicast addresses", len(addresses))
+		}
 		if !done.Checked {
 			response.Message += "; it does not show its settings, so whether it kept them is unknown"
 		}
 	case ctx.Err() != nil:
 		response = r.response(Cancelled, fmt.Sprintf("the bridge is stopping; %d were written", len(done.Written)))
-	case errors.Is(err, actionurl.ErrForeign):
+	case errors.Is(err, actionurl.ErrForeign), errors.Is(err, multicast.ErrFull):
 		response = r.response(Forbidden, words(err))
 	default:
 		response = r.response(codeOf(err), words(err))
@@ -192,6 +207,6 @@ func (b *Bridge) probe(ctx context.Context, r request) Response {
 		return r.response(codeOf(err), words(err))
 	}
 	response := r.response(OK, strings.Join(info.Advice, " "))
-	response.Data = info
+	response.Data = probed{info, p.listening(ctx)}
 	return response
 }

@@ -57,6 +57,9 @@ func (p *profile) admit(m message, rules Rules, secret, retained bool, now time.
 	if r := p.allows(m.command, rules, secret); r.code != "" {
 		return c, r
 	}
+	if m.command.Verb().Paged() {
+		return c, refusal{} // it is no request to the phone
+	}
 	if why := c.plan(p); why != "" {
 		return c, refusal{Unsupported, why}
 	}

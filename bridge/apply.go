@@ -88,7 +88,9 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 	next.groups[All] = next.names
 	next.macros = scripts(r.Macros)
 	next.left = b.lanesLeft(macs)
+	next.paging = r.Paging
 	b.roster.Store(next)
+	b.announcers.keep(r.Paging)
 	b.ids.phones.Store(int64(len(next.names)))
 	for i, p := range left { // what waits goes to the phone as it is now
 		for _, e := range from[i].takeOf(p, "") {

@@ -20,6 +20,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/pages"
 	"github.com/snom2mqtt/snom2mqtt/picture"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
+	"github.com/snom2mqtt/snom2mqtt/snom/multicast"
 )
 
 // All is the name of the built-in group of every phone.
@@ -60,6 +61,8 @@ type Config struct {
 	Scaler   *picture.Scaler
 	// PIN reads the file with a PIN that a command names, a file name without a folder.
 	PIN func(name string) (string, error)
+	// Speaker plays announcements; nil: none are played.
+	Speaker Speaker
 	// AnyTransfer carries out the completion of a transfer that this bridge did not start.
 	AnyTransfer bool
 	// Reload, if set, reads the phones again and puts them into effect: see [Bridge.Apply].
@@ -88,6 +91,7 @@ type Roster struct {
 	Phones []PhoneConfig
 	Groups map[string][]string // name to members; All is built in
 	Macros []Macro
+	Paging map[string]multicast.Address // names of phones and groups to what they listen to
 }
 
 // A Bridge takes commands to phones and answers each of them once.
@@ -123,9 +127,11 @@ type Bridge struct {
 	claims  claims
 	mixed   sync.Once // the base topic is shared with bridges that have an instance
 	standby standby
-	limit   *lograte.Limiter // for lines that others can cause
-	hasher  hasher           // of what was published
-	owed    atomic.Int64     // answers of group members that are still to come
+
+	announcers announcers
+	limit      *lograte.Limiter // for lines that others can cause
+	hasher     hasher           // of what was published
+	owed       atomic.Int64     // answers of group members that are still to come
 }
 
 // retainedLogged bounds how many topics are remembered as logged.
@@ -139,6 +145,7 @@ type roster struct {
 	macros map[string]*script
 	masks  bool    // the argument of a command is secret for at least one phone
 	left   []*lane // of phones that are not configured any more and of which something matters
+	paging map[string]multicast.Address
 }
 
 // New returns a bridge for the phones of r. It does nothing by itself until [Bridge.Run].
@@ -173,7 +180,7 @@ func New(cfg Config, r Roster) *Bridge {
 		limit:    lograte.New(cfg.Log),
 		hasher:   hasher{maphash.MakeSeed()},
 	}
-	b.standby.b = b
+	b.standby.b, b.announcers.b = b, b
 	b.clock.start = b.started
 	ctx, cancel := context.WithCancel(context.Background())
 	b.giveUp = cancel
@@ -277,6 +284,10 @@ func (b *Bridge) command(a mqtt.Address, m mqtt.Message, o Origin, now time.Time
 		p.take(msg, nil, p.profile.Load().secret(msg), m.Retained, now)
 		return msg.id
 	}
+	if msg.command.Verb().Paged() && r.paging[a.Name].Address != "" {
+		b.announceGroup(a.Name, b.served(members), msg, slices.ContainsFunc(members, func(m string) bool { return r.phones[m].profile.Load().secret(msg) }), m.Retained, now)
+		return msg.id
+	}
 	b.commandGroup(a.Name, r, b.served(members), msg, m.Retained, now)
 	return msg.id
 }
@@ -292,6 +303,9 @@ func (b *Bridge) commandGroup(name string, r *roster, members []string, msg mess
 		b.limit.Log(slog.LevelWarn, "crowded", "commands for groups refused: too many answers wait for the broker", slog.String("group", name))
 		b.refuseGroup(g, Busy, "too many answers wait for the broker: the command was sent to no member of the group")
 	default:
+		if c := msg.command; c.Effects().Urgent && !msg.dry && !retained && msg.fault == nil && now.Before(msg.expiry(now, b.cfg.Rules.TTL)) {
+			b.endAnnouncements(name, hungUp)
+		}
 		b.owed.Add(int64(len(members)))
 		for _, m := range members {
 			r.phones[m].take(msg, g, secret, retained, now)
@@ -315,14 +329,24 @@ func (p *phone) take(m message, g *groupResult, secret, retained bool, now time.
 	if refusal.code == "" && p.b.clock.stale.Load() {
 		refusal.code, refusal.message = Expired, "it was received over a connection from before the machine was suspended"
 	}
+	if c.effects.Urgent && !c.dry && refusal.code == Unsupported { // a phone that cannot be driven plays announcements all the same
+		p.b.endAnnouncements(p.name, hungUp)
+	}
 	if refusal.code != "" {
 		r := c.answer(refusal.code, refusal.message, now)
 		c.deliver(r)
 		c.noteResult(r)
 		return
 	}
+	if c.command.Verb().Paged() {
+		p.b.announceTo(p.name, c)
+		return
+	}
 	c.enqueue()
 }
+
+// hungUp is said of what a hangup ended.
+const hungUp = "a hangup ended it"
 
 // refuse answers a command that names no phone of ours, on a topic of the bridge: never on one
 // made from the input.
@@ -468,6 +492,7 @@ func (b *Bridge) stop() {
 	defer b.applying.Unlock()
 	b.stopped = true
 	b.standby.stop()
+	b.announcers.close(stopping)
 	for _, p := range b.roster.Load().phones {
 		p.close(stopping)
 	}

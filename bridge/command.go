@@ -31,6 +31,7 @@ type command struct {
 	revoked  *atomic.Bool // set when it must not be sent any more; nil: it may
 	received time.Time
 	expires  time.Time    // of its next request; a moment of the monotonic clock: the wall clock does not matter
+	whole    *groupResult // of what is announced to a group as a whole, and answered once; nil: it is for a phone
 	group    *groupResult // nil when it did not come through a group
 	large    int64        // bytes that it counts with while it waits; 0: it is no large one
 	again    *relighting  // lights that are set again; nil: it is a command that was received
@@ -114,6 +115,9 @@ func (c *command) enqueue() {
 			return
 		}
 	}
+	if c.effects.Urgent && !c.dry {
+		c.to.b.endAnnouncements(c.to.name, hungUp)
+	}
 	c.to.add(c)
 }
 
@@ -138,7 +142,7 @@ func (c *command) cancel(code Code, why string) {
 
 // noteResult notes the result of a command that did not run as the phone's last one. One that was only tried is none.
 func (c *command) noteResult(r *Result) {
-	if !c.dry {
+	if !c.dry && c.whole == nil {
 		c.to.update(func(s *phoneState) { s.lastResult = lastResult(r) })
 	}
 }
@@ -157,6 +161,10 @@ func (c *command) finish(r *Result) {
 
 // deliver publishes a result, and the summary of its group when that is complete.
 func (c *command) deliver(r *Result) {
+	if c.whole != nil {
+		c.deliverWhole(r)
+		return
+	}
 	b := c.to.b
 	if c.large > 0 {
 		b.large.Add(-c.large)

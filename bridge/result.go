@@ -75,6 +75,8 @@ type Summary struct {
 	Members    map[string]Code `json:"members"`     // of too many, those that were not ok; of those too many, null
 	DurationMS int64           `json:"duration_ms"` // from receipt to the last member's answer
 	Time       Time            `json:"time"`
+	// Details is what few summaries have; nil: this one has none of it.
+	*Details
 }
 
 // Values of the documents that may be unknown.

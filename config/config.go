@@ -53,6 +53,7 @@ type Config struct {
 	SIPListen  string // host:port that requests by SIP come from; empty: the system's choice
 	Asterisk   PBX    // for phones whose URL begins with asterisk:
 	FreeSWITCH PBX    // for phones whose URL begins with freeswitch:; it has no user name
+	Paging     Paging // how announcements are spoken and sent
 
 	PhoneListen      string        // host:port where phones call us; empty: nowhere
 	PhoneBaseURL     string        // the address phones use for it, no slash at its end; empty: not known
@@ -156,6 +157,7 @@ func (k *checker) config(v variables, d defaults, environ []string) Config {
 		Asterisk:              k.pbx(v.AsteriskURL, v.AsteriskUsername, k.secret(v.AsteriskPassword, v.AsteriskPasswordFile), "5038"),
 		FreeSWITCH:            k.pbx(v.FreeSWITCHURL, field{}, k.secret(v.FreeSWITCHPassword, v.FreeSWITCHPasswordFile), "8021"),
 		HomeAssistantLanguage: k.word(v.HomeAssistantLanguage),
+		Paging:                k.paging(v, environ),
 
 		PhoneListen:      k.listen(v.PhoneListen),
 		PhoneCheckSource: k.boolean(v.PhoneCheckSource),

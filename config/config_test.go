@@ -33,6 +33,7 @@ func TestDefaults(t *testing.T) {
 		AvailabilityInterval: time.Minute,
 		HomeAssistant:        true,
 		HomeAssistantPrefix:  "homeassistant", HomeAssistantLanguage: "en",
+		Paging:           config.Paging{TTL: 1},
 		PhoneCheckSource: true,
 		RingTimeout:      2 * time.Minute,
 		CallTimeout:      4 * time.Hour,
@@ -100,9 +101,15 @@ CALL_TIMEOUT=168h
 CONSOLE_LISTEN=:8080
 CONSOLE_PASSWORD=hunter2
 LOG_LEVEL=DEBUG
+HOMEASSISTANT_URL=https://HA.example:443/x/
+HOMEASSISTANT_TOKEN_FILE=$DIR/a
+TTS_URL=tcp://Piper
+PAGING_INTERFACE=eth0
+PAGING_TTL=8
 LOG_FORMAT=json`, map[string]string{
 		"ca": own.cert, "key": own.key, "mqtt": "hunter2\r\n", "token": "0123456789abcdef\r\n", "secret": "fedcba9876543210\n", "a": "hunter2\n",
-		"phones.yaml": "phones:\n  b: {url: http://b}\n  a: {url: http://a, username: x, password_file: a}\ngroups:\n  g: [door, b]\n",
+		"phones.yaml": "phones:\n  b: {url: http://b}\n  a: {url: http://a, username: x, password_file: a}\ngroups:\n  g: [door, b]\n" +
+			"paging:\n  g: {address: \"239.255.10.2:5004\", interrupt: 1, priority: 8, speaker: true}\n  all: {address: 224.0.0.9:1}\n  b: {address: 239.1.1.1:65535, volmax: true, priority: 0}\n",
 	})
 	if faults != nil {
 		t.Fatal(faults)
@@ -129,6 +136,10 @@ LOG_FORMAT=json`, map[string]string{
 				{Name: "b", URL: "http://b", Allow: []snom.Verb{"reset"}, Mask: []snom.Verb{"dtmf"}},
 			},
 			Groups: map[string][]string{"g": {"door", "b"}},
+			Paging: []config.Listening{
+				{Name: "all", Address: "224.0.0.9:1", Priority: 5}, {Name: "b", Address: "239.1.1.1:65535", VolMax: true},
+				{Name: "g", Address: "239.255.10.2:5004", Interrupt: 1, Priority: 8, Speaker: true},
+			},
 		},
 		PhonesFile:           dir + "/phones.yaml",
 		Allow:                []snom.Verb{"reset"},
@@ -143,6 +154,9 @@ LOG_FORMAT=json`, map[string]string{
 		RequestTimeout:       time.Minute,
 		AvailabilityInterval: 24 * time.Hour,
 		HomeAssistantPrefix:  "homeassistant", HomeAssistantLanguage: "de",
+		Paging: config.Paging{
+			HomeAssistantURL: "https://ha.example/x", HomeAssistantToken: config.NewSecret("hunter2"), TTSURL: "piper:10200", Interface: "eth0", TTL: 8,
+		},
 		PhoneListen:  ":8081",
 		PhoneBaseURL: "http://bridge.example/phones",
 		RingTimeout:  time.Second,

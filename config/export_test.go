@@ -31,6 +31,9 @@ const PhonesFileExample = `phones:
     mask: [dtmf]        # the code that opens the door
 groups:
   downstairs: [kitchen, hall]
+paging:               # multicast addresses for announcements
+  all: {address: "239.255.10.1:5004"}
+  downstairs: {address: "239.255.10.2:5004", interrupt: 1, priority: 8, speaker: true}
 `
 
 // WithoutReader returns the settings alone.

@@ -29,7 +29,7 @@ func (c *checker) imageHosts(f field, named []string) []string {
 // namedHosts returns the hosts that the settings name, sorted: of URLs, and of addresses that are listened on.
 func namedHosts(v variables, environ []string) []string {
 	var hosts []string
-	for _, f := range []field{v.MQTTURL, v.BrokerListen, v.PhoneListen, v.PhoneBaseURL} {
+	for _, f := range []field{v.MQTTURL, v.HomeAssistantURL, v.TTSURL, v.BrokerListen, v.PhoneListen, v.PhoneBaseURL} {
 		if !isSet(environ, prefix+f.key) {
 			continue
 		}

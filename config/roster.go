@@ -16,6 +16,7 @@ type Roster struct {
 	Phones []Phone             // those of the environment by number, then those of the file by name
 	Groups map[string][]string // the members by the group's name; the built-in group "all" is not here
 	Macros []Macro             // by name
+	Paging []Listening         // the multicast addresses of phones and groups, by name
 }
 
 // A Phone is one phone as the settings describe it.
@@ -218,6 +219,7 @@ func (c *checker) roster(numbered []Phone, taken registry, path field, d default
 		r.Phones = append(r.Phones, file.Phones...)
 		maps.Copy(r.Groups, file.Groups)
 		r.Macros = file.Macros
+		r.Paging = file.Paging
 	}
 	if len(r.Phones) == 0 && len(c.faults.list) == 0 {
 		c.fault(field{in: numberedPlace(0), key: "URL"}, "not set, and no phones file has a phone: expected at least one phone")

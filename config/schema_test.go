@@ -118,6 +118,15 @@ func schemaSections(phone rule) rule {
 		"phones": section("The phones, by name.", phone),
 		"groups": section("Groups of phones, by name: a command for a group is sent to each of its phones.",
 			rule{"type": "array", "minItems": 1, "uniqueItems": true, "items": rule{"type": "string", "pattern": namePattern}}),
+		"paging": rule{"type": []string{"object", "null"}, "description": "The multicast addresses of phones and groups, also of all, by name: announcements are played there.", "propertyNames": rule{"pattern": namePattern}, "additionalProperties": rule{
+			"type": "object", "required": []string{"address"}, "additionalProperties": false, "properties": rule{
+				"address":   rule{"type": "string", "pattern": `^2(2[4-9]|3[0-9])\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}:[0-9]{1,5}$`, "description": "An IPv4 multicast address and a port."},
+				"interrupt": rule{"type": "integer", "minimum": 0, "maximum": 3, "description": "In a call: 0 not played, 1 interrupts it, 2 is mixed into it, 3 holds it."},
+				"priority":  rule{"type": "integer", "minimum": 0, "maximum": 10, "description": "10 is the highest."},
+				"speaker":   rule{"type": "boolean", "description": "Always by the loudspeaker."},
+				"volmax":    rule{"type": "boolean", "description": "Always at full volume."},
+			},
+		}},
 	}
 }
 

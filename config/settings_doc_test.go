@@ -162,6 +162,16 @@ or names a file that ` + "`snom2mqtt schema`" + ` has written.
 ` + "```yaml" + `
 ` + config.PhonesFileExample + "```" + `
 
+` + "`" + `paging` + "`" + ` gives phones and groups, also ` + "`" + `all` + "`" + `, a multicast address for [announcements](announcements.md): an IPv4 address
+from 224.0.0.0 to 239.255.255.255 with a port, a different one for each. Its options are those of the phones:
+
+| option | values | what |
+|---|---|---|
+| ` + "`" + `interrupt` + "`" + ` | 0 (default), 1, 2, 3 | in a call: not played; the call is interrupted and goes on afterwards; mixed into the call (D3x5, D7xx); the call is held |
+| ` + "`" + `priority` + "`" + ` | 0 to 10, 5 unless given | when several are in use: 10 is the highest |
+| ` + "`" + `speaker` + "`" + ` | ` + "`" + `true` + "`" + `, ` + "`" + `false` + "`" + ` (default) | always by the loudspeaker |
+| ` + "`" + `volmax` + "`" + ` | ` + "`" + `true` + "`" + `, ` + "`" + `false` + "`" + ` (default) | always at full volume |
+
 The group ` + "`all`" + `, every phone, always exists. Names and addresses must not occur twice, also not
 here and among the numbered phones. An unknown key is an error, with its line and column. Tags,
 anchors and aliases are errors. The file may have 16 MiB and two million values, nested 16 deep; 30,000 phones take

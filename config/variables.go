@@ -103,6 +103,19 @@ type variables struct {
 	// The password there.
 	FreeSWITCHPassword     field `env:"FREESWITCH_PASSWORD"`
 	FreeSWITCHPasswordFile field `env:"FREESWITCH_PASSWORD_FILE"`
+	// The URL of Home Assistant, whose text-to-speech announcements are spoken with, such as `http://192.0.2.5:8123`. In the app it
+	// needs no setting.
+	HomeAssistantURL field `env:"HOMEASSISTANT_URL"`
+	// A long-lived access token of a user of Home Assistant.
+	HomeAssistantToken     field `env:"HOMEASSISTANT_TOKEN"`
+	HomeAssistantTokenFile field `env:"HOMEASSISTANT_TOKEN_FILE"`
+	// The Wyoming server that announcements are spoken with, such as `tcp://piper:10200`. It comes before Home Assistant where both are set.
+	TTSURL field `env:"TTS_URL"`
+	// The network interface that announcements are sent by, such as `eth0`, or an address that it has. Unless set, the one of the
+	// default route.
+	PagingInterface field `env:"PAGING_INTERFACE"`
+	// The time to live of announcements: 1 keeps them in the network of that interface, each router on the way takes one more.
+	PagingTTL field `env:"PAGING_TTL" envDefault:"1" accepts:"1 to 255"`
 
 	// `host:port` where phones report events to the bridge (action URLs).
 	PhoneListen field `env:"PHONE_LISTEN" envDefault:"off"`

@@ -83,20 +83,6 @@ func Get(ctx context.Context, rules Rules, r Request) (File, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.Time)
 	defer cancel()
-	client := &http.Client{
-		Transport: &http.Transport{
-			DialContext: rules.dialer(r.Trusted, u.Host), DisableKeepAlives: true, MaxResponseHeaderBytes: 32 << 10,
-		},
-		CheckRedirect: func(next *http.Request, via []*http.Request) error {
-			if len(via) > maxRedirects {
-				return errors.New("too many redirects")
-			}
-			if next.URL.Host != u.Host {
-				next.Header.Del("Authorization")
-			}
-			return rules.check(next.URL, r.Trusted && next.URL.Host == u.Host)
-		},
-	}
 	if err := rules.check(u, r.Trusted); err != nil {
 		return File{}, err
 	}
@@ -113,7 +99,25 @@ func Get(ctx context.Context, rules Rules, r Request) (File, error) {
 		password, _ := u.User.Password()
 		request.SetBasicAuth(u.User.Username(), password)
 	}
-	return do(client, request, r.Bytes)
+	return do(rules.client(u, r.Trusted), request, r.Bytes)
+}
+
+// client returns a client for one request to u, whose redirects are checked, too.
+func (r Rules) client(u *url.URL, trusted bool) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext: r.dialer(trusted, u.Host), DisableKeepAlives: true, MaxResponseHeaderBytes: 32 << 10,
+		},
+		CheckRedirect: func(next *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return errors.New("too many redirects")
+			}
+			if next.URL.Host != u.Host {
+				next.Header.Del("Authorization")
+			}
+			return r.check(next.URL, trusted && next.URL.Host == u.Host)
+		},
+	}
 }
 
 // do makes the request and reads the answer.

@@ -53,7 +53,7 @@ func Decode(r io.Reader) (Source, error) {
 	b := bufio.NewReaderSize(in, 4<<10)
 	src, err := decode(b)
 	if err != nil {
-		return nil, in.explain(err)
+		return nil, in.explain(ignoreShort(err))
 	}
 	if err := checkFormat(src); err != nil {
 		return nil, err

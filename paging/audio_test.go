@@ -295,6 +295,7 @@ func TestHostileFiles(t *testing.T) {
 		"endless ID3":            {io.MultiReader(strings.NewReader("ID3\x04\x00\x00\x7f\x7f\x7f\x7f"), &endless{b: []byte{0}}), 0, "no sound in its first 4 MiB"},
 		"endless zeros":          {&endless{b: []byte{0}}, 0, "WAV, MP3 or FLAC"},
 		"MP3 of zeros":           {io.MultiReader(strings.NewReader("\xff\xfb\x90\x00"), &endless{b: []byte{0}}), 0, ""},
+		"MP3 that ends":          {strings.NewReader("\xff\xfb\x90\x00aaaaaaaaaaaaaaaaaaaaa"), 0, "ends too early"},
 		"MP3 of ones":            {&endless{b: []byte{0xff, 0xfb}}, 0, ""},
 		"MPEG 2.5":               {io.MultiReader(strings.NewReader("\xff\xe3\x90\x00"), &endless{b: []byte{0}}), 0, "MPEG 2.5"},
 		"FLAC that ends":         {bytes.NewReader(flacFile[:20]), 0, ""},
@@ -421,6 +422,20 @@ func TestULawIsKept(t *testing.T) {
 	again, err := Encode(ULaw(all))
 	if err != nil || !bytes.Equal(again, all) {
 		t.Errorf("%x, error %v", again, err)
+	}
+}
+
+// TestWAVOfULaw: what is written is read.
+func TestWAVOfULaw(t *testing.T) {
+	t.Parallel()
+	for _, samples := range [][]byte{{1, 2, 3}, {1, 2, 3, 4}} {
+		src, err := Decode(bytes.NewReader(WAV(samples)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Encode(src); err != nil || !bytes.Equal(got, samples) {
+			t.Errorf("%v, error %v, expected %v", got, err, samples)
+		}
 	}
 }
 

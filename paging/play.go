@@ -122,8 +122,8 @@ func packetize(ctx context.Context, r io.Reader, packets chan<- []byte, ready ch
 	made, isReady := 0, false
 	for {
 		packet := make([]byte, packetSize)
-		n, err := io.ReadFull(r, packet)
-		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		n, err := fill(r, packet)
+		last := errors.Is(err, io.EOF)
 		if err != nil && !last {
 			return err // where too few came before, nothing is sent
 		}
@@ -146,6 +146,17 @@ func packetize(ctx context.Context, r io.Reader, packets chan<- []byte, ready ch
 			return nil
 		}
 	}
+}
+
+// fill reads until p is full. At the end of r it returns io.EOF, and other errors as they are: a connection that ends too
+// early is no end of the sound.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = r.Read(p[n:])
+		n += m
+	}
+	return n, err
 }
 
 // A pacer sends packets when they are due.
@@ -210,7 +221,7 @@ func (p *pacer) next() (done bool, err error) {
 	}
 	n += copy(p.buf[n:], payload)
 	if _, err := p.to.Write(p.buf[:n]); err != nil {
-		return false, fmt.Errorf("paging: %w", sendError{err})
+		return false, fmt.Errorf("%w: %w", ErrNetwork, err)
 	}
 	p.played.Packets++
 	p.header.Marker = false
@@ -218,12 +229,6 @@ func (p *pacer) next() (done bool, err error) {
 	p.header.Timestamp += packetSize
 	return false, nil
 }
-
-// A sendError is why a packet was not sent.
-type sendError struct{ err error }
-
-func (e sendError) Error() string { return "the packet was not sent: " + e.err.Error() }
-func (e sendError) Unwrap() error { return e.err }
 
 // newHeader returns the header of the first packet (RFC 3550: source, sequence number and time begin at random).
 func newHeader() rtp.Header {

@@ -2,6 +2,7 @@ package paging
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math"
@@ -182,4 +183,24 @@ func Measure(src Source, o Options) (time.Duration, error) {
 		return 0, invalid("it has no samples")
 	}
 	return lengthOf(uint64(n), Rate), nil
+}
+
+// WAV returns u-law that [Encode] returned as a WAV file.
+func WAV(samples []byte) []byte {
+	const head = 4 + 8 + 18 + 8 // after the first eight bytes
+	b := make([]byte, 0, 8+head+len(samples)+1)
+	number := func(n uint32) { b = binary.LittleEndian.AppendUint32(b, n) }
+	b = append(b, "RIFF"...)
+	number(uint32(head + len(samples) + len(samples)%2))
+	b = append(b, "WAVEfmt "...)
+	number(18)
+	number(wavULaw | 1<<16) // one channel
+	number(Rate)
+	number(Rate)
+	number(1 | 8<<16) // a byte of eight bits for each sample
+	b = append(b, 0, 0)
+	b = append(b, "data"...)
+	number(uint32(len(samples)))
+	b = append(b, samples...)
+	return append(b, make([]byte, len(samples)%2)...)
 }

@@ -143,6 +143,9 @@ func (c *Client) Plan(cmd Command, m Model) (steps []Step, warning string, err e
 	if cmd.IsZero() {
 		return nil, "", errZeroCommand
 	}
+	if cmd.row.paged {
+		return nil, "", errPaged
+	}
 	warning, err = m.Check(cmd)
 	if err != nil {
 		return nil, "", err
@@ -209,6 +212,9 @@ func (c *Client) Do(ctx context.Context, cmd Command) (Reply, error) {
 	}
 	if cmd.row.nests {
 		return all, errNested
+	}
+	if cmd.row.paged {
+		return all, errPaged
 	}
 	steps := cmd.Steps(c.dialect)
 	for i, s := range steps {

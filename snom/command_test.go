@@ -532,6 +532,44 @@ func TestCommands(t *testing.T) {
 			want: `{"steps":[{"dial":"**61"},{"wait":"connected","within":"30s"},{"dtmf":"12#"},{"wait":"2s"},{"hangup":"all"},{"answer":""},` +
 				`{"ring":{"ringer":3,"count":2}}],"otherwise":[{"hangup":"all"}]}`,
 		},
+		{
+			name: "text to speak", verb: snom.VerbAnnounce,
+			plain: []string{"Dinner is ready", " Dinner \t is\nready ", "Dinner\u00a0is ready"},
+			json:  []string{`{"text":"Dinner is ready"}`, `{"text":"Dinner is ready","repeat":1,"chime":false,"gain_db":-0.01}`},
+			want:  "Dinner is ready",
+		},
+		{
+			name: "text of digits", verb: snom.VerbAnnounce,
+			plain: []string{"21"}, json: []string{`{"text":"21"}`, `{"text":21}`}, want: "21",
+		},
+		{
+			name: "text like a file", verb: snom.VerbAnnounce,
+			plain: []string{"C:/x is full, see 1://2"}, json: []string{`{"text":"C:/x is full, see 1://2"}`}, want: "C:/x is full, see 1://2",
+		},
+		{
+			name: "sound file", verb: snom.VerbAnnounce,
+			plain: []string{"http://h:8123/a%20b.mp3?x=1&y=2"}, json: []string{`{"url":"http://h:8123/a%20b.mp3?x=1&y=2"}`},
+			want: "http://h:8123/a%20b.mp3?x=1&y=2",
+		},
+		{
+			name: "announcement with everything", verb: snom.VerbAnnounce,
+			json: []string{
+				`{"text":"Fire & <smoke>","voice":"tts.piper","chime":true,"repeat":3,"gain_db":-6}`,
+				`{"gain_db":-6.02,"repeat":3.0,"chime":true,"voice":"tts.piper","text":"Fire  & <smoke>"}`,
+			},
+			want: `{"text":"Fire & <smoke>","voice":"tts.piper","chime":true,"repeat":3,"gain_db":-6}`,
+		},
+		{
+			name: "text like JSON", verb: snom.VerbAnnounce,
+			json: []string{`{"text":"{\"a\":1}"}`}, want: `{"text":"{\"a\":1}"}`,
+		},
+		{
+			name: "text like a URL", verb: snom.VerbAnnounce,
+			json: []string{`{"text":"media-source://tts/x"}`}, want: `{"text":"media-source://tts/x"}`,
+		},
+		{
+			name: "end of what is announced", verb: snom.VerbAnnounce, plain: []string{""}, json: []string{"{}"}, want: "",
+		},
 	}
 	seen := map[snom.Verb]bool{}
 	for _, tt := range tests {
@@ -729,6 +767,12 @@ func checkSteps(tb testing.TB, c snom.Command, d snom.Dialect) {
 	if c.Verb().Nests() || c.Displays() { // the requests are those of the commands in it, or name a page
 		if len(steps) != 0 {
 			tb.Errorf("%q makes %d requests itself", c, len(steps))
+		}
+		return
+	}
+	if c.Verb().Paged() {
+		if steps != nil {
+			tb.Errorf("%q makes the requests %v, expected none", c, steps)
 		}
 		return
 	}

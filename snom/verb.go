@@ -31,6 +31,7 @@ const (
 	VerbReset      Verb = "reset"
 	VerbFirmware   Verb = "firmware"
 	VerbRun        Verb = "run"
+	VerbAnnounce   Verb = "announce"
 )
 
 // verbRows lists the commands, in the order in which they are documented. Every [Command] points
@@ -38,6 +39,7 @@ const (
 var verbRows = []*verbRow{
 	keyRow(), dialRow(), dtmfRow(), answerRow(), hangupRow(), transferRow(), ringRow(), touchRow(),
 	muteRow(), showRow(), ledRow(), dndRow(), forwardRow(), keyLockRow(), setRow(), screenRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(), runRow(),
+	announceRow(),
 }
 
 // A verbRow describes one command completely. A command without an argument needs verb, help and only.
@@ -58,6 +60,8 @@ type verbRow struct {
 	gated bool
 	// nests says that the argument may contain whole commands.
 	nests bool
+	// paged says that the command makes no request to the phone, but is carried out at its multicast address.
+	paged bool
 	// effects returns what the command does to the phone and its queue; nil: none of the Effects.
 	effects func(argument) Effects
 	// check returns an error that wraps ErrUnsupported where a model cannot carry out the command, and a warning

@@ -88,7 +88,7 @@ func TestConstructors(t *testing.T) {
 	for text, c := range map[string]snom.Command{
 		"answer": snom.Answer(), "hangup all": snom.Hangup(), "hangup current": snom.HangupCurrent(), "logoff all": snom.LogoffAll(),
 		"transfer complete": snom.CompleteTransfer(), "transfer cancel": snom.CancelTransfer(), "dnd on": snom.DND(true), "dnd off": snom.DND(false), "dnd toggle": snom.ToggleDND(), "ring stop": snom.StopRinging(),
-		"mute": snom.Mute(), "fix_lil": snom.FixLIL(), "reboot": snom.Reboot(),
+		"announce": snom.EndAnnouncement(), "mute": snom.Mute(), "fix_lil": snom.FixLIL(), "reboot": snom.Reboot(),
 	} {
 		if c != commandOf(t, text) {
 			t.Errorf("the constructor makes %q, expected %q", c, text)
@@ -130,6 +130,8 @@ func TestConstructors(t *testing.T) {
 		{"reset hall", func() (snom.Command, error) { return snom.Reset("hall") }},
 		{"firmware https://h/p", func() (snom.Command, error) { return snom.Firmware("https://h/p") }},
 		{"", func() (snom.Command, error) { return snom.Firmware("https://h") }},
+		{"announce Dinner is ready", func() (snom.Command, error) { return snom.Announce("Dinner is ready") }},
+		{"", func() (snom.Command, error) { return snom.Announce("ftp://h/a.wav") }},
 	} {
 		c, err := m.make()
 		if m.text == "" {
@@ -268,7 +270,7 @@ func TestRowsAreComplete(t *testing.T) {
 			t.Errorf("%s: its row has %s", v, err)
 		}
 		c := commandOf(t, v.Help().Example)
-		if v.Nests() || c.Displays() {
+		if v.Nests() || v.Paged() || c.Displays() {
 			continue // it has those of other commands, or names a page
 		}
 		for _, step := range c.Steps("")[:1] {

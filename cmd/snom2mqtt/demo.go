@@ -19,6 +19,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/paging"
+	"github.com/snom2mqtt/snom2mqtt/snom/multicast"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
@@ -74,16 +77,21 @@ func (p *program) demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	tone, err := serveDemoTone(set)
+	if err != nil {
+		return err
+	}
 	s, err := p.demoService(ctx, environ)
 	if err != nil {
 		return err
 	}
+	listenToDemo(phones)
 	if err := install(ctx, s.actions, phones); err != nil {
 		s.close()
 		return err
 	}
 	var online atomic.Bool
-	told, answered, over := newOnce(), newOnce(), newOnce()
+	told, answered, over, announced := newOnce(), newOnce(), newOnce(), newOnce()
 	err = s.broker.Watch("snom/#", func(topic string, payload []byte) {
 		show.message(topic, payload)
 		switch {
@@ -95,6 +103,8 @@ func (p *program) demo(ctx context.Context) error {
 			answered.here()
 		case topic == "snom/kitchen/event" && bytes.Contains(payload, []byte(`"event_type":"disconnected"`)):
 			over.here()
+		case topic == "snom/all/result":
+			announced.here()
 		}
 	})
 	if err != nil {
@@ -116,6 +126,9 @@ func (p *program) demo(ctx context.Context) error {
 			return nil
 		}},
 		{over, func() error {
+			return s.broker.Publish("snom/all/announce", []byte(tone)) // there is no voice here
+		}},
+		{announced, func() error {
 			show.say(demoHints(s.broker.Addr().String(), s.console.Addr().String(), control))
 			return nil
 		}},
@@ -133,6 +146,42 @@ func serveDemoPhones(set *phoneSet, phones []*snomtest.Phone) (environ []string,
 		environ = append(environ, setting+"NAME="+phone.Name(), setting+"URL="+url, setting+"USERNAME="+demoUser, setting+"PASSWORD="+demoPassword)
 	}
 	return environ, nil
+}
+
+// demoAddress is what the phones of the demo listen to.
+const demoAddress = "239.255.10.1:5004"
+
+// serveDemoTone serves a sound file on loopback, and returns its URL.
+func serveDemoTone(set *phoneSet) (url string, err error) {
+	tone, err := paging.Encode(paging.Tone())
+	if err != nil {
+		return "", err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	set.start(&http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(paging.WAV(tone)) // a reader that left needs no sound
+	})}, l)
+	return "http://" + l.Addr().String() + "/tone.wav", nil
+}
+
+// listenToDemo has the phones play announcements. Where that is not possible, they play none.
+func listenToDemo(phones []*snomtest.Phone) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return
+	}
+	i := slices.IndexFunc(all, func(i net.Interface) bool { return i.Flags&net.FlagLoopback != 0 })
+	if i < 0 {
+		return
+	}
+	for _, phone := range phones {
+		_ = phone.ListenMulticast(all[i].Name) // it is there
+		phone.Set("multicast_listen", "on")
+		phone.Set("mc_address1", demoAddress)
+	}
 }
 
 // A demoAct is what the demo does when something has happened.
@@ -178,6 +227,7 @@ func (p *program) demoService(ctx context.Context, phones []string) (s *service,
 			"SNOM2MQTT_PHONE_LISTEN=127.0.0.1:0",
 			"SNOM2MQTT_PHONE_TOKEN_SECRET=" + rand.Text(),
 			"SNOM2MQTT_LOG_LEVEL=warn",
+			"SNOM2MQTT_PAGING_INTERFACE=127.0.0.1",
 		})}
 		settings, roster, err := inner.load(ctx)
 		if err != nil {
@@ -185,6 +235,7 @@ func (p *program) demoService(ctx context.Context, phones []string) (s *service,
 		}
 		level := &slog.LevelVar{}
 		level.Set(settings.LogLevel)
+		roster.Paging = map[string]multicast.Address{bridge.All: {Address: demoAddress, Priority: multicast.DefaultPriority}}
 		s, err = newService(settings, roster, inner.drivers, level, p.log)
 		if err == nil {
 			return s, nil
@@ -213,7 +264,8 @@ func demoHints(broker, console, control string) string {
 	return fmt.Sprintf(`
 That was one command, and the phone accepted it: "ok":true. (The first request to a
 phone that requires a login fetches the challenge, hence the 401.) The call was not
-answered; the phone reported that in its events.
+answered; the phone reported that in its events. Then two tones were announced at both
+phones at once.
 
 Now try it. mosquitto_pub and mosquitto_sub are in Debian's package mosquitto-clients.
 
@@ -234,6 +286,10 @@ Let the kitchen phone ring, watch its events and its status, and pick it up:
 
   curl -X POST 'http://%[3]s/phones/kitchen/ring?number=%%2B4930123&name=Front+door'
   mosquitto_pub %[1]s -t snom/kitchen/answer -n
+
+What the kitchen phone heard last, as a sound file:
+
+  curl -s -o heard.wav 'http://%[3]s/phones/kitchen/heard.wav'
 
 Health of the bridge:
 

@@ -67,14 +67,16 @@ func (p *program) send(c *cobra.Command, args []string) error {
 	if err := knows(phones, name, verb); err != nil {
 		return seeHelp(c, err)
 	}
-	phones.Phones = slices.DeleteFunc(phones.Phones, func(p bridge.PhoneConfig) bool { return p.Name != name })
+	all := phones.Phones
+	phones.Phones = slices.DeleteFunc(slices.Clone(phones.Phones), func(p bridge.PhoneConfig) bool { return p.Name != name })
 	tree, err := mqtt.NewTree(settings.BaseTopic, "")
 	if err != nil {
 		return usageError{err}
 	}
 	answer := make(results, 1)
 	b := bridge.New(bridge.Config{
-		Tree: tree, Publish: answer.of(tree.Result(name)), Log: logger(p.stderr, settings.LogFormat, slog.LevelWarn),
+		Speaker: newAnnouncer(settings, func() []bridge.PhoneConfig { return all }),
+		Tree:    tree, Publish: answer.of(tree.Result(name)), Log: logger(p.stderr, settings.LogFormat, slog.LevelWarn),
 		Rules: rules(settings), Gap: settings.CommandGap, CallTimeout: settings.CallTimeout, AnyTransfer: true,
 	}, phones)
 	topic := tree.Command(name, verb)

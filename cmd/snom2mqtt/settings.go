@@ -14,6 +14,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/multicast"
 	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
 
@@ -62,6 +63,12 @@ func (p *program) configured() bool {
 // roster makes the bridge's phones from the settings. What was known of their logins is in the store; nil: nothing.
 func roster(c config.Config, r config.Roster, store *statefile.Store, d *drivers) (bridge.Roster, error) {
 	out := bridge.Roster{Groups: r.Groups}
+	for _, l := range r.Paging {
+		if out.Paging == nil {
+			out.Paging = make(map[string]multicast.Address, len(r.Paging))
+		}
+		out.Paging[l.Name] = multicast.Address{Address: l.Address, Interrupt: l.Interrupt, Priority: l.Priority, Speaker: l.Speaker, VolMax: l.VolMax}
+	}
 	var errs []error
 	for _, p := range r.Phones {
 		phone, err := phoneOf(p, c.RequestTimeout, c.CommandGap, store, d)

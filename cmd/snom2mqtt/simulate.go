@@ -33,6 +33,7 @@ type simulation struct {
 	sip, registrar  string
 	sipPassword     string
 	trust           string
+	multicast       string
 }
 
 func (p *program) simulateCommand() *cobra.Command {
@@ -98,6 +99,7 @@ Exit codes: 0 stopped by a signal, 1 it could not listen, 2 wrong flags.`,
 	f.StringVar(&s.registrar, "registrar", "", "`address` of the SIP registrar that the phones register at, host:port")
 	f.StringVar(&s.sipPassword, "sip-password", "", "`password` of the phones at the registrar, and for check-sync")
 	f.StringVar(&s.trust, "trust", "", "`hosts` that may send NOTIFYs, separated by blanks (mb_trusted_hosts)")
+	f.StringVar(&s.multicast, "multicast", "", "network `interface`, such as lo, by which the phones play announcements, once their settings say where\nthey listen")
 	f.StringVar(&s.control, "control", "", "loopback `address` where calls can be played")
 	f.StringVar(&s.encoding, "encoding", "", "`how` action URLs are encoded: "+strings.Join(encodings(), ", ")+" (default percent)")
 	offer(c, "auth", auths())
@@ -194,6 +196,12 @@ func (p *program) simulate(ctx context.Context, s simulation) error {
 		fmt.Fprintf(p.stderr, "%s %s\n", phone.Name(), url)
 		if err := s.serveSIP(ctx, p, set, phone, i); err != nil {
 			return err
+		}
+		if s.multicast == "" {
+			continue
+		}
+		if err := phone.ListenMulticast(s.multicast); err != nil {
+			return usageError{fmt.Errorf("--multicast %q: %w", s.multicast, err)}
 		}
 	}
 	if s.control != "" {

@@ -33,6 +33,9 @@ type State struct {
 	PlayingMS    int64    `json:"playing_ms"`
 	Requests     int      `json:"requests"`
 	FailedLogins int      `json:"failed_logins"`
+
+	ListensTo    []string     `json:"listens_to"`   // multicast addresses
+	Announcement Announcement `json:"announcement"` // that is played, or was last
 }
 
 // State returns what is to be seen of the phone now.
@@ -46,6 +49,7 @@ func (p *Phone) State() State {
 		Calls: make([]Call, 0, len(p.panel.calls)), Lifted: p.panel.lifted, DND: p.panel.dnd, Forward: p.panel.forward,
 		Registered: append([]bool(nil), p.panel.registered...), Missed: p.panel.missed,
 		PlayingMS: p.playing(now).Milliseconds(), Requests: len(p.requests), FailedLogins: p.login.failed,
+		ListensTo: p.listensTo(), Announcement: p.announced(now),
 	}
 	for _, c := range p.panel.calls {
 		s.Calls = append(s.Calls, *c)
@@ -62,6 +66,7 @@ func (p *Phone) State() State {
 //	GET  /phones/<name>/requests  its Requests
 //	GET  /phones/<name>/actions   its Actions
 //	GET  /phones/<name>/screen    what its minibrowser shows, as text
+//	GET  /phones/<name>/heard.wav what it played last of what came to its multicast addresses
 //	POST /phones/<name>/<operation>    see there; answers the State after it
 //
 // What an operation needs stands in the query or a form, where a semicolon and the plus in front of a number
@@ -107,6 +112,15 @@ func ControlHandler(phones ...*Phone) http.Handler {
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, phones[i].Screen()) // a reader that left needs no answer
+	})
+	mux.HandleFunc("GET /phones/{name}/heard.wav", func(w http.ResponseWriter, r *http.Request) {
+		i := slices.IndexFunc(phones, func(p *Phone) bool { return p.Name() == r.PathValue("name") })
+		if i < 0 || phones[i].HeardWAV() == nil {
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such phone, or it has played nothing"})
+			return
+		}
+		w.Header().Set("Content-Type", "audio/wav")
+		_, _ = w.Write(phones[i].HeardWAV()) // a reader that left needs no sound
 	})
 	all := operations()
 	mux.HandleFunc("POST /phones/{name}/{operation}", one(func(p *Phone, r *http.Request) (any, error) {
@@ -293,7 +307,7 @@ func joined[T ~string](names []T) string {
 // controlHelp says what can be asked for.
 func controlHelp(phones []*Phone) string {
 	var b strings.Builder
-	b.WriteString("Simulated Snom phones.\n\nGET /phones\nGET /phones/<name>\nGET /phones/<name>/requests\nGET /phones/<name>/actions\nGET /phones/<name>/screen\n\nPhones:")
+	b.WriteString("Simulated Snom phones.\n\nGET /phones\nGET /phones/<name>\nGET /phones/<name>/requests\nGET /phones/<name>/actions\nGET /phones/<name>/screen\nGET /phones/<name>/heard.wav\n\nPhones:")
 	for _, p := range phones {
 		b.WriteString(" " + p.Name())
 	}

@@ -32,7 +32,7 @@
 //     action_firewall_test, which no event here causes; [Phone.Fire] calls them;
 //   - menus of the phone itself: navigation keys, soft keys and programmable keys without a URL are counted as pressed and change
 //     nothing; REDIAL dials at once, where a real phone opens its list first;
-//   - SIP, audio, conferences, call waiting, and the list of held calls that "Call Join on Xfer" opens;
+//   - audio other than announcements by multicast: see [Phone.ListenMulticast]; SIP, conferences, call waiting, and the list of held calls that "Call Join on Xfer" opens;
 //   - expansion modules: a key above the model's own is not there;
 //   - that asking again and again for a page that is forbidden gets a page which names the model
 //     (Greenbone, gb_snom_http_detect.nasl);

@@ -129,7 +129,7 @@ type shownSetting struct {
 func plainSettings() map[string]string {
 	return map[string]string{
 		"keyboard_lock": "off", "keyboard_lock_emergency": "911 112 110", "vol_handset": "8", "vol_headset": "8", "vol_ringer": "8",
-		"vol_speaker": "8", "backlight": "15", "dim_timer": "20", "privacy_out": "off",
+		"vol_speaker": "8", "multicast_listen": "off", "backlight": "15", "dim_timer": "20", "privacy_out": "off",
 	}
 }
 
@@ -146,10 +146,15 @@ func (p *Phone) shownSettings() []shownSetting {
 	var list []shownSetting
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		value := hidePassword(name, values[name])
-		if _, identity := identitySetting(name); value == "" && p.config.Shows == SettingsSparse || isDNDMode(name) || identity > 0 {
+		if _, identity := identitySetting(name); value == "" && p.config.Shows == SettingsSparse || isDNDMode(name) || identity > 0 || isSlot(name) {
 			continue
 		}
 		list = append(list, shownSetting{name: name, value: value})
+	}
+	for i := 1; i <= multicastSlots; i++ {
+		if value := p.settings[fmt.Sprint("mc_address", i)]; value != "" || p.config.Shows != SettingsSparse {
+			list = append(list, shownSetting{"mc_address", strconv.Itoa(i), value})
+		}
 	}
 	for line := range p.config.Lines {
 		list = append(list, shownSetting{"dnd_mode", strconv.Itoa(line + 1), map[bool]string{true: "on", false: "off"}[p.panel.dnd]})
@@ -284,6 +289,7 @@ func (p *Phone) saveSettings(in request, line *Request) {
 		}
 	}
 	p.obeyForwarding()
+	p.tune()
 }
 
 // advancedUpdate reboots and resets; beroNet's code has the values in lower case.

@@ -120,6 +120,7 @@ type Phone struct {
 	outbox    []Action
 	sending   bool
 	quiet     chan struct{} // closed when nothing is being sent
+	radio     radio
 	actions   []Action
 }
 
@@ -247,6 +248,7 @@ func (p *Phone) Set(name, value string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.settings[name], p.flash[name] = value, value
+	p.tune()
 }
 
 // Hold makes requests wait, before the phone looks at them, until release is called.
@@ -285,12 +287,14 @@ func (p *Phone) reboot(down time.Duration) {
 	p.panel.reboot()
 	p.browser = minibrowser{serial: p.browser.serial + 1, complaints: p.browser.complaints}
 	p.shut()
+	p.tune()
 	p.later(down, func() {
 		if p.boots != boot {
 			return // switched off again meanwhile
 		}
 		p.down = false
 		p.open()
+		p.tune()
 		p.started()
 	})
 }

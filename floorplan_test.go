@@ -38,6 +38,7 @@ func mayImport() map[string][]string {
 		"fetch":               {},
 		"picture":             {},
 		"bitmap":              {},
+		"camera":              {"picture"},
 		"snom/actionurl":      {"snom", "internal/csvtable", "internal/cleantext", "internal/jsonval"},
 		"callstate":           {"snom/actionurl", "internal/jsonval", "internal/cleantext"},
 		"mqtt":                {},
@@ -79,7 +80,7 @@ func onlyIn() map[string][]string {
 	return map[string][]string{
 		"github.com/eclipse/paho.mqtt.golang": {"mqtt/paho3", "internal/bench"}, // which measures what it costs
 
-		"github.com/icholy/digest":           {"snom", "snom/snomtest", "sip", "internal/bench"},
+		"github.com/icholy/digest":           {"snom", "snom/snomtest", "camera", "sip", "internal/bench"},
 		"github.com/caarlos0/env/v11":        {"config"},
 		"go.yaml.in/yaml/v4":                 {"config"},
 		"github.com/google/jsonschema-go":    {"config"}, // its tests only: the schema of the phones file

@@ -262,7 +262,7 @@ func TestACL(t *testing.T) {
 	t.Parallel()
 	const bridge = "snom2mqtt"
 	rules := readACL(t)
-	fill := strings.NewReplacer("<base>", "snom", "<phone>", "hall", "<group>", "all", "<action>", "ping", "<command>", "dial")
+	fill := strings.NewReplacer("<base>", "snom", "<phone>", "hall", "<door>", "front", "<group>", "all", "<action>", "ping", "<command>", "dial")
 	for _, doc := range mqtt.Topics() {
 		topic := fill.Replace(doc.Pattern)
 		published := doc.Retained != "must not be" // what must not be retained is what others send

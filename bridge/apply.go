@@ -41,6 +41,10 @@ func (c Change) Complete(ctx context.Context) {
 		p.republish()
 		p.pollIn(0)
 	}
+	for _, d := range b.roster.Load().doors {
+		d.lookAtPhones()
+		d.republish()
+	}
 	b.publishInfo(heartbeat{})
 	b.cfg.Log.Info("phones reloaded", slog.Int("added", len(c.added)), slog.Int("changed", len(c.changed)), slog.Int("removed", c.removed))
 }
@@ -89,12 +93,18 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 	next.macros = scripts(r.Macros)
 	next.left = b.lanesLeft(macs)
 	next.paging = r.Paging
+	next.doors = b.doors(old.doors, r.Doors, next.phones)
 	b.roster.Store(next)
 	b.announcers.keep(r.Paging)
 	b.ids.phones.Store(int64(len(next.names)))
 	for i, p := range left { // what waits goes to the phone as it is now
 		for _, e := range from[i].takeOf(p, "") {
 			p.add(e.job)
+		}
+	}
+	for name, d := range old.doors {
+		if next.doors[name] == nil {
+			d.remove()
 		}
 	}
 	for name, p := range old.phones {

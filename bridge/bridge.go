@@ -92,6 +92,7 @@ type Roster struct {
 	Groups map[string][]string // name to members; All is built in
 	Macros []Macro
 	Paging map[string]multicast.Address // names of phones and groups to what they listen to
+	Doors  []DoorConfig
 }
 
 // A Bridge takes commands to phones and answers each of them once.
@@ -143,6 +144,7 @@ type roster struct {
 	groups map[string][]string
 	names  []string // of phones, sorted
 	macros map[string]*script
+	doors  map[string]*door
 	masks  bool    // the argument of a command is secret for at least one phone
 	left   []*lane // of phones that are not configured any more and of which something matters
 	paging map[string]multicast.Address
@@ -269,6 +271,9 @@ func (b *Bridge) command(a mqtt.Address, m mqtt.Message, o Origin, now time.Time
 		b.logRetained(m.Topic)
 	}
 	r := b.roster.Load()
+	if d := r.doors[a.Name]; d != nil {
+		return d.take(a.Command, m, o, now)
+	}
 	p, members := r.phones[a.Name], r.groups[a.Name]
 	if p == nil && members == nil {
 		b.refuse(a.Name, a.Command, m, fmt.Sprintf("no phone and no group is called %q", a.Name), now)
@@ -413,6 +418,7 @@ func (b *Bridge) Phones() []PhoneConfig {
 func (b *Bridge) Names() []string {
 	r := b.roster.Load()
 	names := slices.AppendSeq(slices.Clone(r.names), maps.Keys(r.groups))
+	names = slices.AppendSeq(names, maps.Keys(r.doors))
 	slices.Sort(names)
 	return names
 }
@@ -427,6 +433,9 @@ func (b *Bridge) Republish() {
 	b.claim(r.names...)
 	for _, name := range r.names {
 		r.phones[name].republish()
+	}
+	for _, d := range r.doors {
+		d.republish()
 	}
 }
 

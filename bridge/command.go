@@ -27,6 +27,7 @@ type command struct {
 	secret   bool         // neither the result nor its message may show the argument
 	dry      bool         // everything is checked, and nothing sent
 	script   *script      // its steps, of a macro; nil: it is none
+	door     *door        // that it opens; nil: none
 	part     bool         // it is a step of a macro, and its result is not published
 	revoked  *atomic.Bool // set when it must not be sent any more; nil: it may
 	received time.Time
@@ -77,7 +78,13 @@ func (c *command) ends(other job) string {
 
 // answer is the start of every result of c.
 func (c *command) answer(code Code, message string, now time.Time) *Result {
+	var details *Details
+	if c.door != nil {
+		details = &Details{Door: c.door.name}
+	}
 	return &Result{
+		Details: details,
+
 		ID: c.id, Phone: c.to.name, Command: c.name, Argument: c.argument,
 		OK: code == OK, Code: code, Message: message, Time: Time{Time: now},
 	}
@@ -108,7 +115,7 @@ func (c *command) enqueue() {
 		return
 	}
 	if c.id != "" {
-		if first := c.to.profile.Load().lane.dedup.take(c); first != nil {
+		if first := c.ids().take(c); first != nil {
 			if r := first.repeat(c); r != nil {
 				c.deliver(r)
 			}
@@ -119,6 +126,14 @@ func (c *command) enqueue() {
 		c.to.b.endAnnouncements(c.to.name, hungUp)
 	}
 	c.to.add(c)
+}
+
+// ids is what remembers the ids of commands to the same phone, or door.
+func (c *command) ids() *dedup {
+	if c.door != nil {
+		return c.door.dedup
+	}
+	return c.to.profile.Load().lane.dedup
 }
 
 // cancel answers a command that does not run: one that has not begun, or one that left the phone to others for a while.
@@ -170,7 +185,11 @@ func (c *command) deliver(r *Result) {
 		b.large.Add(-c.large)
 		c.large = 0
 	}
-	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(r.Phone), Payload: encodeResult(r)})
+	topic := r.Phone
+	if c.door != nil {
+		topic = c.door.name
+	}
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(topic), Payload: encodeResult(r)})
 	b.cfg.Observe.Result(*r)
 	if r.Code == Expired {
 		b.late.Add(1)
@@ -211,6 +230,9 @@ func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
 		return time.Time{}
 	}
 	switch {
+	case c.door != nil:
+		c.door.open(ctx, c, p)
+		return time.Time{}
 	case c.dry:
 		c.tell(ctx, p, c.command.Changes())
 		return time.Time{}
@@ -450,7 +472,7 @@ func (c *command) learn() {
 		if !c.part {
 			s.lastResult = lastResult(r)
 		}
-		if c.script != nil {
+		if c.script != nil || c.door != nil {
 			return // its steps have said it
 		}
 		switch {
@@ -469,7 +491,7 @@ func (c *command) learn() {
 		}
 		probe = s.needsProbe()
 	})
-	if probe || r.Code == Timeout && c.script == nil {
+	if probe || r.Code == Timeout && c.script == nil && c.door == nil {
 		c.to.pollIn(settleTime)
 	}
 }

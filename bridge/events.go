@@ -65,6 +65,11 @@ func (b *Bridge) Event(name string, e actionurl.Event) {
 		}
 	})
 	p.planExpiry()
+	if e.Type == actionurl.EventIncoming {
+		for _, d := range b.roster.Load().doors {
+			d.rang(name, e)
+		}
+	}
 }
 
 // planExpiry makes sure that a call of which no event comes any more ends in time. The caller holds the lock.

@@ -20,9 +20,12 @@ type Update struct {
 	Result *Result          // of a command for a phone
 	Status *Status          // of a phone, as published
 	// Command is a command for a phone as it was received; its Result follows, at once where it is refused.
-	Command  *Received
-	Response *Response // to a request to the bridge
-	Image    *Image    // of the screen of a phone
+	Command   *Received
+	Response  *Response // to a request to the bridge
+	Image     *Image    // of the screen of a phone
+	Door      *DoorStatus
+	Ring      *DoorRing
+	DoorImage *DoorImage // of a door's camera
 }
 
 // Received is a command for a phone, as it was received.

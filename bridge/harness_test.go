@@ -41,6 +41,7 @@ type testPhone struct {
 	set   func(*bridge.PhoneConfig)
 
 	macros []bridge.Macro // of the roster that it is in
+	doors  []bridge.DoorConfig
 	fault  snomtest.Fault // that it has from the beginning
 }
 
@@ -76,6 +77,7 @@ func newHarness(t *testing.T, cfg bridge.Config, testPhones []testPhone, groups 
 	for _, r := range testPhones {
 		roster.Phones = append(roster.Phones, h.addPhone(r))
 		roster.Macros = append(roster.Macros, r.macros...)
+		roster.Doors = append(roster.Doors, r.doors...)
 	}
 	roster.Groups = groups
 	h.read = func() (bridge.Roster, error) { return h.roster, nil }

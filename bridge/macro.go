@@ -207,15 +207,27 @@ func (c *command) step(s MacroStep) *command {
 	}
 	part.effects.Yields = false // the macro keeps the phone
 	part.expires = part.received.Add(max(c.to.b.cfg.Rules.TTL, c.lifetime))
+	if c.door != nil && s.Secret {
+		part.expires = c.expires // a code is not sent after that
+	}
 	return part
 }
 
 // A scriptRun is a macro that is carried out.
 type scriptRun struct {
 	c       *command
-	until   time.Time // when it has lasted too long
-	dialled time.Time // when its last call was begun; zero: it began none
-	talking bool      // it has waited for a connected call
+	until   time.Time                  // when it has lasted too long
+	dialled time.Time                  // when its last call was begun; zero: it began none
+	talking bool                       // it has waited for a connected call
+	holds   func(callstate.State) bool // what such a call is; nil: any
+}
+
+// talks reports whether the call is there that the macro waits for.
+func (run *scriptRun) talks(calls callstate.State) bool {
+	if run.holds != nil {
+		return run.holds(calls)
+	}
+	return talking(calls)
 }
 
 // runScript carries out a macro, one step after the other. A step that fails ends it; what stands under otherwise is
@@ -258,7 +270,7 @@ func (run *scriptRun) carryOut(ctx context.Context, p pacedPhone, s MacroStep) (
 	case why.code != "":
 		cut, r.Code, r.Message = true, why.code, why.why
 	case !time.Now().Before(run.until):
-		r.Code, r.Message = Expired, "the macro has run for an hour"
+		r.Code, r.Message = Expired, "it took too long"
 	case s.Command.IsZero():
 		why, met := run.wait(p, s)
 		if cut = why.code != ""; cut {
@@ -278,7 +290,7 @@ func (run *scriptRun) send(ctx context.Context, p pacedPhone, s MacroStep) (cut 
 	r = StepResult{Command: s.Name()}
 	part := run.c.step(s)
 	if run.talking && part.effects.IntoCall {
-		watch := p.phone.guard(func(calls callstate.State) bool { return talking(calls) })
+		watch := p.phone.guard(run.talks)
 		defer p.phone.unguard(watch)
 		part.revoked = &watch.revoked
 	}
@@ -361,7 +373,7 @@ func (run *scriptRun) reached(calls callstate.State, phase callstate.Phase) bool
 	case callstate.Idle:
 		return is.Calls == 0
 	case callstate.Connected:
-		return talking(calls)
+		return run.talks(calls)
 	}
 	return is.Call.State == phase
 }

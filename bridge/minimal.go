@@ -25,6 +25,7 @@ func Minimal(m mqtt.Message) []byte {
 	switch {
 	case is.Phone != nil && json.Unmarshal(m.Payload, &r) == nil:
 		r.Argument, r.Message, r.First = "", shortened, nil
+		r.Details = nil
 		return encode(&r)
 	case is.Group != nil && json.Unmarshal(m.Payload, &s) == nil:
 		s.Argument, s.Message, s.Members = "", shortened, nil

@@ -286,6 +286,9 @@ func (p *phone) change(change func(*phoneState)) {
 		after.Model != before.Model || after.RemoteControl != before.RemoteControl || after.Firmware != before.Firmware || after.MAC != before.MAC) {
 		p.b.cfg.OnChange()
 	}
+	if doors := p.b.roster.Load().doors; len(doors) > 0 && (after.Call != before.Call || after.Reachable != before.Reachable) {
+		p.tellDoors(doors, after)
+	}
 	last := after.LastResult != before.LastResult
 	after.LastResult = before.LastResult
 	switch {

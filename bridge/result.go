@@ -37,6 +37,7 @@ type Result struct {
 // Details are the members of a [Result] that few results have.
 type Details struct {
 	Would []string     `json:"would,omitzero"` // of a dry run: what the phone would be asked
+	Door  string       `json:"door,omitempty"` // that the command was for
 	Steps []StepResult `json:"steps,omitzero"` // of a macro: those that were begun
 }
 

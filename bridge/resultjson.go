@@ -37,6 +37,9 @@ func (d *Details) appendJSON(b []byte) []byte {
 		b = append(b, `,"would":`...)
 		b = append(b, encode(d.Would)...)
 	}
+	if d.Door != "" {
+		b = appendText(append(b, `,"door":`...), d.Door)
+	}
 	if d.Steps != nil {
 		b = append(b, `,"steps":`...)
 		b = append(b, encode(d.Steps)...)

@@ -15,7 +15,7 @@ func FuzzResultJSON(f *testing.F) {
 		if ok {
 			r.Time = Time{Time: time.Unix(n%1e11, n%1e9).In(time.FixedZone("", 3600))}
 			r.First = &Result{ID: b, Message: a}
-			r.Details = &Details{Would: []string{a, b}[:n&1+n>>1&1], Steps: []StepResult{{Command: a, Message: b, Otherwise: n&1 == 1}}[:n&1]}
+			r.Details = &Details{Would: []string{a, b}[:n&1+n>>1&1], Door: a, Steps: []StepResult{{Command: a, Message: b, Otherwise: n&1 == 1}}[:n&1]}
 		}
 		if got, expected := string(r.appendJSON(nil)), string(encode(r)); got != expected {
 			t.Errorf("got      %s\nexpected %s", got, expected)

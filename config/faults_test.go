@@ -299,7 +299,7 @@ func phonesFileFaults() []phonesFileFault {
 			at + "2:9: groups: expected a name for each group, and its list of phones"}},
 		{"unknown section", "phone:\n  a: {url: http://a}\nhunter 2: x\n", []string{
 			at + "1:1: phone: no such key; did you mean phones?",
-			at + "3:1: a key: no such key; known are phones, groups, macros, paging"}},
+			at + "3:1: a key: no such key; known are phones, groups, macros, paging, doors"}},
 		{"unknown keys", "phones:\n  a:\n    url: http://a\n    pasword: hunter2\n    host: hunter2\n    Url: x\n    name: b\n", []string{
 			at + "4:5: pasword: no such key; did you mean password?",
 			at + "5:5: host: no such key; known are url, username, password, password_file, auth, model, dialect, display, led_offset, allow, mask, " +

@@ -107,12 +107,13 @@ func (f phonesFile) parse(text string, taken registry, d defaults) Roster {
 		f.wrong(&node{line: max(root.line, 1), column: max(root.column, 1)}, "expected phones: and below it a name for each phone")
 		return Roster{}
 	}
-	sections := [4]*node{{}, {}, {}, {}}
-	f.members(&root, []string{"phones", "groups", "macros", "paging"}, func(i int, section *node) { sections[i] = section })
+	sections := [5]*node{{}, {}, {}, {}, {}}
+	f.members(&root, []string{"phones", "groups", "macros", "paging", "doors"}, func(i int, section *node) { sections[i] = section })
 	r := Roster{Phones: f.phones(sections[0], taken, d)}
 	r.Groups = f.groups(sections[1], taken)
 	r.Macros = f.macros(sections[2], taken)
 	r.Paging = f.paging(sections[3], taken, r.Groups)
+	r.Doors = f.doors(sections[4], taken, r.Groups)
 	return r
 }
 

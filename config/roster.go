@@ -17,6 +17,7 @@ type Roster struct {
 	Groups map[string][]string // the members by the group's name; the built-in group "all" is not here
 	Macros []Macro             // by name
 	Paging []Listening         // the multicast addresses of phones and groups, by name
+	Doors  []Door              // by name
 }
 
 // A Phone is one phone as the settings describe it.
@@ -218,7 +219,7 @@ func (c *checker) roster(numbered []Phone, taken registry, path field, d default
 		file := c.readPhonesFile(path, taken, d)
 		r.Phones = append(r.Phones, file.Phones...)
 		maps.Copy(r.Groups, file.Groups)
-		r.Macros = file.Macros
+		r.Macros, r.Doors = file.Macros, file.Doors
 		r.Paging = file.Paging
 	}
 	if len(r.Phones) == 0 && len(c.faults.list) == 0 {

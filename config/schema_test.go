@@ -104,6 +104,27 @@ func phoneRules() rule {
 	}
 }
 
+// doorRule is the rule of a door.
+func doorRule() rule {
+	text := func(what string) rule { return rule{"type": []string{"string", "integer"}, "description": what} }
+	name := rule{"type": "string", "pattern": namePattern}
+	phones := rule{"type": []string{"string", "array"}, "items": name, "description": "A phone, or a list of phones."}
+	return rule{"type": "object", "additionalProperties": false, "required": []string{"phone", "number"}, "properties": rule{
+		"phone": phones, "number": text("The number that calls when the door rings, and that is called."),
+		"country_code": text("Country code by which numbers are compared, such as 49."),
+		"code":         text("The tones that open the door."), "code_file": text("A file with the tones that open the door."),
+		"method": rule{"enum": []string{"dtmf", "keys"}}, "hold": text("How long the door shows as open, such as 5s."),
+		"call": rule{"type": "boolean", "description": "Without a call, the phone calls the door, sends the code and hangs up."},
+		"chime": rule{"type": "object", "additionalProperties": false, "required": []string{"phones"}, "properties": rule{
+			"phones": phones, "ringer": rule{"type": "integer", "minimum": 1, "maximum": 9}, "count": rule{"type": "integer", "minimum": 1, "maximum": 20},
+		}},
+		"camera": rule{"type": "object", "additionalProperties": false, "required": []string{"url"}, "properties": rule{
+			"url": text("The URL of a JPEG or of an MJPEG stream."), "username": text("The login, digest or Basic."),
+			"password": text("Its password."), "password_file": text("A file with its password."),
+		}},
+	}}
+}
+
 // schemaSections are the sections of the file. A section may be there without a value.
 func schemaSections(phone rule) rule {
 	section := func(what string, each rule) rule {
@@ -127,6 +148,7 @@ func schemaSections(phone rule) rule {
 				"volmax":    rule{"type": "boolean", "description": "Always at full volume."},
 			},
 		}},
+		"doors": section("Door intercoms, by name. See docs/doors.md.", doorRule()),
 	}
 }
 

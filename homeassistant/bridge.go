@@ -23,6 +23,8 @@ type Bridge struct {
 	Version string // of this program; may be empty
 	// Language is that of the names of entities: German, or else English. Identifiers and topics are the same.
 	Language string
+	// Doors returns the doors, in the order of their names; nil: there are none. It must not block.
+	Doors func() []Door
 }
 
 // ID returns Home Assistant's identifier of the bridge: made of its base topic, and of its instance if it has one.

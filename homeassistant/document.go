@@ -76,10 +76,16 @@ type Component struct {
 	CommandTemplate    string   `json:"command_template,omitempty"`
 	CommandOffTemplate string   `json:"command_off_template,omitempty"`
 	PayloadPress       string   `json:"payload_press,omitempty"`
-	Tones              []string `json:"available_tones,omitempty"`
-	VolumeSet          *bool    `json:"support_volume_set,omitempty"`
+	PayloadLock        string   `json:"payload_lock,omitempty"`
+	PayloadUnlock      string   `json:"payload_unlock,omitempty"`
+	StateUnlocked      string   `json:"state_unlocked,omitempty"`
+	StateUnlocking     string   `json:"state_unlocking,omitempty"`
+	StateJammed        string   `json:"state_jammed,omitempty"`
+	StateLocked        string   `json:"state_locked,omitempty"`
 	ImageTopic         string   `json:"image_topic,omitempty"`
 	ContentType        string   `json:"content_type,omitempty"`
+	Tones              []string `json:"available_tones,omitempty"`
+	VolumeSet          *bool    `json:"support_volume_set,omitempty"`
 	Mode               string   `json:"mode,omitempty"`
 	Max                int      `json:"max,omitempty"`
 	Pattern            string   `json:"pattern,omitempty"`

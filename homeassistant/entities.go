@@ -537,7 +537,11 @@ func phoneComponents(b Bridge, p Phone, model snom.Model) map[string]Component {
 // bridgeComponents returns the entities of the bridge, by key.
 func bridgeComponents(b Bridge) map[string]Component {
 	d := &describer{b: b, id: b.ID()}
-	return b.translate(d.components(bridgeEntities))
+	all := b.translate(d.components(bridgeEntities))
+	for _, door := range b.doors() {
+		door.components(b, all)
+	}
+	return all
 }
 
 func (d *describer) components(rows []entity) map[string]Component {

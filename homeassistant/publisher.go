@@ -205,6 +205,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 
 // publisherState is what Run knows. Its goroutine alone uses it.
 type publisherState struct {
+	doors    []Door // that the bridge's document has
 	p        *Publisher
 	retained retained
 	document func(Phone) Document // makes the document of a phone
@@ -436,9 +437,11 @@ func (s *publisherState) comparePhones(now time.Time) {
 		s.phones[phones[i].Name] = &phones[i]
 	}
 	maps.DeleteFunc(s.seen, func(name string, _ time.Time) bool { return s.phones[name] == nil })
-	if all {
+	doors := s.p.cfg.Bridge.doors()
+	if all || !slices.Equal(doors, s.doors) {
 		s.enqueue(s.p.cfg.Bridge.ID(), false)
 	}
+	s.doors = doors
 	if identities {
 		s.identify(phones, all, now)
 		return

@@ -120,7 +120,10 @@ func (t Tree) Status(name string) string { return t.Command(name, levelStatus) }
 // Event returns the topic of what happens at a phone.
 func (t Tree) Event(name string) string { return t.Command(name, levelEvent) }
 
-// Image returns the topic of the pictures of a phone's screen.
+// DoorState returns the topic of what a door is doing, retained.
+func (t Tree) DoorState(name string) string { return t.Command(name, levelState) }
+
+// Image returns the topic of the last picture of a door's camera, retained, or of a phone's screen.
 func (t Tree) Image(name string) string { return t.Command(name, levelImage) }
 
 // Owner returns the topic on which the instance that serves a phone claims it, retained.
@@ -193,7 +196,7 @@ func (t Tree) Read(topic string) Address {
 	}
 	valid := ValidName(name) == nil
 	switch word {
-	case levelResult, levelEvent, levelImage:
+	case levelResult, levelEvent, levelState, levelImage:
 		return Address{Kind: KindOwn}
 	case levelStatus, levelAvailability:
 		if !valid {
@@ -345,6 +348,12 @@ func Topics() []TopicDoc {
 		{t.Status("<phone>"), yes, "JSON: what is known of the phone"},
 		{t.Event("<phone>"), no, "JSON: something happened at the phone"},
 		{t.Image("<phone>"), no, "the picture that `screen` took of the phone's screen, PNG, at most 64 KiB"},
+		{t.Command("<door>", "open"), never, "opens the door: nothing, or JSON with `id`, `expires_in`, `expires_at`, `dry_run`"},
+		{t.DoorState("<door>"), yes, "JSON: what the door is doing: `state` is `locked`, `opening`, `open` or `failed`"},
+		{t.Availability("<door>"), yes, "`online` or `offline`: whether one of its phones is reachable"},
+		{t.Event("<door>"), no, "JSON: the door rings; `event_type` is `ring`"},
+		{t.Image("<door>"), yes, "JPEG: the picture of the door's camera when it rang last"},
+		{t.Result("<door>"), no, "one JSON object for every `open`"},
 		{t.Owner("<phone>"), yes, "the instance that serves the phone, where several bridges share the base topic; see below"},
 	}
 }

@@ -70,6 +70,12 @@ func (p *program) discovery(ctx context.Context, ask bool) error {
 		told[phone.Name] = info
 	}
 	home := homeBridge(settings, tree)
+	home.Doors = func() (all []homeassistant.Door) {
+		for _, d := range phones.Doors {
+			all = append(all, homeassistant.Door{Name: d.Name, Camera: d.Camera != nil})
+		}
+		return all
+	}
 	documents := []mqtt.Message{home.Message(home.ID(), home.Document())}
 	for _, phone := range phones.Phones {
 		info := told[phone.Name]
@@ -155,8 +161,15 @@ func (s *service) newDiscovery(tree mqtt.Tree) *homeassistant.Publisher {
 	if !s.settings.HomeAssistant {
 		return nil
 	}
+	home := homeBridge(s.settings, tree)
+	home.Doors = func() (all []homeassistant.Door) {
+		for _, d := range s.bridge.Doors() {
+			all = append(all, homeassistant.Door{Name: d.Door, Camera: d.Camera})
+		}
+		return all
+	}
 	cfg := homeassistant.PublisherConfig{
-		Bridge: homeBridge(s.settings, tree), Publish: s.session, Log: s.log, Phones: s.homePhones, Renew: s.bridge.Republish,
+		Bridge: home, Publish: s.session, Log: s.log, Phones: s.homePhones, Renew: s.bridge.Republish,
 	}
 	if s.state.Lasting() {
 		cfg.Memory = identities{s.state}

@@ -142,6 +142,9 @@ func aclCommands(maintenance bool) func(*bytes.Buffer) {
 				b.WriteString("topic write snom/+/" + string(v) + "\n")
 			}
 		}
+		if !maintenance {
+			b.WriteString("topic write snom/+/open\n") // of doors
+		}
 	}
 }
 

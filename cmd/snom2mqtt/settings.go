@@ -85,6 +85,18 @@ func roster(c config.Config, r config.Roster, store *statefile.Store, d *drivers
 		}
 		out.Macros = append(out.Macros, macro)
 	}
+	for _, d := range r.Doors {
+		door, err := doorOf(d)
+		if err == nil {
+			if why := bridge.CheckDoor(door, out, rules(c), c.PhoneListen != ""); why != "" {
+				err = errors.New(why)
+			}
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", d.Where, err))
+		}
+		out.Doors = append(out.Doors, door)
+	}
 	return out, errors.Join(errs...)
 }
 

@@ -25,7 +25,7 @@ func announceRow() *verbRow {
 	return &verbRow{
 		verb: VerbAnnounce,
 		help: VerbHelp{
-			Summary: "plays a sound file, or speaks a text, at the multicast address of the phone or group",
+			Summary: "plays a sound file, or speaks a text, at a multicast address",
 			Plain:   "an http or https URL of a WAV, MP3 or FLAC file, or text to speak; nothing ends what is played",
 			JSON: "url, or text; voice: with text, one of the speech program's; chime: true for a tone first; repeat: 1 (default) to 10; " +
 				"gain_db: -40 to 20, default 0",

@@ -267,12 +267,18 @@ func (b *Bridge) unreadable(topic string) string {
 
 // command checks a message for every phone it names, and hands it to their lanes.
 func (b *Bridge) command(a mqtt.Address, m mqtt.Message, o Origin, now time.Time) string {
-	if m.Retained {
-		b.logRetained(m.Topic)
-	}
 	r := b.roster.Load()
 	if d := r.doors[a.Name]; d != nil {
+		if m.Topic == b.cfg.Tree.DoorState(d.name) {
+			return "" // what the bridge itself has published
+		}
+		if m.Retained {
+			b.logRetained(m.Topic)
+		}
 		return d.take(a.Command, m, o, now)
+	}
+	if m.Retained {
+		b.logRetained(m.Topic)
 	}
 	p, members := r.phones[a.Name], r.groups[a.Name]
 	if p == nil && members == nil {

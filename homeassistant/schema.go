@@ -429,7 +429,7 @@ func (c *checker) topics(o map[string]any, platform string) {
 	says := []string{c.b.Tree.State(), c.b.Tree.Info()} // what is retained of the bridge
 	online := []string{c.b.Tree.State()}                // and what of that says online and offline
 	if c.phone != "" {
-		says = append(says, c.b.Tree.Availability(c.phone), c.b.Tree.Status(c.phone), c.b.Tree.Event(c.phone))
+		says = append(says, c.b.Tree.Availability(c.phone), c.b.Tree.Status(c.phone), c.b.Tree.Event(c.phone), c.b.Tree.Image(c.phone))
 		online = append(online, c.b.Tree.Availability(c.phone))
 	}
 	openers := []string{}

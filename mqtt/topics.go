@@ -196,7 +196,7 @@ func (t Tree) Read(topic string) Address {
 	}
 	valid := ValidName(name) == nil
 	switch word {
-	case levelResult, levelEvent, levelState, levelImage:
+	case levelResult, levelEvent, levelImage:
 		return Address{Kind: KindOwn}
 	case levelStatus, levelAvailability:
 		if !valid {

@@ -132,14 +132,14 @@ func split(text string) (parts []string) {
 }
 
 // send has Asterisk send a NOTIFY to an endpoint.
-func (s *Server) send(ctx context.Context, endpoint string, n notify.Notification, notAfter time.Time) (requests int, err error) {
+func (s *Server) send(ctx context.Context, endpoint string, n notify.Notification, step snom.Step) (requests int, err error) {
 	id := rand.Text()
 	text, err := notification(endpoint, id, n)
 	if err != nil {
 		return 0, err
 	}
 	var refused error
-	err = s.link.Do(ctx, notAfter, func(ctx context.Context, w *pbx.Wire) error {
+	err = s.link.Do(ctx, step, func(ctx context.Context, w *pbx.Wire) error {
 		requests = 1
 		if err := w.Send(text); err != nil {
 			return err
@@ -202,7 +202,7 @@ const maxContacts = 100_000
 // list fetches the contacts of all endpoints.
 func (s *Server) list(ctx context.Context) (map[string]contact, error) {
 	id, contacts := rand.Text(), map[string]contact{}
-	err := s.link.Do(ctx, time.Time{}, func(ctx context.Context, w *pbx.Wire) error {
+	err := s.link.Do(ctx, snom.Step{}, func(ctx context.Context, w *pbx.Wire) error {
 		if err := w.Send(action("PJSIPShowContacts", "ActionID: "+id)); err != nil {
 			return err
 		}
@@ -263,7 +263,7 @@ func (p *Phone) Send(ctx context.Context, step snom.Step) (snom.Reply, error) {
 	if err := p.turn.Begin(ctx, step); err != nil {
 		return snom.Reply{}, err
 	}
-	requests, err := p.server.send(ctx, p.endpoint, n, step.NotAfter)
+	requests, err := p.server.send(ctx, p.endpoint, n, step)
 	p.turn.End(step, requests > 0)
 	return snom.Reply{Requests: requests}, err
 }

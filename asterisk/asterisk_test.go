@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,6 +208,22 @@ func TestLostConnection(t *testing.T) {
 	}
 	if n, last := m.asked("Action: PJSIPNotify"); n != 2 || !strings.Contains(last, "numberdial=2") {
 		t.Errorf("%d actions, the last %s", n, last)
+	}
+}
+
+func TestARevokedStepIsNotSent(t *testing.T) {
+	t.Parallel()
+	m := newManager(t)
+	p := serverOf(t, m, "right").Phone("27")
+	var revoked atomic.Bool
+	revoked.Store(true)
+	step := stepOf(t, p, "dial 1")
+	step.Revoked = &revoked
+	if reply, err := p.Send(t.Context(), step); !errors.Is(err, snom.ErrRevoked) || reply.Requests != 0 {
+		t.Errorf("Send = %+v, %v, expected ErrRevoked", reply, err)
+	}
+	if n, _ := m.asked("Action: PJSIPNotify"); n != 0 {
+		t.Errorf("%d actions, expected none", n)
 	}
 }
 

@@ -127,7 +127,7 @@ func answer(ctx context.Context, w *pbx.Wire, kind string) (pbx.Message, error) 
 
 // api runs a command and returns its output.
 func (s *Server) api(ctx context.Context, command string) (output string, err error) {
-	err = s.link.Do(ctx, time.Time{}, func(ctx context.Context, w *pbx.Wire) error {
+	err = s.link.Do(ctx, snom.Step{}, func(ctx context.Context, w *pbx.Wire) error {
 		if err := w.Send("api " + command + "\n\n"); err != nil {
 			return err
 		}
@@ -204,13 +204,13 @@ func event(user, domain string, r registration, n notify.Notification) string {
 }
 
 // send has FreeSWITCH send a NOTIFY.
-func (s *Server) send(ctx context.Context, user, domain string, n notify.Notification, notAfter time.Time) (requests int, err error) {
+func (s *Server) send(ctx context.Context, user, domain string, n notify.Notification, step snom.Step) (requests int, err error) {
 	r, err := s.registrationOf(ctx, user, domain)
 	if err != nil {
 		return 0, err
 	}
 	var refused error
-	err = s.link.Do(ctx, notAfter, func(ctx context.Context, w *pbx.Wire) error {
+	err = s.link.Do(ctx, step, func(ctx context.Context, w *pbx.Wire) error {
 		requests = 1
 		if err := w.Send(event(user, domain, r, n)); err != nil {
 			return err
@@ -258,7 +258,7 @@ func (p *Phone) Send(ctx context.Context, step snom.Step) (snom.Reply, error) {
 	if err := p.turn.Begin(ctx, step); err != nil {
 		return snom.Reply{}, err
 	}
-	requests, err := p.server.send(ctx, p.user, p.domain, n, step.NotAfter)
+	requests, err := p.server.send(ctx, p.user, p.domain, n, step)
 	p.turn.End(step, requests > 0)
 	return snom.Reply{Requests: requests}, err
 }

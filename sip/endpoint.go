@@ -217,9 +217,9 @@ func (e *Endpoint) end(t *transaction) {
 }
 
 // exchange sends a request over UDP and waits for its final answer until deadline. It repeats the datagram as RFC 3261 has it, as the
-// same request, which the other side carries out once; and not after notAfter, where that is set. sent says whether it may have
+// same request, which the other side carries out once; and not after the step is over. sent says whether it may have
 // arrived.
-func (e *Endpoint) exchange(ctx context.Context, to netip.AddrPort, r *request, notAfter, deadline time.Time) (answer response, sent bool, err error) {
+func (e *Endpoint) exchange(ctx context.Context, to netip.AddrPort, r *request, step snom.Step, deadline time.Time) (answer response, sent bool, err error) {
 	conn, err := e.socket()
 	if err != nil {
 		return response{}, false, err
@@ -227,8 +227,8 @@ func (e *Endpoint) exchange(ctx context.Context, to netip.AddrPort, r *request, 
 	text := r.text()
 	t := e.begin(r)
 	defer e.end(t)
-	if over(notAfter) {
-		return response{}, false, snom.ErrExpired
+	if err := step.Over(); err != nil {
+		return response{}, false, err
 	}
 	if err := e.write(conn, text, to); err != nil {
 		return response{}, false, snom.NotSent(err)
@@ -249,7 +249,7 @@ func (e *Endpoint) exchange(ctx context.Context, to netip.AddrPort, r *request, 
 				return response{}, false, fmt.Errorf("%w: %w", snom.ErrUnreachable, err)
 			}
 		case <-again.C:
-			if over(notAfter) {
+			if step.Over() != nil {
 				continue // the timer rests: it is not sent any more
 			}
 			interval = min(2*interval, t2)
@@ -307,9 +307,6 @@ func (e *Endpoint) local(to netip.AddrPort) (netip.AddrPort, error) {
 	a := route.LocalAddr().(*net.UDPAddr).AddrPort() //nolint:forcetypeassert // of a UDP socket
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), bound.Port()), nil
 }
-
-// over reports whether a limit has passed.
-func over(limit time.Time) bool { return !limit.IsZero() && !time.Now().Before(limit) }
 
 // newBranch returns a branch that no other request has, and that a stranger cannot guess.
 func newBranch() string { return "z9hG4bK" + rand.Text() }

@@ -103,7 +103,7 @@ func (p *Phone) Send(ctx context.Context, step snom.Step) (snom.Reply, error) {
 	if n.ContentType != "" {
 		headers = append(headers, header{"Content-Type", n.ContentType})
 	}
-	answer, requests, err := p.ask(ctx, "NOTIFY", headers, n.Body, step.NotAfter)
+	answer, requests, err := p.ask(ctx, "NOTIFY", headers, n.Body, step)
 	p.turn.End(step, requests > 0)
 	reply := snom.Reply{Status: answer.status, Requests: requests}
 	if err != nil {
@@ -154,7 +154,7 @@ func (p *Phone) options(ctx context.Context) (response, error) {
 		return response{}, err
 	}
 	defer p.turn.End(snom.Step{}, false)
-	answer, failed := p.askOnce(ctx, "OPTIONS", []header{{"Accept", "application/sdp"}}, "", newDialog(), 1, time.Time{})
+	answer, failed := p.askOnce(ctx, "OPTIONS", []header{{"Accept", "application/sdp"}}, "", newDialog(), 1, snom.Step{})
 	switch {
 	case errors.Is(failed.err, snom.ErrOutcomeUnknown): // of OPTIONS, nothing comes
 		return response{}, fmt.Errorf("%w: it answers no OPTIONS: %s", snom.ErrUnreachable,
@@ -174,9 +174,9 @@ type dialog struct{ callID, tag string }
 func newDialog() dialog { return dialog{rand.Text(), rand.Text()[:10]} }
 
 // ask makes a request, and again with a login where the answer asks for one. requests counts those that may have arrived.
-func (p *Phone) ask(ctx context.Context, method string, headers []header, body string, notAfter time.Time) (answer response, requests int, err error) {
+func (p *Phone) ask(ctx context.Context, method string, headers []header, body string, step snom.Step) (answer response, requests int, err error) {
 	d := newDialog()
-	answer, failed := p.askOnce(ctx, method, headers, body, d, 1, notAfter)
+	answer, failed := p.askOnce(ctx, method, headers, body, d, 1, step)
 	if failed.sent || failed.err == nil {
 		requests++
 	}
@@ -187,7 +187,7 @@ func (p *Phone) ask(ctx context.Context, method string, headers []header, body s
 	if err != nil {
 		return answer, requests, err
 	}
-	again, failed := p.askOnce(ctx, method, append(slices.Clip(headers), login), body, d, 2, notAfter)
+	again, failed := p.askOnce(ctx, method, append(slices.Clip(headers), login), body, d, 2, step)
 	if failed.err != nil && !failed.sent {
 		return answer, requests, failed.err // it has said no more than the challenge
 	}
@@ -205,7 +205,7 @@ type failure struct {
 }
 
 // askOnce makes one request and waits for its answer.
-func (p *Phone) askOnce(ctx context.Context, method string, headers []header, body string, d dialog, cseq int, notAfter time.Time) (response, failure) {
+func (p *Phone) askOnce(ctx context.Context, method string, headers []header, body string, d dialog, cseq int, step snom.Step) (response, failure) {
 	deadline := time.Now().Add(p.timeout)
 	to, err := resolve(ctx, p.address, deadline)
 	if err != nil {
@@ -235,9 +235,9 @@ func (p *Phone) askOnce(ctx context.Context, method string, headers []header, bo
 	var f failure
 	var answer response
 	if p.address.Transport == "udp" {
-		answer, f.sent, f.err = p.endpoint.exchange(ctx, to, r, notAfter, deadline)
+		answer, f.sent, f.err = p.endpoint.exchange(ctx, to, r, step, deadline)
 	} else {
-		answer, f.sent, f.err = p.endpoint.stream(ctx, to.String(), p.tls, r, notAfter, deadline)
+		answer, f.sent, f.err = p.endpoint.stream(ctx, to.String(), p.tls, r, step, deadline)
 	}
 	return answer, f
 }

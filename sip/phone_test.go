@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,6 +167,50 @@ func TestNotThere(t *testing.T) {
 	step := snom.Step{Request: page(t).Request, NotAfter: time.Now().Add(-time.Second)}
 	if _, err := q.Send(t.Context(), step); !errors.Is(err, snom.ErrExpired) {
 		t.Errorf("Send after NotAfter = %v, expected ErrExpired", err)
+	}
+}
+
+// TestARevokedStepIsNotSent: neither at all, nor again where the first copy may have been lost, over UDP and over TCP.
+func TestARevokedStepIsNotSent(t *testing.T) {
+	t.Parallel()
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var revoked atomic.Bool
+	step := page(t)
+	step.Revoked = &revoked
+	p, _ := phoneAt(t, "sip:27@"+silent.LocalAddr().String(), func(c *sip.PhoneConfig) { c.Timeout = 1200 * time.Millisecond }) // two copies later
+	copies := make(chan int, 1)
+	go func() {
+		n := 0
+		for {
+			if _, _, err := silent.ReadFrom(make([]byte, 4096)); err != nil {
+				copies <- n
+				return
+			}
+			n++
+			revoked.Store(true)
+		}
+	}()
+	if reply, err := p.Send(t.Context(), step); !errors.Is(err, snom.ErrOutcomeUnknown) || reply.Requests != 1 {
+		t.Errorf("revoked after the first copy: %+v, %v, expected ErrOutcomeUnknown", reply, err)
+	}
+	stream, _ := phoneAt(t, "sip:27@"+l.Addr().String()+";transport=tcp")
+	for _, q := range []*sip.Phone{p, stream} {
+		if reply, err := q.Send(t.Context(), step); !errors.Is(err, snom.ErrRevoked) || reply.Requests != 0 {
+			t.Errorf("revoked before: %+v, %v, expected ErrRevoked", reply, err)
+		}
+	}
+	silent.Close()
+	if n := <-copies; n != 1 {
+		t.Errorf("%d copies, expected 1", n)
 	}
 }
 

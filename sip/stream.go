@@ -14,11 +14,11 @@ import (
 )
 
 // stream sends a request over a TCP or TLS connection of its own and waits for its final answer until deadline. sent says whether
-// it may have arrived. It begins to write before notAfter or not at all.
-func (e *Endpoint) stream(ctx context.Context, address string, secure *tls.Config, r *request, notAfter, deadline time.Time) (answer response, sent bool, err error) {
-	conn, err := e.connect(ctx, address, secure, notAfter, deadline)
+// it may have arrived. It does not begin to write when the step is over.
+func (e *Endpoint) stream(ctx context.Context, address string, secure *tls.Config, r *request, step snom.Step, deadline time.Time) (answer response, sent bool, err error) {
+	conn, err := e.connect(ctx, address, secure, step.NotAfter, deadline)
 	if err != nil {
-		if over(notAfter) {
+		if errors.Is(step.Over(), snom.ErrExpired) {
 			err = fmt.Errorf("%w: the phone did not accept the connection in time", snom.ErrExpired)
 		}
 		return response{}, false, snom.NotSent(err)
@@ -26,8 +26,8 @@ func (e *Endpoint) stream(ctx context.Context, address string, secure *tls.Confi
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	r.via = streamProtocol(secure) + " " + conn.LocalAddr().String()
-	if over(notAfter) {
-		return response{}, false, snom.ErrExpired
+	if err := step.Over(); err != nil {
+		return response{}, false, err
 	}
 	if err := conn.SetDeadline(deadline); err != nil {
 		return response{}, false, snom.NotSent(err)

@@ -280,6 +280,19 @@ type Step struct {
 	Revoked *atomic.Bool
 }
 
+// Over returns why no request of the step may be sent any more: an error that wraps [ErrExpired] or [ErrRevoked]; nil: it may.
+func (s Step) Over() error {
+	if !s.NotAfter.IsZero() {
+		if now := time.Now(); late(now.Sub(s.NotAfter), now.Round(0).Sub(s.NotAfter.Round(0))) {
+			return ErrExpired
+		}
+	}
+	if s.Revoked != nil && s.Revoked.Load() {
+		return ErrRevoked
+	}
+	return nil
+}
+
 // Shown returns the request as it may be shown to people: whole, or, of a secret argument, with *** in place of all that
 // was made from it.
 func (s Step) Shown(secret bool) string {

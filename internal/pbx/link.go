@@ -123,12 +123,11 @@ func (l *Link) end(w *Wire) {
 }
 
 // Do has f make a request, on a connection that is logged in. f begins by writing, at once: what fails before that was not sent. An
-// error of f means that the connection is of no use any more; the outcome is not known then. notAfter is when f must not begin any
-// more; zero: there is no limit.
-func (l *Link) Do(ctx context.Context, notAfter time.Time, f func(context.Context, *Wire) error) error {
+// error of f means that the connection is of no use any more; the outcome is not known then. f does not begin when step is over.
+func (l *Link) Do(ctx context.Context, step snom.Step, f func(context.Context, *Wire) error) error {
 	var expired <-chan time.Time
-	if !notAfter.IsZero() {
-		timer := time.NewTimer(time.Until(notAfter))
+	if !step.NotAfter.IsZero() {
+		timer := time.NewTimer(time.Until(step.NotAfter))
 		defer timer.Stop()
 		expired = timer.C
 	}
@@ -144,8 +143,8 @@ func (l *Link) Do(ctx context.Context, notAfter time.Time, f func(context.Contex
 	if err != nil {
 		return err
 	}
-	if !notAfter.IsZero() && !time.Now().Before(notAfter) {
-		return snom.ErrExpired
+	if err := step.Over(); err != nil {
+		return err
 	}
 	w.deadline = time.Now().Add(l.config.Timeout)
 	w.drain()

@@ -70,6 +70,12 @@ func read(u bridge.Update) liveUpdate {
 		return liveUpdate{"status", u.Status.Phone, u.Status}
 	case u.Command != nil:
 		return liveUpdate{"command", u.Command.Phone, u.Command}
+	case u.Door != nil:
+		return liveUpdate{"door", u.Door.Door, u.Door}
+	case u.Ring != nil:
+		return liveUpdate{"ring", u.Ring.Door, u.Ring}
+	case u.DoorImage != nil: // the picture itself is fetched
+		return liveUpdate{"door_image", u.DoorImage.Door, doorImageNote{u.DoorImage.Door, u.DoorImage.Time}}
 	case u.Response != nil:
 		return liveUpdate{"response", u.Response.Phone, u.Response}
 	}
@@ -210,6 +216,12 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, kind string) (*
 	head.Set("Cache-Control", "no-store")
 	head.Set("X-Accel-Buffering", "no") // of proxies
 	return s, sub, true
+}
+
+// A doorImageNote says that there is another picture of a door.
+type doorImageNote struct {
+	Door string      `json:"door"`
+	Time bridge.Time `json:"time"`
 }
 
 // A hello is the first event of a stream.

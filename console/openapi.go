@@ -38,6 +38,7 @@ func described() map[reflect.Type]schema {
 		reflect.TypeFor[actionurl.Party]():     party,
 		reflect.TypeFor[callstate.Caller]():    caller,
 		reflect.TypeFor[callstate.Phase]():     {"enum": phases},
+		reflect.TypeFor[bridge.DoorState]():    {"enum": []any{string(bridge.DoorLocked), string(bridge.DoorOpening), string(bridge.DoorOpen), string(bridge.DoorFailed)}},
 	}
 }
 

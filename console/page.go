@@ -71,7 +71,7 @@ type place struct{ path, title string }
 // places lists the pages of the navigation.
 func (h *handler) places() []place {
 	return []place{
-		{"", "Phones"}, {"messages", "Messages"}, {"setup", "Set-up"}, {"log", "Log"}, {"about", "About"},
+		{"", "Phones"}, {"doors", "Doors"}, {"messages", "Messages"}, {"setup", "Set-up"}, {"log", "Log"}, {"about", "About"},
 	}
 }
 

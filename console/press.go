@@ -42,8 +42,8 @@ type Press struct {
 func (h *handler) press(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	members := h.Bridge.Groups()[name]
-	if _, served := h.Bridge.View(name); !served && members == nil {
-		answer(w, http.StatusNotFound, "not found", "no phone and no group of this bridge is called so")
+	if _, served := h.Bridge.View(name); !served && members == nil && !h.isDoor(name) {
+		answer(w, http.StatusNotFound, "not found", "no phone, no group and no door of this bridge is called so")
 		return
 	}
 	h.submit(w, r, h.Tree.Command(name, r.PathValue("command")), mqtt.KindCommand, max(1, len(members)))

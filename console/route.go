@@ -37,7 +37,7 @@ type parameter struct{ name, in, what string }
 
 // The parameters that several routes have.
 func nameParameter() parameter {
-	return parameter{"name", "path", "the name of a phone or a group"}
+	return parameter{"name", "path", "the name of a phone, a group or a door"}
 }
 
 func waitParameter() parameter {
@@ -52,6 +52,7 @@ func routes() []route {
 	return []route{
 		{method: "GET", path: "/{$}", access: reads, serve: (*handler).phonesPage},
 		{method: "GET", path: "/phones/{name}", access: reads, serve: (*handler).phonePage},
+		{method: "GET", path: "/doors", access: reads, serve: (*handler).doorsPage},
 		{method: "GET", path: "/messages", access: reads, serve: (*handler).messagesPage},
 		{method: "GET", path: "/setup", access: reads, serve: (*handler).setupPage},
 		{method: "GET", path: "/log", access: reads, serve: (*handler).logPage},
@@ -87,6 +88,14 @@ func routes() []route {
 			parameters: []parameter{{"name", "path", "the name of a phone"}, {"which", "query", "main, labels or expansion; unless given, main"}},
 		},
 		{
+			method: "GET", path: "/api/doors", access: reads, serve: (*handler).doors, answers: DoorsDocument{},
+			summary: "What is known of every door; POST /api/send/{name}/open opens one",
+		},
+		{
+			method: "GET", path: "/api/doors/{name}/image", access: reads, serve: (*handler).doorImage, kind: "image/jpeg",
+			summary: "The picture of a door's camera when it rang last", parameters: []parameter{{"name", "path", "the name of a door"}},
+		},
+		{
 			method: "POST", path: "/api/bridge/{action}", access: presses, serve: (*handler).request, answers: Press{},
 			summary:    "Sends a request to the bridge, as a message on <base>/bridge/request/<action> would",
 			parameters: []parameter{{"action", "path", actionNames()}, waitParameter()},
@@ -94,8 +103,8 @@ func routes() []route {
 		},
 		{
 			method: "GET", path: "/api/live", access: reads, serve: (*handler).follow, kind: "text/event-stream",
-			summary: "Commands, results, events, states and responses as they come: server-sent events called command, result, event, status and " +
-				"response, and log. A reader that is too slow is disconnected",
+			summary: "Commands, results, events, states and responses as they come: server-sent events called command, result, event, status, " +
+				"response, door, ring and door_image, and log. A reader that is too slow is disconnected",
 			parameters: []parameter{{"phone", "query", "only those of this phone"}, {"types", "query", "only these, separated by commas; unless given, all but log"}},
 		},
 		{

@@ -30,6 +30,9 @@ func usedTexts(t *testing.T) map[string]bool {
 			used[text] = true
 		}
 	}
+	for _, s := range []bridge.DoorState{bridge.DoorLocked, bridge.DoorOpening, bridge.DoorOpen, bridge.DoorFailed} {
+		used[string(s)] = true
+	}
 	for _, p := range callstate.Phases() {
 		used[string(p)] = true
 	}

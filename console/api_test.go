@@ -96,6 +96,27 @@ func TestScreen(t *testing.T) {
 	}
 }
 
+// A door is shown with its state, its rings arrive, and opening it obeys its rules.
+func TestDoors(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t, nil)
+	all := d.follow("?types=ring,door")
+	p := d.press("/api/send/front/open", "")
+	if p.Results[0].Code != bridge.Forbidden || p.Topic != "snom/front/open" {
+		t.Errorf("without a call: %+v", p)
+	}
+	d.bridge.Event("kitchen", actionurl.Event{
+		Type: actionurl.EventIncoming, CallID: "a", Direction: actionurl.DirectionIn, Remote: actionurl.Party{Number: "61"}, Time: time.Now(),
+	})
+	all.until("ring", `"door":"front"`)
+	if _, body := d.ask("GET", "/doors", ""); !strings.Contains(body, `data-open="front"`) || !strings.Contains(body, "kitchen ringing") {
+		t.Errorf("the page is %s", body)
+	}
+	if resp, _ := d.ask("GET", "/api/doors/front/image", ""); resp.StatusCode != 404 {
+		t.Errorf("a picture that there is not = %d", resp.StatusCode)
+	}
+}
+
 // What is to be copied means the same in a shell, in YAML and in Home Assistant's templates.
 func TestQuoting(t *testing.T) {
 	t.Parallel()
@@ -369,7 +390,7 @@ func TestNothingSecretAndNothingForeign(t *testing.T) {
 	hostile := `"><script>alert(1)</script>`
 	d.bridge.Event("kitchen", actionurl.Event{Type: actionurl.EventIncoming, CallID: "a", Remote: actionurl.Party{Number: "1", Name: hostile}, Time: time.Now()})
 	for _, path := range []string{
-		"/", "/?q=%3Cscript%3E", "/phones/kitchen", "/messages", "/setup", "/log", "/log?q=%22%3E%3Cscript%3E", "/about", "/login", "/phones/none", "/log.txt",
+		"/", "/?q=%3Cscript%3E", "/phones/kitchen", "/doors", "/messages", "/setup", "/log", "/log?q=%22%3E%3Cscript%3E", "/about", "/login", "/phones/none", "/log.txt",
 		"/api/bridge", "/api/phones", "/api/phones/kitchen", "/api/codes", "/api/log", "/api/openapi.json", "/api/report",
 	} {
 		resp, body := d.ask("GET", path, "")
@@ -394,7 +415,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	requests := map[string]string{
-		"get /api/bridge": "", "get /api/phones": "", "get /api/phones/{name}": "", "get /api/codes": "", "get /api/log": "",
+		"get /api/bridge": "", "get /api/phones": "", "get /api/phones/{name}": "", "get /api/codes": "", "get /api/doors": "", "get /api/log": "",
 		"post /api/send/{name}/{command}": "P1", "post /api/bridge/{action}": "",
 	}
 	paths := at[map[string]any](t, document, "paths")

@@ -65,9 +65,16 @@ func newFixture(t *testing.T, change func(*console.Config)) *fixture {
 			d.kitchen = phone
 		}
 	}
+	code, err := snom.ParseCommand("dtmf 4711")
+	if err != nil {
+		t.Fatal(err)
+	}
 	d.bridge = bridge.New(bridge.Config{
 		Tree: tree, Publish: d.out, Log: log, Events: true, Rules: bridge.Rules{TTL: 30 * time.Second},
-	}, bridge.Roster{Phones: phones, Groups: map[string][]string{"downstairs": {"kitchen", "hall"}}})
+	}, bridge.Roster{
+		Phones: phones, Groups: map[string][]string{"downstairs": {"kitchen", "hall"}},
+		Doors: []bridge.DoorConfig{{Name: "front", Phones: []string{"kitchen"}, Number: "61", Code: code, Hold: time.Second}},
+	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

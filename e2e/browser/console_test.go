@@ -13,7 +13,7 @@ import (
 
 // pages are all pages of the console.
 func pages() []string {
-	return []string{"", "phones/desk1", "messages", "setup", "log", "about"}
+	return []string{"", "phones/desk1", "doors", "messages", "setup", "log", "about"}
 }
 
 // axe returns the rules of axe-core as a script.

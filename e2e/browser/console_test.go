@@ -213,6 +213,26 @@ func TestAThousandPhones(t *testing.T) {
 	b.until(`[...document.querySelectorAll("#phones tbody tr")].filter(r => !r.hidden).length === 240`)
 }
 
+// A ring shows at its door as it comes, and a button opens the door by its rules.
+func TestDoorsPage(t *testing.T) {
+	r := newRig(t, 1)
+	b := r.open(look{})
+	b.visit("doors")
+	b.live()
+	b.do(chromedp.Click("[data-open=front]"))
+	b.until(text("[data-door=front] [data-part=answer]") + `.includes("forbidden – ")`)
+	r.event("desk1", "incoming", "remote=sip:61@pbx.example&call-id=a")
+	b.until(`document.querySelector("[data-door=front] [data-part=ring] time") && ` + text("[data-door=front] [data-part=call]") + ` === "desk1 ringing"`)
+	r.event("desk1", "connected", "remote=sip:61@pbx.example&call-id=a")
+	b.until(text("[data-door=front] [data-part=call]") + ` === "desk1 connected"`)
+	b.do(chromedp.Click("[data-open=front]"))
+	b.until(`["open", "opening"].includes(` + text("[data-door=front] [data-part=state]") + `)`)
+	b.until(text("[data-door=front] [data-part=answer]") + `.includes("ok")`)
+	if body := eval[string](b, "document.documentElement.outerHTML"); strings.Contains(body, "4711") {
+		t.Error("the page shows the code")
+	}
+}
+
 // Messages are shown as they come, filtered, and held back; the codes are explained.
 func TestMessagesPage(t *testing.T) {
 	r := newRig(t, 2)

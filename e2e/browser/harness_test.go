@@ -132,7 +132,11 @@ func newRig(t *testing.T, phones int, settings ...string) *rig {
 		fmt.Fprintf(&file, "  desk%d: {url: %q, model: D735, username: admin, password: demo, token: %s}\n", i+1, next(t, lines, name+" "), token)
 	}
 	r.control = next(t, lines, "control ")
-	path := filepath.Join(t.TempDir(), "phones.yml")
+	path, code := filepath.Join(t.TempDir(), "phones.yml"), filepath.Join(t.TempDir(), "door.code")
+	if err := os.WriteFile(code, []byte("4711\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&file, "doors:\n  front: {phone: desk1, number: \"61\", code_file: %s}\n", code)
 	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -908,7 +908,7 @@ func TestHugeMessage(t *testing.T) {
 			t.Fatalf("handled %d messages, expected 6", len(got))
 		}
 		for i, m := range got {
-			if i%2 == 0 && (len(m) < 100<<10 || len(m) > 128<<10) || i%2 == 1 && m != "snom/kitchen/dial=110" {
+			if i%2 == 0 && (len(m) < 256<<10 || len(m) > 384<<10) || i%2 == 1 && m != "snom/kitchen/dial=110" {
 				t.Errorf("message %d has %d bytes", i, len(m))
 			}
 		}

@@ -132,7 +132,7 @@ func TestStreamOfACamera(t *testing.T) {
 func TestPicturesAreShared(t *testing.T) {
 	t.Parallel()
 	requests := atomic.Int64{}
-	file := photo(t, 1600, 1200)
+	file := photo(t, 640, 480)
 	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		requests.Add(1)
 		_, _ = w.Write(file)

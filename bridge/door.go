@@ -235,7 +235,7 @@ func (d *door) remove() {
 	}
 }
 
-// tellDoors tells the doors what a phone is doing. The caller holds the lock of the phone's state.
+// tellDoors passes the call state of a phone to its doors. The caller holds the lock of the phone's state.
 func (p *phone) tellDoors(doors map[string]*door, is Status) {
 	for _, d := range doors {
 		d.follow(p.name, is)

@@ -232,7 +232,7 @@ func TestLaw5AWrongPasswordCostsOneLogin(t *testing.T) {
 				}
 				for _, r := range h.results() {
 					if r.Code != bridge.LockedOut && r.Code != bridge.Cancelled {
-						h.t.Fatalf("while the phone is left alone: %+v, expected locked_out", r)
+						h.t.Fatalf("while the breaker is open: %+v, expected locked_out", r)
 					}
 				}
 				if n := h.phones["desk"].FailedLogins(); n != 1 {

@@ -152,7 +152,7 @@ func TestMacroFaults(t *testing.T) {
 		{"the phone does not answer", failing("hang"), []func(harnessed){wait(90 * s)}, bridge.Timeout, "dial timeout, otherwise hangup timeout", 0},
 		{"a wrong password", func(p *testPhone) { p.user, p.pass = "admin", "wrong" }, []func(harnessed){wait(90 * s)}, bridge.Unauthorized,
 			"dial unauthorized, otherwise hangup locked_out", 0},
-		{"nobody answers", nil, []func(harnessed){wait(s), say(out, "1"), wait(60 * s)}, bridge.Unmet, "dial ok, wait unmet, otherwise hangup ok", 0},
+		{"the call is not answered", nil, []func(harnessed){wait(s), say(out, "1"), wait(60 * s)}, bridge.Unmet, "dial ok, wait unmet, otherwise hangup ok", 0},
 		{"no event comes", nil, []func(harnessed){wait(60 * s)}, bridge.Unmet, "dial ok, wait unmet, otherwise hangup ok", 0},
 		{"busy", nil, []func(harnessed){wait(s), say(out, "1"), wait(s), say(down, "1"), wait(60 * s)}, bridge.Unmet, "dial ok, wait unmet, otherwise hangup ok", 0},
 		{"the event of the call is late", nil, []func(harnessed){wait(25 * s), say(up, "1"), wait(9 * s)}, bridge.OK, "dial ok, wait ok, dtmf ok, wait ok, hangup ok", 1},

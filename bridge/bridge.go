@@ -211,6 +211,8 @@ func (b *Bridge) Handle(a mqtt.Address, m mqtt.Message) {
 type Origin struct {
 	ID     string // for a payload without an id
 	DryRun bool   // of a command: the same as dry_run in the payload
+
+	told func(*Result) // of a command for a door, gets its result; it must not block
 }
 
 // Submit is Handle for a command, or a request to the bridge, that did not come from the broker. It returns the id of the

@@ -21,15 +21,16 @@ type command struct {
 	to       *phone
 	id       string
 	command  snom.Command
-	effects  snom.Effects // of command
-	name     string       // the command's name, as the result says it
-	argument string       // as the result says it: masked when secret
-	secret   bool         // neither the result nor its message may show the argument
-	dry      bool         // everything is checked, and nothing sent
-	script   *script      // its steps, of a macro; nil: it is none
-	door     *door        // that it opens; nil: none
-	part     bool         // it is a step of a macro, and its result is not published
-	revoked  *atomic.Bool // set when it must not be sent any more; nil: it may
+	effects  snom.Effects  // of command
+	name     string        // the command's name, as the result says it
+	argument string        // as the result says it: masked when secret
+	secret   bool          // neither the result nor its message may show the argument
+	dry      bool          // everything is checked, and nothing sent
+	script   *script       // its steps, of a macro; nil: it is none
+	door     *door         // that it opens; nil: none
+	told     func(*Result) // gets the result, too; nil: nothing does
+	part     bool          // it is a step of a macro, and its result is not published
+	revoked  *atomic.Bool  // set when it must not be sent any more; nil: it may
 	received time.Time
 	expires  time.Time    // of its next request; a moment of the monotonic clock: the wall clock does not matter
 	whole    *groupResult // of what is announced to a group as a whole, and answered once; nil: it is for a phone
@@ -190,6 +191,9 @@ func (c *command) deliver(r *Result) {
 		topic = c.door.name
 	}
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(topic), Payload: encodeResult(r)})
+	if c.told != nil {
+		c.told(r)
+	}
 	b.cfg.Observe.Result(*r)
 	if r.Code == Expired {
 		b.late.Add(1)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -38,6 +39,11 @@ type DoorConfig struct {
 type Camera interface {
 	// Picture returns a picture as JPEG. It takes as long as the camera does.
 	Picture(ctx context.Context) ([]byte, error)
+	// Scaled returns a picture as JPEG that is no larger than a display.
+	Scaled(ctx context.Context, width, height int) ([]byte, error)
+	// Stream writes pictures that are no larger than a display, as StreamType says, until ctx ends or w fails.
+	Stream(ctx context.Context, w io.Writer, width, height int) error
+	StreamType() string
 }
 
 // A DoorState is what a door is doing.
@@ -108,6 +114,9 @@ type door struct {
 	picturing  bool                // a picture is being taken; guarded by mu
 	image      *DoorImage          // the last one; nil: none; guarded by mu
 	removed    bool                // guarded by mu
+
+	pages map[string]*doorPage      // that are shown, by phone; guarded by mu
+	views map[snom.Screen]*doorView // of the camera, while pages are shown; guarded by mu
 }
 
 // doors returns the doors of a roster. Those that existed before stay what they are.
@@ -123,12 +132,26 @@ func (b *Bridge) doors(old map[string]*door, all []DoorConfig, phones map[string
 			d = &door{b: b, name: cfg.Name, dedup: &dedup{budget: &b.ids}, state: DoorLocked}
 		}
 		d.cfg.Store(cfg)
-		d.mu.Lock()
-		maps.DeleteFunc(d.calls, func(name string, _ DoorCall) bool { return phones[name] == nil })
-		d.mu.Unlock()
+		d.forget(phones)
 		doors[cfg.Name] = d
 	}
 	return doors
+}
+
+// forget forgets phones that are not configured any more.
+func (d *door) forget(phones map[string]*phone) {
+	var gone []*doorPage
+	d.mu.Lock()
+	maps.DeleteFunc(d.calls, func(name string, _ DoorCall) bool { return phones[name] == nil })
+	for name, v := range d.pages {
+		if phones[name] != v.p {
+			gone = append(gone, v)
+		}
+	}
+	d.mu.Unlock()
+	for _, v := range gone {
+		v.end()
+	}
 }
 
 // lookAtPhones takes what all phones are doing now.
@@ -224,6 +247,12 @@ func (d *door) republish() {
 // remove takes back what was published of a door that is not configured any more.
 func (d *door) remove() {
 	d.mu.Lock()
+	shown := slices.Collect(maps.Values(d.pages))
+	defer func() {
+		for _, v := range shown {
+			v.end()
+		}
+	}()
 	defer d.mu.Unlock()
 	d.removed = true
 	if d.relock != nil {
@@ -437,7 +466,7 @@ func (d *door) take(name string, m mqtt.Message, o Origin, now time.Time) (id st
 		return msg.id
 	}
 	c := &command{
-		id: msg.id, command: cfg.Code, to: p, door: d, secret: true, dry: msg.dry, name: msg.name, received: now, expires: msg.expiry(now, rules.TTL),
+		id: msg.id, command: cfg.Code, to: p, door: d, told: o.told, secret: true, dry: msg.dry, name: msg.name, received: now, expires: msg.expiry(now, rules.TTL),
 	}
 	d.b.received(c)
 	var no refusal

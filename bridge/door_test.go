@@ -1,9 +1,13 @@
 package bridge_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/jpeg"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -403,6 +407,34 @@ func (c testCamera) Picture(ctx context.Context) ([]byte, error) {
 		return nil, ctx.Err()
 	}
 }
+
+func (c testCamera) Scaled(ctx context.Context, width, height int) ([]byte, error) {
+	if _, err := c.Picture(ctx); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, width, height)), nil)
+	return b.Bytes(), err
+}
+
+func (c testCamera) Stream(ctx context.Context, w io.Writer, width, height int) error {
+	for {
+		picture, err := c.Scaled(ctx, width, height)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "--x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n", len(picture), picture); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (testCamera) StreamType() string { return "multipart/x-mixed-replace; boundary=x" }
 
 // TestDoorPicture: the picture comes after the ring, and a camera that is slow or off delays nothing.
 func TestDoorPicture(t *testing.T) {

@@ -130,3 +130,8 @@ func (s State) Talking() (Call, bool) {
 	c := s.calls[is]
 	return Call{State: c.phase, Direction: c.direction, CallID: jsonval.Text(c.id), Remote: c.remote, Since: jsonval.Moment(c.since)}, true
 }
+
+// Any reports whether a call with a party is under way of which is is true, in whatever state.
+func (s State) Any(is func(actionurl.Party) bool) bool {
+	return slices.ContainsFunc(s.calls, func(c trackedCall) bool { return is(c.remote) })
+}

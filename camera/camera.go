@@ -259,14 +259,23 @@ const boundary = "picture"
 // StreamType is the content type of [Camera.Stream].
 const StreamType = "multipart/x-mixed-replace; boundary=" + boundary
 
-// Stream writes pictures that fit a display as an MJPEG stream, at most five a second, until ctx ends or w fails.
+// retry is how long a stream waits after a picture that the camera did not give; ours.
+const retry = time.Second
+
+// Stream writes pictures that fit a display as an MJPEG stream, at most five a second, until ctx ends or w fails. While the
+// camera gives none, nothing is written.
 func (c *Camera) Stream(ctx context.Context, w io.Writer, width, height int) error {
 	tick := time.NewTicker(Every)
 	defer tick.Stop()
 	for {
 		data, err := c.Scaled(ctx, width, height)
 		if err != nil {
-			return err
+			select {
+			case <-time.After(retry):
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 		if _, err := fmt.Fprintf(w, "--%s\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n", boundary, len(data), data); err != nil {
 			return err

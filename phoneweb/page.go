@@ -80,13 +80,11 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request, from netip.Ad
 		return
 	}
 	s.pages.Add(1)
-	w.Header().Set("Content-Type", reply.Type)
-	w.Header().Set("Cache-Control", "no-store")
 	if reply.Stream == nil {
-		w.Header().Set("Content-Length", strconv.Itoa(len(reply.Body)))
-		_, _ = w.Write(reply.Body) // a phone that has gone misses nothing
+		writeBody(w, reply)
 		return
 	}
+	writeHeader(w, reply)
 	ctx, cancel := context.WithCancel(r.Context())
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
@@ -99,6 +97,19 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request, from netip.Ad
 		}
 	})
 	_ = reply.Stream(ctx, deadlineWriter{w, http.NewResponseController(w)}) // it ends with the phone, the page or the server
+}
+
+// writeHeader writes what stands before the content of a reply.
+func writeHeader(w http.ResponseWriter, reply pages.Reply) {
+	w.Header().Set("Content-Type", reply.Type)
+	w.Header().Set("Cache-Control", "no-store")
+}
+
+// writeBody answers with a document or a picture.
+func writeBody(w http.ResponseWriter, reply pages.Reply) {
+	writeHeader(w, reply)
+	w.Header().Set("Content-Length", strconv.Itoa(len(reply.Body)))
+	_, _ = w.Write(reply.Body) // a phone that has gone misses nothing
 }
 
 // deadlineWriter gives every write of a stream the time of a whole request.

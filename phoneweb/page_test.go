@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/pages"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // pageServer serves pages of the phone kitchen, and returns the address.
@@ -200,5 +201,34 @@ func TestStreamsEndWithTheirPage(t *testing.T) {
 	}
 	if _, err := io.Copy(io.Discard, conn); err != nil {
 		t.Errorf("the rest of the stream: %v", err)
+	}
+}
+
+// TestAnEventIsAnsweredWithADocument: what Config.Answer returns is the answer to the phone, and the event is passed on.
+func TestAnEventIsAnsweredWithADocument(t *testing.T) {
+	t.Parallel()
+	events := newEvents()
+	s := New(Config{
+		Phone: kitchen, Event: events.take, Pages: &pages.Store{}, Log: slog.New(slog.DiscardHandler),
+		Answer: func(_ context.Context, phone string, e actionurl.Event) pages.Reply {
+			if e.Type != actionurl.EventIncoming {
+				return pages.Reply{}
+			}
+			return pages.Reply{Type: "text/xml", Body: []byte("<x>" + phone + " " + e.Remote.Number + "</x>")}
+		},
+	})
+	l := listen(t)
+	serve(t, s, l)
+	status, body, header := fetch(t, l.Addr().String(), "/a/kitchen/t0ken/incoming?remote=sip:61@pbx.example")
+	if status != http.StatusOK || body != "<x>kitchen 61</x>" || header.Get("Content-Type") != "text/xml" || header.Get("Content-Length") != fmt.Sprint(len(body)) {
+		t.Errorf("HTTP %d, %q, %v", status, body, header)
+	}
+	for _, target := range []string{"/a/kitchen/t0ken/connected", "/a/kitchen/wrong/incoming"} {
+		if _, body, _ := fetch(t, l.Addr().String(), target); body != "" {
+			t.Errorf("%s: %q, expected an empty answer", target, body)
+		}
+	}
+	if got := s.Stats(); got.Accepted != 2 || got.WrongToken != 1 {
+		t.Errorf("%+v", got)
 	}
 }

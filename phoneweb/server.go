@@ -9,8 +9,8 @@
 //
 //	GET /a/<phone>/<token>/<event>?<variables>
 //
-// and gets an empty 200 at once: a document in the answer would open on its display (docs.snom.io, Triggering the
-// minibrowser), and a phone should not wait. Phones are served whatever they do not escape. A request without the
+// and gets a 200 at once, since a phone should not wait. The answer is empty, unless [Config].Answer has a document for it,
+// which opens on its display (docs.snom.io, Triggering the minibrowser). Phones are served whatever they do not escape. A request without the
 // token of its phone, or from another address than the phone's, changes a counter and has no other effect. Nothing of a
 // request is logged unquoted, and no header names another sender.
 package phoneweb
@@ -57,6 +57,10 @@ type Config struct {
 	// Event takes the events, in the order in which they arrived. It is called by one goroutine, after the phone
 	// was answered or while it is. Should it block, up to QueueLength events wait; further ones are refused.
 	Event func(phone string, e actionurl.Event)
+
+	// Answer returns the document that a phone gets for an event, and the zero Reply for none; nil: there is none for any
+	// event. It must not block.
+	Answer func(ctx context.Context, phone string, e actionurl.Event) pages.Reply
 
 	// Pages are the pages that are served; nil: none.
 	Pages *pages.Store
@@ -212,7 +216,20 @@ func (s *Server) deliver(stop <-chan struct{}) {
 	}
 }
 
-// ServeHTTP serves one action URL. The answer is empty; 404 to a request that is not served.
+// answer answers a request for an action URL that was served.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, name string, e actionurl.Event) {
+	var reply pages.Reply
+	if s.cfg.Answer != nil {
+		reply = s.cfg.Answer(r.Context(), name, e)
+	}
+	if reply.IsZero() {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	writeBody(w, reply)
+}
+
+// ServeHTTP serves one action URL. The answer is 404 to a request that is not served.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at, from := time.Now(), netlimit.AddrOf(stringAddr(r.RemoteAddr))
 	if s.isPage(r.URL.EscapedPath()) {
@@ -241,7 +258,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case s.queue <- queuedEvent{name, e}: // before the answer, so that the phone's next event comes after it
 		s.accepted.Add(1)
 		s.cfg.Log.Debug("event", "phone", name, "event", e.Type)
-		w.WriteHeader(http.StatusOK)
+		s.answer(w, r, name, e)
 	default:
 		s.dropped.Add(1)
 		w.WriteHeader(http.StatusServiceUnavailable)

@@ -30,8 +30,14 @@ type actionServer struct {
 	phones    atomic.Pointer[map[string]config.Phone] // the current ones, by name
 }
 
+// An eventTaker gets what phones report, and answers it. It is called after the service was made.
+type eventTaker struct {
+	event  func(phone string, e actionurl.Event)
+	answer func(ctx context.Context, phone string, e actionurl.Event) pages.Reply
+}
+
 // listenForActions binds PHONE_LISTEN; nil where that is off.
-func listenForActions(c config.Config, container string, event func(phone string, e actionurl.Event), log *slog.Logger) (*actionServer, error) {
+func listenForActions(c config.Config, container string, events eventTaker, log *slog.Logger) (*actionServer, error) {
 	if c.PhoneListen == "" {
 		return nil, nil
 	}
@@ -43,7 +49,7 @@ func listenForActions(c config.Config, container string, event func(phone string
 	a.setPhones(c.Roster)
 	a.settings.Roster = config.Roster{} // phones has what is needed of it
 	a.web = phoneweb.New(phoneweb.Config{
-		Phone: a.phone, CheckSource: c.PhoneCheckSource, Event: event, Pages: &a.pages, Limits: netlimit.Default().Within(listenerShare()), Log: log,
+		Phone: a.phone, CheckSource: c.PhoneCheckSource, Event: events.event, Answer: events.answer, Pages: &a.pages, Limits: netlimit.Default().Within(listenerShare()), Log: log,
 	})
 	log.Info("listening for action URLs", slog.String("from", l.Addr().String()))
 	if _, err := baseURL(context.Background(), c.PhoneBaseURL, l.Addr().String(), "http://192.0.2.1", container); errors.Is(err, errContainer) {

@@ -44,6 +44,9 @@ func (c doorCamera) Picture(ctx context.Context) ([]byte, error) {
 	return c.Camera.Picture(ctx, mqtt.MaxPublish-1<<10)
 }
 
+// StreamType is the content type of its stream.
+func (c doorCamera) StreamType() string { return camera.StreamType }
+
 // text and number return values as JSON.
 func text(s string) json.RawMessage { return marshal(s) }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/paho3"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/session"
+	"github.com/snom2mqtt/snom2mqtt/pages"
 	"github.com/snom2mqtt/snom2mqtt/picture"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/statefile"
@@ -138,7 +139,7 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 	if s.console, err = listenConsole(settings.Console, log); err != nil {
 		return s, err
 	}
-	s.actions, err = listenForActions(settings, container(os.DirFS("/"), os.Environ()), func(phone string, e actionurl.Event) { s.bridge.Event(phone, e) }, log)
+	s.actions, err = listenForActions(settings, container(os.DirFS("/"), os.Environ()), s.events(), log)
 	if err != nil {
 		return s, err
 	}
@@ -171,6 +172,16 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 	s.discovery = s.newDiscovery(tree)
 	s.watchdog = newWatchdog(s.bridge.Alive, s.status, log)
 	return s, nil
+}
+
+// events passes what phones report to the bridge, which exists before they are served.
+func (s *service) events() eventTaker {
+	return eventTaker{
+		event: func(phone string, e actionurl.Event) { s.bridge.Event(phone, e) },
+		answer: func(ctx context.Context, phone string, e actionurl.Event) pages.Reply {
+			return s.bridge.Answer(ctx, phone, e)
+		},
+	}
 }
 
 // newMetrics counts for Prometheus. It asks the bridge, which exists before metrics are requested.

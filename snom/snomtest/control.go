@@ -66,6 +66,7 @@ func (p *Phone) State() State {
 //	GET  /phones/<name>/requests  its Requests
 //	GET  /phones/<name>/actions   its Actions
 //	GET  /phones/<name>/screen    what its minibrowser shows, as text
+//	GET  /phones/<name>/picture   the picture on it
 //	GET  /phones/<name>/heard.wav what it played last of what came to its multicast addresses
 //	POST /phones/<name>/<operation>    see there; answers the State after it
 //
@@ -112,6 +113,20 @@ func ControlHandler(phones ...*Phone) http.Handler {
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, phones[i].Screen()) // a reader that left needs no answer
+	})
+	mux.HandleFunc("GET /phones/{name}/picture", func(w http.ResponseWriter, r *http.Request) {
+		i := slices.IndexFunc(phones, func(p *Phone) bool { return p.Name() == r.PathValue("name") })
+		if i < 0 {
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": errUnknown.Error()})
+			return
+		}
+		file, _ := phones[i].Picture()
+		if file == nil {
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": "it shows no picture"})
+			return
+		}
+		w.Header().Set("Content-Type", http.DetectContentType(file))
+		_, _ = w.Write(file) // a reader that left needs no picture
 	})
 	mux.HandleFunc("GET /phones/{name}/heard.wav", func(w http.ResponseWriter, r *http.Request) {
 		i := slices.IndexFunc(phones, func(p *Phone) bool { return p.Name() == r.PathValue("name") })
@@ -307,7 +322,7 @@ func joined[T ~string](names []T) string {
 // controlHelp says what can be asked for.
 func controlHelp(phones []*Phone) string {
 	var b strings.Builder
-	b.WriteString("Simulated Snom phones.\n\nGET /phones\nGET /phones/<name>\nGET /phones/<name>/requests\nGET /phones/<name>/actions\nGET /phones/<name>/screen\nGET /phones/<name>/heard.wav\n\nPhones:")
+	b.WriteString("Simulated Snom phones.\n\nGET /phones\nGET /phones/<name>\nGET /phones/<name>/requests\nGET /phones/<name>/actions\nGET /phones/<name>/screen\nGET /phones/<name>/picture\nGET /phones/<name>/heard.wav\n\nPhones:")
 	for _, p := range phones {
 		b.WriteString(" " + p.Name())
 	}

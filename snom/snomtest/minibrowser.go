@@ -9,6 +9,8 @@ import (
 	"image"
 	"io"
 	"maps"
+	"mime"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"slices"
@@ -18,6 +20,8 @@ import (
 
 	_ "image/jpeg" // formats that a phone knows
 	_ "image/png"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // A minibrowser is what the minibrowser shows, and what it objects to.
@@ -28,6 +32,10 @@ type minibrowser struct {
 	selected   int    // item of a menu, from 0
 	lights     map[int]string
 	complaints []string
+
+	picture []byte // that the page shows, as it came; nil: none has come
+	frames  int    // how many pictures of an MJPEG stream the page has shown
+	stop    func() // ends the stream that is played; nil: none is
 }
 
 // An element of a document, with names in small letters: the phone does not distinguish them.
@@ -254,6 +262,10 @@ func (p *Phone) openPage(host string, body []byte) {
 	if d.kind != "silent" {
 		p.browser.serial++
 		p.browser.page, p.browser.from, p.browser.selected = d, host, 0
+		p.stopStream()
+		if d.kind != "imagefile" { // a picture that reloads stays until the next one is there
+			p.browser.picture = nil
+		}
 		p.loadPictures(d)
 	}
 	for _, f := range d.all("fetch") {
@@ -335,23 +347,91 @@ func (p *Phone) loadPictures(d *document) {
 			urls = append(urls, i.value("url"))
 		}
 	}
+	if len(urls) == 0 {
+		return
+	}
+	serial := p.browser.serial
+	shown, stop := context.WithCancel(context.Background())
+	p.browser.stop = stop // when another page is shown
 	for _, address := range urls {
 		p.spawn(func(ctx context.Context) {
-			status, contentType, body, err := p.download(ctx, address)
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			switch size, format, bad := image.DecodeConfig(bytes.NewReader(body)); {
-			case ctx.Err() != nil:
-			case err != nil || status != http.StatusOK:
-				p.complain("a picture cannot be fetched: HTTP %d, %v", status, err)
-			case bytes.HasPrefix(body, []byte("BM")) || strings.HasPrefix(contentType, "multipart/x-mixed-replace"):
-			case bad != nil:
-				p.complain("a picture of type %q cannot be read", contentType)
-			case size.Width > 2*displayOf(p.config.Model).X || size.Height > 2*displayOf(p.config.Model).Y:
-				p.complain("a %s of %d x %d is more than twice the display", format, size.Width, size.Height)
+			defer context.AfterFunc(ctx, stop)()
+			if err := p.loadPicture(shown, serial, address); err != nil && ctx.Err() == nil {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.complain("a picture cannot be fetched: %v", err)
 			}
 		})
 	}
+}
+
+// loadPicture fetches a picture, or plays a stream of pictures, until ctx ends.
+func (p *Phone) loadPicture(ctx context.Context, serial int, address string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return errors.New("no URL")
+	}
+	request.Header.Set("User-Agent", p.userAgent())
+	client := &http.Client{Transport: &http.Transport{DialContext: p.config.Dial, DisableKeepAlives: true}}
+	reply, err := client.Do(request)
+	switch {
+	case ctx.Err() != nil: // another page is shown
+		return nil
+	case err != nil:
+		return err
+	}
+	defer reply.Body.Close()
+	contentType := reply.Header.Get("Content-Type")
+	kind, params, err := mime.ParseMediaType(contentType)
+	switch {
+	case reply.StatusCode != http.StatusOK:
+		return fmt.Errorf("HTTP %d", reply.StatusCode)
+	case err != nil || kind != "multipart/x-mixed-replace":
+		return p.showPicture(reply.Body, serial, contentType)
+	}
+	if model, _ := snom.FindModel(p.config.Model); !model.PlaysMJPEG(p.config.Firmware) {
+		return fmt.Errorf("a stream, which a %s with firmware %s does not play", p.config.Model, p.config.Firmware)
+	}
+	parts := multipart.NewReader(reply.Body, params["boundary"])
+	for {
+		part, err := parts.NextRawPart()
+		if err != nil {
+			return nil // the stream has ended
+		}
+		if err := p.showPicture(part, serial, part.Header.Get("Content-Type")); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// showPicture shows a picture, if its page is still shown.
+func (p *Phone) showPicture(file io.Reader, serial int, contentType string) error {
+	body, err := io.ReadAll(io.LimitReader(file, maxDocument))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.browser.serial != serial {
+		return nil
+	}
+	switch size, format, bad := image.DecodeConfig(bytes.NewReader(body)); {
+	case err != nil:
+		return err
+	case bytes.HasPrefix(body, []byte("BM")):
+	case bad != nil:
+		p.complain("a picture of type %q cannot be read", contentType)
+		return nil
+	case size.Width > 2*displayOf(p.config.Model).X || size.Height > 2*displayOf(p.config.Model).Y:
+		p.complain("a %s of %d x %d is more than twice the display", format, size.Width, size.Height)
+	}
+	p.browser.picture = body
+	p.browser.frames++
+	return nil
+}
+
+// Picture returns the picture that the page shows, as it came, and how many came for the page; nil: there is none.
+func (p *Phone) Picture() (file []byte, frames int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.browser.picture, p.browser.frames
 }
 
 // displayOf is the size of the display, as far as it is documented.
@@ -452,7 +532,17 @@ func (p *Phone) callback(name string) string {
 // closePage closes the minibrowser.
 func (p *Phone) closePage() {
 	p.browser.serial++
-	p.browser.page = nil
+	p.browser.page, p.browser.picture = nil, nil
+	p.stopStream()
+}
+
+// stopStream ends the MJPEG stream that the page shows, if it shows one.
+func (p *Phone) stopStream() {
+	p.browser.frames = 0
+	if stop := p.browser.stop; stop != nil {
+		p.browser.stop = nil
+		stop()
+	}
 }
 
 // items are the choices of a menu, those of sub-menus after their own.
@@ -530,6 +620,15 @@ func (p *Phone) browserKey(key string) bool {
 	return d.at["state"] == "" && strings.Contains("0123456789*#", key)
 }
 
+// pictureSize is the size of the picture that has come, for [Phone.Screen].
+func (p *Phone) pictureSize() string {
+	size, _, err := image.DecodeConfig(bytes.NewReader(p.browser.picture))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" %d x %d", size.Width, size.Height)
+}
+
 // Screen returns what is to be seen of the minibrowser as text: the page, the labels of keys, the lights, and what it
 // objected to.
 func (p *Phone) Screen() string {
@@ -558,7 +657,7 @@ func (p *Phone) Screen() string {
 		case "input":
 			fmt.Fprintf(&b, "%s: ____ (%s)\n", d.value("displayname"), d.value("inputflags"))
 		case "image", "imagefile":
-			b.WriteString("(picture)\n")
+			b.WriteString("(picture" + p.pictureSize() + ")\n")
 		case "directory":
 			for _, e := range d.all("directoryentry") {
 				fmt.Fprintf(&b, " %s %s\n", e.value("name"), e.value("telephone"))

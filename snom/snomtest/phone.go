@@ -285,6 +285,7 @@ func (p *Phone) reboot(down time.Duration) {
 	p.login.nonces, p.login.strikes, p.login.until = nil, 0, time.Time{}
 	p.settings = maps.Clone(p.flash)
 	p.panel.reboot()
+	p.stopStream()
 	p.browser = minibrowser{serial: p.browser.serial + 1, complaints: p.browser.complaints}
 	p.shut()
 	p.tune()

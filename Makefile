@@ -21,6 +21,7 @@ test: ## everything: installs what is missing, runs test-go, then the tests with
 	@scripts/node-red.sh
 	@scripts/axe.sh
 	@scripts/asterisk.sh
+	@scripts/speech.sh
 	@$(MAKE) --no-print-directory test-go STRICT=$(CI)
 	@scripts/test-e2e.sh
 

@@ -53,23 +53,26 @@ inside() {
 # directly COMMAND...: runs a command as it is.
 directly() { "$@"; }
 
-# install RELEASE RUN PYTHON INTO: makes a virtual environment INTO. RUN, inside or directly, is where these paths are.
+# install WHAT RELEASE RUN PYTHON INTO: makes a virtual environment INTO, or, where WHAT is "speech", adds to the one that is
+# there what text-to-speech by a Wyoming server needs. RUN, inside or directly, is where these paths are.
 # It is called where set -e has no effect, hence the many returns.
 install() {
 	# shellcheck disable=SC2086 # $more and $requirements are lists
-	local release=$1 run=$2 python=$3 into=$4 requirements
+	local what=$1 release=$2 run=$3 python=$4 into=$5 requirements
 	local uv_env=(env UV_NO_PROGRESS=1 UV_LINK_MODE=copy)
 	[ "$run" = inside ] || uv_env+=(UV_CACHE_DIR="$cache/uv")
-	$run "$python" -m venv "$into" || return 1
-	$run "$into/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$uv" || return 1
-	$run cp "$into/bin/uv" "$into/installer" || return 1 # Home Assistant brings another version
+	if [ "$what" = all ]; then
+		$run "$python" -m venv "$into" || return 1
+		$run "$into/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$uv" || return 1
+		$run cp "$into/bin/uv" "$into/installer" || return 1 # Home Assistant brings another version
+	fi
 	packages() { $run "${uv_env[@]}" "$into/installer" pip install --quiet --python "$into/bin/python" "$@"; }
-	packages "homeassistant==$release" || return 1
+	[ "$what" != all ] || packages "homeassistant==$release" || return 1
 	# What the MQTT integration and the web pages need stands in the manifests: theirs, those of the integrations that
 	# they depend on, and those of the integrations whose entities MQTT has. The newest release always loads some more,
 	# and names releases of two packages that have no wheel for its Python; newer ones have.
-	local more=
-	[ "$release" != $newest ] || more="ai_task assist_satellite radio_frequency stream"
+	local more=wyoming
+	[ "$release" != $newest ] || more="wyoming ai_task assist_satellite radio_frequency stream"
 	requirements=$($run "$into/bin/python" -c '
 import importlib.resources, json, re, sys
 components = importlib.resources.files("homeassistant") / "components"
@@ -90,7 +93,25 @@ while todo:
     todo += manifest.get("dependencies", [])
     for requirement in manifest.get("requirements", []):
         print(re.sub(r"^(pymicro-vad|pyspeex-noise)==.*", r"\1", requirement))' $more) || return 1
-		packages $requirements
+	packages $requirements || return 1
+	# Home Assistant makes MP3 of what is spoken, by ffmpeg. scripts/speech.sh installs that of this machine.
+	[ "$run" != inside ] || inside sh -c 'command -v ffmpeg >/dev/null' ||
+		inside sh -ec 'apt-get -o Acquire::Check-Valid-Until=false update -qq
+			DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends ffmpeg >/dev/null
+			rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*'
+}
+
+# speech RELEASE: adds text-to-speech to a release that an older form of this script installed.
+speech() {
+	local into=$cache/homeassistant-$1 run=directly
+	[ ! -e "$into/speech" ] || return 0
+	[ -e "$into/installer" ] || run=inside
+	echo "adding what Home Assistant $1 needs to speak to $into" >&2
+	if [ $run = inside ]; then
+		SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt install speech "$1" inside python3 "/homeassistant-$1"
+	else
+		install speech "$1" directly python3 "$into"
+	fi && touch "$into/speech"
 }
 
 # ready RELEASE: reports whether a release is installed.
@@ -101,7 +122,7 @@ install_directly() {
 	local into=$cache/homeassistant-$1
 	rm -rf "$into"
 	echo "installing Home Assistant $1 from PyPI into $into" >&2
-	install "$1" directly "$2" "$into" && touch "$into/complete"
+	install all "$1" directly "$2" "$into" && touch "$into/speech" "$into/complete"
 }
 
 # why_not_debian prints why Debian cannot be unpacked here, and nothing where it can.
@@ -150,7 +171,7 @@ install_inside() {
 	rm -rf "$into" "$debian/homeassistant-$1"
 	echo "installing Home Assistant $1 from PyPI into $debian" >&2
 	SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_FIND_LINKS= \
-		install "$1" inside python3 "/homeassistant-$1" || return 1
+		install all "$1" inside python3 "/homeassistant-$1" || return 1
 	rm -rf "$debian/root/.cache"
 	mkdir -p "$into/bin"
 	{
@@ -161,7 +182,7 @@ install_inside() {
 		printf 'inside %q "$@"\n' "/homeassistant-$1/bin/python"
 	} >"$into/bin/python"
 	chmod 755 "$into/bin/python"
-	"$into/bin/python" -c 'import homeassistant.const' && touch "$into/complete"
+	"$into/bin/python" -c 'import homeassistant.const' && touch "$into/speech" "$into/complete"
 }
 
 mkdir -p "$cache"
@@ -197,3 +218,7 @@ if ! ready $newest; then
 		fi
 	fi
 fi
+
+for release in $oldest $newest; do
+	! ready $release || (speech $release) || echo "MISSING: speech in Home Assistant $release: see above" >&2
+done

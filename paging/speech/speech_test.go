@@ -95,6 +95,7 @@ func TestOddWyomingServers(t *testing.T) {
 		err    string
 	}{
 		"says why":        {func(w io.Writer) { say(w, "error", `{"text":"no voice \u0007called x"}`, nil) }, "no voice"},
+		"a code":          {func(w io.Writer) { say(w, "error", `{"text":"x","code":"VoiceNotFoundError"}`, nil) }, "x (VoiceNotFoundError)"},
 		"no sound":        {func(w io.Writer) { say(w, "audio-stop", "{}", nil) }, "no sound"},
 		"no samples":      {func(w io.Writer) { say(w, "audio-start", pcm, nil); say(w, "audio-stop", "{}", nil) }, "no sound"},
 		"speaks HTTP":     {func(w io.Writer) { fmt.Fprint(w, "HTTP/1.1 400 Bad Request\r\n\r\n") }, "something else"},

@@ -153,9 +153,13 @@ func (c *wyomingConn) next() (kind string, data json.RawMessage, payload []byte,
 		e.Data = rest[:e.Length]
 	}
 	if e.Type == "error" {
-		var why struct{ Text string }
+		var why struct{ Text, Code string }
 		_ = json.Unmarshal(e.Data, &why) // without a reason it is an error all the same
-		return "", nil, nil, fmt.Errorf("%w: %s: %s", ErrRefused, c.address, cleantext.Clean(why.Text, 200))
+		text := cleantext.Clean(why.Text, 200)
+		if why.Code != "" { // of Piper the text may be the name of a voice alone, and the code VoiceNotFoundError
+			text += " (" + cleantext.Clean(why.Code, 60) + ")"
+		}
+		return "", nil, nil, fmt.Errorf("%w: %s: %s", ErrRefused, c.address, text)
 	}
 	return e.Type, e.Data, rest[e.Length:], nil
 }

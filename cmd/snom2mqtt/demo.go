@@ -41,9 +41,9 @@ func (p *program) demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "Run a broker, the bridge and two simulated phones in one process",
-		Long: `Run an MQTT broker, the bridge and two simulated phones in one process. It prints the
-address of the console for a browser, sends one command, prints every message and every
-request, prints what to try next, and runs until Ctrl-C.
+		Long: `Run an MQTT broker, the bridge, two simulated phones and a door intercom with a camera in
+one process. It prints the address of the console for a browser, sends one command, prints
+every message and every request, prints what to try next, and runs until Ctrl-C.
 
 No settings are read, nothing is written to disk, and it listens on loopback addresses
 only. The broker is on 127.0.0.1:1883 and the console on 127.0.0.1:8080, or on other
@@ -81,7 +81,11 @@ func (p *program) demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := p.demoService(ctx, environ)
+	door, err := serveDemoDoor(set, phones[0].Name())
+	if err != nil {
+		return err
+	}
+	s, err := p.demoService(ctx, environ, door)
 	if err != nil {
 		return err
 	}
@@ -218,7 +222,7 @@ func newOnce() once {
 }
 
 // demoService binds the bridge to the usual ports, or to any others if those are in use.
-func (p *program) demoService(ctx context.Context, phones []string) (s *service, err error) {
+func (p *program) demoService(ctx context.Context, phones []string, door bridge.DoorConfig) (s *service, err error) {
 	const any = "127.0.0.1:0"
 	for _, at := range []struct{ broker, console string }{{free(demoBroker), free(demoConsole)}, {any, any}} {
 		inner := &program{stdout: p.stdout, stderr: p.stderr, log: p.log, environ: slices.Concat(phones, []string{
@@ -236,6 +240,7 @@ func (p *program) demoService(ctx context.Context, phones []string) (s *service,
 		level := &slog.LevelVar{}
 		level.Set(settings.LogLevel)
 		roster.Paging = map[string]multicast.Address{bridge.All: {Address: demoAddress, Priority: multicast.DefaultPriority}}
+		roster.Doors = []bridge.DoorConfig{door}
 		s, err = newService(settings, roster, inner.drivers, level, p.log)
 		if err == nil {
 			return s, nil
@@ -282,10 +287,18 @@ A mistake. Nothing is sent to the phone, and the answer says what was expected:
 
   mosquitto_pub %[1]s -t snom/kitchen/key -m 'offhook'
 
-Let the kitchen phone ring, watch its events and its status, and pick it up:
+A visitor presses the button of the front door: the kitchen phone rings, and the page of
+the door comes up on its display. Pick the call up, and open the door by a message; or by
+the soft key Open of the page:
 
-  curl -X POST 'http://%[3]s/phones/kitchen/ring?number=%%2B4930123&name=Front+door'
+  curl -X POST 'http://%[3]s/phones/kitchen/ring?number=**61&name=Front+door'
+  curl -s http://%[3]s/phones/kitchen/screen
   mosquitto_pub %[1]s -t snom/kitchen/answer -n
+  mosquitto_pub %[1]s -t snom/front/open -n
+  curl -X POST 'http://%[3]s/phones/kitchen/press?keys=F1'
+
+The picture on the display, for a browser: http://%[3]s/phones/kitchen/picture
+The door opens in a connected call only: without one the answer is "forbidden".
 
 What the kitchen phone heard last, as a sound file:
 
@@ -330,7 +343,8 @@ func (p *printer) open(broker, console string) {
 		}
 	}
 	fmt.Fprintf(p.w, `snom2mqtt demo: an MQTT broker on %s, two simulated phones (kitchen, a D735;
-hall, an 870), and the bridge between them, which is online.
+hall, an 870), the front door, which calls the kitchen phone, and the bridge between
+them, which is online.
 
 An automation publishes a command on snom/kitchen/dial:
 
@@ -357,6 +371,9 @@ func (p *printer) message(topic string, payload []byte) {
 		return
 	}
 	text := string(payload)
+	if !isText(payload) {
+		text = fmt.Sprintf("(a picture, %d bytes)", len(payload))
+	}
 	if !strings.HasSuffix(topic, "/result") { // what is long, and not the point
 		text = shorten(text, 250)
 	}

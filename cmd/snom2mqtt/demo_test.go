@@ -85,6 +85,37 @@ func (s *show) until(pattern string) string {
 	}
 }
 
+// untilSeen reads on to a line like pattern, unless there was one.
+func (s *show) untilSeen(pattern string) {
+	s.t.Helper()
+	if !slices.ContainsFunc(s.seen, regexp.MustCompile(pattern).MatchString) {
+		s.until(pattern)
+	}
+}
+
+// atTheDoor waits until the kitchen phone shows the page of the door, with a picture.
+func (s *show) atTheDoor() {
+	s.t.Helper()
+	screen := strings.TrimPrefix(s.hints("curl")[1], "curl -s ")
+	late := time.Now().Add(waitLimit)
+	for {
+		text := get(s.t, http.MethodGet, screen)
+		if strings.Contains(text, "[imagefile] front: Front door (**61)\n(picture 320 x 184)\nF1: Open\nF4: Close") {
+			break
+		}
+		if time.Now().After(late) {
+			s.t.Fatalf("the phone shows %s", text)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	picture := get(s.t, http.MethodGet, strings.TrimSuffix(screen, "screen")+"picture")
+	if http.DetectContentType([]byte(picture)) != "image/jpeg" {
+		s.t.Errorf("a picture of %d bytes", len(picture))
+	}
+	s.untilSeen(`snom/front/image +\(a picture, [0-9]+ bytes\)`)
+	s.untilSeen(`snom/front/event +\{"event_type":"ring","door":"front","phone":"kitchen"`)
+}
+
 // hints returns the lines to try that begin with a program's name.
 func (s *show) hints(program string) (lines []string) {
 	for _, line := range s.seen {
@@ -217,6 +248,7 @@ func TestDemoHintsWork(t *testing.T) {
 		{"snom/bridge/request/probe", "", "ok", ""},
 		{"snom/kitchen/key", "kitchen", "invalid", "capitals: OFFHOOK"},
 		{"snom/kitchen/answer", "kitchen", "ok", ""},
+		{"snom/front/open", "front", "ok", ""},
 	}
 	if len(publish) != len(wants) {
 		t.Fatalf("%d lines of mosquitto_pub, want %d", len(publish), len(wants))
@@ -230,6 +262,10 @@ func TestDemoHintsWork(t *testing.T) {
 			url := regexp.MustCompile(`'(.*)'`).FindStringSubmatch(ring)[1]
 			get(t, http.MethodPost, url)
 			s.until(`snom/kitchen/event +\{"event_type":"incoming".*"name":"Front door"`)
+		}
+		if want.topic == "snom/front/open" { // in the call
+			s.untilSeen(`snom/kitchen/event +\{"event_type":"connected"`)
+			s.atTheDoor()
 		}
 		shell(t, publish[i])
 		if want.phone == "" {
@@ -245,10 +281,10 @@ func TestDemoHintsWork(t *testing.T) {
 			t.Errorf("%s: %s %q, want %s %q", publish[i], result.Code, result.Message, want.code, want.says)
 		}
 	}
-	connected := regexp.MustCompile(`snom/kitchen/event +\{"event_type":"connected"`)
-	if !slices.ContainsFunc(s.seen, connected.MatchString) { // the phone tells it before or after the result
-		s.until(connected.String())
-	}
+	s.untilSeen(`snom/front/state +\{"door":"front","state":"open"`)
+	press := s.hints("curl")[2]
+	get(t, http.MethodPost, regexp.MustCompile(`'(.*)'`).FindStringSubmatch(press)[1])
+	s.until(`snom/front/result +\{"id":"page-.*"code":"ok"`)
 
 	subscribe := s.hints("mosquitto_sub")
 	if len(subscribe) != 1 {

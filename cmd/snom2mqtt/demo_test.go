@@ -106,7 +106,7 @@ func (s *show) atTheDoor() {
 		if time.Now().After(late) {
 			s.t.Fatalf("the phone shows %s", text)
 		}
-		time.Sleep(50 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 	}
 	picture := get(s.t, http.MethodGet, strings.TrimSuffix(screen, "screen")+"picture")
 	if http.DetectContentType([]byte(picture)) != "image/jpeg" {

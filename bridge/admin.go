@@ -155,6 +155,10 @@ func (b *Bridge) install(ctx context.Context, r request) Response {
 		}
 		done, err = actionurl.Install(ctx, betweenCommands{p}, urls, r.force)
 	}
+	keys := p.keySettings(urls)
+	if err == nil {
+		done, err = p.installKeys(ctx, done, keys, r.force)
+	}
 	if err == nil {
 		done, err = p.installMulticast(ctx, done, addresses, r.force)
 	}
@@ -167,6 +171,9 @@ func (b *Bridge) install(ctx context.Context, r request) Response {
 		response.Message = fmt.Sprintf("%d written, %d were there already", len(done.Written), len(done.Unchanged))
 		if len(urls) > 0 {
 			response.Message += fmt.Sprintf("; the phone calls %s now", hostOf(urls))
+		}
+		if len(keys) > 0 {
+			response.Message += fmt.Sprintf("; %d of its keys are set up", len(keys))
 		}
 		if len(addresses) > 0 {
 			response.Message += fmt.Sprintf("; it listens to %d multicast addresses", len(addresses))

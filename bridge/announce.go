@@ -423,12 +423,7 @@ func (p *phone) installMulticast(ctx context.Context, done actionurl.Installatio
 	if done.Written == nil { // there were no action URLs
 		return more, err
 	}
-	done.Written = append(done.Written, more.Written...)
-	done.Unchanged = append(done.Unchanged, more.Unchanged...)
-	done.Kept = append(done.Kept, more.Kept...)
-	done.Foreign = append(done.Foreign, more.Foreign...)
-	done.Checked = done.Checked && more.Checked
-	return done, err
+	return done.Join(more), err
 }
 
 // A probed is what a phone is, and the multicast addresses that it listens to; nil: not known.

@@ -15,7 +15,10 @@ type Listing struct {
 	Driven   string      `json:"driven"`             // the scheme of its URL: http, https, sip, …
 	Commands []snom.Verb `json:"commands,omitempty"` // that it takes, as far as is known
 	Keys     []string    `json:"keys,omitempty"`     // that its model has, as far as is known
-	Problem  Text        `json:"problem"`
+	// SetUp are the keys that have a meaning, and Lights those that are on.
+	SetUp   []KeyListing      `json:"keys_set_up,omitempty"`
+	Lights  map[string]string `json:"lights,omitempty"`
+	Problem Text              `json:"problem"`
 }
 
 // listedMost is how many phones are listed: more do not fit a message.
@@ -32,8 +35,11 @@ func (b *Bridge) Directory() mqtt.Message {
 	for v := range b.Views() {
 		driven, _, _ := strings.Cut(v.Config.URL, ":")
 		all = append(all, Listing{
-			Name: v.Phone, Model: v.Model, Driven: driven, Commands: b.commands(v), Keys: keysOf(v), Problem: v.Problem,
+			Name: v.Phone, Model: v.Model, Driven: driven, Commands: b.commands(v), Keys: keysOf(v), SetUp: keyListings(v.Config.Keys), Problem: v.Problem,
 		})
+		if v.Panel != nil {
+			all[len(all)-1].Lights = v.Panel.Lights
+		}
 	}
 	for _, less := range []func(*Listing){func(*Listing) {}, func(l *Listing) { l.Keys = nil }, func(l *Listing) { l.Commands = nil }} {
 		for i := range all {

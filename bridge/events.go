@@ -15,18 +15,27 @@ const eventWorth = 10 * time.Second
 // blocks. An event of a phone that this bridge does not serve is dropped.
 func (b *Bridge) Event(name string, e actionurl.Event) {
 	p := b.roster.Load().phones[name]
-	if p == nil {
+	if p == nil || !p.event(e) || e.Type != actionurl.EventKeyPress {
 		return
 	}
-	s := &p.state
+	p.pressed(e.Key)
+}
+
+// event publishes an event and moves the phone's state, and reports whether it does.
+func (p *phone) event(e actionurl.Event) bool {
+	b, name, s := p.b, p.name, &p.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || b.claims.taken(name) {
-		return
+		return false
 	}
 	e.Phone = name
 	if e.Time.IsZero() {
 		e.Time = time.Now()
+	}
+	if e.Type == actionurl.EventKeyPress {
+		key, _ := p.profile.Load().Keys.Find(e.Key)
+		e.Name = key.Name
 	}
 	e = s.callState().Complete(e)
 	s.note(e)
@@ -70,6 +79,7 @@ func (b *Bridge) Event(name string, e actionurl.Event) {
 			d.rang(name, e)
 		}
 	}
+	return true
 }
 
 // planExpiry makes sure that a call of which no event comes any more ends in time. The caller holds the lock.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // Phone carries out commands. It knows how: its transport, its dialect, its address. *snom.Client is one.
@@ -53,6 +54,7 @@ type PhoneConfig struct {
 	// Screen is the size of its display, and LED the number of the light of P1, where the model's is not known; zero: not set.
 	Screen snom.Screen
 	LED    int
+	Keys   *actionurl.Keys    // that have a meaning; nil: none
 	Allow  map[snom.Verb]bool // commands that are enabled although they are disabled by default
 	Mask   map[snom.Verb]bool // commands whose argument is not shown
 	// Fingerprint and Login are fingerprints of settings: equal texts are equal settings, of everything and of what

@@ -35,7 +35,7 @@ func actions() []action {
 		{name: "reload", does: "reads the phones file again; one with errors changes nothing", payload: "nothing", run: (*Bridge).reload, pool: filePool},
 		{name: "probe", does: "asks phones what they are, and to which multicast addresses they listen (`listens_to`), at the cost of no failed login; one answer for each phone",
 			payload: "the name of a phone or group", run: (*Bridge).probe, pool: phonePool, member: "phone"},
-		{name: "install", does: "installs the bridge's action URLs, and the multicast addresses of `paging`, in phones; URLs of other hosts, and other addresses, are kept, unless `force` is true; one answer for each phone",
+		{name: "install", does: "installs the bridge's action URLs, the phones' `keys`, and the multicast addresses of `paging`, in phones; URLs of other hosts, keys with another use, and other addresses are kept, unless `force` is true; one answer for each phone",
 			payload: "the name of a phone or group, or `{\"phone\":\"kitchen\",\"force\":true}`", run: (*Bridge).install, pool: phonePool, member: "phone"},
 		{name: "log_level", does: "sets how much is logged", payload: "debug, info, warn or error", run: (*Bridge).logLevel, member: "level"},
 	}

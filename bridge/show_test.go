@@ -32,6 +32,12 @@ const pageToken = "t0kent0kent0kent0ken"
 // inPanel runs f with a harness whose phone fetches pages from a real page server, in virtual time.
 func inPanel(t *testing.T, phone snomtest.Config, set func(*bridge.PhoneConfig), f func(h *harness, device *snomtest.Phone)) {
 	t.Helper()
+	inPanelWith(t, bridge.Config{}, testPhone{phone: phone, set: set}, f)
+}
+
+// inPanelWith is inPanel with more of the bridge and of its phone.
+func inPanelWith(t *testing.T, cfg bridge.Config, phone testPhone, f func(h *harness, device *snomtest.Phone)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		store := &pages.Store{}
 		l := pipenet.ListenBuffered(1 << 20)
@@ -45,19 +51,18 @@ func inPanel(t *testing.T, phone snomtest.Config, set func(*bridge.PhoneConfig),
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- web.Serve(ctx, l) }()
-		phone.Name, phone.Dial = "desk", l.DialContext
-		h = newHarness(t, bridge.Config{
-			Events: true, Pages: store, Scaler: &picture.Scaler{},
-			PageURL: func(_ context.Context, name string) (string, error) {
-				return "http://bridge.invalid:8088" + phoneweb.PagePath(name, pageToken), nil
-			},
-			PIN: func(name string) (string, error) {
-				if name != "alarm.pin" {
-					return "", errors.New("no such file")
-				}
-				return "4711", nil
-			},
-		}, []testPhone{{phone: phone, set: set}}, nil)
+		phone.phone.Name, phone.phone.Dial = "desk", l.DialContext
+		cfg.Events, cfg.Pages, cfg.Scaler = true, store, &picture.Scaler{}
+		cfg.PageURL = func(_ context.Context, name string) (string, error) {
+			return "http://bridge.invalid:8088" + phoneweb.PagePath(name, pageToken), nil
+		}
+		cfg.PIN = func(name string) (string, error) {
+			if name != "alarm.pin" {
+				return "", errors.New("no such file")
+			}
+			return "4711", nil
+		}
+		h = newHarness(t, cfg, []testPhone{phone}, nil)
 		f(h, h.phones["desk"])
 		h.stop()
 		cancel()

@@ -303,10 +303,10 @@ func phonesFileFaults() []phonesFileFault {
 		{"unknown keys", "phones:\n  a:\n    url: http://a\n    pasword: hunter2\n    host: hunter2\n    Url: x\n    name: b\n", []string{
 			at + "4:5: pasword: no such key; did you mean password?",
 			at + "5:5: host: no such key; known are url, username, password, password_file, auth, model, dialect, display, led_offset, allow, mask, " +
-				"insecure, ca_file, cert_sha256, legacy_tls, token, token_file",
+				"insecure, ca_file, cert_sha256, legacy_tls, token, token_file, keys",
 			at + "6:5: Url: no such key; did you mean url?",
 			at + "7:5: name: no such key; known are url, username, password, password_file, auth, model, dialect, display, led_offset, allow, mask, " +
-				"insecure, ca_file, cert_sha256, legacy_tls, token, token_file"}},
+				"insecure, ca_file, cert_sha256, legacy_tls, token, token_file, keys"}},
 		{"written twice", "phones:\n  a: {url: http://a, url: http://b}\n  a: {url: http://c}\nphones:\n", []string{
 			at + "4:1: phones: written twice",
 			at + "2:22: url: written twice",

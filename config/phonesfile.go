@@ -114,6 +114,7 @@ func (f phonesFile) parse(text string, taken registry, d defaults) Roster {
 	r.Macros = f.macros(sections[2], taken)
 	r.Paging = f.paging(sections[3], taken, r.Groups)
 	r.Doors = f.doors(sections[4], taken, r.Groups)
+	f.keysMean(r)
 	return r
 }
 
@@ -137,6 +138,9 @@ func (f phonesFile) phones(section *node, taken registry, d defaults) []Phone {
 		v := &form.v
 		named := f.name(v.Name)
 		p := f.checker.phone(v, d)
+		if form.section.kind != nothing {
+			p.Keys = f.keys(name.text, form.section)
+		}
 		for _, one := range odd {
 			f.warn(one, one.text)
 		}
@@ -151,10 +155,14 @@ func (f phonesFile) phones(section *node, taken registry, d defaults) []Phone {
 
 // A phoneForm is filled in for one phone after the other.
 type phoneForm struct {
-	v      phoneVariables
-	keys   []string // in small letters; without the name, which is the key of the phone
-	fields []*field // of v, in the order of keys
+	v       phoneVariables
+	keys    []string // in small letters; without the name, which is the key of the phone; the last one is that of the section
+	fields  []*field // of v, in the order of keys
+	section *node    // of the phone's programmable keys
 }
+
+// keysSection is the key of a phone that is no setting of one text: what its programmable keys are for.
+const keysSection = "keys"
 
 func newPhoneForm() *phoneForm {
 	form := &phoneForm{v: placed(phoneVariables{}, nil)}
@@ -166,6 +174,7 @@ func newPhoneForm() *phoneForm {
 		form.keys = append(form.keys, strings.ToLower(r.name))
 		form.fields = append(form.fields, fields.FieldByName(r.field).Addr().Interface().(*field)) //nolint:forcetypeassert // rows saw to it
 	}
+	form.keys = append(form.keys, keysSection)
 	return form
 }
 
@@ -173,6 +182,7 @@ func newPhoneForm() *phoneForm {
 // the phones file.
 func (f phonesFile) fill(form *phoneForm, name, settings *node) (odd []field) {
 	var at place = filePlace{f.path, name, settings}
+	form.section = &node{}
 	for _, one := range form.fields {
 		one.in, one.text = at, ""
 	}
@@ -181,6 +191,9 @@ func (f phonesFile) fill(form *phoneForm, name, settings *node) (odd []field) {
 		switch {
 		case value.kind == nothing:
 			f.wrong(value, "%s: %s: no value; leave the key out, or put the text in quotes", shown(name.text), key)
+			return
+		case key == keysSection:
+			form.section = value
 			return
 		case value.kind == mapping, value.kind == list && key != "allow" && key != "mask":
 			f.wrong(value, "%s: %s: expected one value", shown(name.text), key)

@@ -31,6 +31,7 @@ type Phone struct {
 	Dialect  snom.Dialect    // empty: not said
 	Screen   snom.Screen     // the size of its display; zero: not said
 	LED      int             // the number of the light of P1; 0: not said
+	Keys     *Keys           // that have a meaning; nil: none
 	Allow    []snom.Verb     // gated commands enabled for this phone, those of Config.Allow included; sorted
 	Mask     []snom.Verb     // commands whose argument is not shown, those of Config.Mask included; sorted
 

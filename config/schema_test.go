@@ -104,6 +104,25 @@ func phoneRules() rule {
 	}
 }
 
+// keysRule is the rule of the programmable keys of a phone.
+func keysRule() rule {
+	text := func(what string) rule {
+		return rule{"type": []string{"string", "number", "boolean"}, "minLength": 1, "maxLength": 64, "pattern": `^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$`, "description": what}
+	}
+	return rule{
+		"type": "object", "description": "What programmable keys of the phone are for, by key: docs/keys.md.", "propertyNames": rule{"pattern": "^[pP]([1-9][0-9]?|[12][0-9][0-9]|300)$"},
+		"additionalProperties": rule{
+			"type": []string{"object", "null"}, "additionalProperties": false, "properties": rule{
+				"name":        text("The name of the key in events."),
+				"label":       text("What the phone shows beside the key. Unless set, the name."),
+				"short_label": text("The short label, for phones that have one. Unless set, the label, on models that are known to have it."),
+				"open":        rule{"type": "string", "pattern": namePattern, "description": "The door that a press opens."},
+				"run":         rule{"type": "string", "pattern": namePattern, "description": "The macro that a press runs."},
+			}, "not": rule{"required": []string{"open", "run"}},
+		},
+	}
+}
+
 // doorRule is the rule of a door.
 func doorRule() rule {
 	text := func(what string) rule { return rule{"type": []string{"string", "integer"}, "description": what} }
@@ -185,6 +204,7 @@ func makeSchema(t *testing.T) []byte {
 		t.Errorf("a rule for %s, which is no key of a phone", key)
 	}
 	phone := phoneRules()
+	keys["keys"] = keysRule()
 	phone["type"], phone["properties"] = "object", keys
 	root := rule{
 		"$schema":     "https://json-schema.org/draft/2020-12/schema",

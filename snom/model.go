@@ -65,6 +65,10 @@ type modelRow struct {
 	led         int // the number of the light of P1
 	ledEvidence Evidence
 	ledSource   string
+
+	shortLabel         Support
+	shortLabelEvidence Evidence
+	shortLabelSource   string
 }
 
 //go:embed models.csv
@@ -83,6 +87,7 @@ var modelTable = sync.OnceValue(func() (table struct {
 			countsEvidence: Evidence(r[9]), countsSource: r[10], remark: r[11],
 			screen: screenOf(r[12]), screenEvidence: Evidence(r[13]), screenSource: r[14],
 			led: number(r[15]), ledEvidence: Evidence(r[16]), ledSource: r[17],
+			shortLabel: Support(r[18]), shortLabelEvidence: Evidence(r[19]), shortLabelSource: r[20],
 		}}
 		table.rows = append(table.rows, m)
 		for _, name := range strings.Fields(m.row.name + " " + r[1]) {
@@ -197,6 +202,21 @@ func (m Model) LEDEvidence() Evidence { return m.facts().ledEvidence }
 
 // LEDSource returns the source of [Model.LED].
 func (m Model) LEDSource() string { return m.facts().ledSource }
+
+// ShortLabels says whether the model has the settings fkey_short_label, the short labels of its keys. [Model.ShortLabelEvidence]
+// and [Model.ShortLabelSource] say how that is known.
+func (m Model) ShortLabels() Support {
+	if s := m.facts().shortLabel; s != "" {
+		return s
+	}
+	return Unknown
+}
+
+// ShortLabelEvidence says how well [Model.ShortLabels] is known; empty: no source says anything.
+func (m Model) ShortLabelEvidence() Evidence { return m.facts().shortLabelEvidence }
+
+// ShortLabelSource returns the source of [Model.ShortLabels].
+func (m Model) ShortLabelSource() string { return m.facts().shortLabelSource }
 
 // Remark returns further facts about the model; it may be empty.
 func (m Model) Remark() string { return m.facts().remark }

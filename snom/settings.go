@@ -139,7 +139,7 @@ func newSettingsReader(names []string) *settingsReader {
 		// That a setting without a number is that of the first identity is inferred.
 		if bare, ok := strings.CutSuffix(name, "[1]"); ok {
 			r.others[bare] = name
-		} else if bare == plain {
+		} else if bare == plain && !isDigit(bare[len(bare)-1]) { // fkey11 is another key than fkey1
 			r.others[bare+"1"] = name
 		}
 	}
@@ -300,8 +300,12 @@ func scanSettingsXML(page []byte, r *settingsReader) bool {
 			if open = ""; !inside {
 				continue
 			}
-			perm := xmlAttribute(attributes, "perm")
-			index, readOnly = xmlAttribute(attributes, "idx"), perm == "R" || perm == "&" // Snom wiki, PERMISSIONFLAG
+			perm, _ := xmlAttribute(attributes, "perm", maxSettingName)
+			index, _ = xmlAttribute(attributes, "idx", maxSettingName)
+			readOnly = perm == "R" || perm == "&" // Snom wiki, PERMISSIONFLAG
+			if string(name) == "fkey" {
+				r.labels(attributes, index, readOnly)
+			}
 			r.value = r.value[:0]
 			wanted = r.needs(string(name) + index)
 			if closed {
@@ -310,6 +314,19 @@ func scanSettingsXML(page []byte, r *settingsReader) bool {
 			}
 			open = string(name)
 		}
+	}
+}
+
+// labels takes the labels of a function key, which are attributes of its element (service.snom.com, <functionKeys> tag;
+// short_label: nemerald-voip/fspbx).
+func (r *settingsReader) labels(attributes []byte, index string, readOnly bool) {
+	for _, one := range []struct{ attribute, setting string }{{"label", "fkey_label"}, {"short_label", "fkey_short_label"}} {
+		value, ok := xmlAttribute(attributes, one.attribute, maxShown)
+		if !ok {
+			continue
+		}
+		r.value = append(r.value[:0], value...)
+		r.add(shownName(one.setting, index), one.setting+index, readOnly, 1)
 	}
 }
 
@@ -363,17 +380,17 @@ func cutName(tag []byte) (name, attributes []byte) {
 	return tag, nil
 }
 
-// xmlAttribute returns the value of an attribute.
-func xmlAttribute(attributes []byte, name string) string {
+// xmlAttribute returns the value of an attribute, of which most bytes are read; false: there is none.
+func xmlAttribute(attributes []byte, name string, most int) (text string, ok bool) {
 	for rest := attributes; ; {
 		begin, after, found := bytes.Cut(rest, []byte("="))
 		after = bytes.TrimLeft(after, " \t\r\n")
 		if !found || len(after) == 0 || after[0] != '"' && after[0] != '\'' {
-			return ""
+			return "", false
 		}
 		value, more, _ := bytes.Cut(after[1:], after[:1])
 		if string(bytes.TrimSpace(begin)) == name {
-			return html.UnescapeString(string(value[:min(len(value), maxSettingName)]))
+			return html.UnescapeString(string(value[:min(len(value), most)])), true
 		}
 		rest = more
 	}

@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/config"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
@@ -21,12 +23,13 @@ func (p *program) actionURLsCommand() *cobra.Command {
 		Short: "Print the action URLs of a phone, or install them in it",
 		Long: `Print the URLs that a phone requests when something happens at it: each with its
 name on the page "Action URL Settings" of the phone's web interface, and the name of
-its setting. --xml prints them for provisioning. A URL contains the phone's token:
-keep it secret, it is enough to report events in the phone's name.
+its setting; then the keys that the phones file sets up, with their labels. --xml prints
+them for provisioning. A URL contains the phone's token: keep it secret, it is enough to
+report events in the phone's name.
 
 --install writes them into the phone, which must not be in user mode. It reads the
-settings first: a URL of another program is kept unless --force is given, and nothing
-is written to a phone whose settings cannot be read. Then it reads them again, since a
+settings first: a URL of another program, and a key with another use, is kept unless
+--force is given, and nothing is written to a phone whose settings cannot be read. Then it reads them again, since a
 phone silently keeps a read-only setting. A wrong password costs one failed login.
 While the bridge runs, a message to snom/bridge/request/install does the same between
 two commands.
@@ -67,20 +70,27 @@ func (p *program) actionURLs(c *cobra.Command, f urlFlags, name string) error {
 	// The phones of both are the same, in the same order.
 	i := slices.IndexFunc(settings.Roster.Phones, func(p config.Phone) bool { return p.Name == name })
 	urls, err := actionURLs(c.Context(), settings, settings.Roster.Phones[i], settings.PhoneListen, container(os.DirFS("/"), p.environ))
+	keys := actionurl.KeySettings(urls, phones.Phones[i].Keys, phones.Phones[i].Model)
 	switch {
 	case err != nil:
 		return usageError{err}
 	case f.xml:
-		_, err = fmt.Fprint(p.stdout, actionurl.ProvisioningXML(urls))
+		_, err = fmt.Fprint(p.stdout, actionurl.ProvisioningXML(urls, keys...))
 		return err
 	case !f.install:
-		return p.printActionURLs(urls)
+		return p.printActionURLs(urls, keys)
 	}
 	phone, ok := phones.Phones[i].Phone.(actionurl.Configurable)
 	if !ok {
 		return fmt.Errorf("phone %s: its settings cannot be written", name)
 	}
-	if err := p.install(c.Context(), phone, urls, f.force); err != nil {
+	if prober, ok := phones.Phones[i].Phone.(bridge.Prober); ok && len(keys) > 0 && phones.Phones[i].Model.IsZero() {
+		if info, err := prober.Probe(c.Context()); err == nil { // else what the model has is not known
+			model, _ := snom.FindModel(info.Model)
+			keys = actionurl.KeySettings(urls, phones.Phones[i].Keys, model)
+		}
+	}
+	if err := p.install(c.Context(), phone, urls, keys, f.force); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(p.stdout, "The phone calls %s now. Watch its events: mosquitto_sub -v -t '%s/%s/#'\n", hostOf(urls), settings.BaseTopic, name)
@@ -96,7 +106,7 @@ func (p *program) completePhone(c *cobra.Command, args []string, typed string) (
 }
 
 // printActionURLs prints what to paste into the web interface.
-func (p *program) printActionURLs(urls []actionurl.URL) error {
+func (p *program) printActionURLs(urls []actionurl.URL, keys []actionurl.KeySetting) error {
 	captions := map[string]string{}
 	for _, r := range actionurl.Rows() {
 		captions[r.Setting] = r.Caption
@@ -106,12 +116,27 @@ func (p *program) printActionURLs(urls []actionurl.URL) error {
 			return err
 		}
 	}
+	for _, k := range keys {
+		if _, err := fmt.Fprintf(p.stdout, "Key %s (%s)\n  %s\n", k.Key.Key, k.Type.Setting, k.Type.URL); err != nil {
+			return err
+		}
+		for _, l := range k.Labels {
+			if _, err := fmt.Fprintf(p.stdout, "Label of %s (%s)\n  %s\n", k.Key.Key, l.Setting, l.URL); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
-// install writes urls into a phone, and prints the outcome.
-func (p *program) install(ctx context.Context, phone actionurl.Configurable, urls []actionurl.URL, force bool) error {
+// install writes urls and keys into a phone, and prints the outcome.
+func (p *program) install(ctx context.Context, phone actionurl.Configurable, urls []actionurl.URL, keys []actionurl.KeySetting, force bool) error {
 	done, err := actionurl.Install(ctx, phone, urls, force)
+	if err == nil && len(keys) > 0 {
+		var more actionurl.Installation
+		more, err = actionurl.InstallKeys(ctx, phone, keys, force)
+		done = done.Join(more)
+	}
 	if err == nil {
 		err = done.Err()
 	}

@@ -268,9 +268,11 @@ func topicsDoc(b *bytes.Buffer) {
 		"one has not answered for 15 seconds.\n\n" +
 		"All this guards against mistakes. It is no lock: see [scaling.md](scaling.md).\n\n")
 	b.WriteString("## The bridge's phones and its health\n\nBoth are retained. `<base>/bridge/phones` is published when it changes; `commands` are those that the phone takes as far as\n" +
-		"its model, the way it is driven and the settings say, `keys` those that its model has without expansion modules. Where the\n" +
+		"its model, the way it is driven and the settings say, `keys` those that its model has without expansion modules,\n" +
+		"`keys_set_up` those that the phones file sets up, `lights` those that are on. Where the\n" +
 		"list does not fit 64 KiB it has no keys, then no commands, and with more than 2,000 phones it is `null`.\n\n")
-	example(b, []bridge.Listing{{Name: "kitchen", Model: "D735", Driven: "http", Commands: []snom.Verb{"key", "dial", "hangup"}, Keys: []string{"ENTER", "CANCEL", "P1"}}})
+	example(b, []bridge.Listing{{Name: "kitchen", Model: "D735", Driven: "http", Commands: []snom.Verb{"key", "dial", "hangup"}, Keys: []string{"ENTER", "CANCEL", "P1"},
+		SetUp: []bridge.KeyListing{{Key: "P1", Name: "garage", Label: "Garage"}}, Lights: map[string]string{"P1": "red blink"}}})
 	b.WriteString("`<base>/bridge/health` is published every minute, and when a phone or the connection comes or goes. `waiting` are commands in\n" +
 		"the queues of phones, `late` those that expired, `dropped` messages that were not published, `breakers_open` phones that\n" +
 		"are not contacted because they refused the login.\n\n")
@@ -335,8 +337,9 @@ func topicsDoc(b *bytes.Buffer) {
 		"the page is shown: `choice` is what the page named it, `text` what was typed, `show` the `id` of the command. What is typed into\n" +
 		"an input of the kind `pin` is compared with the first line of `pin_file`, a file beside the phones file, and published as `pin_ok` only:\n\n")
 	example(b, actionurl.Event{Type: actionurl.EventChoice, Phone: "kitchen", Choice: &actionurl.Choice{Choice: "gate", Show: "7f3a"}, Time: moment().Time})
-	b.WriteString("`key_press` is a press of a function key whose type is Action URL and whose URL is\n" +
-		"`<PHONE_BASE_URL>/a/<phone>/<token>/key_press?active_key=P1`: `key` says which.\n")
+	b.WriteString("`key_press` is a press of a [key](panel.md#keys) that the phones file sets up: `key` says which, and `name` is what the file\n" +
+		"calls it. Such a key has the type Action URL and the URL `<PHONE_BASE_URL>/a/<phone>/<token>/key_press?active_key=P1`.\n\n")
+	example(b, actionurl.Event{Type: actionurl.EventKeyPress, Phone: "kitchen", Key: "P1", Name: "garage", Time: moment().Time})
 }
 
 // moment is the time in every example.

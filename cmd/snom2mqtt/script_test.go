@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -57,9 +58,18 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "phone": newPhone, "received": received, "reached": reached, "json": oneJSON,
-			"freeport": freePort, "eventually": eventually, "answers": answers,
+			"freeport": freePort, "eventually": eventually, "answers": answers, "fill": fill,
 		},
 	})
+}
+
+// fill replaces a variable of the script, written as $name, in a file.
+func fill(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: fill file name")
+	}
+	text := strings.ReplaceAll(ts.ReadFile(args[0]), "$"+args[1], ts.Getenv(args[1]))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 // exits runs a program and looks at its exit code.

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/snom/multicast"
 	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
@@ -76,6 +78,9 @@ func roster(c config.Config, r config.Roster, store *statefile.Store, d *drivers
 			errs = append(errs, fmt.Errorf("phone %s: %s", p.Name, inWords(err)))
 			continue
 		}
+		if why := bridge.CheckKeys(phone.Keys, c.PhoneListen != ""); why != "" {
+			errs = append(errs, fmt.Errorf("phone %s: %s", p.Name, why))
+		}
 		out.Phones = append(out.Phones, phone)
 	}
 	for _, m := range r.Macros {
@@ -126,12 +131,23 @@ func phoneOf(p config.Phone, timeout, gap time.Duration, store *statefile.Store,
 		return bridge.PhoneConfig{}, err
 	}
 	return bridge.PhoneConfig{
-		Name: p.Name, URL: url, Phone: phone, Model: p.Model, Screen: p.Screen, LED: p.LED,
+		Name: p.Name, URL: url, Phone: phone, Model: p.Model, Screen: p.Screen, LED: p.LED, Keys: phoneKeys(p),
 		HTTPS: strings.HasPrefix(strings.ToLower(p.URL), "https:"),
 		Allow: verbs(p.Allow), Mask: verbs(p.Mask),
 		Fingerprint: digest(p, p.Model.Name(), p.Password.Reveal(), p.Token.Reveal()),
 		Login:       digest(p.Username, p.Password.Reveal(), p.Auth),
 	}, nil
+}
+
+// phoneKeys returns the keys of a phone as the bridge has them.
+func phoneKeys(p config.Phone) *actionurl.Keys {
+	var list []actionurl.Key
+	for _, k := range p.Keys.All() {
+		list = append(list, actionurl.Key{
+			Key: "P" + strconv.Itoa(k.Number), Name: k.Name, Label: k.Label, Short: k.Short, Open: k.Open, Run: k.Run,
+		})
+	}
+	return actionurl.NewKeys(list)
 }
 
 // httpPhone makes a phone that is driven over HTTP, and returns its URL.

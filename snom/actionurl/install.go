@@ -32,7 +32,7 @@ type Installation struct {
 // A Foreign is a setting that holds something that is not ours.
 type Foreign struct {
 	Setting string `json:"setting"`
-	Host    string `json:"host"` // of its URL; empty when it cannot be read
+	Host    string `json:"host"` // of its URL, or the type of a key; empty when it cannot be read
 }
 
 // Err returns what is left to do, nil when every URL is where it should be. The error wraps [ErrForeign] or
@@ -61,8 +61,9 @@ func list(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// ErrForeign means that settings of a phone hold action URLs of another program, which were kept.
-var ErrForeign = errors.New("snom: action URLs of another program were kept")
+// ErrForeign means that settings of a phone hold action URLs of another program, or that its keys have another use, and that they
+// were kept.
+var ErrForeign = errors.New("snom: action URLs or keys with another use were kept")
 
 // Install writes urls, which [URLs] made, into the phone: it reads what is there, writes what differs, one setting a
 // request, and reads again, because a phone silently keeps a read-only setting. A setting that holds a URL which does
@@ -88,12 +89,8 @@ func Install(ctx context.Context, phone Configurable, urls []URL, force bool) (I
 			done.Foreign = append(done.Foreign, Foreign{u.Setting, hostOf(now)})
 			continue
 		}
-		err := phone.SaveSettings(ctx, map[string]string{u.Setting: u.URL})
-		if errors.Is(err, snom.ErrRefused) {
-			err = fmt.Errorf("%w; to change settings it must not be in user mode (set admin_mode to on), or let provisioning write them", err)
-		}
-		if err != nil {
-			return done, err
+		if err := phone.SaveSettings(ctx, map[string]string{u.Setting: u.URL}); err != nil {
+			return done, whyUnwritten(err)
 		}
 		done.Written = append(done.Written, u.Setting)
 	}
@@ -112,6 +109,14 @@ func whyUnread(err error) error {
 	case hidesSettings(err):
 		return fmt.Errorf("%w; it does not show its settings, so nothing was written: in user mode it shows none "+
 			"(set admin_mode to on), or let provisioning write them; force writes without reading", err)
+	}
+	return err
+}
+
+// whyUnwritten returns err, which SaveSettings returned, with what helps.
+func whyUnwritten(err error) error {
+	if errors.Is(err, snom.ErrRefused) {
+		return fmt.Errorf("%w; to change settings it must not be in user mode (set admin_mode to on), or let provisioning write them", err)
 	}
 	return err
 }

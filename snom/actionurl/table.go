@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -105,9 +106,9 @@ func URLs(base, phone, token string) []URL {
 	return urls
 }
 
-// ProvisioningXML returns the document that sets urls when a phone is provisioned with it. The
-// settings stay writable (perm=""), but provisioning overwrites them (Snom wiki, PERMISSIONFLAG).
-func ProvisioningXML(urls []URL) string {
+// ProvisioningXML returns the document that sets urls and keys when a phone is provisioned with it. The
+// settings stay writable (perm=""), but provisioning overwrites them (Snom wiki, PERMISSIONFLAG; <functionKeys> tag).
+func ProvisioningXML(urls []URL, keys ...KeySetting) string {
 	var b strings.Builder
 	b.WriteString(xml.Header + "<settings>\n  <phone-settings>\n")
 	for _, u := range urls {
@@ -115,6 +116,25 @@ func ProvisioningXML(urls []URL) string {
 		_ = xml.EscapeText(&b, []byte(u.URL)) // a Builder does not fail
 		b.WriteString("</" + u.Setting + ">\n")
 	}
-	b.WriteString("  </phone-settings>\n</settings>\n")
+	b.WriteString("  </phone-settings>\n")
+	if len(keys) > 0 {
+		b.WriteString("  <functionKeys>\n")
+	}
+	for _, k := range keys {
+		b.WriteString(`    <fkey idx="` + strconv.Itoa(k.Key.Number()-1) + `" context="active"`)
+		for _, one := range k.Labels {
+			name := strings.TrimRight(strings.TrimPrefix(one.Setting, "fkey_"), "0123456789")
+			b.WriteString(" " + name + `="`)
+			_ = xml.EscapeText(&b, []byte(one.URL))
+			b.WriteString(`"`)
+		}
+		b.WriteString(` perm="">`)
+		_ = xml.EscapeText(&b, []byte(k.Type.URL))
+		b.WriteString("</fkey>\n")
+	}
+	if len(keys) > 0 {
+		b.WriteString("  </functionKeys>\n")
+	}
+	b.WriteString("</settings>\n")
 	return b.String()
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // page is what stands behind authentication.
@@ -119,6 +121,53 @@ type xmlEntry struct {
 	Number  string   `xml:"number"`
 }
 
+// An xmlKey is a function key as settings.xml has it (service.snom.com, <functionKeys> tag).
+type xmlKey struct {
+	XMLName xml.Name `xml:"fkey"`
+	Index   int      `xml:"idx,attr"`
+	Context string   `xml:"context,attr"`
+	Label   string   `xml:"label,attr"`
+	Short   *string  `xml:"short_label,attr"`
+	Perm    string   `xml:"perm,attr"`
+	Value   string   `xml:",chardata"`
+}
+
+// functionKeys are the keys of the phone, and those that were set. A key is a line until it is set up (service.snom.com,
+// Function Key Types).
+func (p *Phone) functionKeys() (keys []xmlKey) {
+	model, _ := snom.FindModel(p.config.Model)
+	_, count := model.KeyCount()
+	for name := range p.settings {
+		if kind, n, ok := keySetting(name); ok && kind == "fkey" {
+			count = max(count, n+1)
+		}
+	}
+	for i := range count {
+		of := func(kind string) string { return p.settings[kind+strconv.Itoa(i)] }
+		k := xmlKey{
+			Index: i, Context: "active", Label: of("fkey_label"), Perm: p.permission("fkey" + strconv.Itoa(i)), Value: or(of("fkey"), "line"),
+		}
+		if hasShortLabels(p.config.Model) {
+			k.Short = new(of("fkey_short_label"))
+		}
+		keys = append(keys, k)
+	}
+	return keys
+}
+
+// hasShortLabels reports whether the phone has short labels, as symcon/Snom has it.
+func hasShortLabels(model string) bool { return model == "D713" || model == "D735" || model == "D785" }
+
+// keySetting reads the name of a setting of a function key.
+func keySetting(name string) (kind string, n int, ok bool) {
+	kind = strings.TrimRight(name, "0123456789")
+	n, err := strconv.Atoi(name[len(kind):])
+	return kind, n, err == nil && n < maxKeys && (kind == "fkey" || kind == "fkey_label" || kind == "fkey_short_label")
+}
+
+// maxKeys bounds the keys of a phone (wazo-provd-plugins #279).
+const maxKeys = 300
+
 // A shownSetting is a setting as the pages show it.
 type shownSetting struct {
 	name, index, value string
@@ -146,7 +195,8 @@ func (p *Phone) shownSettings() []shownSetting {
 	var list []shownSetting
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		value := hidePassword(name, values[name])
-		if _, identity := identitySetting(name); value == "" && p.config.Shows == SettingsSparse || isDNDMode(name) || identity > 0 || isSlot(name) {
+		_, _, isKey := keySetting(name)
+		if _, identity := identitySetting(name); value == "" && p.config.Shows == SettingsSparse || isDNDMode(name) || identity > 0 || isSlot(name) || isKey {
 			continue
 		}
 		list = append(list, shownSetting{name: name, value: value})
@@ -187,11 +237,14 @@ func (p *Phone) settingsXML(line *Request) reply {
 		Phone   struct {
 			Settings []xmlSetting
 		} `xml:"phone-settings"`
+		Keys struct {
+			Keys []xmlKey
+		} `xml:"functionKeys"`
 		Directory struct {
 			Entries []xmlEntry
 		} `xml:"tbook"`
 	}
-	document.Phone.Settings = list
+	document.Phone.Settings, document.Keys.Keys = list, p.functionKeys()
 	for i, name := range p.config.Directory {
 		document.Directory.Entries = append(document.Directory.Entries, xmlEntry{Name: name, Number: strconv.Itoa(100 + i)})
 	}
@@ -219,10 +272,26 @@ func (p *Phone) settingsPage() reply {
 		}
 		fmt.Fprintf(&rows, "%s%s%s: %s\n", s.name, s.index, flag, html.EscapeString(s.value))
 	}
+	for _, k := range p.functionKeys() {
+		flag := "!"
+		switch {
+		case p.config.Shows == SettingsPlain:
+			flag = ""
+		case k.Perm == "R":
+			flag = "&"
+		}
+		fmt.Fprintf(&rows, "fkey%d%s: %s\nfkey_label%d%s: %s\n", k.Index, flag, html.EscapeString(k.Value), k.Index, flag, html.EscapeString(k.Label))
+		if k.Short != nil {
+			fmt.Fprintf(&rows, "fkey_short_label%d%s: %s\n", k.Index, flag, html.EscapeString(*k.Short))
+		}
+	}
 	return html200("snom "+p.config.Model, "<h1>Settings</h1><pre>\n"+rows.String()+"</pre><form>"+fields.String()+"</form>")
 }
 
 func (p *Phone) permission(name string) string {
+	if _, n, ok := keySetting(name); ok {
+		name = "fkey" + strconv.Itoa(n) // the labels are attributes of the key
+	}
 	if base, _ := identitySetting(name); slices.Contains(p.config.ReadOnly, name) || base != "" && slices.Contains(p.config.ReadOnly, base) {
 		return "R"
 	}
@@ -277,6 +346,9 @@ func (p *Phone) saveSettings(in request, line *Request) {
 			continue
 		case p.permission(s.name) == "R":
 			line.Note = joinNotes(line.Note, fmt.Sprintf("setting %q is read-only", s.name))
+			continue
+		case strings.HasPrefix(s.name, "fkey_short_label") && !hasShortLabels(p.config.Model):
+			line.Note = joinNotes(line.Note, fmt.Sprintf("no setting %q on this model", s.name))
 			continue
 		}
 		line.Executed = true

@@ -114,8 +114,11 @@ const maxLine = 1000
 // variable writes a value so that Asterisk hands it on as it is: without line ends, with double quotes, commas and backslashes
 // escaped.
 func variable(text string) string {
-	return strings.NewReplacer("\\", "\\\\", `"`, `\"`, ",", "\\,", "\r\n", " ", "\n", " ", "\r", " ").Replace(text)
+	return variables.Replace(text)
 }
+
+// variables is what variable replaces.
+var variables = strings.NewReplacer("\\", "\\\\", `"`, `\"`, ",", "\\,", "\r\n", " ", "\n", " ", "\r", " ")
 
 // split cuts a document into parts that fit into a line, between two elements: Asterisk joins them by line ends.
 func split(text string) (parts []string) {

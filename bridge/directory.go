@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -31,26 +32,62 @@ func (b *Bridge) Directory() mqtt.Message {
 	if len(b.roster.Load().names) > listedMost {
 		return m
 	}
-	all := []Listing{} // and not null
+	var all []Listing
+	kinds := map[listingKind]Listing{}
 	for v := range b.Views() {
-		driven, _, _ := strings.Cut(v.Config.URL, ":")
-		all = append(all, Listing{
-			Name: v.Phone, Model: v.Model, Driven: driven, Commands: b.commands(v), Keys: keysOf(v), SetUp: keyListings(v.Config.Keys), Problem: v.Problem,
-		})
+		kind := b.listingKind(v)
+		l, known := kinds[kind]
+		if !known {
+			l = Listing{Driven: kind.driven, Commands: b.commands(v), Keys: keysOf(v)}
+			kinds[kind] = l
+		}
+		l.Name, l.Model, l.SetUp, l.Problem = v.Phone, v.Model, keyListings(v.Config.Keys), v.Problem
 		if v.Panel != nil {
-			all[len(all)-1].Lights = v.Panel.Lights
+			l.Lights = v.Panel.Lights
 		}
+		all = append(all, l)
 	}
-	for _, less := range []func(*Listing){func(*Listing) {}, func(l *Listing) { l.Keys = nil }, func(l *Listing) { l.Commands = nil }} {
-		for i := range all {
-			less(&all[i])
-		}
-		if payload := encode(all); len(payload) <= mqtt.MaxPublish {
+	for _, less := range []func(*Listing){func(*Listing) {}, func(l *Listing) { l.Keys = nil }, func(l *Listing) { l.Keys, l.Commands = nil, nil }} {
+		if payload, fits := encodeListings(all, less); fits {
 			m.Payload = payload
 			return m
 		}
 	}
 	return m
+}
+
+// A listingKind is what the commands and keys of a phone in the list follow from. Most phones have it in common with others.
+type listingKind struct {
+	is      snom.Model
+	driven  string
+	control snom.Support
+	allow   string
+}
+
+func (b *Bridge) listingKind(v View) listingKind {
+	driven, _, _ := strings.Cut(v.Config.URL, ":")
+	var allow strings.Builder
+	for _, verb := range slices.Sorted(maps.Keys(v.Config.Allow)) {
+		if v.Config.Allow[verb] {
+			allow.WriteString(string(verb) + " ")
+		}
+	}
+	return listingKind{v.Is, driven, v.RemoteControl, allow.String()}
+}
+
+// encodeListings returns the list as JSON, each Listing with what less leaves of it, and whether that fits a message.
+func encodeListings(all []Listing, less func(*Listing)) (payload []byte, fits bool) {
+	payload = append(payload, '[')
+	for i, l := range all {
+		if i > 0 {
+			payload = append(payload, ',')
+		}
+		less(&l)
+		if payload = append(payload, encode(l)...); len(payload) >= mqtt.MaxPublish {
+			return nil, false
+		}
+	}
+	return append(payload, ']'), true
 }
 
 // commands are those that a phone takes: that its model and its transport can carry out, and the settings allow.

@@ -2,6 +2,7 @@ package snom
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -417,11 +418,13 @@ var scratches = sync.Pool{New: func() any {
 	return m
 }}
 
+// maxScratch is the longest page, in bytes, whose memory the next exchange works in.
+const maxScratch = 64 << 10
+
 // leave gives m back. It holds neither the connection nor much memory then.
 func (m *scratch) leave() {
-	const most = 64 << 10
 	m.reply.limited.R = nil
-	if m.body == nil || cap(m.body) > most {
+	if m.body == nil || cap(m.body) > maxScratch {
 		m.body = make([]byte, 0, 4<<10)
 	}
 	scratches.Put(m)
@@ -519,8 +522,12 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 	complete = err == nil
 	p.authenticate = head.authenticate
 	p.verdict = c.judge(r.target, &head, m.body, l, conn)
-	if r.keep {
+	switch {
+	case !r.keep:
+	case cap(m.body) > maxScratch:
 		p.body, m.body = m.body, nil
+	default:
+		p.body = bytes.Clone(m.body)
 	}
 	return p, err
 }

@@ -35,7 +35,7 @@ func readInfoPage(body []byte) infoPage {
 			find(p.title, string(pageTitle(lower)))[1],
 		)),
 		firmware: cmp.Or(self[2], find(p.firmware, text)[1]),
-		mac:      strings.NewReplacer(":", "", "-", "").Replace(find(p.mac, text)[1]),
+		mac:      strings.ReplaceAll(strings.ReplaceAll(find(p.mac, text)[1], ":", ""), "-", ""),
 	}
 }
 

@@ -55,7 +55,7 @@ func (p *program) isSet(name string) bool {
 }
 
 // startupGrace is the time after which memory that only the start needed is released.
-const startupGrace = 5 * time.Second
+const startupGrace = 7 * time.Second
 
 // releaseMemory returns memory to the system that only the start needed. A phones file with ten thousand phones takes many
 // times the memory of what is kept of it; and with one phone, most of the resident memory that tools show is pages of the

@@ -52,8 +52,11 @@ func unquote(s string) string {
 	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
 		return s
 	}
-	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(s[1 : len(s)-1])
+	return unquoted.Replace(s[1 : len(s)-1])
 }
+
+// unquoted takes the escapes out of a quoted string.
+var unquoted = strings.NewReplacer(`\\`, `\`, `\"`, `"`)
 
 // splitAddress splits what follows the scheme of a URI into user and host, both without parameters;
 // false: it has no user, or no host.

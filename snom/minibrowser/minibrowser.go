@@ -147,12 +147,18 @@ func line(text string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(text, "\uFFFD"))
-	return strings.NewReplacer("$(", "$ (", "$[", "$ [").Replace(clean)
+	return apart.Replace(clean)
 }
+
+// apart and lineEnds are what line and lines replace.
+var (
+	apart    = strings.NewReplacer("$(", "$ (", "$[", "$ [")
+	lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+)
 
 // lines writes text with an element br for each line end.
 func (e *encoder) lines(text string) {
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	text = lineEnds.Replace(text)
 	for i, one := range strings.Split(text, "\n") {
 		if i > 0 {
 			e.element("br", nil)

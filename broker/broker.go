@@ -61,10 +61,11 @@ type Broker struct {
 	writes         atomic.Uint64 // to clients
 
 	mu      sync.Mutex
-	conns   map[*conn]bool // guarded by mu
-	closed  bool           // guarded by mu
-	own     string         // client id of the last client that came by Dial; guarded by mu
-	serving sync.WaitGroup // one for each of conns
+	conns   map[*conn]bool   // guarded by mu
+	latest  map[string]*conn // the last of conns with each client id; guarded by mu
+	closed  bool             // guarded by mu
+	own     string           // client id of the last client that came by Dial; guarded by mu
+	serving sync.WaitGroup   // one for each of conns
 }
 
 // Listen opens the address of cfg. The broker serves it when [Broker.Run] runs.
@@ -89,6 +90,7 @@ func Listen(cfg Config) (*Broker, error) {
 		user:     sha256.Sum256([]byte(cfg.Username)),
 		password: sha256.Sum256([]byte(cfg.Password)),
 		conns:    map[*conn]bool{},
+		latest:   map[string]*conn{},
 	}
 	b.budgets = newBudgets(b)
 	if listener != nil {
@@ -243,8 +245,20 @@ func (b *Broker) serve(ctx context.Context, c *conn) bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		delete(b.conns, c)
+		if b.latest[c.id] == c {
+			delete(b.latest, c.id)
+		}
 	})
 	return true
+}
+
+// succeed notes that c is the connection of the client id from now on, and returns the one that was; nil: there was none.
+func (b *Broker) succeed(c *conn, id string) (before *conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before = b.latest[id]
+	b.latest[id], c.id = c, id
+	return before
 }
 
 // Close closes the listener and all connections. [Broker.Run] does it at its end; it gives back the address of a broker

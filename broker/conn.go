@@ -23,6 +23,7 @@ type conn struct {
 	net.Conn
 	broker *Broker
 	own    bool          // made by Dial
+	id     string        // the client id, from Broker.succeed on; guarded by the Broker's mu
 	gone   chan struct{} // closed when the server is done with it
 	ended  chan struct{} // closed by Close
 	replay []byte        // what login read; used up by Read, which one goroutine calls

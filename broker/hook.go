@@ -34,20 +34,21 @@ func (h *hook) OnACLCheck(_ *mochi.Client, topic string, write bool) bool {
 	return fits(topic) && (!write || !strings.HasPrefix(topic, "$"))
 }
 
-// OnSessionEstablish ends the connection that a client has already, and waits for that, before a new one begins. The
-// server would do both at once: the old one's last will may then come after the new one's first words, and its end may
-// take the new one's subscriptions with it. It also switches off what would keep memory for a client without a bound.
+// OnSessionEstablish ends the connection that a client has already, or is just making, and waits for that, before a new one
+// begins. The server would do both at once: the old one's last will may then come after the new one's first messages, its
+// end may take the new one's subscriptions with it, and of two that begin at once both may live. It also switches off what
+// would keep memory for a client without a bound.
 func (h *hook) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
 	cl.Properties.Will.WillDelayInterval = 0 // a will that waits outlives its session
 	cl.Properties.Props.TopicAliasMaximum = 0
 	cl.State.TopicAliases.Outbound = mochi.NewOutboundTopicAliases(0)
-	old, ok := h.broker.server.Clients.Get(cl.ID)
-	if !ok {
-		return
+	c := connOf(cl)
+	if c == nil {
+		return // the inline client
 	}
-	if c := connOf(old); c != nil {
-		_ = c.Close() // as if it had broken, so that the last will is sent
-		<-c.gone
+	if before := h.broker.succeed(c, cl.ID); before != nil {
+		_ = before.Close() // as if it had broken, so that the last will is sent
+		<-before.gone
 	}
 }
 

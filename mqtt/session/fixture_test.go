@@ -80,11 +80,10 @@ type fixture struct {
 // newFixture makes a fixture whose session does not run yet. change may change its settings.
 func newFixture(t *testing.T, change func(*fixture)) *fixture {
 	t.Helper()
-	w := &fixture{t: t, gate: &gate{}, log: &syncBuffer{}}
+	w := &fixture{t: t, gate: &gate{latest: map[string]*brokerConn{}}, log: &syncBuffer{}}
 	limits := mochi.NewDefaultServerCapabilities()
 	limits.MaximumPacketSize = 4 << 20
 	w.server = mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler), InlineClient: true, Capabilities: limits})
-	w.gate.server = w.server
 	if err := w.server.AddHook(w.gate, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +287,6 @@ func (w *fixture) expectOnline(want bool) {
 // A gate is a hook of the broker that decides what is allowed. Its functions may be nil.
 type gate struct {
 	mochi.HookBase
-	server *mochi.Server
 
 	mu     sync.Mutex
 	acl    func(topic string, write bool) bool
@@ -296,6 +294,7 @@ type gate struct {
 	accept func(topic string) error
 	closes func(filter string) bool // on SUBSCRIBE
 	logins int
+	latest map[string]*brokerConn // by client id
 }
 
 // A brokerConn is a connection at the broker, until gone is closed.
@@ -304,12 +303,17 @@ type brokerConn struct {
 	gone chan struct{}
 }
 
-// OnSessionEstablish makes an old session end before a new one with the same client id begins, as it should. Left
-// alone, mochi may take the new one for the old one when it cleans up.
+// OnSessionEstablish makes an old session end, also one that just begins, before a new one with the same client id begins,
+// as it should. Left alone, mochi may take the new one for the old one when it cleans up.
 func (g *gate) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
-	if old, ok := g.server.Clients.Get(cl.ID); ok {
-		old.Net.Conn.Close()
-		<-old.Net.Conn.(*brokerConn).gone
+	c := cl.Net.Conn.(*brokerConn)
+	g.mu.Lock()
+	before := g.latest[cl.ID]
+	g.latest[cl.ID] = c
+	g.mu.Unlock()
+	if before != nil {
+		before.Close()
+		<-before.gone
 	}
 }
 

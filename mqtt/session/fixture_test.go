@@ -304,7 +304,7 @@ type brokerConn struct {
 }
 
 // OnSessionEstablish makes an old session end, also one that just begins, before a new one with the same client id begins,
-// as it should. Left alone, mochi may take the new one for the old one when it cleans up.
+// as it should. Otherwise mochi may take the new one for the old one when it cleans up.
 func (g *gate) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
 	c := cl.Net.Conn.(*brokerConn)
 	g.mu.Lock()

@@ -80,6 +80,7 @@ type handler struct {
 	guesses  netlimit.Guesses
 	sessions sessions
 	readers  readers
+	hubs     hubs
 	limited  *lograte.Limiter
 	password [sha256.Size]byte
 	stopped  <-chan struct{} // closed when the console ends; nil: never

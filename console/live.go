@@ -2,10 +2,7 @@ package console
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -18,7 +15,7 @@ import (
 const (
 	readersMost  = 16 // at once
 	readerRoom   = 2048
-	readerPause  = 40 * time.Millisecond // between two writes to one reader: what comes meanwhile goes out together
+	readerPause  = 40 * time.Millisecond // between an update and its delivery: what comes meanwhile goes out together
 	readerBeat   = 15 * time.Second      // between two writes where nothing happens
 	readerWrite  = 10 * time.Second      // for one write
 	readerBuffer = 256 << 10             // of one write
@@ -90,20 +87,13 @@ func (f filter) takes(u liveUpdate) bool {
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	hub     *hub
 	b       bytes.Buffer
 }
 
 // add adds an event to what is written next.
 func (s *stream) add(name string, data any) {
-	text, err := json.Marshal(data)
-	if err != nil {
-		return // our own types: there is nothing to fail
-	}
-	s.b.WriteString("event: ")
-	s.b.WriteString(name)
-	s.b.WriteString("\ndata: ")
-	s.b.Write(text)
-	s.b.WriteString("\n\n")
+	s.b.Write(encodeEvent(s.b.AvailableBuffer(), name, data))
 }
 
 // flush writes what was added, and reports whether the reader took it.
@@ -117,14 +107,14 @@ func (s *stream) flush() bool {
 }
 
 // follow answers GET /api/live: what happens from now on, as server-sent events. A reader that is too slow loses its
-// subscription, and with it the connection; then it reads the present state and follows again. Nothing waits for it.
+// position, and with it the connection; then it reads the present state and follows again. Nothing waits for it.
 func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
-	s, sub, ok := h.stream(w, r, "text/event-stream")
+	s, leave, ok := h.stream(w, "text/event-stream")
 	if !ok {
 		return
 	}
-	defer h.readers.leave()
-	defer sub.Close()
+	defer leave()
+	at := s.hub.now()
 	f := filterOf(r)
 	s.b.WriteString("retry: 1000\n\n")
 	s.add("hello", hello{ReadOnly: h.ReadOnly, Version: h.About.Version})
@@ -138,11 +128,12 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 	defer beat.Stop()
 	for s.flush() {
 		select {
-		case u, more := <-sub.C:
-			if !more {
+		case <-at.news:
+			var frames []*frame
+			more := false
+			if frames, at, more = s.hub.after(at); !more || !s.addFrames(f, frames) {
 				return
 			}
-			h.collect(r.Context(), s, f, sub, u)
 		case <-logged:
 			var lines []Line
 			lines, last = h.Journal.find(search{after: last})
@@ -160,62 +151,26 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// collect adds an update and those that come shortly after it: until then they wait in the subscription, so that a reader
-// costs the bridge no wake-up for each of them. Of several states of a phone only the last is of use.
-func (h *handler) collect(ctx context.Context, s *stream, f filter, sub *bridge.Subscription, first bridge.Update) {
-	states := map[string]*bridge.Status{}
-	add := func(u bridge.Update) {
-		switch one := read(u); {
-		case !f.takes(one):
-		case u.Status != nil:
-			states[one.phone] = u.Status
-		default:
-			s.add(one.name, one.data)
-		}
-	}
-	add(first)
-	pause := time.NewTimer(readerPause)
-	defer pause.Stop()
-	select {
-	case <-pause.C:
-	case <-ctx.Done():
-	}
-	for more := true; more && s.b.Len() < readerBuffer; {
-		select {
-		case u, open := <-sub.C:
-			if more = open; more {
-				add(u)
-				runtime.Gosched() // commands go first: with few phones Go has one processor (cmd/snom2mqtt/runtime.go)
-			}
-		default:
-			more = false
-		}
-	}
-	for _, status := range states {
-		s.add("status", status)
-	}
-}
-
 // stream begins an answer that lasts, or answers that there is no room for it.
-func (h *handler) stream(w http.ResponseWriter, r *http.Request, kind string) (*stream, *bridge.Subscription, bool) {
+func (h *handler) stream(w http.ResponseWriter, kind string) (s *stream, leave func(), ok bool) {
 	if !h.readers.enter() {
 		w.Header().Set("Retry-After", retryAfter)
 		answer(w, http.StatusServiceUnavailable, "busy", "too many readers follow what happens")
 		return nil, nil, false
 	}
-	sub, err := h.Bridge.Subscribe(readerRoom)
+	shared, end, err := h.hubs.enter(h.Bridge.Subscribe)
 	if err != nil {
 		h.readers.leave()
 		answer(w, http.StatusServiceUnavailable, "busy", err.Error())
 		return nil, nil, false
 	}
-	s := &stream{w: w, control: http.NewResponseController(w)}
+	s = &stream{w: w, control: http.NewResponseController(w), hub: shared}
 	_ = s.control.SetReadDeadline(time.Time{}) // nothing more is read; of a test's recorder there is none
 	head := w.Header()
 	head.Set("Content-Type", kind)
 	head.Set("Cache-Control", "no-store")
 	head.Set("X-Accel-Buffering", "no") // of proxies
-	return s, sub, true
+	return s, func() { end(); h.readers.leave() }, true
 }
 
 // A doorImageNote says that there is another picture of a door.

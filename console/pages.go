@@ -1,7 +1,6 @@
 package console
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,12 +47,12 @@ const streamFor = time.Minute
 
 // streamMessages writes messages into a page as they come.
 func (h *handler) streamMessages(w http.ResponseWriter, r *http.Request) {
-	s, sub, ok := h.stream(w, r, "text/html; charset=utf-8")
+	s, leave, ok := h.stream(w, "text/html; charset=utf-8")
 	if !ok {
 		return
 	}
-	defer h.readers.leave()
-	defer sub.Close()
+	defer leave()
+	at := s.hub.now()
 	p := h.begin(r, "messages", translate(language(r), "Messages"), "")
 	p.write(`<p>{}</p>`, p.t("This page shows what happens within a minute from now."))
 	p.messagesTable("")
@@ -62,14 +61,17 @@ func (h *handler) streamMessages(w http.ResponseWriter, r *http.Request) {
 	defer end.Stop()
 	for s.flush() {
 		select {
-		case u, more := <-sub.C:
-			if !more {
+		case <-at.news:
+			var frames []*frame
+			more := false
+			if frames, at, more = s.hub.after(at); !more {
 				return
 			}
-			row := page{lang: p.lang, now: time.Now()}
-			one := read(u)
-			row.write(`<tr><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>`, row.now.Format("15:04:05"), row.t(one.name), one.phone, compact(one.data))
-			s.b.Write(row.b)
+			for _, one := range frames {
+				row := page{lang: p.lang, now: time.Now()}
+				row.write(`<tr><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>`, row.now.Format("15:04:05"), row.t(one.name), one.phone, one.document())
+				s.b.Write(row.b)
+			}
 		case <-end.C:
 			s.b.WriteString(`</tbody></table></div></main></body></html>`)
 			s.flush()
@@ -198,13 +200,4 @@ func (h *handler) aboutPage(w http.ResponseWriter, r *http.Request) {
 	p.write(`<ul><li><a href="api/openapi.json">{}</a></li><li><a href="metrics">{}</a></li><li><a href="https://github.com/snom2mqtt/snom2mqtt" rel="noreferrer">{}</a></li></ul>`,
 		p.t("The API for programs (OpenAPI)"), p.t("Metrics for Prometheus"), p.t("The project, its documents and its licence (MIT)"))
 	p.send(w, http.StatusOK)
-}
-
-// compact writes a document in one line.
-func compact(document any) string {
-	text, err := json.Marshal(document)
-	if err != nil {
-		return "" // our own types: there is nothing to fail
-	}
-	return string(text)
 }

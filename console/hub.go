@@ -1,0 +1,208 @@
+package console
+
+import (
+	"encoding/json"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/bridge"
+)
+
+// A frame is one update, encoded once for all readers: by the first one that asks for it, so an update that no reader asked for
+// costs nothing.
+type frame struct {
+	liveUpdate
+	once sync.Once
+	text []byte // the server-sent event
+	from int    // where its document begins
+}
+
+// encoded returns the server-sent event of the update. It must not be changed.
+func (f *frame) encoded() []byte {
+	f.once.Do(func() {
+		f.text = encodeEvent(nil, f.name, f.data)
+		f.from = len("event: ") + len(f.name) + len("\ndata: ")
+	})
+	return f.text
+}
+
+// document returns the JSON document of the update.
+func (f *frame) document() string {
+	text := f.encoded()
+	return strings.TrimSuffix(string(text[min(f.from, len(text)):]), "\n\n")
+}
+
+// encodeEvent appends a server-sent event.
+func encodeEvent(b []byte, name string, data any) []byte {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return b // our own types: there is nothing to fail
+	}
+	b = append(append(append(b, "event: "...), name...), "\ndata: "...)
+	return append(append(b, text...), "\n\n"...)
+}
+
+// A hub keeps the last updates for all readers of the console. It has one subscription for them: what happens costs the bridge and
+// the encoder the same for one reader and for many, and a slow reader costs nothing but its connection. It keeps the last
+// readerRoom updates; a reader that is further behind than that has lost its position and is disconnected.
+type hub struct {
+	updates <-chan bridge.Update
+	end     func()        // ends updates
+	done    chan struct{} // closed when run has ended
+	readers int           // guarded by hubs.mu
+
+	mu    sync.Mutex
+	kept  []*frame      // guarded by mu
+	first uint64        // the number of kept[0]; guarded by mu
+	news  chan struct{} // closed when there is more, or the end; guarded by mu
+	ended bool          // guarded by mu
+}
+
+func newHub(updates <-chan bridge.Update, end func()) *hub {
+	return &hub{updates: updates, end: end, done: make(chan struct{}), news: make(chan struct{})}
+}
+
+// run keeps updates until the subscription ends. After the first one it lets others come: a wake-up for each of them would
+// cost the bridge more than the update itself.
+func (h *hub) run() {
+	defer close(h.done)
+	for u := range h.updates {
+		time.Sleep(readerPause)
+		h.keep(h.collect(u))
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended = true
+	close(h.news)
+}
+
+// collect returns an update and those that wait. Of several states of a phone only the last is of use.
+func (h *hub) collect(u bridge.Update) (batch []*frame) {
+	states := map[string]*frame{}
+	for len(batch)+len(states) < readerRoom {
+		switch one := read(u); {
+		case one.name == "": // a kind that the console does not show
+		case u.Status != nil:
+			states[one.phone] = &frame{liveUpdate: one}
+		default:
+			batch = append(batch, &frame{liveUpdate: one})
+		}
+		select {
+		case next, open := <-h.updates:
+			if open {
+				u = next
+				continue
+			}
+		default:
+		}
+		break
+	}
+	for _, f := range states {
+		batch = append(batch, f)
+	}
+	return batch
+}
+
+// keep adds a batch for the readers, and forgets the oldest.
+func (h *hub) keep(batch []*frame) {
+	if len(batch) == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.kept = append(h.kept, batch...)
+	if over := len(h.kept) - readerRoom; over > 0 {
+		h.first += uint64(over)
+		h.kept = append([]*frame(nil), h.kept[over:]...) // a new array, so that what is forgotten can be freed
+	}
+	close(h.news)
+	h.news = make(chan struct{})
+}
+
+// A position is how far a reader has read.
+type position struct {
+	next uint64        // the number of the next frame
+	news chan struct{} // closed when there is one
+}
+
+// now returns the position after the newest update.
+func (h *hub) now() position {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return position{h.first + uint64(len(h.kept)), h.news}
+}
+
+// after returns the updates from a position on and the position after them. It reports whether nothing was lost and more may come.
+func (h *hub) after(p position) ([]*frame, position, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p.next < h.first {
+		return nil, p, false
+	}
+	batch := append([]*frame(nil), h.kept[p.next-h.first:]...)
+	return batch, position{h.first + uint64(len(h.kept)), h.news}, !h.ended
+}
+
+// hubs has the hub that readers share, while there are any.
+type hubs struct {
+	mu      sync.Mutex
+	current *hub // guarded by mu
+}
+
+// enter returns the hub, for one more reader, and what that reader calls when it leaves.
+func (all *hubs) enter(subscribe func(room int) (*bridge.Subscription, error)) (*hub, func(), error) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if h := all.current; h == nil || h.over() {
+		sub, err := subscribe(readerRoom)
+		if err != nil {
+			return nil, nil, err
+		}
+		all.current = newHub(sub.C, sub.Close)
+		go all.current.run() // the last reader waits for it
+	}
+	h := all.current
+	h.readers++
+	return h, func() { all.leave(h) }, nil
+}
+
+// leave ends the hub with its last reader.
+func (all *hubs) leave(h *hub) {
+	all.mu.Lock()
+	h.readers--
+	last := h.readers == 0
+	if last {
+		h.end()
+		if all.current == h {
+			all.current = nil
+		}
+	}
+	all.mu.Unlock()
+	if last {
+		<-h.done
+	}
+}
+
+// over reports whether the subscription has ended: the hub itself was too slow, or the bridge has stopped.
+func (h *hub) over() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ended
+}
+
+// addFrames adds what the reader asked for, in pieces that are not too large, and reports whether the reader takes them.
+func (s *stream) addFrames(f filter, frames []*frame) bool {
+	for _, one := range frames {
+		if !f.takes(one.liveUpdate) {
+			continue
+		}
+		s.b.Write(one.encoded())
+		runtime.Gosched() // commands go first: with few phones Go has one processor (cmd/snom2mqtt/runtime.go)
+		if s.b.Len() >= readerBuffer && !s.flush() {
+			return false
+		}
+	}
+	return true
+}

@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 FUZZTIME ?= 60s
 
-.PHONY: help test-go test bench faults test-brokers test-pbx lint fuzz cover docs pictures build release-snapshot test-image clean
+.PHONY: help test-go test bench faults test-brokers test-pbx lint fuzz cover docs site pictures build release-snapshot test-image clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ cover: ## statement coverage of every package; below 95 % is a failure where CON
 
 docs: ## write the documents that are made from the code
 	go test -count=1 $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -run Document -update
+
+site: ## the documentation site, made of docs/ with a search that runs in the browser: bin/site
+	@scripts/site.sh
 
 pictures: ## take the pictures of the documents again; wants chromium
 	go test -count=1 ./e2e -run NodeRED -args -pictures

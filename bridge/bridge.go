@@ -45,6 +45,8 @@ type Config struct {
 	Gap time.Duration
 	// PollEvery is the time between two polls of a phone from which nothing else comes; 60 s.
 	PollEvery time.Duration
+	// AskEvery is the time between two questions to a phone for its state; zero: it is asked by commands only.
+	AskEvery time.Duration
 	// RingTimeout and CallTimeout are how long a call is assumed to ring, and to last, when no event of it comes any
 	// more; 120 s and 4 h.
 	RingTimeout, CallTimeout time.Duration
@@ -489,6 +491,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 	}
 	var polling sync.WaitGroup
 	polling.Go(func() { b.runPoller(ctx) })
+	if b.cfg.AskEvery > 0 && b.cfg.Pages != nil {
+		polling.Go(func() { b.runAsking(ctx) })
+	}
 	b.serveRequests(ctx)
 	polling.Wait()
 	b.stop()

@@ -34,6 +34,8 @@ type sheet struct {
 	main func(base string) (minibrowser.Main, error)
 	// part answers requests for parts; nil: it has none. It must not block.
 	part func(pages.Request) pages.Reply
+	// told, if set, is closed when the phone has followed what the page says, which it must do within answerTime.
+	told <-chan struct{}
 }
 
 // canDisplay says why the bridge can show nothing on the phone, or nothing.
@@ -84,7 +86,11 @@ func (c *command) display(ctx context.Context, p pacedPhone, s sheet) bool {
 	}
 	if !fetches {
 		isShown()
-	} else if !p.await(ctx, fetched, fetchTime) {
+	}
+	if s.told != nil {
+		return c.awaitAnswer(ctx, p, s.told, fetched, originOf(base))
+	}
+	if fetches && !p.await(ctx, fetched, fetchTime) {
 		c.result.Message = fmt.Sprintf("the phone accepted it, and has not fetched the page yet: it must reach %s", originOf(base))
 	}
 	return true

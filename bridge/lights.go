@@ -23,6 +23,10 @@ func (c *command) runDisplay(ctx context.Context, p pacedPhone) {
 	}
 	if l, ok := c.command.LED(); ok {
 		c.light(ctx, p, l)
+		return
+	}
+	if c.command.Asks() {
+		c.question(ctx, p)
 	}
 }
 
@@ -64,16 +68,19 @@ func (p *profile) led(l snom.LED) (led minibrowser.LED, why string) {
 	return led, ""
 }
 
-// A panel is what is known of a phone as a wall panel. Phones that are none have no panel.
+// A panel is what is known of a phone as a wall panel, and by asking it. Phones that are none and were not asked have no
+// panel.
 type panel struct {
 	lights []snom.LED // that are on, by key; replaced, never changed
 	status *Panel     // what is published; replaced, never changed
 }
 
-// A Panel is what is published of a phone as a wall panel.
+// A Panel is what is published of a phone as a wall panel, and what it said when it was asked.
 type Panel struct {
 	// Lights are those that were switched on, by key: "red blink".
 	Lights map[string]string `json:"lights,omitempty"`
+	// Asked is what the phone said when it was asked last; nil: it was not.
+	Asked *Asked `json:"asked,omitempty"`
 }
 
 // setLight notes a light that the phone was sent. One that is off need not be noted: it is off after a restart. The caller
@@ -88,15 +95,20 @@ func (s *phoneState) setLight(l snom.LED) {
 		slices.SortFunc(lights, func(a, b snom.LED) int { return strings.Compare(a.Key, b.Key) })
 	}
 	s.panel.lights = slices.Clip(lights)
-	var is Panel
-	if s.panel.status != nil {
-		is = *s.panel.status
-	}
+	is := s.panel.copied()
 	is.Lights = make(map[string]string, len(lights))
 	for _, one := range lights {
 		is.Lights[one.Key] = one.State()
 	}
 	s.panel.status = &is
+}
+
+// copied is a copy of what is published.
+func (p *panel) copied() Panel {
+	if p.status == nil {
+		return Panel{}
+	}
+	return *p.status
 }
 
 // lights are the lights that are on. The caller holds the lock.
@@ -107,7 +119,7 @@ func (s *phoneState) lights() []snom.LED {
 	return s.panel.lights
 }
 
-// panelStatus is what is published of the phone as a wall panel. The caller holds the lock.
+// panelStatus is what is published of the phone as a wall panel, and of what it was asked. The caller holds the lock.
 func (s *phoneState) panelStatus() *Panel {
 	if s.panel == nil {
 		return nil

@@ -36,15 +36,19 @@ type Result struct {
 
 // Details are the members of a [Result] that few results have.
 type Details struct {
-	Would []string     `json:"would,omitzero"` // of a dry run: what the phone would be asked
-	Door  string       `json:"door,omitempty"` // that the command was for
-	Steps []StepResult `json:"steps,omitzero"` // of a macro: those that were begun
+	Would []string     `json:"would,omitzero"`  // of a dry run: what the phone would be asked
+	Door  string       `json:"door,omitempty"`  // that the command was for
+	Steps []StepResult `json:"steps,omitzero"`  // of a macro: those that were begun
+	Asked *Asked       `json:"asked,omitempty"` // of ask: what the phone said; it does not change
 }
 
 // size is about as much memory as d takes.
 func (d *Details) size() int {
 	const step = 96
 	n := step * len(d.Steps)
+	if d.Asked != nil {
+		n += d.Asked.size()
+	}
 	for _, would := range d.Would {
 		n += 16 + len(would)
 	}

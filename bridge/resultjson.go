@@ -44,6 +44,10 @@ func (d *Details) appendJSON(b []byte) []byte {
 		b = append(b, `,"steps":`...)
 		b = append(b, encode(d.Steps)...)
 	}
+	if d.Asked != nil {
+		b = append(b, `,"asked":`...)
+		b = append(b, encode(d.Asked)...)
+	}
 	return b
 }
 

@@ -61,6 +61,34 @@ func (s State) WithForwarding(on bool) State {
 	return s
 }
 
+// Counts are how many calls a phone says that it has, in all and by their phase.
+type Counts struct{ All, Connected, Dialing, Ringing, Held int }
+
+// Counted returns the state at now, after the phone was asked at asked how many calls it has. Where it has none, those that
+// began before it was asked have ended. A call of which it did not report anything is tracked without its party. Which of
+// several calls has ended is not known from their number.
+func (s State) Counted(n Counts, asked, now time.Time) State {
+	switch {
+	case n.All == 0:
+		s = s.endCalls(EndTimeout, now, func(c trackedCall) bool { return !c.began.After(asked) })
+		s.idle = len(s.calls) == 0
+	case len(s.calls) == 0:
+		phase := Connected
+		switch {
+		case n.Connected > 0:
+		case n.Dialing > 0:
+			phase = Dialing
+		case n.Ringing > 0:
+			phase = Ringing
+		case n.Held > 0:
+			phase = Held
+		}
+		s.calls, s.idle = []trackedCall{{phase: phase, began: now, since: now, seen: now}}, false
+		s.show(now)
+	}
+	return s
+}
+
 // KnownIdle reports whether the phone certainly has no call: every call that it reported was ended by an event or by
 // the bridge, or the phone counted none. A phone that reported nothing yet, and one of which a call ended by time-out
 // only, may have a call.

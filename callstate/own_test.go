@@ -284,3 +284,42 @@ func TestHungUpEndsAll(t *testing.T) {
 		}
 	}
 }
+
+// TestCounted: what a phone says that was asked for the number of its calls.
+func TestCounted(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	at := func(seconds int) time.Time { return now.Add(time.Duration(seconds) * time.Second) }
+	ringing := State{}.Step(actionurl.Event{Type: actionurl.EventIncoming, CallID: "a", Remote: actionurl.Party{Number: "28"}, Time: at(0)})
+	if s := ringing.Counted(Counts{}, at(5), at(6)); s.Status().Calls != 0 || s.Status().Call.State != Ended || !s.KnownIdle() {
+		t.Errorf("no call: %+v", s.Status())
+	}
+	if s := ringing.Counted(Counts{}, at(-1), at(1)); s.Status().Calls != 1 || s.KnownIdle() {
+		t.Errorf("a call that began after the question: %+v", s.Status())
+	}
+	if s := ringing.Counted(Counts{All: 2, Ringing: 2}, at(5), at(6)); s.Status() != ringing.Status() {
+		t.Errorf("two calls, one of them reported: %+v", s.Status())
+	}
+	for phase, n := range map[Phase]Counts{
+		Connected: {All: 2, Connected: 1, Held: 1}, Dialing: {All: 1, Dialing: 1}, Ringing: {All: 1, Ringing: 1}, Held: {All: 1, Held: 1},
+	} {
+		s := State{}.Counted(n, at(0), at(1))
+		if got := s.Status(); got.Calls != 1 || got.Call.State != phase || s.KnownIdle() {
+			t.Errorf("%+v: %+v", n, got)
+		}
+		if _, talks := s.Talking(); talks != (phase == Connected) {
+			t.Errorf("%+v: talking %t", n, talks)
+		}
+		// The event of its end is one of this call.
+		s = s.Step(actionurl.Event{Type: actionurl.EventDisconnected, CallID: "b", Remote: actionurl.Party{Number: "28"}, Time: at(9)})
+		if s.Status().Calls != 0 {
+			t.Errorf("%+v: after its end %+v", n, s.Status())
+		}
+	}
+	if s := (State{}).Counted(Counts{All: 1}, at(0), at(1)); s.Status().Call.State != Connected {
+		t.Errorf("a call of which the state is not known: %+v", s.Status())
+	}
+	if s := (State{}).Counted(Counts{}, at(0), at(1)); !s.KnownIdle() || s.Status().Call.State != Idle {
+		t.Errorf("%+v", s.Status())
+	}
+}

@@ -177,6 +177,14 @@ func (c *checker) duration(f field) time.Duration {
 	return d
 }
 
+// interval accepts a duration, or off, which is zero.
+func (c *checker) interval(f field) time.Duration {
+	if strings.EqualFold(f.text, "off") {
+		return 0
+	}
+	return c.duration(f)
+}
+
 // mustInt and mustDuration read the limits of a row.
 func mustInt(text string) int {
 	n, err := strconv.Atoi(text)

@@ -44,6 +44,7 @@ type Config struct {
 	RequestTimeout       time.Duration // one HTTP exchange with a phone, 100 ms to 1 min
 	CommandGap           time.Duration // pause between two requests to one phone, 0 to 1 min
 	AvailabilityInterval time.Duration // between two polls of a phone that sends nothing, 1 s to 24 h
+	AskEvery             time.Duration // between two questions to a phone for its state, 1 s to 24 h; 0: it is not asked
 
 	HomeAssistant       bool   // whether to publish discovery documents
 	HomeAssistantPrefix string // first levels of their topics
@@ -149,6 +150,7 @@ func (k *checker) config(v variables, d defaults, environ []string) Config {
 		RequestTimeout:       k.duration(v.RequestTimeout),
 		CommandGap:           k.duration(v.CommandGap),
 		AvailabilityInterval: k.duration(v.AvailabilityInterval),
+		AskEvery:             k.interval(v.AskEvery),
 
 		HomeAssistant:       k.boolean(v.HomeAssistant),
 		HomeAssistantPrefix: v.HomeAssistantPrefix.text,
@@ -220,6 +222,9 @@ func (c *checker) listeners(to *Config, v variables) {
 		c.fault(v.ConsolePassword, "not set, but CONSOLE_LISTEN is not a loopback address: other machines reach it")
 	}
 
+	if to.AskEvery > 0 && to.PhoneListen == "" {
+		c.fault(v.AskEvery, "set, but PHONE_LISTEN is off: phones that are asked call back there")
+	}
 	host, port, _ := net.SplitHostPort(to.PhoneListen) // listen has added the fault
 	ip, err := netip.ParseAddr(host)
 	switch {

@@ -81,6 +81,9 @@ type variables struct {
 	CommandGap field `env:"COMMAND_GAP" envDefault:"100ms" accepts:"0s to 1m"`
 	// How often a phone that sends nothing is polled.
 	AvailabilityInterval field `env:"AVAILABILITY_INTERVAL" envDefault:"60s" accepts:"1s to 24h"`
+	// How often each phone is asked for do not disturb, forwarding and its calls, as by the command `ask`. A phone that has a call, as
+	// far as its events or its last answer say, is not asked. `off`: never. It requires `PHONE_LISTEN`.
+	AskEvery field `env:"ASK_EVERY" envDefault:"off" accepts:"1s to 24h"`
 
 	// `false`: publish no discovery documents for Home Assistant.
 	HomeAssistant field `env:"HOMEASSISTANT" envDefault:"true"`

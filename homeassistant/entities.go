@@ -293,6 +293,10 @@ var commandEntities = []entity{
 		Component: Component{Platform: "button", Name: "Take picture of screen", Icon: "mdi:camera", PayloadPress: "main"},
 	},
 	{
+		key: "ask", note: "asks the phone for do not disturb, forwarding and its calls: see below", verb: snom.VerbAsk, when: hasEvents,
+		Component: Component{Platform: "button", Name: "Ask for state", Icon: "mdi:refresh", EntityCategory: "diagnostic", Enabled: no(), PayloadPress: "{}"},
+	},
+	{
 		key: "key_dnd", note: "the key, which turns do not disturb over", verb: snom.VerbKey,
 		Component: Component{Platform: "button", Name: "Toggle do not disturb", Icon: "mdi:minus-circle", Enabled: no(), PayloadPress: "DND"},
 	},

@@ -14,7 +14,7 @@ func germanNames() map[string]string {
 		"DTMF": "DTMF", "Transfer": "Weiterverbinden", "Press keys": "Tasten drücken", "Touch": "Berühren", "Ringer": "Klingelton",
 		"Stop ringing": "Klingeln beenden", "Identify": "Identifizieren", "Do not disturb": "Nicht stören", "Keyboard lock": "Tastensperre",
 		"Forward calls": "Anrufe umleiten", "Forward calls to": "Anrufe umleiten an", "Screen": "Bildschirm",
-		"Take picture of screen": "Bildschirm aufnehmen", "Toggle do not disturb": "Nicht stören umschalten", "Transfer to": "Weiterverbinden mit",
+		"Take picture of screen": "Bildschirm aufnehmen", "Ask for state": "Zustand abfragen", "Toggle do not disturb": "Nicht stören umschalten", "Transfer to": "Weiterverbinden mit",
 		"Complete transfer": "Weiterverbinden abschließen", "Cancel transfer": "Weiterverbinden abbrechen", "Keys to press": "Zu drückende Tasten",
 		"Touch at": "Berühren bei",
 

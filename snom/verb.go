@@ -23,6 +23,7 @@ const (
 	VerbKeyLock    Verb = "keyboard_lock"
 	VerbSet        Verb = "set"
 	VerbScreen     Verb = "screen"
+	VerbAsk        Verb = "ask"
 	VerbLogoff     Verb = "logoff"
 	VerbReregister Verb = "reregister"
 	VerbClear      Verb = "clear"
@@ -38,7 +39,7 @@ const (
 // to its row. The row of a command stands in the file of its grammar.
 var verbRows = []*verbRow{
 	keyRow(), dialRow(), dtmfRow(), answerRow(), hangupRow(), transferRow(), ringRow(), touchRow(),
-	muteRow(), showRow(), ledRow(), dndRow(), forwardRow(), keyLockRow(), setRow(), screenRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(), runRow(),
+	muteRow(), showRow(), ledRow(), dndRow(), forwardRow(), keyLockRow(), setRow(), screenRow(), askRow(), logoffRow(), reregisterRow(), clearRow(), fixLILRow(), rebootRow(), resetRow(), firmwareRow(), runRow(),
 	announceRow(),
 }
 

@@ -153,7 +153,7 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 	cfg := bridge.Config{
 		Tree: tree, Publish: s.session, Log: log, Level: level, Version: v, Process: s.process, Features: s.features(),
 		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
-		PollEvery: settings.AvailabilityInterval, CallTimeout: settings.CallTimeout,
+		PollEvery: settings.AvailabilityInterval, AskEvery: settings.AskEvery, CallTimeout: settings.CallTimeout,
 		Reload: s.reload, OnChange: func() { s.discovery.Changed(); s.reporter.changed() },
 		OnStandby: func(standby bool) { s.session.Announce(!standby) }, OnSuspend: s.session.Suspended, Room: s.session.Room,
 		RingTimeout: settings.RingTimeout, Events: s.actions != nil, Observe: s.metrics,

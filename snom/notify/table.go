@@ -41,6 +41,9 @@ func Rows() []Row {
 		{snom.VerbTransfer, "`key=F_HOLD`, then `numberdial=NUMBER`; complete: `key=F_TRANSFER`, `key=F_OK`; cancel: `key=F_CANCEL`; blind: " +
 			"`key=F_TRANSFER`, then `numberdial=NUMBER`", snom.EvidenceReported, sourceFSPBX + "; cancel is inferred", planTransfer},
 		{snom.VerbMute, "`key=F_MUTE`", snom.EvidenceReported, sourceFSPBX, press("", "F_MUTE")},
+		{snom.VerbShow, "the page itself where it fits, or one that has the phone fetch it from `PHONE_LISTEN`", snom.EvidenceDocumented, sourceSIPN, planPage},
+		{snom.VerbLED, "a silent page with `Led` elements", snom.EvidenceInferred, "docs.snom.io main_sub_tags", planPage},
+		{snom.VerbAsk, "a silent page that fetches a URL with callbacks", snom.EvidenceInferred, "docs.snom.io callbacks", planPage},
 		{snom.VerbDND, "`key=F_DND`, which toggles; `on` and `off` where the state is known", snom.EvidenceReported, sourceFSPBX,
 			press("this key toggles", "F_DND")},
 		{snom.VerbLogoff, "`unregister=IDENTITY`, counted from 0, or -1 for all", snom.EvidenceDocumented, sourceFrag, planLogoff},
@@ -121,6 +124,9 @@ func stepsOf(parts ...part) (steps []snom.Step, err error) {
 	}
 	return steps, nil
 }
+
+// planPage plans a command for which the program makes a page: see [Show].
+func planPage(snom.Command) ([]snom.Step, string, error) { return nil, "", nil }
 
 // press returns the plan of a command that presses a key.
 func press(doubt, name string) func(snom.Command) ([]snom.Step, string, error) {

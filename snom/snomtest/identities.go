@@ -29,6 +29,16 @@ func identitySetting(name string) (base string, identity int) {
 	return "", 0
 }
 
+// withoutWriting is what a setting of an identity is when none was written.
+func withoutWriting(base string) string {
+	for _, s := range identitySettings {
+		if s.name == base {
+			return s.without
+		}
+	}
+	return ""
+}
+
 // storeSetting writes a setting, so that the first identity has one value in both spellings.
 func storeSetting(settings map[string]string, name, value string) {
 	if base, identity := identitySetting(name); identity == 1 {

@@ -486,8 +486,23 @@ func (p *Phone) follow(target, host string) {
 	}
 }
 
+// Callbacks are what a minibrowser does with callbacks in a URL. That it fills them in where the page is silent is inferred.
+type Callbacks string
+
+// What a minibrowser may do with callbacks.
+const (
+	CallbacksLeft    Callbacks = "left"    // it requests the URL as it is
+	CallbacksIgnored Callbacks = "ignored" // it does not request the URL
+)
+
 // evaluate replaces callbacks, $(…) and $[…].
 func (p *Phone) evaluate(text string) string {
+	switch callbacks := p.config.Callbacks; {
+	case callbacks == CallbacksLeft:
+		return text
+	case callbacks == CallbacksIgnored && strings.Contains(text, "$("):
+		return ""
+	}
 	for {
 		begin := strings.Index(text, "$(")
 		if begin < 0 {
@@ -509,6 +524,9 @@ func (p *Phone) callback(name string) string {
 		setting := strings.NewReplacer("[", "", "]", "").Replace(of)
 		if isDNDMode(setting) {
 			return map[bool]string{true: "on", false: "off"}[p.panel.dnd]
+		}
+		if base, identity := identitySetting(setting); identity > 0 {
+			return EncodingPercent.Escape(hidePassword(base, p.ofIdentity(base, withoutWriting(base), identity)))
 		}
 		return EncodingPercent.Escape(p.shown(setting))
 	case "lines":

@@ -56,9 +56,10 @@ type Config struct {
 	Shows    SettingsFormat    // how it shows them; empty: as XML and as text
 	// Directory holds names of its directory, which settings.xml shows as well.
 	Directory []string
-	ReadOnly  []string // settings provisioned with permission R: writing them changes nothing
-	Lines     []string // identities, user@host; nil: 27@pbx.example
-	Encoding  Encoding // of what action URLs carry; empty: EncodingPercent
+	ReadOnly  []string  // settings provisioned with permission R: writing them changes nothing
+	Lines     []string  // identities, user@host; nil: 27@pbx.example
+	Encoding  Encoding  // of what action URLs carry; empty: EncodingPercent
+	Callbacks Callbacks // what its minibrowser does with callbacks in a URL; empty: it fills them in
 	// LikeD765 gives the phone the habits that users of a D765 saw in its action URLs: declining a call
 	// calls action_disconnected_url, twice with two seconds between, a missed call calls it before
 	// action_missed_url, $local has no scheme, and $nr_ongoing_calls is left in the URL as it is.

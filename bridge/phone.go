@@ -55,11 +55,19 @@ type PhoneConfig struct {
 	Screen snom.Screen
 	LED    int
 	Keys   *actionurl.Keys    // that have a meaning; nil: none
+	Home   *Home              // for programs that show it; nil: nothing is set
 	Allow  map[snom.Verb]bool // commands that are enabled although they are disabled by default
 	Mask   map[snom.Verb]bool // commands whose argument is not shown
 	// Fingerprint and Login are fingerprints of settings: equal texts are equal settings, of everything and of what
 	// decides whether a login succeeds. A phone that refused the login is tried again when Login has changed.
 	Fingerprint, Login string
+}
+
+// A Home is what the settings say of a phone for the programs that show it.
+type Home struct {
+	Area        string // where it is
+	Firmware    string // the newest one for it
+	FirmwareURL string // of its file, as [snom.FirmwareURL] takes it; empty: Snom's
 }
 
 // A phone is one phone of the roster. It exists for as long as its name is in the roster.

@@ -34,6 +34,7 @@ type Config struct {
 	Allow         []snom.Verb    // gated commands enabled for every phone; sorted
 	Mask          []snom.Verb    // commands whose argument is shown as *** at every phone; sorted
 	FirmwareHosts []string       // host or host:port that a firmware URL may name, in lower case
+	Firmware      Firmware       // the newest one that the settings name
 	ImageHosts    []string       // hosts that files may be fetched from, as package fetch takes them
 	DialAllow     *regexp.Regexp // what may be dialled, over the whole number; nil: everything
 	DialDeny      *regexp.Regexp // what may not, over the whole number; nil: nothing
@@ -139,6 +140,7 @@ func (k *checker) config(v variables, d defaults, environ []string) Config {
 
 		Allow:         d.allow,
 		FirmwareHosts: k.hosts(v.FirmwareHosts),
+		Firmware:      k.firmware(v.FirmwareLatest),
 		ImageHosts:    k.imageHosts(v.ImageHosts, namedHosts(v, environ)),
 		DialAllow:     k.pattern(v.DialAllow, overNumber),
 		DialDeny:      k.pattern(v.DialDeny, overNumber),

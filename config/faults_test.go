@@ -58,7 +58,7 @@ const (
 	expectedRE    = `expected a regular expression of Go (RE2 syntax) over the whole number, such as \+49.*|[1-9][0-9]`
 	expectedTime  = "expected a time with its unit from 100ms to 1h, such as 90s or 1m30s"
 	noUser        = "expected a URL without user name and password: they have settings of their own"
-	phoneKeys     = "NAME, URL, USERNAME, PASSWORD, PASSWORD_FILE, AUTH, MODEL, DIALECT, DISPLAY, LED_OFFSET, ALLOW, MASK, INSECURE, CA_FILE, " +
+	phoneKeys     = "NAME, URL, USERNAME, PASSWORD, PASSWORD_FILE, AUTH, MODEL, DIALECT, DISPLAY, LED_OFFSET, AREA, FIRMWARE_LATEST, ALLOW, MASK, INSECURE, CA_FILE, " +
 		"CERT_SHA256, LEGACY_TLS, TOKEN, TOKEN_FILE"
 )
 
@@ -302,10 +302,10 @@ func phonesFileFaults() []phonesFileFault {
 			at + "3:1: a key: no such key; known are phones, groups, macros, paging, doors"}},
 		{"unknown keys", "phones:\n  a:\n    url: http://a\n    pasword: hunter2\n    host: hunter2\n    Url: x\n    name: b\n", []string{
 			at + "4:5: pasword: no such key; did you mean password?",
-			at + "5:5: host: no such key; known are url, username, password, password_file, auth, model, dialect, display, led_offset, allow, mask, " +
+			at + "5:5: host: no such key; known are url, username, password, password_file, auth, model, dialect, display, led_offset, area, firmware_latest, allow, mask, " +
 				"insecure, ca_file, cert_sha256, legacy_tls, token, token_file, keys",
 			at + "6:5: Url: no such key; did you mean url?",
-			at + "7:5: name: no such key; known are url, username, password, password_file, auth, model, dialect, display, led_offset, allow, mask, " +
+			at + "7:5: name: no such key; known are url, username, password, password_file, auth, model, dialect, display, led_offset, area, firmware_latest, allow, mask, " +
 				"insecure, ca_file, cert_sha256, legacy_tls, token, token_file, keys"}},
 		{"written twice", "phones:\n  a: {url: http://a, url: http://b}\n  a: {url: http://c}\nphones:\n", []string{
 			at + "4:1: phones: written twice",

@@ -32,6 +32,8 @@ type Phone struct {
 	Screen   snom.Screen     // the size of its display; zero: not said
 	LED      int             // the number of the light of P1; 0: not said
 	Keys     *Keys           // that have a meaning; nil: none
+	Area     string          // that Home Assistant suggests; empty: not said
+	Firmware Firmware        // the newest one for this phone; zero: that of Config
 	Allow    []snom.Verb     // gated commands enabled for this phone, those of Config.Allow included; sorted
 	Mask     []snom.Verb     // commands whose argument is not shown, those of Config.Mask included; sorted
 
@@ -53,6 +55,8 @@ func (c *checker) phone(v *phoneVariables, d defaults) Phone {
 		Username:  c.line(v.Username, 128),
 		Password:  c.secret(v.Password, v.PasswordFile),
 		Model:     c.model(v.Model),
+		Area:      c.area(v.Area),
+		Firmware:  c.firmware(v.FirmwareLatest),
 		Allow:     join(d.allow, c.gated(v.Allow)),
 		Mask:      join(d.mask, c.masked(v.Mask)),
 		Insecure:  c.boolean(v.Insecure),

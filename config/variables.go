@@ -58,6 +58,10 @@ type variables struct {
 	Allow field `env:"ALLOW" accepts:"gated"`
 	// The hosts, or `host:port`, that a firmware URL may name, separated by commas.
 	FirmwareHosts field `env:"FIRMWARE_HOSTS"`
+	// The newest firmware, which Home Assistant shows as an update for phones that have an older one: a version such as `10.1.198.19`, or the
+	// `https` URL of its file, in which `{model}` stands for the model, such as `D735`. With a version alone the file is that of
+	// `https://downloads.snom.com`. Unless set, no update is shown.
+	FirmwareLatest field `env:"FIRMWARE_LATEST"`
 	// The hosts that pictures and announcements may be fetched from, separated by commas: `host`, `host:port`, a network such as
 	// `192.0.2.0/24`, or `*` for all. Unless set, the hosts that other settings name, such as that of the broker. Phones are never asked.
 	ImageHosts field `env:"IMAGE_HOSTS"`
@@ -190,6 +194,10 @@ type phoneVariables struct {
 	Display field `env:"DISPLAY"`
 	// The number that the light of the key P1 has in the phone's minibrowser, where that of the model is not known.
 	LEDOffset field `env:"LED_OFFSET" accepts:"1 to 500"`
+	// The area that Home Assistant suggests for the phone when it sees it first, such as `Kitchen`.
+	Area field `env:"AREA"`
+	// As `FIRMWARE_LATEST`, for this phone.
+	FirmwareLatest field `env:"FIRMWARE_LATEST"`
 	// As `ALLOW`, for this phone.
 	Allow field `env:"ALLOW" accepts:"gated"`
 	// As `MASK`, for this phone.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unique"
 
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
@@ -30,6 +31,7 @@ type Device struct {
 	ModelID          string      `json:"model_id,omitempty"` // as Snom's files name the model: "snomD735"
 	SWVersion        string      `json:"sw_version,omitempty"`
 	SerialNumber     string      `json:"serial_number,omitempty"` // of a phone: its MAC, as it is printed on it
+	SuggestedArea    string      `json:"suggested_area,omitempty"`
 	ConfigurationURL string      `json:"configuration_url,omitempty"`
 	ViaDevice        string      `json:"via_device,omitempty"`
 }
@@ -76,6 +78,7 @@ type Component struct {
 	CommandTemplate    string   `json:"command_template,omitempty"`
 	CommandOffTemplate string   `json:"command_off_template,omitempty"`
 	PayloadPress       string   `json:"payload_press,omitempty"`
+	PayloadInstall     string   `json:"payload_install,omitempty"`
 	PayloadLock        string   `json:"payload_lock,omitempty"`
 	PayloadUnlock      string   `json:"payload_unlock,omitempty"`
 	StateUnlocked      string   `json:"state_unlocked,omitempty"`
@@ -135,9 +138,33 @@ type Phone struct {
 	// NoControl says that the phone itself reports that it cannot be controlled, whatever model is configured, or that
 	// nothing shows that the device is a phone.
 	NoControl bool
-	ByNotify  bool // it is driven by SIP, whatever its model takes over HTTP
-	Asked     bool // it was asked whether it can be controlled; no part of its document
-	Seen      bool // it is reachable; no part of its document
+	ByNotify  bool                    // it is driven by SIP, whatever its model takes over HTTP
+	Settings  unique.Handle[Settings] // what few settings say of it; zero: nothing. See [Settings.Handle]
+	Asked     bool                    // it was asked whether it can be controlled; no part of its document
+	Seen      bool                    // it is reachable; no part of its document
+}
+
+// Settings are what the settings of few phones say.
+type Settings struct {
+	Area    string // suggested
+	Latest  string // the newest firmware; empty: not known
+	Install string // the URL of its file, if it may be installed
+}
+
+// Handle returns a handle, which takes less memory than s.
+func (s Settings) Handle() (h unique.Handle[Settings]) {
+	if s != (Settings{}) {
+		h = unique.Make(s)
+	}
+	return h
+}
+
+// settings are what few settings say of the phone.
+func (p Phone) settings() Settings {
+	if p.Settings == (unique.Handle[Settings]{}) {
+		return Settings{}
+	}
+	return p.Settings.Value()
 }
 
 // NewID returns the identifier of a phone that has none yet: made of its MAC, or if that is not known of its name.
@@ -184,7 +211,7 @@ func (b Bridge) Phone(p Phone) Document {
 	d := Document{
 		Device: Device{
 			Identifiers: []string{p.ID}, Name: deviceName(p.Name), Manufacturer: "Snom", Model: name, ModelID: modelID,
-			SWVersion: p.Firmware, SerialNumber: strings.ToUpper(p.MAC), ConfigurationURL: p.URL, ViaDevice: b.ID(),
+			SWVersion: p.Firmware, SerialNumber: strings.ToUpper(p.MAC), SuggestedArea: p.settings().Area, ConfigurationURL: p.URL, ViaDevice: b.ID(),
 		},
 		Origin:           b.origin(),
 		Availability:     []Availability{{b.Tree.State()}, {b.Tree.Availability(p.Name)}},

@@ -100,6 +100,11 @@ var stateEntities = []entity{
 		state: statusTopic,
 	},
 	{
+		key: "update", note: "the installed firmware, and the newest one that [the settings](settings.md) name: see below",
+		Component: Component{Platform: "update", Name: "Firmware update", DeviceClass: "firmware", EntityCategory: "config"},
+		state:     statusTopic, fit: firmwareUpdate,
+	},
+	{
 		key: "call_state", note: "with direction, other party and since when as attributes", when: hasEvents,
 		Component: Component{
 			Platform: "sensor", Name: "Call state", Icon: "mdi:phone", DeviceClass: "enum", Options: callStates(),
@@ -492,6 +497,22 @@ func hidden(d *describer, c *Component) {
 	}
 }
 
+// firmwareUpdate completes the entity of the firmware. While the phone has not said what it has, the state stays as it is: a
+// state with a null is no state for Home Assistant.
+func firmwareUpdate(d *describer, c *Component) {
+	s := d.p.settings()
+	latest := ""
+	if s.Latest == "" {
+		c.Enabled = no()
+	} else {
+		latest = ", 'latest_version': '" + s.Latest + "'"
+	}
+	c.ValueTemplate = "{% if value_json is defined and value_json.firmware %}{{ {'installed_version': value_json.firmware" + latest + "} | tojson }}{% endif %}"
+	if s.Install != "" && d.allowed(snom.VerbFirmware) {
+		c.CommandTopic, c.PayloadInstall = d.b.Tree.Command(d.p.Name, string(snom.VerbFirmware)), s.Install
+	}
+}
+
 // callStates are the states of a call, as the status names them.
 func callStates() (all []string) {
 	for _, p := range callstate.Phases() {
@@ -566,14 +587,16 @@ func (d *describer) has(e *entity) bool {
 	if e.verb == "" {
 		return true
 	}
+	return d.allowed(e.verb) && (e.PayloadPress == "" || d.can(e.verb, e.PayloadPress))
+}
+
+// allowed reports whether the phone has a command, and the settings enable it.
+func (d *describer) allowed(v snom.Verb) bool {
 	drivable := d.model.RemoteControl() != snom.No
 	if d.p.ByNotify {
-		drivable = notify.Supports(e.verb)
+		drivable = notify.Supports(v)
 	}
-	if d.p.NoControl || !drivable || e.verb.Gated() && !slices.Contains(strings.Fields(d.p.Allow), string(e.verb)) {
-		return false
-	}
-	return e.PayloadPress == "" || d.can(e.verb, e.PayloadPress)
+	return !d.p.NoControl && drivable && (!v.Gated() || slices.Contains(strings.Fields(d.p.Allow), string(v)))
 }
 
 // can reports whether the model can carry out a command.

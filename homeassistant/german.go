@@ -5,7 +5,7 @@ package homeassistant
 // entities that Home Assistant does not know yet are made of the German names.
 func germanNames() map[string]string {
 	return map[string]string{
-		"Reachable": "Erreichbar", "Last result": "Letztes Ergebnis", "Problem": "Problem", "Firmware": "Firmware", "Call state": "Anrufzustand",
+		"Reachable": "Erreichbar", "Last result": "Letztes Ergebnis", "Problem": "Problem", "Firmware": "Firmware", "Firmware update": "Firmware-Aktualisierung", "Call state": "Anrufzustand",
 		"Event": "Ereignis", "Last caller": "Letzter Anrufer", "Ringing": "Klingelt", "In call": "Im Gespräch", "Other party": "Gegenstelle",
 		"Calls": "Anrufe", "Missed calls": "Verpasste Anrufe", "Handset lifted": "Hörer abgenommen", "Forwarding": "Umleitung aktiv",
 		"Registered": "Registriert",

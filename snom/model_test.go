@@ -363,3 +363,20 @@ func TestKeysOfModels(t *testing.T) {
 		t.Errorf("D735: %q", d735.Keys())
 	}
 }
+
+func TestFirmwareURL(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ template, version, model, expected string }{
+		{"", "10.1.198.19", "D735", "https://downloads.snom.com/fw/10.1.198.19/bin/snomD735-10.1.198.19-SIP-r.bin"},
+		{"", "10.1.226.16", "D862", "https://downloads.snom.com/fw/10.1.226.16/bin/snomD862-10.1.226.16-SIP-r.swu"},
+		{"", "8.7.5.35", "370", ""}, {"", "10.1.198.19", "", ""}, {"", "8.9.3.80", "D715", ""},
+		{"https://fw.example/{model}.bin", "10.1.198.19", "D735", "https://fw.example/D735.bin"},
+		{"https://fw.example/{model}.bin", "10.1.198.19", "", ""},
+		{"https://fw.example/x.bin", "10.1.198.19", "", "https://fw.example/x.bin"},
+	} {
+		m, _ := snom.FindModel(tt.model)
+		if got := snom.FirmwareURL(tt.template, tt.version, m); got != tt.expected {
+			t.Errorf("%+v: %s", tt, got)
+		}
+	}
+}

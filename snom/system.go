@@ -129,6 +129,28 @@ func (confirmation) steps(Dialect) []Step {
 	return []Step{{Request: "/advanced_update.htm?reset=Reset"}}
 }
 
+// FirmwareModel stands for the model in the URL of a firmware file.
+const FirmwareModel = "{model}"
+
+// FirmwareURL returns the URL of the firmware file of a version for a model: that of a template, in which [FirmwareModel]
+// stands for the model, or without one that of Snom's server. Empty: it is not known for the model. Snom's paths are those of
+// firmware 10 for the D series (fusionpbx issue 6958: files of the D8xx end with swu, others with bin), and were not confirmed
+// by Snom.
+func FirmwareURL(template, version string, m Model) string {
+	name := m.Name()
+	switch {
+	case template != "" && (name != "" || !strings.Contains(template, FirmwareModel)):
+		return strings.ReplaceAll(template, FirmwareModel, name)
+	case template != "" || !strings.HasPrefix(name, "D") || !strings.HasPrefix(version, "10."):
+		return ""
+	}
+	ending := "bin"
+	if m.RemoteControl() == No && strings.HasPrefix(name, "D8") {
+		ending = "swu"
+	}
+	return "https://downloads.snom.com/fw/" + version + "/bin/snom" + name + "-" + version + "-SIP-r." + ending
+}
+
 // A firmware is the argument of a firmware command: a URL, checked.
 type firmware string
 

@@ -156,7 +156,9 @@ func TestCommandsWithoutArgument(t *testing.T) {
 			t.Errorf("%s: help %+v, members %q, argument %q", v, h, snom.Members(v), c.Argument())
 		}
 		for _, d := range []snom.Dialect{"", snom.DialectOld, snom.DialectNew} {
-			if steps := c.Steps(d); len(steps) != 1 || steps[0] != (snom.Step{Request: v.Help().Request}) {
+			if steps := c.Steps(d); c.Displays() && len(steps) == 0 {
+				continue // it needs a program that serves a page
+			} else if len(steps) != 1 || steps[0] != (snom.Step{Request: v.Help().Request}) {
 				t.Errorf("%s: Steps(%q) = %v, expected the request of its help, %q", v, d, steps, v.Help().Request)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -141,7 +142,29 @@ func homePhone(c config.Config, p bridge.PhoneConfig, s bridge.Status) homeassis
 		allow = strings.TrimSpace(strings.ReplaceAll(allow, string(snom.VerbFirmware), ""))
 	}
 	one.Allow = allow
+	one.Settings = homeSettings(c, p, one.Model).Handle()
 	return one
+}
+
+// homeSettings is what few settings say of a phone for Home Assistant.
+func homeSettings(c config.Config, p bridge.PhoneConfig, model string) homeassistant.Settings {
+	s := homeassistant.Settings{Latest: c.Firmware.Version}
+	template := c.Firmware.URL
+	if p.Home != nil {
+		s.Area = p.Home.Area
+		if p.Home.Firmware != "" {
+			s.Latest, template = p.Home.Firmware, p.Home.FirmwareURL
+		}
+	}
+	if s.Latest == "" || !p.Allow[snom.VerbFirmware] || !p.HTTPS {
+		return s
+	}
+	m, _ := snom.FindModel(model)
+	file := snom.FirmwareURL(template, s.Latest, m)
+	if u, err := url.Parse(file); err == nil && file != "" && (slices.Contains(c.FirmwareHosts, u.Hostname()) || slices.Contains(c.FirmwareHosts, u.Host)) {
+		s.Install = file
+	}
+	return s
 }
 
 // words are the members of a set, sorted.

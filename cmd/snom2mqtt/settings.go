@@ -131,7 +131,7 @@ func phoneOf(p config.Phone, timeout, gap time.Duration, store *statefile.Store,
 		return bridge.PhoneConfig{}, err
 	}
 	return bridge.PhoneConfig{
-		Name: p.Name, URL: url, Phone: phone, Model: p.Model, Screen: p.Screen, LED: p.LED, Keys: phoneKeys(p),
+		Name: p.Name, URL: url, Phone: phone, Model: p.Model, Screen: p.Screen, LED: p.LED, Keys: phoneKeys(p), Home: homeOf(p),
 		HTTPS: strings.HasPrefix(strings.ToLower(p.URL), "https:"),
 		Allow: verbs(p.Allow), Mask: verbs(p.Mask),
 		Fingerprint: digest(p, p.Model.Name(), p.Password.Reveal(), p.Token.Reveal()),
@@ -148,6 +148,14 @@ func phoneKeys(p config.Phone) *actionurl.Keys {
 		})
 	}
 	return actionurl.NewKeys(list)
+}
+
+// homeOf is what is shown of a phone elsewhere; nil: nothing is set.
+func homeOf(p config.Phone) *bridge.Home {
+	if p.Area == "" && p.Firmware == (config.Firmware{}) {
+		return nil
+	}
+	return &bridge.Home{Area: p.Area, Firmware: p.Firmware.Version, FirmwareURL: p.Firmware.URL}
 }
 
 // httpPhone makes a phone that is driven over HTTP, and returns its URL.

@@ -46,7 +46,6 @@ type panel struct {
 	dialled      string    // for REDIAL
 	key          string    // the last key pressed
 	nextKey      time.Time // until then keys by NOTIFY are lost
-	shown        string    // the document that a NOTIFY showed last
 }
 
 // maxReceived bounds the list of received calls.

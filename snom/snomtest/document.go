@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// showDocument carries out a minibrowser document that came in a NOTIFY. The phone is locked.
-func (p *Phone) showDocument(text string, line *Request) {
+// showDocument carries out a minibrowser document that came in a NOTIFY from a host. The phone is locked.
+func (p *Phone) showDocument(text, host string, line *Request) {
 	element, relevant, url, err := readDocument(text)
 	switch {
 	case err != nil:
 		line.Note = "no XML: " + err.Error()
 		return
-	case element != "snomipphonesilent" && element != "ipphonesilent":
-		line.Executed = true // it is shown
-		p.panel.shown = text
+	case element != "snomipphonesilent" && element != "ipphonesilent", url == "", strings.HasPrefix(url, "http"):
+		line.Executed = true // it is shown, sets lights, or is fetched
+		p.openPage(host, []byte(text))
 		return
 	}
 	_, fragments, found := strings.Cut(url, "#")

@@ -348,7 +348,8 @@ func (s *SIP) carryOut(method string, m sipMessage, from net.Addr, line *Request
 		line.Note = "the sender is not trusted"
 		return 200, nil, fault
 	}
-	p.showDocument(m.body, line)
+	host, _, _ := net.SplitHostPort(from.String())
+	p.showDocument(m.body, host, line)
 	return 200, nil, fault
 }
 

@@ -22,6 +22,7 @@ test: ## everything: installs what is missing, runs test-go, then the tests with
 	@scripts/axe.sh
 	@scripts/asterisk.sh
 	@scripts/speech.sh
+	@scripts/docker.sh >/dev/null
 	@$(MAKE) --no-print-directory test-go STRICT=$(CI)
 	@scripts/test-e2e.sh
 

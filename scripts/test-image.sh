@@ -66,23 +66,12 @@ if ! docker info >/dev/null 2>&1; then
 	within 30 docker info || fail "dockerd does not come up"
 fi
 
-# --- the build image: a shell, certificates, the toolchain, and the modules so that no network is needed
+# --- the build image
 
 if [ -z "${GO_IMAGE:-}" ]; then
 	say "making the build image of $(go version)"
 	GO_IMAGE=$image-go
-	root=$tmp/root
-	mkdir -p "$root"/{bin,tmp,etc/ssl/certs,usr/local/go}
-	tar -c -C "$(go env GOROOT)" --exclude=src/cmd --exclude='*_test.go' --exclude=testdata bin lib pkg src go.env VERSION |
-		tar -x -C "$root/usr/local/go"
-	install "$(readlink -f /bin/sh)" "$root/bin/sh"
-	ldd "$root/bin/sh" | grep -o '/[^ ]*' | while read -r lib; do install -D "$(readlink -f "$lib")" "$root$lib"; done
-	install -m 644 "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
-	GOPROXY="file://$(go env GOMODCACHE)/cache/download,$(go env GOPROXY)" \
-		GOMODCACHE=$root/go/pkg/mod GOFLAGS=-modcacherw go mod download
-	tar -c -C "$root" . | docker import --change 'ENV PATH=/usr/local/go/bin:/bin GOPATH=/go GOTOOLCHAIN=local' \
-		- "$GO_IMAGE" >/dev/null
-	rm -rf "$root"
+	scripts/stand-in-images.sh "go=$GO_IMAGE"
 fi
 
 # --- the image, for three processors

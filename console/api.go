@@ -113,6 +113,8 @@ type OnePhoneDocument struct {
 	Groups   []string          `json:"groups"`
 	Commands []CommandDocument `json:"commands"`
 	Keys     []KeyDocument     `json:"keys"` // that its model has
+	// SetUp are the keys that have a meaning by the settings; the lights that are on are in status.
+	SetUp []bridge.KeyListing `json:"keys_set_up"`
 }
 
 // A CommandDocument is one command of a phone.
@@ -132,9 +134,13 @@ func (h *handler) phone(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, "not found", "no phone of this bridge is called so")
 		return
 	}
+	setUp := []bridge.KeyListing{}
+	for _, k := range v.Config.Keys.All() {
+		setUp = append(setUp, bridge.KeyListing{Key: k.Key, Name: k.Name, Label: k.Label, Open: k.Open, Run: k.Run})
+	}
 	writeJSON(w, http.StatusOK, OnePhoneDocument{
 		PhoneDocument: documentOf(&v), URL: v.Config.URL, Model: v.Is.Name(), Series: v.Is.Series(),
-		Groups: h.groupsOf(v.Phone), Commands: commandsOf(&v), Keys: keysOf(v.Is),
+		Groups: h.groupsOf(v.Phone), Commands: commandsOf(&v), Keys: keysOf(v.Is), SetUp: setUp,
 	})
 }
 

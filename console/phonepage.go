@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -131,6 +132,10 @@ func (h *handler) keypad(p *page, v *bridge.View) {
 			if k.Warning != "" {
 				doubtful, title = ` class="doubtful"`, k.Does+". "+k.Warning
 			}
+			if group.name == "line" {
+				p.lineKey(v, k.Key, title, markup(doubtful+disabled))
+				continue
+			}
 			p.write(`<button type="button" data-key="{}" title="{}" aria-label="{}"{}{}>{}</button>`, k.Key, title, spoken(k.Key), doubtful, disabled, label(k.Key))
 		}
 		p.write(`</{}>`, markup(tag))
@@ -139,6 +144,32 @@ func (h *handler) keypad(p *page, v *bridge.View) {
 		}
 	}
 	p.write(`<label class="row">{} <input id="hold" type="number" min="0" max="60000" step="100" inputmode="numeric" placeholder="0"{}> ms</label>`, p.t("Hold the key for"), disabled)
+}
+
+// lineKey writes a programmable key: what it is for, by the settings, and its light, as far as it was set. static/phone.js
+// changes the light.
+func (p *page) lineKey(v *bridge.View, name, title string, attributes markup) {
+	text, light := "", ""
+	if key, ok := v.Config.Keys.Find(name); ok {
+		text = cmp.Or(key.Label, key.Name, key.Open, key.Run)
+	}
+	if v.Status.Panel != nil {
+		light = v.Status.Panel.Lights[name]
+	}
+	words := name
+	if text != "" {
+		words += ", " + text
+	}
+	spoken, lit := words, markup(" hidden")
+	if light != "" {
+		spoken, lit = words+", "+p.t("light")+" "+light, ""
+	}
+	color, effect, _ := strings.Cut(light, " ")
+	p.write(`<button type="button" data-key="{}" title="{}" data-words="{}" aria-label="{}"{}>{}`, name, title, words, spoken, attributes, name)
+	if text != "" {
+		p.write(` <small>{}</small>`, text)
+	}
+	p.write(`<span class="light" data-light="{}" data-color="{}" data-effect="{}" aria-hidden="true"{}></span></button>`, name, color, effect, lit)
 }
 
 // uncontrolled reports whether a phone is driven by its web interface and cannot be.

@@ -25,6 +25,13 @@ function showState(status) {
 	fact("model").textContent = status.model ?? "";
 	fact("firmware").textContent = status.firmware ?? "";
 	fact("mac").textContent = status.mac ?? "";
+	for (const light of document.querySelectorAll("[data-light]")) {
+		const is = status.lights?.[light.dataset.light] ?? "", [color, effect = ""] = is.split(" ");
+		Object.assign(light.dataset, { color, effect });
+		light.hidden = is === "";
+		const key = light.parentElement;
+		key.setAttribute("aria-label", key.dataset.words + (is === "" ? "" : ", " + t("light") + " " + is));
+	}
 	document.getElementById("status").textContent = JSON.stringify(status, null, 2);
 }
 
@@ -56,10 +63,17 @@ function would(result) {
 }
 
 function line(title, text) {
-	return [make("dt", {}, title), make("dd", {}, make("pre", {}, text)), copyButton(text, title)];
+	return [make("dt", {}, title), make("dd", {}, make("pre", {}, text), copyButton(text, title))];
 }
 
-async function press(command, payload) {
+// again is a button that says what the phone is asked for a press, without sending it.
+function again(command, payload) {
+	const button = make("button", { type: "button" }, t("Dry run"));
+	button.addEventListener("click", () => press(command, payload, true));
+	return button;
+}
+
+async function press(command, payload, dryRun = dry.checked) {
 	const result = make("dd", {}, "…");
 	const list = make("dl");
 	const entry = make("li", {}, make("strong", {}, command), " ", time(new Date().toISOString()), list);
@@ -67,9 +81,10 @@ async function press(command, payload) {
 	presses.prepend(entry);
 	while (presses.children.length > most) presses.lastChild.remove();
 	try {
-		const sent = await send(`api/send/${phone}/${command}${dry.checked ? "?dry_run=true" : ""}`, payload);
+		const sent = await send(`api/send/${phone}/${command}${dryRun ? "?dry_run=true" : ""}`, payload);
 		list.append(...line(t("Topic"), sent.topic), ...line(t("Payload"), sent.payload), ...line("mosquitto_pub", sent.mosquitto_pub),
-			...line("Home Assistant", sent.home_assistant), make("dt", {}, t("Result")), result);
+			...line("Home Assistant", sent.home_assistant), make("dt", {}, dryRun ? t("Dry run") : t("Result")), result);
+		if (!dryRun) list.before(" ", again(command, payload));
 		pending.set(sent.id, result);
 		const first = early.get(sent.id);
 		if (first) showResult(first);

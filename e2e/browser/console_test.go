@@ -33,7 +33,7 @@ func axe(t *testing.T) string {
 // Every page fits its window, light and dark, in both languages, is accessible by axe-core's rules of levels A and AA, and
 // writes nothing to the browser's console.
 func TestEveryPage(t *testing.T) {
-	r := newRig(t, 2, "SNOM2MQTT_ALLOW=reset")
+	r := newRig(t, 2, "SNOM2MQTT_ALLOW=reset,screen")
 	rules := axe(t)
 	for _, l := range []look{{}, {lang: "de", dark: true, width: 390}, {dark: true}, {lang: "de", width: 390}} {
 		t.Run(fmt.Sprintf("%s dark %v %d", l.lang, l.dark, l.width), func(t *testing.T) {
@@ -47,6 +47,10 @@ func TestEveryPage(t *testing.T) {
 				b.visit(path)
 				if path != "about" {
 					b.live()
+				}
+				if path == "phones/desk1" {
+					b.do(chromedp.Click(`[data-key="P1"]`), chromedp.Click("#screen"))
+					b.until(`document.querySelectorAll("#presses pre").length === 4 && document.getElementById("picture").naturalWidth > 0`)
 				}
 				if got := eval[string](b, "document.documentElement.lang"); got != l.lang && l.lang != "" {
 					t.Errorf("/%s is in %s", path, got)
@@ -85,7 +89,7 @@ func TestWithoutJavaScript(t *testing.T) {
 
 // Every control of a phone's page sends its command, shows what does the same, and the answer.
 func TestPhonePage(t *testing.T) {
-	r := newRig(t, 2)
+	r := newRig(t, 2, "SNOM2MQTT_ALLOW=screen")
 	b := r.open(look{})
 	b.visit("phones/desk1")
 	b.live()
@@ -123,11 +127,30 @@ func TestPhonePage(t *testing.T) {
 	b.set(`#any textarea`, `{"keys":["1","2"]}`)
 	click(`#any button`)
 	sent("snom/desk1/key", `{"keys":["1","2"]}`)
+	// what a key is for, and its light
+	b.until(`document.querySelector("[data-key=P1] small").textContent === "Garage" && document.querySelector("[data-light=P1]").hidden`)
+	b.set(`#any select`, "led")
+	b.set(`#any textarea`, "P1 green blink")
+	click(`#any button`)
+	sent("snom/desk1/led", "P1 green blink")
+	b.until(`(() => { const l = document.querySelector("[data-light=P1]"); return !l.hidden && l.dataset.color === "green" && l.dataset.effect === "blink" &&
+		l.parentElement.getAttribute("aria-label") === "P1, Garage, light green blink" })()`)
+	b.set(`#any textarea`, "P1 off")
+	click(`#any button`)
+	b.until(`document.querySelector("[data-light=P1]").hidden && document.querySelector("[data-key=P1]").getAttribute("aria-label") === "P1, Garage"`)
+	// its screen
+	click(`#screen`)
+	b.until(`document.getElementById("picture").naturalWidth > 0 && !document.getElementById("picture").hidden`)
+	b.set(`#any select`, "key")
 	// a mistake
 	b.set(`#any textarea`, "offhook")
 	click(`#any button`)
 	b.until(first(`e.innerText.includes("invalid – ")`))
-	// a dry run
+	// a dry run, of what was sent and of what is not
+	click(`[data-key="P1"]`)
+	sent("snom/desk1/key", "P1")
+	click(`#presses li:first-child > button`)
+	b.until(first(`e.innerText.includes("/command.htm?key=P1")`))
 	click(`#dry`)
 	click(`[data-key="P2"]`)
 	b.until(first(`e.innerText.includes("/command.htm?key=P2")`))
@@ -135,8 +158,8 @@ func TestPhonePage(t *testing.T) {
 	if got := eval[string](b, first(`e.innerText`)); !strings.Contains(got, "mosquitto_pub -h 127.0.0.1 -p ") || !strings.Contains(got, "action: mqtt.publish") {
 		t.Errorf("the press shows %s", got)
 	}
-	click("#presses li:first-child button")
-	b.until(first(`e.querySelector("button").textContent === "Copied"`))
+	click("#presses li:first-child dd button")
+	b.until(first(`e.querySelector("dd button").textContent === "Copied"`))
 	b.until(`document.querySelectorAll("#happenings li").length > 5`)
 }
 

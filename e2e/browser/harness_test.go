@@ -129,7 +129,11 @@ func newRig(t *testing.T, phones int, settings ...string) *rig {
 		if phones > 1 {
 			name = fmt.Sprintf("desk-%d", i+1)
 		}
-		fmt.Fprintf(&file, "  desk%d: {url: %q, model: D735, username: admin, password: demo, token: %s}\n", i+1, next(t, lines, name+" "), token)
+		keys := ""
+		if i == 0 {
+			keys = ", keys: {P1: {name: garage, label: Garage}}"
+		}
+		fmt.Fprintf(&file, "  desk%d: {url: %q, model: D735, username: admin, password: demo, token: %s%s}\n", i+1, next(t, lines, name+" "), token, keys)
 	}
 	r.control = next(t, lines, "control ")
 	path, code := filepath.Join(t.TempDir(), "phones.yml"), filepath.Join(t.TempDir(), "door.code")

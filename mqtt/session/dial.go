@@ -88,13 +88,14 @@ func (s *Session) open(ctx context.Context) (net.Conn, error) {
 		return handshake(ctx, c, secure)
 	}
 	var first firstBytes
+	connected := false
 	ws := &websocket.Dialer{
 		NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := dialer.DialContext(ctx, network, addr)
 			if err != nil {
 				return nil, err
 			}
-			first.Conn = c
+			first.Conn, connected = c, true
 			return &first, nil
 		},
 		NetDialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -102,7 +103,9 @@ func (s *Session) open(ctx context.Context) (net.Conn, error) {
 			if err != nil {
 				return nil, err
 			}
-			return handshake(ctx, c, secure)
+			c, err = handshake(ctx, c, secure)
+			connected = err == nil
+			return c, err
 		},
 		Subprotocols: []string{"mqtt"},
 	}
@@ -116,8 +119,16 @@ func (s *Session) open(ctx context.Context) (net.Conn, error) {
 		return nil, fmt.Errorf("%w: %s", err, reply.Status)
 	case first.n > 1 && first.b[0] == 0x15: // a TLS alert
 		return nil, ProtocolError("the server speaks TLS on this port: use wss:// in the broker URL")
+	case connected && hungUp(err):
+		return nil, fmt.Errorf("the server closed the connection during the WebSocket handshake (does it speak WebSocket on this port? "+
+			"A port for MQTT alone, often 1883 or 8883, takes tcp:// or ssl:// in the broker URL): %w", withoutAddress(err))
 	}
 	return nil, err
+}
+
+// hungUp reports whether err says that the server closed the connection.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // handshake makes a TLS connection of c.
@@ -132,7 +143,7 @@ func handshake(ctx context.Context, c net.Conn, config *tls.Config) (net.Conn, e
 	switch {
 	case errors.As(err, &record):
 		return nil, ProtocolError("the server does not speak TLS on this port: use the port for TLS (often 8883), or tcp:// (or ws://) in the broker URL")
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+	case hungUp(err):
 		return nil, fmt.Errorf("the server closed the connection during the TLS handshake (does it speak TLS on this port? "+
 			"The port for TLS is often 8883): %w", withoutAddress(err))
 	}

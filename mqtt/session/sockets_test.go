@@ -247,6 +247,8 @@ func TestWaysToTheBroker(t *testing.T) {
 		{name: "no such host", url: "tcp://broker.invalid", want: "broker.invalid"},
 
 		{name: "TLS to a plain port", url: "ssl://" + plain, change: trust(&tls.Config{RootCAs: ours.pool}), want: "does it speak TLS on this port?"},
+		{name: "WebSocket to a plain port", url: "ws://" + plain, want: "does it speak WebSocket on this port?"},
+		{name: "WebSocket over TLS to a port for MQTT", url: "wss://" + secure, change: trust(&tls.Config{InsecureSkipVerify: true}), want: "does it speak WebSocket on this port?"},
 		{name: "TLS to an HTTP server", url: "ssl://" + ws, change: trust(&tls.Config{RootCAs: ours.pool}), want: "does not speak TLS on this port"},
 		{name: "plain, but TLS with a client certificate is expected", url: "tcp://" + mutual, want: "use ssl://"},
 		{name: "websocket, but TLS is expected", url: "ws://" + wss + "/mqtt", want: "use wss://"},

@@ -12,10 +12,10 @@ FUZZTIME ?= 60s
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-test-go: ## gofmt, go vet and the tests that Go alone can run, with the race detector; installs nothing
-	@CI=$(STRICT) scripts/test-go.sh
+test-go: ## gofmt, go vet and the tests that Go alone can run; installs nothing; RACE=-race adds the race detector
+	@CI=$(STRICT) scripts/test-go.sh $(RACE)
 
-test: ## everything: installs what is missing, runs test-go, then the tests with real programs; with CI=true no skips
+test: ## everything: installs what is missing, runs test-go with the race detector, then the tests with real programs; with CI=true no skips
 	@scripts/tools.sh
 	@scripts/homeassistant.sh
 	@scripts/node-red.sh
@@ -23,7 +23,7 @@ test: ## everything: installs what is missing, runs test-go, then the tests with
 	@scripts/asterisk.sh
 	@scripts/speech.sh
 	@scripts/docker.sh >/dev/null
-	@$(MAKE) --no-print-directory test-go STRICT=$(CI)
+	@$(MAKE) --no-print-directory test-go RACE=-race STRICT=$(CI)
 	@scripts/test-e2e.sh
 
 faults: ## the fault suite at full length, with the race detector in the bridge: half an hour

@@ -87,6 +87,7 @@ func startNodeRED(t *testing.T, release string, m *mosquitto, files ...string) *
 	if err := os.WriteFile(filepath.Join(dir, "settings.js"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	installFlows(t, dir)
 	n := &nodeRED{
 		process: start(t, "node-red", nil, node, filepath.Join(installed, "node_modules", "node-red", "red.js"), "-u", dir),
 		url:     fmt.Sprintf("http://127.0.0.1:%d", port),
@@ -202,6 +203,7 @@ func playFlows(t *testing.T, release string) {
 	n := startNodeRED(t, release, m, flowFiles(t)...)
 
 	n.hasOnlyStockNodes()
+	n.offersFlows()
 	playDoorbell(t, m, p, n)
 	playOnAir(t, m, p)
 	playNumbers(t, p, n)

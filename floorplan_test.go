@@ -62,6 +62,8 @@ func mayImport() map[string][]string {
 		"paging/speech":       {"paging", "internal/cleantext"},
 		"e2e":                 {}, // tests only
 		"e2e/browser":         {}, // likewise, in chromium
+		"e2e/program":         {}, // what both share
+		"internal/settingdoc": {}, // tests only
 		"mqtt/session":        {"mqtt"},
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
 		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "snom/multicast", "callstate", "mqtt", "internal/jsonval", "internal/lograte", "pages", "snom/minibrowser", "bitmap", "fetch", "picture"},

@@ -16,23 +16,23 @@ import (
 type claim struct {
 	state     claimState
 	holder    string // whose the phone is, when it is lost
-	contested int    // claims of others since the last connection that we answered with ours
+	contested int    // claims of others since the last connection that this bridge answered with its own
 }
 
 type claimState int
 
 const (
 	claimOpen claimState = iota // no claim is known
-	claimMade                   // we said that it is ours, and have not read it back
-	claimHeld                   // it is ours
+	claimMade                   // this bridge's claim is published and not read back yet
+	claimHeld                   // it is this bridge's
 	claimLost                   // it is another bridge's
 )
 
-// maxContested is how often we repeat our claim to a phone that another bridge claims too. After that the
+// maxContested is how often this bridge repeats its claim to a phone that another bridge claims too. After that the
 // name that comes first keeps it: both sides count and compare alike, so one of them gives up.
 const maxContested = 3
 
-// online is the claim after c when a connection has been proven, and whether to publish our claim.
+// online is the claim after c when a connection has been proven, and whether to publish this bridge's claim.
 // What was lost stays lost until its claim is cleared: after a broker has lost its retained
 // messages, the phone's owner may just not be back yet.
 func (c claim) online(us string) (claim, bool) {
@@ -42,7 +42,7 @@ func (c claim) online(us string) (claim, bool) {
 	return claim{state: claimMade}, true
 }
 
-// read is the claim after c when the owner topic says owner, and whether to publish our claim.
+// read is the claim after c when the owner topic says owner, and whether to publish this bridge's claim.
 func (c claim) read(us, owner string, retained bool) (claim, bool) {
 	switch {
 	case owner == "" && us == "":
@@ -50,7 +50,7 @@ func (c claim) read(us, owner string, retained bool) (claim, bool) {
 	case owner == "":
 		return claim{state: claimMade}, true
 	case owner == us && c.state == claimLost && !retained:
-		return c, false // our own claim come back, which came second
+		return c, false // this bridge's own claim come back, which came second
 	case owner == us:
 		return claim{state: claimHeld, contested: c.contested}, false
 	case c.state == claimHeld && !retained && (c.contested < maxContested || us < owner):
@@ -62,15 +62,15 @@ func (c claim) read(us, owner string, retained bool) (claim, bool) {
 
 // claims are all that is known of who serves which name.
 type claims struct {
-	us string // our instance; empty: we claim nothing, and leave alone what others have claimed
+	us string // this bridge's instance; empty: it claims nothing, and does not serve what others have claimed
 
 	mu     sync.Mutex
 	byName map[string]claim
 	lost   int // of them
 }
 
-// move changes what is known of name. say publishes our claim; it is called in the order of the
-// changes, so the last one published is what we hold to be true.
+// move changes what is known of name. say publishes this bridge's claim; it is called in
+// the order of the changes, so the last one published is the present one.
 func (c *claims) move(name string, step func(claim) (claim, bool), say func()) (before, after claim) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,11 +104,11 @@ func (c *claims) put(name string, now claim) {
 func (c *claims) forget(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ours := c.byName[name].state != claimLost
+	kept := c.byName[name].state != claimLost
 	if c.byName != nil {
 		c.put(name, claim{})
 	}
-	return ours
+	return kept
 }
 
 // taken reports whether name is another bridge's.
@@ -118,10 +118,10 @@ func (c *claims) taken(name string) bool {
 	return c.lost > 0 && c.byName[name].state == claimLost
 }
 
-// ours reports whether the phone called name is ours as far as is known. While an instance's claim
+// own reports whether the phone called name is this bridge's as far as is known. While an instance's claim
 // is open it is not: commands for the phone are taken, but another bridge may
 // know more of it.
-func (c *claims) ours(name string) bool {
+func (c *claims) own(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.byName[name].state
@@ -225,7 +225,7 @@ func (b *Bridge) logClaim(level slog.Level, name, owner, text string) {
 }
 
 // speaksFor reports whether it is for us to tell of the phone called name.
-func (b *Bridge) speaksFor(name string) bool { return b.claims.ours(name) && !b.standby.active() }
+func (b *Bridge) speaksFor(name string) bool { return b.claims.own(name) && !b.standby.active() }
 
 // served returns those of names that no other bridge has claimed.
 func (b *Bridge) served(names []string) []string {

@@ -4,48 +4,21 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io"
-	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/snom2mqtt/snom2mqtt/config"
+	"github.com/snom2mqtt/snom2mqtt/internal/settingdoc"
 )
 
 // settingTexts returns the comments of the rows in variables.go, by the name of the setting.
 func settingTexts(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "variables.go", nil, parser.ParseComments|parser.SkipObjectResolution)
+	texts, err := settingdoc.Read("variables.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts := map[string]string{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.TypeSpec)
-		if !ok {
-			return true
-		}
-		before := map[string]string{"variables": "", "phoneVariables": "PHONE_<n>_"}
-		prefix, ours := before[spec.Name.Name]
-		rows, ok := spec.Type.(*ast.StructType)
-		if !ok || !ours {
-			return false
-		}
-		for _, f := range rows.Fields.List {
-			if f.Tag == nil {
-				continue
-			}
-			tag, _ := strconv.Unquote(f.Tag.Value) // the compiler has read it
-			if name := reflect.StructTag(tag).Get("env"); name != "" && f.Doc != nil {
-				texts["SNOM2MQTT_"+prefix+name] = strings.Join(strings.Fields(f.Doc.Text()), " ")
-			}
-		}
-		return false
-	})
 	return texts
 }
 

@@ -11,25 +11,23 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	build "github.com/snom2mqtt/snom2mqtt/e2e/program"
 )
 
-// patience is how long anything may take that is only waited for. It is never a measure.
+// timeLimit is how long anything may take that is only waited for. It is never a measure.
 const timeLimit = 2 * time.Minute
 
 // missing skips the test because what is not there, or fails it where nothing may be missing.
 func missing(t *testing.T, what string) {
 	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing, and CI=true", what)
-	}
-	t.Skipf("skipped: %s is missing; `make test` installs it where it can", what)
+	build.Missing(t, what)
 }
 
 // tool returns where a program of the system is, or skips the test. Debian keeps servers in
@@ -46,35 +44,22 @@ func tool(t *testing.T, name string) string {
 }
 
 // built is the program, built once for all tests.
-var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "snom2mqtt-e2e-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "snom2mqtt")
-	args := []string{"build", "-o", path}
-	if *faultsAtLength {
-		args = append(args, "-race")
-	}
-	out, err := exec.Command("go", append(args, "github.com/snom2mqtt/snom2mqtt/cmd/snom2mqtt")...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
+var built = sync.OnceValue(func() *build.Build { return &build.Build{} })
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := built(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path)) // it is in the folder for temporary files
-	}
+	built().Remove()
 	os.Exit(code)
 }
 
 // program returns the built program.
 func program(t *testing.T) string {
 	t.Helper()
-	path, err := built()
+	var args []string
+	if *faultsAtLength {
+		args = append(args, "-race")
+	}
+	path, err := built().Path(args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,21 +3,17 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 
 	"github.com/snom2mqtt/snom2mqtt/config"
+	"github.com/snom2mqtt/snom2mqtt/internal/settingdoc"
 )
 
 // TestDocumentManual: docs/snom2mqtt.1, the page that packages install, is made from the help texts and the settings.
@@ -87,7 +83,10 @@ func manual(t *testing.T, b *bytes.Buffer) {
 	b.WriteString(".SH SETTINGS\n")
 	roffText(b, `Settings are variables of the environment. A time has a unit, such as 90s or 250ms. The value of a secret may stand in a file
 instead, which the variable with _FILE appended names. A phone of the phones file has the keys of PHONE_<n> in small letters.`)
-	texts := settingTexts(t)
+	texts, err := settingdoc.Read(filepath.Join("..", "..", "config", "variables.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, s := range config.Settings() {
 		what := texts[s.Name]
 		if what == "" {
@@ -167,36 +166,4 @@ func roffLine(s string) string {
 // roffEscape returns text in which no character is an escape, and quotes and signs are those of ASCII.
 func roffEscape(s string) string {
 	return strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", "\\`", "^", `\(ha`, "~", `\(ti`, "…", "...").Replace(s)
-}
-
-// settingTexts returns the comments of the rows in config/variables.go, by the name of the setting.
-func settingTexts(t *testing.T) map[string]string {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "config", "variables.go"), nil, parser.ParseComments|parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
-	texts := map[string]string{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.TypeSpec)
-		if !ok {
-			return true
-		}
-		rows, ok := spec.Type.(*ast.StructType)
-		before, ours := map[string]string{"variables": "", "phoneVariables": "PHONE_<n>_"}[spec.Name.Name]
-		if !ok || !ours {
-			return false
-		}
-		for _, f := range rows.Fields.List {
-			if f.Tag == nil {
-				continue
-			}
-			tag, _ := strconv.Unquote(f.Tag.Value) // the compiler has read it
-			if name := reflect.StructTag(tag).Get("env"); name != "" && f.Doc != nil {
-				texts["SNOM2MQTT_"+before+name] = strings.Join(strings.Fields(f.Doc.Text()), " ")
-			}
-		}
-		return false
-	})
-	return texts
 }

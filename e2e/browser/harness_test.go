@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"github.com/snom2mqtt/snom2mqtt/e2e/program"
 )
 
 // waitLimit is how long a test waits for anything.
@@ -24,37 +26,22 @@ const waitLimit = 60 * time.Second
 // missing skips a test for which something is not installed, and fails it where nothing may be missing.
 func missing(t *testing.T, what string) {
 	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing, and CI=true", what)
-	}
-	t.Skipf("skipped: %s is missing; `make test` installs it where it can", what)
+	program.Missing(t, what)
 }
 
-// built builds the program once.
-var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "snom2mqtt-browser-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "snom2mqtt")
-	if out, err := exec.Command("go", "build", "-o", path, "../../cmd/snom2mqtt").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
+// built is the program, built once.
+var built = sync.OnceValue(func() *program.Build { return &program.Build{} })
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := built(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path)) // it is in the folder for temporary files
-	}
+	built().Remove()
 	os.Exit(code)
 }
 
 // start runs the built program until the test ends, and returns the lines of its standard error.
 func start(t *testing.T, env []string, args ...string) <-chan string {
 	t.Helper()
-	path, err := built()
+	path, err := built().Path()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,8 +52,8 @@ type describer struct {
 	model snom.Model
 }
 
-// entities are those of a phone.
-var entities = slices.Concat(stateEntities, commandEntities, keyEntities(), programmableKeyEntities(), settingEntities)
+// entities are the tables of those of a phone.
+var entities = [][]entity{stateEntities, commandEntities, keyEntities(), programmableKeyEntities(), settingEntities}
 
 // stateEntities show what the bridge and the phone report.
 var stateEntities = []entity{
@@ -556,7 +556,7 @@ func tones() (all []string) {
 // phoneComponents returns the entities that a phone has, by key.
 func phoneComponents(b Bridge, p Phone, model snom.Model) map[string]Component {
 	d := &describer{b: b, id: p.ID, p: p, model: model}
-	return b.translate(d.components(entities))
+	return b.translate(d.components(entities...))
 }
 
 // bridgeComponents returns the entities of the bridge, by key.
@@ -569,11 +569,17 @@ func bridgeComponents(b Bridge) map[string]Component {
 	return all
 }
 
-func (d *describer) components(rows []entity) map[string]Component {
-	all := make(map[string]Component, len(rows))
-	for i := range rows {
-		if e := &rows[i]; d.has(e) {
-			all[e.key] = d.component(e)
+func (d *describer) components(tables ...[]entity) map[string]Component {
+	most := 0
+	for _, rows := range tables {
+		most += len(rows)
+	}
+	all := make(map[string]Component, most)
+	for _, rows := range tables {
+		for i := range rows {
+			if e := &rows[i]; d.has(e) {
+				all[e.key] = d.component(e)
+			}
 		}
 	}
 	return all

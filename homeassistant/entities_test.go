@@ -564,7 +564,7 @@ func TestGermanNames(t *testing.T) {
 	english, german := testBridge(), testBridge()
 	german.Language = German
 	names := germanNames()
-	for _, rows := range [][]entity{entities, bridgeEntities} {
+	for _, rows := range [][]entity{slices.Concat(entities...), bridgeEntities} {
 		for _, e := range rows {
 			if names[e.Name] == "" && !strings.HasPrefix(e.key, "key_p") {
 				t.Errorf("%s: %q has no German name", e.key, e.Name)

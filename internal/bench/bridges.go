@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// What is measured. The first eight are floors, the ninth is next to one.
+// What is measured. The first eight are floors, the next two are close to one.
 const (
 	systemFloor   = "floor"         // what a command costs with the libraries: the sums of the next three
 	systemPOneWay = "one way, Paho" // through the broker to Paho
@@ -24,6 +24,7 @@ const (
 	systemOneWay  = "one way"       // through the broker
 	systemHTTP    = "request"       // a request on a fresh connection, the challenge known
 	systemLeast   = "least"         // the least bridge there can be
+	systemPLeast  = "least, Paho"   // the same with the libraries
 	systemNotify  = "bare NOTIFY"   // to a phone that is driven by SIP
 	systemOurs    = "snom2mqtt"
 	systemOther   = "other" // another build of snom2mqtt, to compare
@@ -106,6 +107,8 @@ func base(system string) string {
 		return "nodered"
 	case systemPEcho:
 		return "pecho"
+	case systemPLeast:
+		return "pleast"
 	}
 	return strings.ToLower(system)
 }
@@ -141,6 +144,8 @@ func (s bridgeSetup) start(system string) (*process, error) {
 		return startProcess(s.dir, "pecho", nil, s.self, "-be", "pecho", "-broker", s.broker)
 	case systemLeast:
 		return startProcess(s.dir, "least", nil, s.self, "-be", "least", "-broker", s.broker, "-port", fmt.Sprint(s.port), "-hears", s.receivers[system])
+	case systemPLeast:
+		return startProcess(s.dir, "pleast", nil, s.self, "-be", "pleast", "-broker", s.broker, "-port", fmt.Sprint(s.port))
 	}
 	if err := s.unpack(); err != nil {
 		return nil, err

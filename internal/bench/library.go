@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -50,6 +51,43 @@ func echoPaho(ctx context.Context, broker string) error {
 	c.Publish("pecho/bridge/state", 1, false, "online")
 	<-ctx.Done()
 	return nil
+}
+
+// leastPaho is a process that is the least bridge there can be with the libraries: like least, a queue and a goroutine for
+// each phone and no check of anything, but with Paho, and with net/http and a digest transport.
+func leastPaho(ctx context.Context, broker string, port int) error {
+	queues := map[string]chan uint64{} // Paho's goroutine alone uses it: messages come in order
+	c, err := newPaho(broker, "bench-pleast", "pleast/+/dial", func(c paho.Client, m paho.Message) {
+		name := strings.Split(m.Topic(), "/")[1]
+		q := queues[name]
+		if q == nil {
+			q = make(chan uint64, 64)
+			queues[name] = q
+			go leastPahoWorker(c, name, port, q) // ends with the process
+		}
+		_, rest, _ := bytes.Cut(m.Payload(), []byte(`"id":"`))
+		q <- number(leadingDigits(rest))
+	})
+	if err != nil {
+		return err
+	}
+	defer c.Disconnect(100)
+	c.Publish("pleast/bridge/state", 1, false, "online")
+	<-ctx.Done()
+	return nil
+}
+
+func leastPahoWorker(c paho.Client, name string, port int, queue <-chan uint64) {
+	i, _ := strconv.Atoi(strings.TrimLeft(name[1:], "0")) // our own name; nothing is left of 0
+	p := newLibraryCaller()
+	p.to(phoneAddr(i, port))
+	for id := range queue {
+		code := "ok"
+		if err := p.dial(id); err != nil {
+			code = "failed"
+		}
+		c.Publish("pleast/"+name+"/result", 1, false, fmt.Appendf(nil, `{"id":"%d","code":"%s"}`, id, code))
+	}
 }
 
 // oneWayPaho measures the way through the broker to Paho, in this process.

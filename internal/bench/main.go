@@ -58,7 +58,7 @@ func measure(ctx context.Context) error {
 		names = append(names, p.name)
 	}
 	b := &bench{ctx: ctx, tries: 4}
-	be := flag.String("be", "", "be one of the processes that are measured: echo, pecho or least")
+	be := flag.String("be", "", "be one of the processes that are measured: echo, pecho, least or pleast")
 	broker := flag.String("broker", "", "address of the broker, for -be")
 	port := flag.Int("port", 0, "port of the phones, for -be")
 	hears := flag.String("hears", "", "address where phones tell events, for -be")
@@ -92,6 +92,8 @@ func measure(ctx context.Context) error {
 		return echoPaho(ctx, *broker)
 	case "least":
 		return least(*broker, *port, *hears)
+	case "pleast":
+		return leastPaho(ctx, *broker, *port)
 	default:
 		return fmt.Errorf("-be: no such process %q", *be)
 	}
@@ -158,7 +160,7 @@ func (b *bench) prepare(program, other, rivals string, install bool) (err error)
 			fmt.Fprintln(os.Stderr, "bench: not installed:", err) // those that are there are measured
 		}
 	}
-	b.systems = []string{systemPEcho, systemEcho, systemLeast, systemOurs}
+	b.systems = []string{systemPEcho, systemEcho, systemLeast, systemPLeast, systemOurs}
 	if b.other != "" {
 		b.systems = append(b.systems, systemOther)
 	}

@@ -97,7 +97,7 @@ func (b *bench) events() error {
 // throughput measures many phones.
 func (b *bench) throughput() error {
 	for _, phones := range b.sizes {
-		systems := b.bridges(systemEcho, systemLeast, systemOurs, systemOther, systemPython, systemNodeRED)
+		systems := b.bridges(systemEcho, systemLeast, systemPLeast, systemOurs, systemOther, systemPython, systemNodeRED)
 		err := b.on(staging{broker: nodelay, phones: phones, systems: systems}, func(s *scene) error {
 			return b.rounds(s, func(round int) error {
 				for _, took := range []time.Duration{0, 20 * time.Millisecond} {

@@ -83,7 +83,7 @@ func (r report) tables() (all []table) {
 
 // systems are all systems that were measured in a part, in the order of this list.
 func (r report) systems(part string) (all []string) {
-	for _, s := range []string{systemFloor, systemPOneWay, systemPEcho, systemGoHTTP, systemBare, systemOneWay, systemEcho, systemHTTP, systemLeast, systemNotify, systemOurs, systemOther, systemPython, systemNodeRED} {
+	for _, s := range []string{systemFloor, systemPOneWay, systemPEcho, systemGoHTTP, systemBare, systemOneWay, systemEcho, systemHTTP, systemLeast, systemPLeast, systemNotify, systemOurs, systemOther, systemPython, systemNodeRED} {
 		if slices.ContainsFunc(r.Figures, func(f figure) bool { return f.Part == part && f.System == s }) {
 			all = append(all, s)
 		}
@@ -145,7 +145,7 @@ func (r report) latency() table {
 
 // bridges are the systems that carry out commands.
 func bridges() []string {
-	return []string{systemLeast, systemOurs, systemOther, systemPython, systemNodeRED}
+	return []string{systemLeast, systemPLeast, systemOurs, systemOther, systemPython, systemNodeRED}
 }
 
 // onMQTT reports whether a floor asks no phone.

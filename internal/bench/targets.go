@@ -38,10 +38,15 @@ func (r report) targets() table {
 		share  float64
 	}{{100, 20, 0.90}, {1000, 20, 0.90}, {100, 0, 0.75}, {1000, 0, 0.75}} {
 		own := r.of("throughput", nodelay, systemOurs, want.phones, want.took)
-		bare := r.of("throughput", nodelay, systemLeast, want.phones, want.took)
-		share := ratio(own, bare, rate)
-		add(len(own) > 0 && len(bare) > 0, fmt.Sprintf("%d phones of %g ms: commands a second, as a share of the least bridge of the same round", want.phones, want.took),
-			fmt.Sprintf("at least %.2f", want.share), fmt.Sprintf("%.2f", share), share >= want.share-0.005)
+		for _, of := range []struct{ system, words string }{
+			{systemLeast, "the least bridge"},
+			{systemPLeast, "the least bridge with the same libraries"},
+		} {
+			least := r.of("throughput", nodelay, of.system, want.phones, want.took)
+			share := ratio(own, least, rate)
+			add(len(own) > 0 && len(least) > 0, fmt.Sprintf("%d phones of %g ms: commands a second, as a share of %s of the same round", want.phones, want.took, of.words),
+				fmt.Sprintf("at least %.2f", want.share), fmt.Sprintf("%.2f", share), share >= want.share-0.005)
+		}
 	}
 	none, one := r.of("hang, none does", nodelay, systemOurs, 20, 20), r.of("hang, one does", nodelay, systemOurs, 20, 20)
 	most(len(one), "one of 20 phones hangs: 99th percentile of the others", " x without", ratio(one, none, toResult99), 1.2)

@@ -39,6 +39,7 @@ type announcers struct {
 	mu     sync.Mutex
 	queues map[string]*announceQueue // by address; nil: nothing was announced yet; guarded by mu
 	stop   string                    // why none is taken any more; guarded by mu
+	found  map[string][]string       // by phone: the addresses that it listened to when its settings were read last; guarded by mu
 }
 
 // An announceQueue plays the announcements of one multicast address, one after the other. Its goroutine exists only while
@@ -111,6 +112,27 @@ func (b *Bridge) endAnnouncements(name, why string) int {
 	return q.endAll(why)
 }
 
+// AnnounceAddress returns the multicast address of a phone or group; empty: it has none.
+func (b *Bridge) AnnounceAddress(name string) string { return b.roster.Load().paging[name].Address }
+
+// AnnounceGroups returns the groups that have a multicast address, in the order of their names.
+func (b *Bridge) AnnounceGroups() []string {
+	r := b.roster.Load()
+	return PagedGroups(r.paging, r.groups)
+}
+
+// PagedGroups returns those of groups that have a multicast address, and the group of all phones if that has one, in the order
+// of their names.
+func PagedGroups(paging map[string]multicast.Address, groups map[string][]string) (all []string) {
+	for name := range paging {
+		if _, is := groups[name]; is || name == All {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // queue returns the queue of an address; where there is none, a new one if make is set, or else nil.
 func (as *announcers) queue(address string, make bool) *announceQueue {
 	as.mu.Lock()
@@ -134,13 +156,14 @@ func (as *announcers) dedupOf(address string) *dedup {
 	return as.queue(address, true).dedup
 }
 
-// keep ends the queues of addresses that are not configured any more.
-func (as *announcers) keep(paging map[string]multicast.Address) {
+// keep ends the queues of addresses that are not configured any more, and forgets what phones listened to that are not.
+func (as *announcers) keep(paging map[string]multicast.Address, phones map[string]*phone) {
 	kept := map[string]bool{}
 	for _, a := range paging {
 		kept[a.Address] = true
 	}
 	as.mu.Lock()
+	maps.DeleteFunc(as.found, func(name string, _ []string) bool { return phones[name] == nil })
 	var gone []*announceQueue
 	maps.DeleteFunc(as.queues, func(address string, q *announceQueue) bool {
 		if !kept[address] {
@@ -420,6 +443,9 @@ func (p *phone) installMulticast(ctx context.Context, done actionurl.Installatio
 		return done, nil
 	}
 	more, err := multicast.Install(ctx, betweenCommands{p}, addresses, force)
+	if err == nil && more.Checked && more.Err() == nil {
+		p.listens(ctx)
+	}
 	if done.Written == nil { // there were no action URLs
 		return more, err
 	}
@@ -441,9 +467,54 @@ func (p *phone) listening(ctx context.Context) []string {
 	if !known || len(p.b.roster.Load().listensTo(p.name)) == 0 {
 		return nil
 	}
+	return p.listens(ctx)
+}
+
+// listens reads which multicast addresses the phone listens to, and keeps them; nil: not known.
+func (p *phone) listens(ctx context.Context) []string {
 	have, err := betweenCommands{p}.ReadSettings(ctx, multicast.Settings()...)
 	if err != nil {
 		return nil
 	}
-	return multicast.ListensTo(have)
+	found := multicast.ListensTo(have)
+	as := &p.b.announcers
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if as.found == nil {
+		as.found = map[string][]string{}
+	}
+	as.found[p.name] = found
+	return found
+}
+
+// A Listening is a multicast address whose announcements are for a phone.
+type Listening struct {
+	Name    string `json:"name"` // of the phone or group that has the address
+	Address string `json:"address"`
+	Listens Switch `json:"listens"` // the phone listens there, as its settings said when they were read last
+}
+
+// Listening returns the multicast addresses whose announcements are for a phone, in the order of the names that have them.
+func (b *Bridge) Listening(phone string) (all []Listening) {
+	r := b.roster.Load()
+	if len(r.paging) == 0 {
+		return nil
+	}
+	b.announcers.mu.Lock()
+	found, known := b.announcers.found[phone]
+	b.announcers.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(r.paging)) {
+		if name != phone && !slices.Contains(r.groups[name], phone) {
+			continue
+		}
+		l := Listening{Name: name, Address: r.paging[name].Address}
+		switch {
+		case known && slices.Contains(found, l.Address):
+			l.Listens = SwitchOn
+		case known:
+			l.Listens = SwitchOff
+		}
+		all = append(all, l)
+	}
+	return all
 }

@@ -353,6 +353,17 @@ func TestSecretAnnouncement(t *testing.T) {
 func TestPhonesAreSetToListen(t *testing.T) {
 	t.Parallel()
 	announcing(t, bridge.Config{}, func(h *harness, _ *loudspeaker) {
+		listening := func(what string, does bridge.Switch) {
+			t.Helper()
+			expected := []bridge.Listening{{Name: "all", Address: "239.255.10.9:5004", Listens: does}, {Name: "desk", Address: "239.255.10.1:5004", Listens: does}}
+			if got := h.bridge.Listening("desk"); !slices.Equal(got, expected) {
+				t.Errorf("%s: %+v", what, got)
+			}
+			if got := h.bridge.Listening("nosuch"); got != nil {
+				t.Errorf("a phone that there is not: %+v", got)
+			}
+		}
+		listening("before its settings were read", bridge.SwitchUnknown)
 		h.say("snom/bridge/request/install", "all")
 		time.Sleep(time.Minute)
 		got := answers[bridge.Response](h, "snom/bridge/response/install")
@@ -371,5 +382,10 @@ func TestPhonesAreSetToListen(t *testing.T) {
 		if len(probed) != 1 || fmt.Sprint(probed[0].Data.(map[string]any)["listens_to"]) != "[239.255.10.1:5004 239.255.10.9:5004]" {
 			t.Errorf("%+v", probed)
 		}
+		listening("after install", bridge.SwitchOn)
+		h.phones["desk"].Set("multicast_listen", "off")
+		h.say("snom/bridge/request/probe", "desk")
+		time.Sleep(time.Minute)
+		listening("after it was turned off at the phone", bridge.SwitchOff)
 	})
 }

@@ -95,7 +95,7 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 	next.paging = r.Paging
 	next.doors = b.doors(old.doors, r.Doors, next.phones)
 	b.roster.Store(next)
-	b.announcers.keep(r.Paging)
+	b.announcers.keep(r.Paging, next.phones)
 	b.ids.phones.Store(int64(len(next.names)))
 	for i, p := range left { // what waits goes to the phone as it is now
 		for _, e := range from[i].takeOf(p, "") {

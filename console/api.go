@@ -107,12 +107,14 @@ func (h *handler) phones(w http.ResponseWriter, r *http.Request) {
 // OnePhoneDocument is the answer of GET /api/phones/{name}.
 type OnePhoneDocument struct {
 	PhoneDocument
-	URL      string            `json:"url"`   // of its web interface, without a login
-	Model    string            `json:"model"` // that commands are checked against; empty: not known
-	Series   string            `json:"series"`
-	Groups   []string          `json:"groups"`
-	Commands []CommandDocument `json:"commands"`
-	Keys     []KeyDocument     `json:"keys"` // that its model has
+	URL    string   `json:"url"`   // of its web interface, without a login
+	Model  string   `json:"model"` // that commands are checked against; empty: not known
+	Series string   `json:"series"`
+	Groups []string `json:"groups"`
+	// Announcements are the multicast addresses whose announcements are for the phone.
+	Announcements []bridge.Listening `json:"announcements,omitempty"`
+	Commands      []CommandDocument  `json:"commands"`
+	Keys          []KeyDocument      `json:"keys"` // that its model has
 	// SetUp are the keys that have a meaning by the settings; the lights that are on are in status.
 	SetUp []bridge.KeyListing `json:"keys_set_up"`
 }
@@ -140,7 +142,7 @@ func (h *handler) phone(w http.ResponseWriter, r *http.Request) {
 	}
 	writeJSON(w, http.StatusOK, OnePhoneDocument{
 		PhoneDocument: documentOf(&v), URL: v.Config.URL, Model: v.Is.Name(), Series: v.Is.Series(),
-		Groups: h.groupsOf(v.Phone), Commands: commandsOf(&v), Keys: keysOf(v.Is), SetUp: setUp,
+		Groups: h.groupsOf(v.Phone), Announcements: h.Bridge.Listening(v.Phone), Commands: commandsOf(&v), Keys: keysOf(v.Is), SetUp: setUp,
 	})
 }
 

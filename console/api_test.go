@@ -558,3 +558,30 @@ func TestLog(t *testing.T) {
 		t.Errorf("%d bytes are kept", len(body))
 	}
 }
+
+// The page of a phone and the set-up check say to which multicast addresses the phone listens.
+func TestWhichPhonesListen(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t, nil)
+	shows := func(when, page, listens string, missing bool) {
+		t.Helper()
+		if _, body := d.ask("GET", "/phones/kitchen", ""); !strings.Contains(body, "239.255.10.3:5004 (kitchen): "+page+"<") {
+			t.Errorf("%s: the page of the phone does not say %q", when, page)
+		}
+		if _, body := d.ask("GET", "/api/phones/kitchen", ""); !strings.Contains(strings.Join(strings.Fields(body), ""), `"announcements":[{"name":"kitchen","address":"239.255.10.3:5004","listens":`+listens+`}]`) {
+			t.Errorf("%s: %s", when, body)
+		}
+		if _, body := d.ask("GET", "/setup", ""); strings.Contains(body, "does not listen") != missing {
+			t.Errorf("%s: on the page of the set-up %v, expected %v", when, !missing, missing)
+		}
+	}
+	shows("before", "not known: probe the phone", "null", false)
+	d.press("/api/bridge/install", "kitchen")
+	shows("after install", "listens", "true", false)
+	d.kitchen.Set("multicast_listen", "off")
+	d.press("/api/bridge/probe", "kitchen")
+	shows("after it was turned off", "does not listen", "false", true)
+	if _, body := d.ask("GET", "/phones/hall", ""); strings.Contains(body, "Announcements") {
+		t.Error("a phone that no announcement is for shows them")
+	}
+}

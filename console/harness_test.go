@@ -18,6 +18,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/mqtttest"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/multicast"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
@@ -73,7 +74,8 @@ func newFixture(t *testing.T, change func(*console.Config)) *fixture {
 		Tree: tree, Publish: d.out, Log: log, Events: true, Rules: bridge.Rules{TTL: 30 * time.Second},
 	}, bridge.Roster{
 		Phones: phones, Groups: map[string][]string{"downstairs": {"kitchen", "hall"}},
-		Doors: []bridge.DoorConfig{{Name: "front", Phones: []string{"kitchen"}, Number: "61", Code: code, Hold: time.Second}},
+		Paging: map[string]multicast.Address{"kitchen": {Address: "239.255.10.3:5004", Priority: multicast.DefaultPriority}},
+		Doors:  []bridge.DoorConfig{{Name: "front", Phones: []string{"kitchen"}, Number: "61", Code: code, Hold: time.Second}},
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,8 +130,14 @@ func (h *handler) checks(v *bridge.View) (missing []string) {
 	add(v.Silent, "Phones cannot report their calls: set PHONE_LISTEN to an address that the phones reach, restart, and install the action URLs.")
 	add(!v.Silent && v.LastEvent.Type == "" && v.Reachable == bridge.SwitchOn,
 		"The phone has reported nothing since the bridge started: install the action URLs, then lift and replace the handset.")
+	add(h.missesAnnouncements(v), "The phone does not listen to all announcements that are for it: install writes their addresses into the phone, too.")
 	add(v.Status.Registered == bridge.SwitchOff, "The phone is not registered at its telephone system: check the identity on the phone.")
 	return missing
+}
+
+// missesAnnouncements reports whether announcements are for the phone at an address that it does not listen to.
+func (h *handler) missesAnnouncements(v *bridge.View) bool {
+	return slices.ContainsFunc(h.Bridge.Listening(v.Phone), func(l bridge.Listening) bool { return l.Listens == bridge.SwitchOff })
 }
 
 // phoneSetup writes what is missing at one phone.

@@ -82,10 +82,29 @@ func (h *handler) known(p *page, v *bridge.View) {
 	row("MAC address", "mac", string(v.MAC))
 	row("Address", "url", v.Config.URL)
 	row("Groups", "groups", strings.Join(h.groupsOf(v.Phone), ", "))
+	if all := h.Bridge.Listening(v.Phone); all != nil {
+		row("Announcements", "listening", p.listening(all))
+	}
 	row("Commands that wait", "waiting", p.number(v.Load.Waiting, false))
 	p.write(`<dt>{}</dt><dd>`, p.t("Last answer"))
 	p.moment(v.LastSeen.Time)
 	p.write(`</dd></dl>`)
+}
+
+// listening says to which multicast addresses the phone listens.
+func (p *page) listening(all []bridge.Listening) string {
+	texts := make([]string, 0, len(all))
+	for _, l := range all {
+		does := p.t("not known: probe the phone")
+		switch l.Listens {
+		case bridge.SwitchOn:
+			does = p.t("listens")
+		case bridge.SwitchOff:
+			does = p.t("does not listen")
+		}
+		texts = append(texts, l.Address+" ("+l.Name+"): "+does)
+	}
+	return strings.Join(texts, "; ")
 }
 
 func (p *page) onOff(s bridge.Switch) string {

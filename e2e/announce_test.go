@@ -299,3 +299,35 @@ func (x *paged) spokenByPiper(piper *process) {
 		t.Errorf("without a server: %+v", r)
 	}
 }
+
+// playAnnouncements has the flow say what its button says, where there is no voice, and play a file.
+func playAnnouncements(t *testing.T, m *mosquitto, p *phones, n *nodeRED) {
+	t.Helper()
+	answers := m.watch("snom/bridge/response/#")
+	m.publish("snom/bridge/request/install", "all")
+	answers.until("the phones are set up", func(out, _ []string) bool { return len(read(t, out)) > 0 })
+	w := m.watch("home/announced")
+	commands := m.watch("snom/all/announce")
+	n.press("Dinner is ready")
+	if a := w.on("home/announced", 1)[0].Payload; !strings.Contains(a, `"unsupported"`) || !strings.Contains(a, "TTS_URL") {
+		t.Errorf("without a voice: %s", a)
+	}
+	if c := decode[map[string]any](t, commands.on("snom/all/announce", 1)[0].Payload); c["text"] != "Dinner is ready" || c["chime"] != true || c["expires_at"] == nil {
+		t.Errorf("the flow sends %v", c)
+	}
+	files := httptest.NewServer(http.FileServer(http.Dir("../paging/testdata")))
+	defer files.Close()
+	m.publish("home/announce", files.URL+"/speech.flac")
+	if a := w.on("home/announced", 2)[1].Payload; !strings.Contains(a, `"ok":true`) {
+		t.Errorf("a file: %s", a)
+	}
+	for _, phone := range []string{"phone-1", "phone-2"} {
+		if s, heard := p.heard(phone); s.Announcement.Lost != 0 || len(heard) < 3*8000 {
+			t.Errorf("%s heard %d samples: %+v", phone, len(heard), s.Announcement)
+		}
+	}
+	m.publish("home/announce", "0123")
+	if c := decode[map[string]any](t, commands.on("snom/all/announce", 3)[2].Payload); c["text"] != "0123" {
+		t.Errorf("the flow sends %v", c)
+	}
+}

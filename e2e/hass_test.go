@@ -74,13 +74,28 @@ type homeAssistant struct {
 }
 
 // startHomeAssistant runs a release with these lines of configuration beside what it needs, connected to m.
-// blueprints is a folder of automations that it gets.
-func startHomeAssistant(t *testing.T, release string, m *mosquitto, configuration, blueprints string) *homeAssistant {
+func startHomeAssistant(t *testing.T, release string, m *mosquitto, configuration string) *homeAssistant {
+	t.Helper()
+	h := newHomeAssistant(t, release)
+	h.run(m, configuration, "")
+	return h
+}
+
+// newHomeAssistant returns a release that has an address and a token, and does not run yet.
+func newHomeAssistant(t *testing.T, release string) *homeAssistant {
 	t.Helper()
 	h := &homeAssistant{t: t, release: release, python: homeAssistantPython(t, release), dir: t.TempDir(), port: freePort(t)}
 	if h.python == "" {
 		missing(t, "Home Assistant "+release)
 	}
+	h.makeUser()
+	return h
+}
+
+// run starts it, with these lines of configuration beside what it needs, connected to m. blueprints is a folder of
+// automations and scripts that it gets.
+func (h *homeAssistant) run(m *mosquitto, configuration, blueprints string) {
+	h.t.Helper()
 	h.write("configuration.yaml", fmt.Sprintf(`homeassistant:
   name: Test
   latitude: 52.5
@@ -96,20 +111,21 @@ http:
 logger:
   default: warning
 %s`, h.port, configuration))
-	h.makeUser()
 	// From 2026.8 on this file has the settings of http.
 	h.write(".storage/http", fmt.Sprintf(`{"version":2,"minor_version":2,"key":"http","data":{"stable":{"server_host":["127.0.0.1"],
 "server_port":%d,"cors_allowed_origins":[],"use_x_forwarded_for":false,"trusted_proxies":[],"login_attempts_threshold":-1,
 "ip_ban_enabled":true,"ssl_profile":"modern","use_x_frame_options":true,"created_at":"2026-01-01T00:00:00+00:00","error":null,
 "error_message":null},"pending":null,"yaml_migration_done":true}}`, h.port))
-	if blueprints != "" {
-		if err := os.CopyFS(filepath.Join(h.dir, "blueprints", "automation", "snom2mqtt"), os.DirFS(blueprints)); err != nil {
-			t.Fatal(err)
+	for _, domain := range []string{"automation", "script"} { // only those that are in use are read
+		if blueprints == "" {
+			break
+		}
+		if err := os.CopyFS(filepath.Join(h.dir, "blueprints", domain, "snom2mqtt"), os.DirFS(blueprints)); err != nil {
+			h.t.Fatal(err)
 		}
 	}
 	h.start()
 	h.connect(m)
-	return h
 }
 
 func (h *homeAssistant) write(name, text string) {
@@ -290,6 +306,10 @@ func (h *homeAssistant) call(service, entity string, data ...string) {
 // complaints are the warnings and errors that Home Assistant has logged so far, in all its runs. Those that
 // contain one of these words are no matter, nor is what it says of how it was installed.
 func (h *homeAssistant) complaints(but ...string) (all []string) {
+	if h.release == oldestHomeAssistant {
+		// At times it fails at one entity of a device when it starts, and takes it from the next document.
+		but = append(but, "Exception in _async_setup_entity_entry_from_discovery")
+	}
 	but = append(but, "[homeassistant.bootstrap]", "[aiohttp_fast_zlib]", "Error loading libturbojpeg", "[haffmpeg.")
 	for _, p := range append(slices.Clone(h.past), h.process) {
 		for _, line := range append(p.stdout(), p.stderr()...) {

@@ -30,6 +30,7 @@ func TestHomeAssistant(t *testing.T) {
 			x.everyServiceReachesThePhone()
 			x.aCallMovesTheStates()
 			x.blueprintsFire()
+			x.announcementsAreHeard()
 			x.phonesComeAndGo()
 			x.nothingToComplainOf()
 			x.everythingRestarts()
@@ -51,6 +52,7 @@ type home struct {
 	file   string   // of the phones
 	bridge *process
 	phones map[string]*phones // by name
+	paging int                // the first port of the multicast addresses
 }
 
 // newHome builds a home with three phones that call the bridge.
@@ -62,11 +64,14 @@ func newHome(t *testing.T, release string) *home {
 	}
 	x := &home{t: t, m: m(t), file: filepath.Join(t.TempDir(), "phones.yml"), phones: map[string]*phones{}}
 	// One has to log in, so that its MAC is not known at first.
-	x.phones["kitchen"] = startPhones(t, 1, "--name", "kitchen")
-	x.phones["hall"] = startPhones(t, 1, "--name", "hall", "--model", "870", "--firmware", "8.7.5.44", "--auth", "digest", "--username", "admin", "--password", "secret")
+	x.phones["kitchen"] = startPhones(t, 1, "--name", "kitchen", "--multicast", "lo")
+	x.phones["hall"] = startPhones(t, 1, "--name", "hall", "--multicast", "lo", "--model", "870", "--firmware", "8.7.5.44", "--auth", "digest", "--username", "admin", "--password", "secret")
 	x.phones["attic"] = startPhones(t, 1, "--name", "attic", "--https") // or it would take no firmware
 	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	x.homeAssistant = newHomeAssistant(t, release)
+	x.paging = freePorts(t, 4)
 	x.env = []string{
+		fmt.Sprintf("SNOM2MQTT_HOMEASSISTANT_URL=http://127.0.0.1:%d", x.port), "SNOM2MQTT_HOMEASSISTANT_TOKEN=" + x.token, "SNOM2MQTT_PAGING_INTERFACE=lo",
 		"SNOM2MQTT_PHONES_FILE=" + x.file, "SNOM2MQTT_COMMAND_GAP=1ms", "SNOM2MQTT_AVAILABILITY_INTERVAL=1s",
 		"SNOM2MQTT_PHONE_LISTEN=" + listen, "SNOM2MQTT_PHONE_TOKEN_SECRET=0123456789abcdef",
 		"SNOM2MQTT_FIRMWARE_HOSTS=firmware.example", "SNOM2MQTT_STATE_DIRECTORY=" + t.TempDir(),
@@ -82,7 +87,7 @@ func newHome(t *testing.T, release string) *home {
 		}
 	}
 	x.bridge = x.m.startBridge(t, x.env...)
-	x.homeAssistant = startHomeAssistant(t, release, x.m, automations(t), "../examples/homeassistant")
+	x.run(x.m, automations(t), "../examples/homeassistant")
 	return x
 }
 
@@ -90,7 +95,7 @@ func newHome(t *testing.T, release string) *home {
 // colon where that is another. The attic's is open to a reset and to firmware unless it is disabled.
 func (x *home) configure(names ...string) {
 	x.t.Helper()
-	text := "phones:\n"
+	text, paging := "phones:\n", fmt.Sprintf("paging:\n  all: {address: \"239.255.10.1:%d\"}\n", x.paging)
 	for _, name := range names {
 		name, shut := strings.CutSuffix(name, ":shut")
 		now, was, renamed := strings.Cut(name, ":")
@@ -108,7 +113,11 @@ func (x *home) configure(names ...string) {
 			}
 		}
 		text += "}\n"
+		if was == "kitchen" {
+			paging += fmt.Sprintf("  %s: {address: \"239.255.10.3:%d\"}\n", now, x.paging+2)
+		}
 	}
+	text += paging
 	if err := os.WriteFile(x.file, []byte(text), 0o600); err != nil {
 		x.t.Fatal(err)
 	}
@@ -237,7 +246,7 @@ func (x *home) everyServiceReachesThePhone() {
 		for _, key := range slices.Sorted(maps.Keys(d.Components)) {
 			c := d.Components[key]
 			switch {
-			case c.CommandTopic == "" || last[key] || strings.HasPrefix(key, "transfer") && key != "transfer_cancel" || key == "dnd" || slices.Contains(readBack, key):
+			case c.CommandTopic == "" || last[key] || strings.HasPrefix(key, "transfer") && key != "transfer_cancel" || key == "dnd" || slices.Contains(readBack, key), key == "announce": // see announcementsAreHeard
 			case len(uses[key]) > 0:
 				if key == "transfer_cancel" {
 					x.call("text.set_value", entity("transfer"), "value", "28")
@@ -415,7 +424,14 @@ func automations(t *testing.T) string {
   music:
 input_text:
   door_code:
+  played:
+    max: 255
 media_player:
+  - platform: universal
+    name: Loudspeaker
+    state_template: idle
+    commands:
+      play_media: {action: input_text.set_value, target: {entity_id: input_text.played}, data: {value: "{{ media_content_id[:200] }}"}}
   - platform: universal
     name: Music
     state_template: "{{ 'playing' if is_state('input_boolean.music', 'on') else 'paused' }}"
@@ -426,7 +442,14 @@ media_player:
 	for i, block := range documentedAutomations(t) {
 		text += fmt.Sprintf("automation docs%d:\n  - initial_state: false\n    id: docs%d\n    %s\n", i, i, strings.ReplaceAll(strings.TrimSpace(block), "\n", "\n    "))
 	}
-	text += `automation:
+	text += `script:
+  speak:
+    use_blueprint:
+      path: snom2mqtt/speak_at_phones.yaml
+      input:
+        phones: [notify.snom2mqtt_announce_to_all]
+        engine: tts.piper
+automation:
   - alias: music
     initial_state: false
     use_blueprint:
@@ -434,6 +457,16 @@ media_player:
       input:
         phones: [binary_sensor.kitchen_phone_in_call, binary_sensor.kitchen_phone_ringing]
         players: [media_player.music]
+  - alias: announce
+    initial_state: false
+    use_blueprint:
+      path: snom2mqtt/announce_at_phones.yaml
+      input:
+        triggers: [{trigger: event, event_type: announce_it}]
+        message: "{{ trigger.event.data.what }}"
+        phones: [notify.snom2mqtt_announce_to_all]
+        chime: true
+        gain: -3
   - alias: busy
     initial_state: false
     use_blueprint:

@@ -194,11 +194,16 @@ func playFlows(t *testing.T, release string) {
 	t.Parallel()
 	const token = "no-secret-in-a-test"
 	m := startMosquitto(t)
-	login := []string{"USERNAME=admin", "PASSWORD=secret", "TOKEN=" + token}
-	p := startPhones(t, 2, "--auth", "digest", "--username", "admin", "--password", "secret")
+	p := startPhones(t, 2, "--multicast", "lo", "--auth", "digest", "--username", "admin", "--password", "secret")
 	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	b := m.startBridge(t, slices.Concat(phoneEnv(0, "kitchen", p.urls[0], login...), phoneEnv(1, "hall", p.urls[1], login...),
-		[]string{"SNOM2MQTT_PHONE_LISTEN=" + listen, "SNOM2MQTT_AVAILABILITY_INTERVAL=1s", "SNOM2MQTT_COMMAND_GAP=1ms"})...)
+	file := filepath.Join(t.TempDir(), "phones.yml")
+	phone := "  %s: {url: %q, username: admin, password: secret, token: " + token + "}\n"
+	text := fmt.Sprintf("phones:\n"+phone+phone+"paging:\n  all: {address: \"239.255.10.4:%d\"}\n", "kitchen", p.urls[0], "hall", p.urls[1], freePorts(t, 2))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := m.startBridge(t, append([]string{"SNOM2MQTT_PHONES_FILE=" + file, "SNOM2MQTT_PAGING_INTERFACE=lo", "SNOM2MQTT_IMAGE_HOSTS=127.0.0.1"},
+		"SNOM2MQTT_PHONE_LISTEN="+listen, "SNOM2MQTT_AVAILABILITY_INTERVAL=1s", "SNOM2MQTT_COMMAND_GAP=1ms")...)
 	p.tellTo("phone-1", "http://"+listen, "kitchen", token)
 	n := startNodeRED(t, release, m, flowFiles(t)...)
 
@@ -206,6 +211,7 @@ func playFlows(t *testing.T, release string) {
 	n.offersFlows()
 	playDoorbell(t, m, p, n)
 	playOnAir(t, m, p)
+	playAnnouncements(t, m, p, n) // before: a phone in a call plays none
 	playNumbers(t, p, n)
 	playDoorCode(t, m, p, n, b)
 	playCommand(t, m, n)

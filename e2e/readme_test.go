@@ -21,7 +21,7 @@ func TestReadmeAutomations(t *testing.T) {
 	}
 	m := startMosquitto(t)
 	born := m.watch("homeassistant/status")
-	h := startHomeAssistant(t, oldestHomeAssistant, m, configuration, "")
+	h := startHomeAssistant(t, oldestHomeAssistant, m, configuration)
 	born.on("homeassistant/status", 1)
 	for _, turn := range []string{"automation.turn_off", "automation.turn_on"} { // it was loaded before there was MQTT
 		h.call(turn, "automation.the_door_did_not_open")

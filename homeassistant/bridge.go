@@ -25,6 +25,9 @@ type Bridge struct {
 	Language string
 	// Doors returns the doors, in the order of their names; nil: there are none. It must not block.
 	Doors func() []Door
+	// Groups returns the groups that have a multicast address, in the order of their names; nil: there are none. It must not
+	// block.
+	Groups func() []string
 }
 
 // ID returns Home Assistant's identifier of the bridge: made of its base topic, and of its instance if it has one.

@@ -138,6 +138,7 @@ type Phone struct {
 	// NoControl says that the phone itself reports that it cannot be controlled, whatever model is configured, or that
 	// nothing shows that the device is a phone.
 	NoControl bool
+	Announce  bool                    // it has a multicast address of its own
 	ByNotify  bool                    // it is driven by SIP, whatever its model takes over HTTP
 	Settings  unique.Handle[Settings] // what few settings say of it; zero: nothing. See [Settings.Handle]
 	Asked     bool                    // it was asked whether it can be controlled; no part of its document

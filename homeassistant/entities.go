@@ -190,8 +190,8 @@ var stateEntities = []entity{
 	},
 }
 
-// commandEntities are for the use of a phone. Of the notify entities one alone is enabled: `notify.send_message` to a
-// device sends the message to every notify entity that the device has.
+// commandEntities are for the use of a phone. Of the notify entities that send a command to the phone one alone is enabled:
+// `notify.send_message` to a device sends the message to every notify entity that the device has.
 var commandEntities = []entity{
 	{
 		key: "answer", note: "takes the call that rings", verb: snom.VerbAnswer,
@@ -211,6 +211,15 @@ var commandEntities = []entity{
 	{
 		key: "dial_message", note: "for automations: `notify.send_message` dials the message", verb: snom.VerbDial,
 		Component: Component{Platform: "notify", Name: "Dial", Icon: "mdi:phone-dial"},
+	},
+	{
+		key: "announce", note: "only with a multicast address: `notify.send_message` speaks the message, or plays the sound file of a URL; see below",
+		when:      func(d *describer) bool { return d.p.Announce },
+		Component: Component{Platform: "notify", Name: "Announce", Icon: "mdi:bullhorn"},
+		fit: func(d *describer, c *Component) { // no verb: also phones that have no remote control play announcements
+			c.CommandTopic = d.b.announceTopic(d.p.Name)
+			c.Availability, c.AvailabilityMode = []Availability{{d.b.Tree.State()}}, "all"
+		},
 	},
 	{
 		key: "dtmf", note: "field for dashboards and, with `text.set_value`, automations: digits sent as tones into the call", verb: snom.VerbDTMF, fit: input,
@@ -566,6 +575,7 @@ func bridgeComponents(b Bridge) map[string]Component {
 	for _, door := range b.doors() {
 		door.components(b, all)
 	}
+	b.groupComponents(all)
 	return all
 }
 

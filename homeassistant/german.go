@@ -10,7 +10,7 @@ func germanNames() map[string]string {
 		"Calls": "Anrufe", "Missed calls": "Verpasste Anrufe", "Handset lifted": "Hörer abgenommen", "Forwarding": "Umleitung aktiv",
 		"Registered": "Registriert",
 
-		"Answer": "Annehmen", "Hang up": "Auflegen", "Number to dial": "Zu wählende Nummer", "Dial": "Wählen", "DTMF to send": "Zu sendende Töne",
+		"Answer": "Annehmen", "Hang up": "Auflegen", "Number to dial": "Zu wählende Nummer", "Dial": "Wählen", "Announce": "Durchsage", "DTMF to send": "Zu sendende Töne",
 		"DTMF": "DTMF", "Transfer": "Weiterverbinden", "Press keys": "Tasten drücken", "Touch": "Berühren", "Ringer": "Klingelton",
 		"Stop ringing": "Klingeln beenden", "Identify": "Identifizieren", "Do not disturb": "Nicht stören", "Keyboard lock": "Tastensperre",
 		"Forward calls": "Anrufe umleiten", "Forward calls to": "Anrufe umleiten an", "Screen": "Bildschirm",

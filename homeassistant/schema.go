@@ -432,12 +432,17 @@ func (c *checker) topics(o map[string]any, platform string) {
 		says = append(says, c.b.Tree.Availability(c.phone), c.b.Tree.Status(c.phone), c.b.Tree.Event(c.phone), c.b.Tree.Image(c.phone))
 		online = append(online, c.b.Tree.Availability(c.phone))
 	}
-	openers := []string{}
+	taken := []string{}
 	for _, door := range c.b.doors() {
 		if c.phone == "" {
 			says = append(says, c.b.Tree.DoorState(door.Name), c.b.Tree.Event(door.Name), c.b.Tree.Image(door.Name))
 			online = append(online, c.b.Tree.Availability(door.Name))
-			openers = append(openers, door.opener(c.b))
+			taken = append(taken, door.opener(c.b))
+		}
+	}
+	for _, group := range c.b.groups() {
+		if c.phone == "" {
+			taken = append(taken, c.b.announceTopic(group))
 		}
 	}
 	for _, key := range []string{"state_topic", "json_attributes_topic", "image_topic"} {
@@ -463,7 +468,7 @@ func (c *checker) topics(o map[string]any, platform string) {
 	}
 	payload, fixed := o["payload_press"].(string)
 	switch a := c.b.Tree.Read(topic); {
-	case a.Kind == mqtt.KindRequest && c.phone == "", slices.Contains(openers, topic):
+	case a.Kind == mqtt.KindRequest && c.phone == "", slices.Contains(taken, topic):
 	case a.Kind != mqtt.KindCommand || a.Name != c.phone || !snom.Verb(a.Command).Valid():
 		c.fault("command_topic: the bridge takes no commands for this device on %q", topic)
 	case platform == "button" && fixed:

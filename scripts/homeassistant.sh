@@ -71,8 +71,8 @@ install() {
 	# What the MQTT integration and the web pages need stands in the manifests: theirs, those of the integrations that
 	# they depend on, and those of the integrations whose entities MQTT has. The newest release always loads some more,
 	# and names releases of two packages that have no wheel for its Python; newer ones have.
-	local more=wyoming
-	[ "$release" != $newest ] || more="wyoming ai_task assist_satellite radio_frequency stream"
+	local more="wyoming zeroconf"
+	[ "$release" != $newest ] || more="wyoming zeroconf ai_task assist_satellite radio_frequency stream"
 	requirements=$($run "$into/bin/python" -c '
 import importlib.resources, json, re, sys
 components = importlib.resources.files("homeassistant") / "components"
@@ -104,14 +104,14 @@ while todo:
 # speech RELEASE: adds text-to-speech to a release that an older form of this script installed.
 speech() {
 	local into=$cache/homeassistant-$1 run=directly
-	[ ! -e "$into/speech" ] || return 0
+	[ ! -e "$into/wyoming" ] || return 0
 	[ -e "$into/installer" ] || run=inside
 	echo "adding what Home Assistant $1 needs to speak to $into" >&2
 	if [ $run = inside ]; then
 		SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt install speech "$1" inside python3 "/homeassistant-$1"
 	else
 		install speech "$1" directly python3 "$into"
-	fi && touch "$into/speech"
+	fi && touch "$into/wyoming"
 }
 
 # ready RELEASE: reports whether a release is installed.
@@ -122,7 +122,7 @@ install_directly() {
 	local into=$cache/homeassistant-$1
 	rm -rf "$into"
 	echo "installing Home Assistant $1 from PyPI into $into" >&2
-	install all "$1" directly "$2" "$into" && touch "$into/speech" "$into/complete"
+	install all "$1" directly "$2" "$into" && touch "$into/wyoming" "$into/complete"
 }
 
 # why_not_debian prints why Debian cannot be unpacked here, and nothing where it can.
@@ -182,7 +182,7 @@ install_inside() {
 		printf 'inside %q "$@"\n' "/homeassistant-$1/bin/python"
 	} >"$into/bin/python"
 	chmod 755 "$into/bin/python"
-	"$into/bin/python" -c 'import homeassistant.const' && touch "$into/speech" "$into/complete"
+	"$into/bin/python" -c 'import homeassistant.const' && touch "$into/wyoming" "$into/complete"
 }
 
 mkdir -p "$cache"

@@ -77,6 +77,7 @@ func (p *program) discovery(ctx context.Context, ask bool) error {
 		}
 		return all
 	}
+	home.Groups = func() []string { return bridge.PagedGroups(phones.Paging, phones.Groups) }
 	documents := []mqtt.Message{home.Message(home.ID(), home.Document())}
 	for _, phone := range phones.Phones {
 		info := told[phone.Name]
@@ -84,6 +85,7 @@ func (p *program) discovery(ctx context.Context, ask bool) error {
 			Model: bridge.Text(info.Model), Firmware: bridge.Text(info.Firmware), MAC: bridge.Text(info.MAC),
 			RemoteControl: remoteControl(phone, info, ask),
 		})
+		one.Announce = phones.Paging[phone.Name].Address != ""
 		documents = append(documents, home.Message(home.NewID(one), home.Phone(one)))
 	}
 	if err := p.printDocuments(documents); err != nil {
@@ -191,6 +193,7 @@ func (s *service) newDiscovery(tree mqtt.Tree) *homeassistant.Publisher {
 		}
 		return all
 	}
+	home.Groups = s.bridge.AnnounceGroups
 	cfg := homeassistant.PublisherConfig{
 		Bridge: home, Publish: s.session, Log: s.log, Phones: s.homePhones, Renew: s.bridge.Republish,
 	}
@@ -233,7 +236,9 @@ func remoteControl(phone bridge.PhoneConfig, info snom.Info, probed bool) snom.S
 func (s *service) homePhones() []homeassistant.Phone {
 	all := make([]homeassistant.Phone, 0, s.bridge.Len())
 	for v := range s.bridge.Views() {
-		all = append(all, homePhone(s.settings, v.Config, v.Status))
+		one := homePhone(s.settings, v.Config, v.Status)
+		one.Announce = s.bridge.AnnounceAddress(v.Config.Name) != ""
+		all = append(all, one)
 	}
 	return all
 }

@@ -72,6 +72,7 @@ func mayImport() map[string][]string {
 		"console":             {"bridge", "callstate", "mqtt", "snom", "snom/actionurl", "internal/netlimit", "internal/lograte"},
 		"metrics":             {"bridge", "snom", "snom/actionurl"},
 		"report":              {},
+		"syslog":              {},
 		"discover":            {"snom", "snom/notify"},
 		"cmd/snom2mqtt":       {"*"}, // it alone wires
 	}

@@ -1,8 +1,11 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -73,6 +76,10 @@ func (p *profile) led(l snom.LED) (led minibrowser.LED, why string) {
 type panel struct {
 	lights []snom.LED // that are on, by key; replaced, never changed
 	status *Panel     // what is published; replaced, never changed
+
+	measured Reading   // by its sensors
+	shownAt  time.Time // when a measurement was published last
+	waiting  bool      // one is held back
 }
 
 // A Panel is what is published of a phone as a wall panel, and what it said when it was asked.
@@ -81,6 +88,9 @@ type Panel struct {
 	Lights map[string]string `json:"lights,omitempty"`
 	// Asked is what the phone said when it was asked last; nil: it was not.
 	Asked *Asked `json:"asked,omitempty"`
+	// Light is what the phone's sensor measures in lux, and Temperature in degrees Celsius.
+	Light       *float64 `json:"light,omitempty"`
+	Temperature *float64 `json:"temperature,omitempty"`
 }
 
 // setLight notes a light that the phone was sent. One that is off need not be noted: it is off after a restart. The caller
@@ -94,7 +104,12 @@ func (s *phoneState) setLight(l snom.LED) {
 		lights = append(lights, l)
 		slices.SortFunc(lights, func(a, b snom.LED) int { return strings.Compare(a.Key, b.Key) })
 	}
-	s.panel.lights = slices.Clip(lights)
+	s.showLights(slices.Clip(lights))
+}
+
+// showLights puts lights into the status. The caller holds the lock, and there is a panel.
+func (s *phoneState) showLights(lights []snom.LED) {
+	s.panel.lights = lights
 	is := s.panel.copied()
 	is.Lights = make(map[string]string, len(lights))
 	for _, one := range lights {
@@ -109,6 +124,48 @@ func (p *panel) copied() Panel {
 		return Panel{}
 	}
 	return *p.status
+}
+
+// maxOldStatus bounds the retained status that lights are read from, in bytes.
+const maxOldStatus = 32 << 10
+
+// retainedLights returns the lights of a status that an earlier process published, by key.
+func retainedLights(document []byte) (lights []snom.LED) {
+	var old struct {
+		Lights map[string]string `json:"lights"`
+	}
+	if len(document) > maxOldStatus || !bytes.Contains(document, []byte(`"lights"`)) || json.Unmarshal(document, &old) != nil {
+		return nil
+	}
+	for key, state := range old.Lights {
+		c, err := snom.ParsePayload(snom.VerbLED, []byte(key+" "+state))
+		if err != nil {
+			continue
+		}
+		if l, ok := c.LED(); ok && l.Color != "" {
+			lights = append(lights, l)
+		}
+	}
+	slices.SortFunc(lights, func(a, b snom.LED) int { return strings.Compare(a.Key, b.Key) })
+	return slices.CompactFunc(lights, func(a, b snom.LED) bool { return a.Key == b.Key })
+}
+
+// restoreLights takes over the lights that an earlier process had set, and sets them again: the phone may have started
+// meanwhile. The caller holds the lock.
+func (p *phone) restoreLights(document []byte) {
+	if p.b.cfg.Pages == nil || p.state.panel != nil {
+		return
+	}
+	lights := retainedLights(document)
+	if len(lights) == 0 {
+		return
+	}
+	p.change(func(s *phoneState) {
+		s.panel = &panel{}
+		s.showLights(lights)
+	})
+	// Not all phones at once, where there are many.
+	p.relight(relightAfter+rand.N(time.Duration(len(p.b.roster.Load().names))*relightSpread), relightTries)
 }
 
 // lights are the lights that are on. The caller holds the lock.
@@ -131,6 +188,8 @@ func (s *phoneState) panelStatus() *Panel {
 const (
 	relightAfter = 2 * time.Second
 	relightTries = 4
+	// relightSpread is how much later, for each phone, lights may be set after a restart of the bridge.
+	relightSpread = 5 * time.Millisecond
 )
 
 // A relighting is why a command sets the lights of a phone that has started.
@@ -147,7 +206,7 @@ func (p *phone) relight(after time.Duration, tries int) {
 		p.state.mu.Lock()
 		lights := p.state.lights()
 		p.state.mu.Unlock()
-		if len(lights) == 0 {
+		if len(lights) == 0 || p.b.standby.active() || p.b.claims.taken(p.name) {
 			return
 		}
 		first, err := snom.SetLED(lights[0])

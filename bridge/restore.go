@@ -26,6 +26,7 @@ func (b *Bridge) restore(name string, m mqtt.Message) {
 			p.change(func(s *phoneState) { s.settings = read })
 		}
 	}
+	p.restoreLights(m.Payload)
 	if !b.cfg.Events {
 		return
 	}

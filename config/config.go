@@ -57,6 +57,7 @@ type Config struct {
 	FreeSWITCH PBX    // for phones whose URL begins with freeswitch:; it has no user name
 	Paging     Paging // how announcements are spoken and sent
 
+	SyslogListen     string        // host:port where phones send syslog; empty: nowhere
 	PhoneListen      string        // host:port where phones call us; empty: nowhere
 	PhoneBaseURL     string        // the address phones use for it, no slash at its end; empty: not known
 	PhoneCheckSource bool          // whether an event must come from the address of its phone
@@ -163,6 +164,7 @@ func (k *checker) config(v variables, d defaults, environ []string) Config {
 		HomeAssistantLanguage: k.word(v.HomeAssistantLanguage),
 		Paging:                k.paging(v, environ),
 
+		SyslogListen:     k.listen(v.SyslogListen),
 		PhoneListen:      k.listen(v.PhoneListen),
 		PhoneCheckSource: k.boolean(v.PhoneCheckSource),
 		RingTimeout:      k.duration(v.RingTimeout),

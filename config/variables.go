@@ -137,6 +137,8 @@ type variables struct {
 	// installed again.
 	TokenSecret     field `env:"PHONE_TOKEN_SECRET"`
 	TokenSecretFile field `env:"PHONE_TOKEN_SECRET_FILE"`
+	// `host:port` of the UDP socket where phones send syslog, such as `:5140`: light and temperature of a D735 (docs/panel.md).
+	SyslogListen field `env:"SYSLOG_LISTEN" envDefault:"off"`
 	// How long a call is shown as ringing when no further event arrives.
 	RingTimeout field `env:"RING_TIMEOUT" envDefault:"120s" accepts:"1s to 1h"`
 	// How long a call is shown when no further event arrives.

@@ -29,6 +29,7 @@ func TestHomeAssistant(t *testing.T) {
 			x.everyEntityIsThere()
 			x.everyServiceReachesThePhone()
 			x.aCallMovesTheStates()
+			x.theWallPanel()
 			x.blueprintsFire()
 			x.announcementsAreHeard()
 			x.phonesComeAndGo()
@@ -53,6 +54,7 @@ type home struct {
 	bridge *process
 	phones map[string]*phones // by name
 	paging int                // the first port of the multicast addresses
+	syslog string             // where phones send syslog
 }
 
 // newHome builds a home with three phones that call the bridge.
@@ -66,14 +68,15 @@ func newHome(t *testing.T, release string) *home {
 	// One has to log in, so that its MAC is not known at first.
 	x.phones["kitchen"] = startPhones(t, 1, "--name", "kitchen", "--multicast", "lo")
 	x.phones["hall"] = startPhones(t, 1, "--name", "hall", "--multicast", "lo", "--model", "870", "--firmware", "8.7.5.44", "--auth", "digest", "--username", "admin", "--password", "secret")
-	x.phones["attic"] = startPhones(t, 1, "--name", "attic", "--https") // or it would take no firmware
+	x.phones["attic"] = startPhones(t, 1, "--name", "attic", "--model", "D785", "--https") // or it would take no firmware
 	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	x.homeAssistant = newHomeAssistant(t, release)
 	x.paging = freePorts(t, 4)
+	x.syslog = fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	x.env = []string{
 		fmt.Sprintf("SNOM2MQTT_HOMEASSISTANT_URL=http://127.0.0.1:%d", x.port), "SNOM2MQTT_HOMEASSISTANT_TOKEN=" + x.token, "SNOM2MQTT_PAGING_INTERFACE=lo",
 		"SNOM2MQTT_PHONES_FILE=" + x.file, "SNOM2MQTT_COMMAND_GAP=1ms", "SNOM2MQTT_AVAILABILITY_INTERVAL=1s",
-		"SNOM2MQTT_PHONE_LISTEN=" + listen, "SNOM2MQTT_PHONE_TOKEN_SECRET=0123456789abcdef",
+		"SNOM2MQTT_PHONE_LISTEN=" + listen, "SNOM2MQTT_SYSLOG_LISTEN=" + x.syslog, "SNOM2MQTT_PHONE_TOKEN_SECRET=0123456789abcdef",
 		"SNOM2MQTT_FIRMWARE_HOSTS=firmware.example", "SNOM2MQTT_STATE_DIRECTORY=" + t.TempDir(),
 	}
 	if x.m.login {
@@ -104,6 +107,8 @@ func (x *home) configure(names ...string) {
 		}
 		text += fmt.Sprintf("  %s: {url: %q", now, x.phones[was].urls[0])
 		switch was {
+		case "kitchen":
+			text += panelKeys
 		case "hall":
 			text += ", username: admin, password: secret, model: \"870\""
 		case "attic":
@@ -246,7 +251,7 @@ func (x *home) everyServiceReachesThePhone() {
 		for _, key := range slices.Sorted(maps.Keys(d.Components)) {
 			c := d.Components[key]
 			switch {
-			case c.CommandTopic == "" || last[key] || strings.HasPrefix(key, "transfer") && key != "transfer_cancel" || key == "dnd" || slices.Contains(readBack, key), key == "announce": // see announcementsAreHeard
+			case c.CommandTopic == "" || last[key] || strings.HasPrefix(key, "transfer") && key != "transfer_cancel" || key == "dnd" || slices.Contains(readBack, key), usesOfThePanel(key), key == "announce": // see announcementsAreHeard
 			case len(uses[key]) > 0:
 				if key == "transfer_cancel" {
 					x.call("text.set_value", entity("transfer"), "value", "28")
@@ -422,8 +427,10 @@ func automations(t *testing.T) string {
 	t.Helper()
 	text := `input_boolean:
   music:
+  washer:
 input_text:
   door_code:
+  answer:
   played:
     max: 255
 media_player:
@@ -474,7 +481,7 @@ automation:
       input:
         phones: [binary_sensor.kitchen_phone_in_call]
         light: light.front_door_light
-`
+` + panelAutomations
 	for i, number := range append(trickyNumbers(), "**61") {
 		text += fmt.Sprintf(`  - alias: doorbell %d
     initial_state: false
@@ -554,6 +561,7 @@ func (x *home) blueprintsFire() {
 	x.call("input_boolean.turn_on", "input_boolean.music")
 	x.shows("media_player.music", "playing")
 
+	x.theQuestionIsAnswered()
 	x.doorbells()
 	x.doors()
 	x.control("kitchen", "ring?number=**61&name=Front+door")

@@ -212,6 +212,7 @@ func playFlows(t *testing.T, release string) {
 	playDoorbell(t, m, p, n)
 	playOnAir(t, m, p)
 	playAnnouncements(t, m, p, n) // before: a phone in a call plays none
+	playMenu(t, m, p, n)
 	playNumbers(t, p, n)
 	playDoorCode(t, m, p, n, b)
 	playCommand(t, m, n)
@@ -318,6 +319,44 @@ func playOnAir(t *testing.T, m *mosquitto, p *phones) {
 		if !slices.Equal(got, want) {
 			t.Errorf("after %q the lamp was %q, want %q", step.action, got, want)
 		}
+	}
+}
+
+// playMenu: the menu is on the phone's display, and what is chosen there is done, once; the choices of other menus are not.
+func playMenu(t *testing.T, m *mosquitto, p *phones, n *nodeRED) {
+	t.Helper()
+	w := m.watch("home/gate", "-t", "home/lights")
+	shown := func(text string) {
+		t.Helper()
+		eventually(t, text+" on the display", func() bool {
+			resp, err := http.Get(p.control + "/phones/phone-1/screen")
+			if err != nil {
+				return false
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			return err == nil && strings.Contains(string(body), text)
+		})
+	}
+	m.publish("snom/kitchen/show", `{"id":"other","menu":[{"label":"Another gate","choice":"gate"}]}`)
+	shown("Another gate")
+	p.play("phone-1/choose?item=1")
+	shown("(idle)")
+	n.press("Show the menu")
+	shown("Lights off")
+	p.play("phone-1/choose?item=2")
+	if got := w.on("home/lights", 1)[0].Payload; got != "OFF" {
+		t.Errorf("the lights are %q", got)
+	}
+	shown("(idle)")
+	m.publish("home/menu", "")
+	shown("Lights off")
+	p.play("phone-1/choose?item=1")
+	if got := w.on("home/gate", 1)[0].Payload; got != "OPEN" {
+		t.Errorf("the gate is %q", got)
+	}
+	if all := w.messages(); len(all) != 2 {
+		t.Errorf("%+v, expected two messages", all)
 	}
 }
 

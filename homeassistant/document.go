@@ -9,6 +9,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
 // A Document describes one device to Home Assistant. Its fields have the long names of Home Assistant's schema; keys.csv
@@ -71,12 +72,18 @@ type Component struct {
 	PayloadOn          string   `json:"payload_on,omitempty"`
 	PayloadOff         string   `json:"payload_off,omitempty"`
 	StateClass         string   `json:"state_class,omitempty"`
+	Unit               string   `json:"unit_of_measurement,omitempty"`
 	Options            []string `json:"options,omitempty"`
 	EventTypes         []string `json:"event_types,omitempty"`
 
 	CommandTopic       string   `json:"command_topic,omitempty"`
 	CommandTemplate    string   `json:"command_template,omitempty"`
+	CommandOnTemplate  string   `json:"command_on_template,omitempty"`
 	CommandOffTemplate string   `json:"command_off_template,omitempty"`
+	Schema             string   `json:"schema,omitempty"`
+	StateTemplate      string   `json:"state_template,omitempty"`
+	Effects            []string `json:"effect_list,omitempty"`
+	EffectTemplate     string   `json:"effect_template,omitempty"`
 	PayloadPress       string   `json:"payload_press,omitempty"`
 	PayloadInstall     string   `json:"payload_install,omitempty"`
 	PayloadLock        string   `json:"payload_lock,omitempty"`
@@ -131,15 +138,17 @@ type Phone struct {
 	MAC      string // twelve hexadecimal digits; empty: not known
 	Model    string // from the settings or the phone; empty: not known
 	Firmware string
-	URL      string // of its web interface
-	Allow    string // gated commands that are enabled, separated by spaces: "reset firmware"
-	Mask     string // commands whose argument is secret, separated by spaces
-	Events   bool   // phones can send events to the bridge
+	URL      string          // of its web interface
+	Allow    string          // gated commands that are enabled, separated by spaces: "reset firmware"
+	Mask     string          // commands whose argument is secret, separated by spaces
+	Events   bool            // phones can send events to the bridge
+	Keys     *actionurl.Keys // that the settings set up; nil: none
 	// NoControl says that the phone itself reports that it cannot be controlled, whatever model is configured, or that
 	// nothing shows that the device is a phone.
 	NoControl bool
 	Announce  bool                    // it has a multicast address of its own
 	ByNotify  bool                    // it is driven by SIP, whatever its model takes over HTTP
+	Sensors   bool                    // what its sensors measure reaches the bridge, if it has any
 	Settings  unique.Handle[Settings] // what few settings say of it; zero: nothing. See [Settings.Handle]
 	Asked     bool                    // it was asked whether it can be controlled; no part of its document
 	Seen      bool                    // it is reachable; no part of its document

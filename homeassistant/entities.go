@@ -53,7 +53,7 @@ type describer struct {
 }
 
 // entities are the tables of those of a phone.
-var entities = [][]entity{stateEntities, commandEntities, keyEntities(), programmableKeyEntities(), settingEntities}
+var entities = [][]entity{stateEntities, commandEntities, panelEntities, keyEntities(), programmableKeyEntities(), settingEntities}
 
 // stateEntities show what the bridge and the phone report.
 var stateEntities = []entity{
@@ -190,7 +190,7 @@ var stateEntities = []entity{
 	},
 }
 
-// commandEntities are for the use of a phone. Of the notify entities that send a command to the phone one alone is enabled:
+// commandEntities are for the use of a phone. Of the notify entities those that dial, show and announce are enabled:
 // `notify.send_message` to a device sends the message to every notify entity that the device has.
 var commandEntities = []entity{
 	{
@@ -565,7 +565,9 @@ func tones() (all []string) {
 // phoneComponents returns the entities that a phone has, by key.
 func phoneComponents(b Bridge, p Phone, model snom.Model) map[string]Component {
 	d := &describer{b: b, id: p.ID, p: p, model: model}
-	return b.translate(d.components(entities...))
+	all := b.translate(d.components(entities...))
+	d.keyComponents(all) // their names are the settings' own
+	return all
 }
 
 // bridgeComponents returns the entities of the bridge, by key.

@@ -83,9 +83,9 @@ func TestFewEntitiesAreOn(t *testing.T) {
 		p    Phone
 		want string
 	}{
-		{"all that a phone can tell", kitchen(), "answer call_state dial dial_message dnd dtmf event forward forward_to hangup in_call keyboard_lock last_caller last_result problem reachable ring_stop ringer ringing"},
+		{"all that a phone can tell", kitchen(), "answer call_state dial dial_message display_message dnd dtmf event forward forward_to hangup in_call keyboard_lock last_caller last_result problem reachable ring_stop ringer ringing"},
 		{"a phone that tells nothing", mute, "answer dial dial_message dnd dtmf forward forward_to hangup keyboard_lock last_result problem reachable ring_stop ringer"},
-		{"a secret argument is shown nowhere", secret, "answer call_state dial dial_message dnd dtmf event forward forward_to hangup in_call keyboard_lock last_caller last_result problem reachable ring_stop ringer ringing"},
+		{"a secret argument is shown nowhere", secret, "answer call_state dial dial_message display_message dnd dtmf event forward forward_to hangup in_call keyboard_lock last_caller last_result problem reachable ring_stop ringer ringing"},
 		{"no remote control", Phone{Name: "hall", Model: "D865", Events: true}, "call_state event in_call last_caller last_result problem reachable ringing"},
 		{"a phone that can do nothing", Phone{Name: "hall", Model: "M300"}, "last_result problem reachable"},
 	}

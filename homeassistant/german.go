@@ -28,8 +28,19 @@ func germanNames() map[string]string {
 		"Log off all identities": "Alle Identitäten abmelden", "Fix line info layer": "Zeilenanzeige reparieren",
 		"Factory reset": "Werkseinstellungen", "Install firmware": "Firmware installieren",
 
+		"Display": "Anzeige", "Close display": "Anzeige schließen", "Illuminance": "Beleuchtungsstärke", "Temperature": "Temperatur",
+		"Message light": "Nachrichtenlampe", "light": "Lampe",
+
 		"Connected": "Verbunden", "Phones": "Telefone", "Log level": "Protokollstufe", "Reload phones": "Telefone neu laden",
 	}
+}
+
+// word is a word of an entity's name in the language of the names.
+func (b Bridge) word(english string) string {
+	if word := germanNames()[english]; b.Language == German && word != "" {
+		return word
+	}
+	return english
 }
 
 // translate gives components their German names, where that is the language. The programmable keys keep theirs.

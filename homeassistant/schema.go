@@ -478,11 +478,11 @@ func (c *checker) topics(o map[string]any, platform string) {
 	}
 }
 
-// events checks that the types of an event are those that phones tell of. A doorbell has one more.
+// events checks that the types of an event are those that phones tell of. A doorbell has one more, a key has two of its own.
 func (c *checker) events(types []any) {
 	for _, v := range types {
 		word, _ := v.(string)
-		if word != "ring" && !slices.Contains(append(actionurl.EventTypes(), actionurl.PanelTypes()...), actionurl.EventType(word)) {
+		if word != "ring" && word != pressEnd && word != longPressEnd && !slices.Contains(append(actionurl.EventTypes(), actionurl.PanelTypes()...), actionurl.EventType(word)) {
 			c.fault("event_types: no phone tells of %q", word)
 		}
 	}

@@ -38,6 +38,7 @@ type Config struct {
 	Refused    func() map[string]uint64     // connections that were closed before a login, by listener; nil: none listens
 	Broker     func() Broker                // the embedded broker; nil: it does not run
 	SIP        func() (SIP, bool)           // the SIP socket; nil, or false: it is not open
+	Syslog     func() Syslog                // the syslog socket; nil: there is none
 	LogDropped func() uint64                // log lines that were dropped; nil: none can be
 
 	Log *slog.Logger
@@ -55,6 +56,9 @@ type Session struct {
 
 // SIP are the datagrams on the SIP socket, by what they were.
 type SIP struct{ Answers, Unmatched, Requests, Malformed uint64 }
+
+// Syslog are the datagrams on SYSLOG_LISTEN, by what they were.
+type Syslog struct{ Readings, Others, Foreign uint64 }
 
 // A Broker is the state of the embedded broker.
 type Broker struct {
@@ -210,6 +214,12 @@ func (m *Metrics) collect(out *figures) {
 			out.add("sip_datagrams_total", float64(c.Requests), "request")
 			out.add("sip_datagrams_total", float64(c.Malformed), "malformed")
 		}
+	}
+	if m.cfg.Syslog != nil {
+		c := m.cfg.Syslog()
+		out.add("syslog_datagrams_total", float64(c.Readings), "reading")
+		out.add("syslog_datagrams_total", float64(c.Others), "other")
+		out.add("syslog_datagrams_total", float64(c.Foreign), "foreign")
 	}
 	m.collectServers(out)
 	out.add("build_info", 1, m.cfg.Version, m.cfg.Revision, runtime.Version())

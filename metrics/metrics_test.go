@@ -42,6 +42,7 @@ func newMetrics(loads *[]bridge.Load) *metrics.Metrics {
 		SIP: func() (metrics.SIP, bool) {
 			return metrics.SIP{Answers: 12, Unmatched: 13, Requests: 14, Malformed: 15}, true
 		},
+		Syslog: func() metrics.Syslog { return metrics.Syslog{Readings: 16, Others: 17, Foreign: 18} },
 	})
 }
 
@@ -108,6 +109,9 @@ func TestWhatIsTold(t *testing.T) {
 		`snom2mqtt_breaker_open{phone="hall"} 1`,
 		`snom2mqtt_breaker_open{phone="desk"} 0`,
 		`snom2mqtt_events_total{event_type="incoming"} 1`,
+		`snom2mqtt_syslog_datagrams_total{kind="reading"} 16`,
+		`snom2mqtt_syslog_datagrams_total{kind="other"} 17`,
+		`snom2mqtt_syslog_datagrams_total{kind="foreign"} 18`,
 		`snom2mqtt_sip_datagrams_total{kind="answer"} 12`,
 		`snom2mqtt_sip_datagrams_total{kind="unmatched"} 13`,
 		`snom2mqtt_sip_datagrams_total{kind="request"} 14`,

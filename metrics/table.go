@@ -37,6 +37,7 @@ var table = []Doc{
 	{"snom2mqtt_breaker_open", "gauge", []string{"phone"}, "1 while a phone is not contacted because it refused the login, else 0."},
 	{"snom2mqtt_events_total", "counter", []string{"event_type"}, "Events from phones."},
 	{"snom2mqtt_action_url_requests_total", "counter", []string{"outcome"}, "Requests on PHONE_LISTEN, by outcome."},
+	{"snom2mqtt_syslog_datagrams_total", "counter", []string{"kind"}, "Datagrams on SYSLOG_LISTEN: reading, with a measurement; other, of a phone; foreign, from elsewhere than a phone with sensors, which is dropped. Absent without SYSLOG_LISTEN."},
 	{"snom2mqtt_sip_datagrams_total", "counter", []string{"kind"}, "Datagrams on SIP_LISTEN: answer; unmatched, an answer to no request that is under way; request and malformed, which are dropped. Absent where no phone is driven by SIP."},
 	{"snom2mqtt_mqtt_connected", "gauge", nil, "1 while the bridge is connected to the broker."},
 	{"snom2mqtt_mqtt_online", "gauge", nil, "1 while loopback messages arrive, and online is published."},

@@ -95,7 +95,7 @@ func (p *program) demo(ctx context.Context) error {
 		return err
 	}
 	var online atomic.Bool
-	told, answered, over, announced := newOnce(), newOnce(), newOnce(), newOnce()
+	told, answered, over, announced, shown, chosen := newOnce(), newOnce(), newOnce(), newOnce(), newOnce(), newOnce()
 	err = s.broker.Watch("snom/#", func(topic string, payload []byte) {
 		show.message(topic, payload)
 		switch {
@@ -105,6 +105,11 @@ func (p *program) demo(ctx context.Context) error {
 			told.here()
 		case topic == "snom/kitchen/result":
 			answered.here()
+			if bytes.Contains(payload, []byte(`"id":"demo-menu"`)) {
+				shown.here()
+			}
+		case topic == "snom/kitchen/event" && bytes.Contains(payload, []byte(`"event_type":"choice"`)):
+			chosen.here()
 		case topic == "snom/kitchen/event" && bytes.Contains(payload, []byte(`"event_type":"disconnected"`)):
 			over.here()
 		case topic == "snom/all/result":
@@ -133,10 +138,41 @@ func (p *program) demo(ctx context.Context) error {
 			return s.broker.Publish("snom/all/announce", []byte(tone)) // there is no voice here
 		}},
 		{announced, func() error {
+			return s.broker.Publish("snom/kitchen/show", []byte(demoMenu))
+		}},
+		{shown, func() error {
+			return demoChoice(ctx, phones[0])
+		}},
+		{chosen, func() error {
 			show.say(demoHints(s.broker.Addr().String(), s.console.Addr().String(), control))
 			return nil
 		}},
 	})
+}
+
+// demoMenu is the menu that the demo shows on the kitchen phone, and demoChosen what it chooses there.
+const (
+	demoMenu   = `{"id":"demo-menu","title":"House","menu":[{"label":"Open the gate","choice":"gate"},{"label":"Lights off","choice":"lights"}],"duration":60}`
+	demoChosen = "Lights off"
+)
+
+// demoChoice chooses a line of the menu at a phone, in place of a person. The phone has fetched the menu, and shows it in a moment.
+func demoChoice(ctx context.Context, phone *snomtest.Phone) error {
+	wait, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !phone.Choose(demoChosen) {
+		select {
+		case <-wait.Done():
+			if ctx.Err() != nil {
+				return nil // the demo ends
+			}
+			return errors.New("the kitchen phone shows no menu:\n" + phone.Screen())
+		case <-tick.C:
+		}
+	}
+	return nil
 }
 
 // serveDemoPhones serves the simulated phones on loopback, and returns the settings that name them.
@@ -270,7 +306,7 @@ func demoHints(broker, console, control string) string {
 That was one command, and the phone accepted it: "ok":true. (The first request to a
 phone that requires a login fetches the challenge, hence the 401.) The call was not
 answered; the phone reported that in its events. Then two tones were announced at both
-phones at once.
+phones at once, and the kitchen phone showed a menu, of which "Lights off" was chosen.
 
 Now try it. mosquitto_pub and mosquitto_sub are in Debian's package mosquitto-clients.
 
@@ -303,6 +339,12 @@ The door opens in a connected call only: without one the answer is "forbidden".
 What the kitchen phone heard last, as a sound file:
 
   curl -s -o heard.wav 'http://%[3]s/phones/kitchen/heard.wav'
+
+A menu on the display of the kitchen phone; a choice there is an event:
+
+  mosquitto_pub %[1]s -t snom/kitchen/show -m '{"title":"House","menu":[{"label":"Open the gate","choice":"gate"}]}'
+  curl -s http://%[3]s/phones/kitchen/screen
+  curl -X POST 'http://%[3]s/phones/kitchen/choose?item=1'
 
 Health of the bridge:
 
@@ -374,7 +416,7 @@ func (p *printer) message(topic string, payload []byte) {
 	if !isText(payload) {
 		text = fmt.Sprintf("(a picture, %d bytes)", len(payload))
 	}
-	if !strings.HasSuffix(topic, "/result") { // what is long, and not the point
+	if !strings.HasSuffix(topic, "/result") && !bytes.Contains(payload, []byte(`"event_type":"choice"`)) { // what is long, and not the point
 		text = shorten(text, 250)
 	}
 	p.event("mqtt", topic, text)

@@ -116,6 +116,21 @@ func (s *show) atTheDoor() {
 	s.untilSeen(`snom/front/event +\{"event_type":"ring","door":"front","phone":"kitchen"`)
 }
 
+// chooses waits until the kitchen phone shows the menu, and chooses as the hints say.
+func (s *show) chooses() {
+	s.t.Helper()
+	curl := s.hints("curl")
+	choose := curl[len(curl)-2] // the last one is about the health
+	for late := time.Now().Add(waitLimit); !strings.Contains(get(s.t, http.MethodGet, strings.TrimPrefix(curl[1], "curl -s ")), ">1 Open the gate"); {
+		if time.Now().After(late) {
+			s.t.Fatal("the phone shows no menu")
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	get(s.t, http.MethodPost, regexp.MustCompile(`'(.*)'`).FindStringSubmatch(choose)[1])
+	s.until(`snom/kitchen/event +\{"event_type":"choice".*"choice":"gate"`)
+}
+
 // hints returns the lines to try that begin with a program's name.
 func (s *show) hints(program string) (lines []string) {
 	for _, line := range s.seen {
@@ -249,6 +264,7 @@ func TestDemoHintsWork(t *testing.T) {
 		{"snom/kitchen/key", "kitchen", "invalid", "capitals: OFFHOOK"},
 		{"snom/kitchen/answer", "kitchen", "ok", ""},
 		{"snom/front/open", "front", "ok", ""},
+		{"snom/kitchen/show", "kitchen", "ok", ""},
 	}
 	if len(publish) != len(wants) {
 		t.Fatalf("%d lines of mosquitto_pub, want %d", len(publish), len(wants))
@@ -262,6 +278,11 @@ func TestDemoHintsWork(t *testing.T) {
 			url := regexp.MustCompile(`'(.*)'`).FindStringSubmatch(ring)[1]
 			get(t, http.MethodPost, url)
 			s.until(`snom/kitchen/event +\{"event_type":"incoming".*"name":"Front door"`)
+		}
+		if want.topic == "snom/kitchen/show" { // the soft key of the door's page comes first
+			press := s.hints("curl")[2]
+			get(t, http.MethodPost, regexp.MustCompile(`'(.*)'`).FindStringSubmatch(press)[1])
+			s.until(`snom/front/result +\{"id":"page-.*"code":"ok"`)
 		}
 		if want.topic == "snom/front/open" { // in the call
 			s.untilSeen(`snom/kitchen/event +\{"event_type":"connected"`)
@@ -282,9 +303,8 @@ func TestDemoHintsWork(t *testing.T) {
 		}
 	}
 	s.untilSeen(`snom/front/state +\{"door":"front","state":"open"`)
-	press := s.hints("curl")[2]
-	get(t, http.MethodPost, regexp.MustCompile(`'(.*)'`).FindStringSubmatch(press)[1])
-	s.until(`snom/front/result +\{"id":"page-.*"code":"ok"`)
+	s.untilSeen(`snom/kitchen/event +\{"event_type":"choice".*"choice":"lights".*"show":"demo-menu"`)
+	s.chooses()
 
 	subscribe := s.hints("mosquitto_sub")
 	if len(subscribe) != 1 {

@@ -130,7 +130,7 @@ func homeBridge(c config.Config, tree mqtt.Tree) homeassistant.Bridge {
 func homePhone(c config.Config, p bridge.PhoneConfig, s bridge.Status) homeassistant.Phone {
 	one := homeassistant.Phone{
 		Name: p.Name, MAC: string(s.MAC), Model: string(s.Model), Firmware: string(s.Firmware),
-		Mask: words(p.Mask), Events: c.PhoneListen != "", Seen: s.Reachable == bridge.SwitchOn,
+		Mask: words(p.Mask), Events: c.PhoneListen != "", Keys: p.Keys, Sensors: c.SyslogListen != "", Seen: s.Reachable == bridge.SwitchOn,
 		NoControl: s.RemoteControl == snom.No, Asked: s.RemoteControl != "", ByNotify: notify.IsAddress(p.URL),
 	}
 	if one.Model == "" {

@@ -34,6 +34,9 @@ func (s *service) reload(ctx context.Context) error {
 	if s.actions != nil {
 		s.actions.setPhones(r)
 	}
+	if s.sensors != nil {
+		s.sensors.setPhones(r)
+	}
 	s.session.Resubscribe(ctx)
 	change.Complete(ctx)
 	s.discovery.Changed()

@@ -81,6 +81,7 @@ type service struct {
 	broker    *broker.Broker           // nil: another one is used
 	console   *netlimit.Listener       // nil: none
 	actions   *actionServer            // where phones report their events; nil: nowhere
+	sensors   *sensorServer            // receives syslog of phones; nil: none
 	discovery *homeassistant.Publisher // for Home Assistant; nil: off
 	state     *statefile.Store         // what phones told, across restarts
 	metrics   *metrics.Metrics
@@ -141,6 +142,9 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 	}
 	s.actions, err = listenForActions(settings, container(os.DirFS("/"), os.Environ()), s.events(), log)
 	if err != nil {
+		return s, err
+	}
+	if s.sensors, err = listenForSensors(settings, func() *bridge.Bridge { return s.bridge }, log); err != nil {
 		return s, err
 	}
 	s.settings.Roster = config.Roster{} // all parts have what they need of it
@@ -208,6 +212,9 @@ func (s *service) newMetrics(version, revision string) *metrics.Metrics {
 			st := s.broker.Stats()
 			return metrics.Broker{Sessions: st.Sessions, Retained: st.Retained, Slow: st.Slow}
 		}
+	}
+	if s.sensors != nil {
+		c.Syslog = func() metrics.Syslog { return metrics.Syslog(s.sensors.server.Stats()) }
 	}
 	if s.actions != nil {
 		c.Calls = func() metrics.Calls { return metrics.Calls(s.actions.web.Stats()) }
@@ -295,6 +302,9 @@ func (s *service) tasks(hup <-chan os.Signal) []task {
 	if s.actions != nil {
 		all = append(all, task{name: "action URLs", run: s.actions.serve})
 	}
+	if s.sensors != nil {
+		all = append(all, task{name: "syslog", with: s.actions != nil, run: s.sensors.serve})
+	}
 	return append(all, task{name: "log of the stop", run: infallible(s.logStop)}) // the last task stops first
 }
 
@@ -342,6 +352,9 @@ func (s *service) close() {
 	}
 	if s.actions != nil {
 		_ = s.actions.listener.Close() // likewise
+	}
+	if s.sensors != nil {
+		_ = s.sensors.server.Close() // likewise
 	}
 	if s.broker != nil {
 		s.broker.Close()

@@ -251,6 +251,7 @@ func operations() map[string]operation {
 		"type": {"text", "a text is typed into the input that is shown, and confirmed", func(p *Phone, value func(string) string) error {
 			return happened(p.TypeText(value("text")))
 		}},
+		"measure": {"light in lux, temperature in degrees Celsius, both optional", "a D735 reports them to the setting syslog_server", measure},
 		"long-press": {"key", "a key is held for more than two seconds", func(p *Phone, value func(string) string) error {
 			return happened(p.LongPress(value("key")))
 		}},

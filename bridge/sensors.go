@@ -25,7 +25,7 @@ func (b *Bridge) HasSensors(name string) bool {
 	return model.IsZero() || model.Name() == sensorModel
 }
 
-// Sensors takes what the sensors of a phone measure. It never blocks. A phone that measures nothing is not believed.
+// Sensors takes what the sensors of a phone measure. It never blocks. What a model without sensors says is ignored.
 func (b *Bridge) Sensors(name string, r Reading) {
 	p := b.roster.Load().phones[name]
 	if p == nil || !b.HasSensors(name) || b.claims.taken(name) {

@@ -14,7 +14,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
 
-// TestSensors: what a D735 measures is in its status, at most every five seconds; other models are not believed.
+// TestSensors: what a D735 measures is in its status, at most every five seconds; other models are ignored.
 func TestSensors(t *testing.T) {
 	t.Parallel()
 	inHarness(t, bridge.Config{}, []testPhone{{phone: snomtest.Config{Name: "desk", Model: "D735"}}, {phone: snomtest.Config{Name: "hall", Model: "D785"}}}, func(h *harness) {

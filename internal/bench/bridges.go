@@ -26,6 +26,7 @@ const (
 	systemLeast   = "least"         // the least bridge there can be
 	systemPLeast  = "least, Paho"   // the same with the libraries
 	systemNotify  = "bare NOTIFY"   // to a phone that is driven by SIP
+	systemTwoHTTP = "message and two HTTP exchanges"
 	systemOurs    = "snom2mqtt"
 	systemOther   = "other" // another build of snom2mqtt, to compare
 	systemPython  = "Python"

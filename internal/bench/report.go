@@ -72,7 +72,7 @@ func rate(f figure) float64       { return f.Rate }
 // tables are the report for people. What was not measured has none.
 func (r report) tables() (all []table) {
 	for _, t := range []table{
-		r.targets(), r.latency(), r.paced(), r.events(), r.throughput(), r.hang(), r.memory(), r.start(), r.idle(), r.sip(), r.order(),
+		r.targets(), r.latency(), r.paced(), r.events(), r.throughput(), r.hang(), r.memory(), r.start(), r.idle(), r.sip(), r.showing(), r.order(),
 	} {
 		if len(t.rows) > 0 {
 			all = append(all, t)
@@ -83,7 +83,7 @@ func (r report) tables() (all []table) {
 
 // systems are all systems that were measured in a part, in the order of this list.
 func (r report) systems(part string) (all []string) {
-	for _, s := range []string{systemFloor, systemPOneWay, systemPEcho, systemGoHTTP, systemBare, systemOneWay, systemEcho, systemHTTP, systemLeast, systemPLeast, systemNotify, systemOurs, systemOther, systemPython, systemNodeRED} {
+	for _, s := range []string{systemFloor, systemPOneWay, systemPEcho, systemGoHTTP, systemBare, systemOneWay, systemEcho, systemHTTP, systemLeast, systemPLeast, systemNotify, systemTwoHTTP, systemOurs, systemOther, systemPython, systemNodeRED} {
 		if slices.ContainsFunc(r.Figures, func(f figure) bool { return f.Part == part && f.System == s }) {
 			all = append(all, s)
 		}

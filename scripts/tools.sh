@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees to it that what the tests need besides Go is here: Mosquitto with its clients, RabbitMQ, Node.js with npm,
-# chromium, systemd-analyze, and a C compiler, without which Go has no race detector. What is missing it installs through
-# apt-get, as root or by a sudo that asks for no password. Where it cannot, it says so and why, and leaves it at that.
+# chromium, systemd-analyze, AppArmor's parser, strace, and a C compiler, without which Go has no race detector. What is missing it
+# installs through apt-get, as root or by a sudo that asks for no password. Where it cannot, it says so and why, and leaves it at that.
 # No service of what it installs is started. Its arguments are further packages to install.
 set -euo pipefail
 
@@ -16,6 +16,10 @@ has mosquitto_pub && has mosquitto_sub || packages+=(mosquitto-clients)
 has node && has npm || packages+=(nodejs npm)
 has systemd-analyze || packages+=(systemd)
 has chromium || packages+=(chromium)
+if [ "$(uname)" = Linux ]; then
+	has apparmor_parser || packages+=(apparmor)
+	has strace || packages+=(strace)
+fi
 has "$(go env CC)" || packages+=(gcc libc6-dev)
 [ ${#packages[@]} -gt 0 ] || exit 0
 

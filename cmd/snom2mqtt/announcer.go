@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,25 +32,12 @@ func newAnnouncer(c config.Config, phones func() []bridge.PhoneConfig) announcer
 			Wyoming: c.Paging.TTSURL, HomeAssistant: c.Paging.HomeAssistantURL, Token: c.Paging.HomeAssistantToken.Reveal(),
 			Client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		}),
-		rules: func() fetch.Rules { return fetch.Rules{Allow: c.ImageHosts, Deny: phoneHosts(phones())} },
-	}
-}
-
-// phoneHosts returns a function that reports whether a host and port are the web server of a phone: a request to it may be a command.
-func phoneHosts(phones []bridge.PhoneConfig) func(host, port string) bool {
-	hosts := make(map[string]bool, 3*len(phones))
-	for _, p := range phones {
-		if u, err := url.Parse(p.URL); err == nil {
-			for _, port := range []string{u.Port(), "80", "443"} {
-				hosts[strings.ToLower(u.Hostname())+" "+port] = true
-			}
-		}
-	}
-	return func(host, port string) bool {
-		if port == "" {
-			port = "80"
-		}
-		return hosts[host+" "+port]
+		rules: func() fetch.Rules {
+			all := phones()
+			return fetch.Rules{Allow: c.ImageHosts, Deny: func(host, port string) bool { // a request to a phone may be a command
+				return slices.ContainsFunc(all, func(p bridge.PhoneConfig) bool { return isPhone(p.URL, host, port) })
+			}}
+		},
 	}
 }
 

@@ -227,3 +227,23 @@ func TestSpeakerErrors(t *testing.T) {
 		t.Errorf("%+v", err)
 	}
 }
+
+// TestIsPhone: no file is fetched from a phone, however it is driven. On this machine, where other programs have the same
+// address, the port decides.
+func TestIsPhone(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		phone, host, port string
+		expected          bool
+	}{
+		{"http://192.0.2.10", "192.0.2.10", "", true}, {"http://192.0.2.10", "192.0.2.10", "8080", true}, {"http://192.0.2.10", "192.0.2.11", "", false},
+		{"https://Phone.example", "phone.example", "443", true}, {"http://[2001:db8::1]:8080", "2001:db8::1", "", true},
+		{"http://127.0.0.1:8101", "127.0.0.1", "8101", true}, {"http://127.0.0.1:8101", "127.0.0.1", "8102", false}, {"http://127.0.0.1", "127.0.0.1", "", true},
+		{"sip:27@192.0.2.20:5060", "192.0.2.20", "80", true}, {"sip:27@192.0.2.20;transport=tcp", "192.0.2.20", "", true},
+		{"sip:27@192.0.2.20:5060", "192.0.2.21", "", false}, {"asterisk:27", "27", "", false},
+	} {
+		if got := isPhone(tt.phone, tt.host, tt.port); got != tt.expected {
+			t.Errorf("%s: %s port %q: %v, expected %v", tt.phone, tt.host, tt.port, got, tt.expected)
+		}
+	}
+}

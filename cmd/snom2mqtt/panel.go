@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/fetch"
 	"github.com/snom2mqtt/snom2mqtt/internal/textfile"
 )
@@ -17,7 +16,7 @@ import (
 func (a *actionServer) pictures() fetch.Rules {
 	return fetch.Rules{Allow: a.settings.ImageHosts, Deny: func(host, port string) bool {
 		for _, p := range *a.phones.Load() {
-			if isPhone(p, host, port) {
+			if isPhone(p.URL, host, port) {
 				return true
 			}
 		}
@@ -25,10 +24,15 @@ func (a *actionServer) pictures() fetch.Rules {
 	}}
 }
 
-// isPhone reports whether a host and port are a phone's. On this machine, where other programs have the same address, that
+// isPhone reports whether a host and port are those of the phone with a URL. On this machine, where other programs have the same address, that
 // is the port of its URL; anywhere else any port of its host.
-func isPhone(p config.Phone, host, port string) bool {
-	u, err := url.Parse(p.URL)
+func isPhone(phone, host, port string) bool {
+	u, err := url.Parse(phone)
+	if err == nil && u.Opaque != "" { // sip:27@192.0.2.20:5060;transport=tcp
+		_, at, _ := strings.Cut(u.Opaque, "@")
+		at, _, _ = strings.Cut(at, ";")
+		u, err = url.Parse("sip://" + at)
+	}
 	if err != nil || !strings.EqualFold(strings.TrimSuffix(u.Hostname(), "."), host) && !sameAddr(u.Hostname(), host) {
 		return false
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/pion/rtp"
@@ -145,6 +146,7 @@ func packetize(ctx context.Context, r io.Reader, packets chan<- []byte, ready ch
 		if last {
 			return nil
 		}
+		runtime.Gosched() // packets of other announcements may be due, and five seconds of sound take their time
 	}
 }
 

@@ -26,6 +26,7 @@ func parts() []part {
 		{"idle", "processor time of doing nothing with 1,000 phones, availability on", (*bench).idle},
 		{"sip", "1,000 phones driven by SIP that answer in 20 ms, beside a bare NOTIFY", (*bench).sip},
 		{"show", "a page on the display of a phone, beside a message and two HTTP exchanges", (*bench).show},
+		{"announce", "20 announcements at once beside commands, and how late their packets arrive", (*bench).announce},
 		{"order", "a million commands, several at a time for each phone: lost, twice, out of order", (*bench).order},
 	}
 }

@@ -157,6 +157,7 @@ type figure struct {
 	TouchedMiB float64 `json:"memory_after_mib,omitempty"` // after a command to every phone
 	StartMS    float64 `json:"start_ms,omitempty"`         // from the start of the process to "online"
 	IdleCPU    float64 `json:"idle_cpu,omitempty"`         // of one processor
+	Jitter99   float64 `json:"jitter_p99_us,omitempty"`    // how late packets of announcements arrive
 
 	toPhone, toResult []float64 // in the order of the commands
 }

@@ -239,6 +239,7 @@ func TestTimestampIsNoNumber(t *testing.T) {
 	}{
 		{"dial", ms, Invalid}, {"dial", `{"number":` + ms + `}`, Invalid}, {"dial", "tel:" + ms, Invalid}, {"transfer", ms, Invalid}, {"dtmf", ms, Invalid},
 		{"command", `{"command":"dial","number":` + ms + `}`, Invalid},
+		{"run", `{"steps":[{"key":"OFFHOOK"},{"dial":"` + ms + `"}]}`, Invalid}, {"run", `{"steps":[{"wait":"2s"},{"dtmf":"` + ms + `"}]}`, Invalid},
 		{"dial", "+" + ms, ""}, {"dial", ms[:10], ""}, {"dial", strconv.FormatInt(now.AddDate(0, 0, -3).UnixMilli(), 10), ""},
 	} {
 		_, refusal := p.admit(decode(tt.command, []byte(tt.payload)), Rules{TTL: time.Minute}, false, false, now)

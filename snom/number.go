@@ -1,6 +1,7 @@
 package snom
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -136,9 +137,12 @@ func numberHint(text string) string {
 // timestampTolerance is the accepted difference between the clocks of sender and receiver.
 const timestampTolerance = 24 * time.Hour
 
-// IsTimestamp reports whether the number that c dials, or the digits that it sends, are the time now in milliseconds
-// since 1970. An inject node of Node-RED sends that unless it is given something else.
+// IsTimestamp reports whether the number that c or a step of it dials, or the digits that it sends, are the time now in
+// milliseconds since 1970. An inject node of Node-RED sends that unless it is given something else.
 func (c Command) IsTimestamp(now time.Time) bool {
+	if _, steps, otherwise, ok := c.Macro(); ok {
+		return slices.ContainsFunc(append(steps, otherwise...), func(s MacroStep) bool { return s.Command.IsTimestamp(now) })
+	}
 	digits, _ := c.Number()
 	if t, ok := c.arg.(tones); ok {
 		digits = t.digits

@@ -171,7 +171,7 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 		cfg.Pictures, cfg.Scaler, cfg.PIN = s.actions.pictures(), &picture.Scaler{}, pins(settings.PhonesFile)
 	}
 	s.reporter = newReporter(s)
-	cfg.Speaker = newAnnouncer(settings, func() []bridge.PhoneConfig { return s.bridge.Phones() })
+	cfg.Speaker = newAnnouncer(s.settings, func() []bridge.PhoneConfig { return s.bridge.Phones() })
 	s.bridge = bridge.New(cfg, phones)
 	s.discovery = s.newDiscovery(tree)
 	s.watchdog = newWatchdog(s.bridge.Alive, s.status, log)

@@ -43,6 +43,10 @@ func (p AuthPolicy) valid() bool {
 	return p == "" || p == AuthDigest || p == AuthBasic || p == AuthAny
 }
 
+// AskedForDigest reports whether the phone has asked for a digest login, also before this Client was made
+// ([ClientConfig.DigestSeen]).
+func (c *Client) AskedForDigest() bool { return c.digestSeen.Load() }
+
 // permitted returns those of the offered challenges that may be answered. The error wraps [ErrUnauthorized] and says
 // why none may; there is none where nothing was offered that could be answered at all. It notes whether the phone
 // has asked for a digest login.
@@ -51,13 +55,10 @@ func (c *Client) permitted(offered []challenge) ([]challenge, error) {
 		return slices.ContainsFunc(offered, func(c challenge) bool { return Scheme(c.scheme) == s })
 	}
 	basic, digest := has(SchemeBasic), has(SchemeDigest)
-	if digest && !c.digestSeen {
-		c.digestSeen = true
-		if c.onDigest != nil {
-			c.onDigest()
-		}
+	if digest && !c.digestSeen.Swap(true) && c.onDigest != nil {
+		c.onDigest()
 	}
-	downgrade := c.auth == "" && c.tls == nil && c.digestSeen
+	downgrade := c.auth == "" && c.tls == nil && c.digestSeen.Load()
 	deny, why := Scheme(""), ""
 	switch {
 	case c.auth == AuthDigest:

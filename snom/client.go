@@ -68,30 +68,30 @@ type Client struct {
 	// The fields below belong to the goroutine that has the turn.
 	login      *login    // what the phone accepted last; nil: none
 	ready      time.Time // when the phone may be asked again
-	digestSeen bool      // the phone has asked for a digest login
 	trusted    bool      // the last TLS handshake succeeded
 	identified proof     // that the device is a Snom phone
 	noControl  bool      // the phone says that it is of a model without remote control
 
-	proven atomic.Bool // identified is not unproven; written in turn
+	proven     atomic.Bool // identified is not unproven; written in turn
+	digestSeen atomic.Bool // the phone has asked for a digest login; written in turn
 }
 
 // NewClient returns a Client for the phone that cfg names. It does not connect. The error says which part
 // of cfg is not valid, without the password.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	c := &Client{
-		username:   cfg.Username,
-		password:   cfg.Password,
-		userAgent:  cmp.Or(cfg.UserAgent, ownUserAgent),
-		timeout:    cmp.Or(cfg.Timeout, 5*time.Second),
-		gap:        cfg.Gap,
-		dial:       dialTCP,
-		dialect:    cfg.Dialect,
-		auth:       cfg.Auth,
-		digestSeen: cfg.DigestSeen,
-		onDigest:   cfg.OnDigest,
-		turn:       make(chan struct{}, 1),
+		username:  cfg.Username,
+		password:  cfg.Password,
+		userAgent: cmp.Or(cfg.UserAgent, ownUserAgent),
+		timeout:   cmp.Or(cfg.Timeout, 5*time.Second),
+		gap:       cfg.Gap,
+		dial:      dialTCP,
+		dialect:   cfg.Dialect,
+		auth:      cfg.Auth,
+		onDigest:  cfg.OnDigest,
+		turn:      make(chan struct{}, 1),
 	}
+	c.digestSeen.Store(cfg.DigestSeen)
 	if cfg.Dial != nil {
 		c.dial = func(ctx context.Context, deadline time.Time, addr string) (net.Conn, error) {
 			ctx, cancel := context.WithDeadline(ctx, deadline)

@@ -215,9 +215,6 @@ func (i identities) Identities() (all []homeassistant.Identity) {
 
 func (i identities) Remember(id homeassistant.Identity) {
 	i.store.Update(id.Name, func(r *statefile.Record) {
-		if r.URL != id.URL {
-			r.Auth = "" // of another phone, perhaps
-		}
 		r.ID, r.MAC, r.Model, r.Firmware, r.URL = id.ID, id.MAC, id.Model, id.Firmware, id.URL
 	})
 }

@@ -17,7 +17,7 @@ func (s *service) reload(ctx context.Context) error {
 		return err
 	}
 	logWarnings(s.log, warnings)
-	phones, err := roster(s.settings, r, s.state, s.drivers)
+	phones, err := roster(s.settings, r, newDigestMemory(s.state, s.bridge.Phones()), s.drivers)
 	if err == nil {
 		err = s.drivers.open(r)
 	}

@@ -117,7 +117,7 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 		}
 	}()
 	if settings.StateDirectory != "" { // then something may be known of the phones' logins
-		if phones, err = roster(settings, settings.Roster, s.state, d); err != nil {
+		if phones, err = roster(settings, settings.Roster, newDigestMemory(s.state, nil), d); err != nil {
 			return s, usageError{err}
 		}
 	}

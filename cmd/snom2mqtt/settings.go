@@ -17,7 +17,6 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/snom/multicast"
-	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
 
 // load reads the settings. Its error is a usageError with every fault.
@@ -32,7 +31,7 @@ func (p *program) load(ctx context.Context) (config.Config, bridge.Roster, error
 	if p.drivers, err = newDrivers(c); err != nil {
 		return c, bridge.Roster{}, usageError{err}
 	}
-	r, err := roster(c, c.Roster, nil, p.drivers)
+	r, err := roster(c, c.Roster, digestMemory{}, p.drivers)
 	if err != nil {
 		return c, r, usageError{fmt.Errorf("configuration:\n%w", err)}
 	}
@@ -62,8 +61,8 @@ func (p *program) configured() bool {
 	return slices.ContainsFunc(p.environ, func(e string) bool { return strings.HasPrefix(e, "SNOM2MQTT_") })
 }
 
-// roster makes the bridge's phones from the settings. What was known of their logins is in the store; nil: nothing.
-func roster(c config.Config, r config.Roster, store *statefile.Store, d *drivers) (bridge.Roster, error) {
+// roster makes the bridge's phones from the settings. digests is what was known of their logins.
+func roster(c config.Config, r config.Roster, digests digestMemory, d *drivers) (bridge.Roster, error) {
 	out := bridge.Roster{Groups: r.Groups}
 	for _, l := range r.Paging {
 		if out.Paging == nil {
@@ -73,7 +72,7 @@ func roster(c config.Config, r config.Roster, store *statefile.Store, d *drivers
 	}
 	var errs []error
 	for _, p := range r.Phones {
-		phone, err := phoneOf(p, c.RequestTimeout, c.CommandGap, store, d)
+		phone, err := phoneOf(p, c.RequestTimeout, c.CommandGap, digests, d)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("phone %s: %s", p.Name, inWords(err)))
 			continue
@@ -122,10 +121,10 @@ func clientConfig(p config.Phone, timeout, gap time.Duration) snom.ClientConfig 
 }
 
 // phoneOf makes one phone of the bridge.
-func phoneOf(p config.Phone, timeout, gap time.Duration, store *statefile.Store, d *drivers) (bridge.PhoneConfig, error) {
+func phoneOf(p config.Phone, timeout, gap time.Duration, digests digestMemory, d *drivers) (bridge.PhoneConfig, error) {
 	phone, url, err := d.phone(p, timeout)
 	if phone == nil && err == nil {
-		phone, url, err = httpPhone(p, timeout, gap, store)
+		phone, url, err = httpPhone(p, timeout, gap, digests)
 	}
 	if err != nil {
 		return bridge.PhoneConfig{}, err
@@ -159,11 +158,9 @@ func homeOf(p config.Phone) *bridge.Home {
 }
 
 // httpPhone makes a phone that is driven over HTTP, and returns its URL.
-func httpPhone(p config.Phone, timeout, gap time.Duration, store *statefile.Store) (bridge.Phone, string, error) {
+func httpPhone(p config.Phone, timeout, gap time.Duration, digests digestMemory) (bridge.Phone, string, error) {
 	cfg := clientConfig(p, timeout, gap)
-	if store != nil {
-		cfg.DigestSeen, cfg.OnDigest = digestMemory(store, p.Name, p.URL)
-	}
+	cfg.DigestSeen, cfg.OnDigest = digests.of(p.Name, p.URL)
 	client, err := snom.NewClient(cfg)
 	if err != nil {
 		return nil, "", err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,42 +22,64 @@ func TestDigestIsRememberedAcrossRestarts(t *testing.T) {
 	other, otherURL := snomtest.NewServer(t, snomtest.Config{Auth: snomtest.AuthBasic, Username: "admin", Password: "secret"})
 
 	// send sends a key with a store of its own, as a process of its own does.
-	send := func(url string, policy snom.AuthPolicy) error {
+	send := func(name, url string, policy snom.AuthPolicy) error {
 		t.Helper()
 		store, err := statefile.Open(dir, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := phoneOf(config.Phone{Name: "kitchen", URL: url, Username: "admin", Password: config.NewSecret("secret"), Auth: policy}, time.Second, 0, store, &drivers{})
+		p, err := phoneOf(config.Phone{Name: name, URL: url, Username: "admin", Password: config.NewSecret("secret"), Auth: policy}, time.Second, 0,
+			newDigestMemory(store, nil), &drivers{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = p.Phone.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
-		ended, end := context.WithCancel(t.Context())
-		end()
-		if err := store.Run(ended); err != nil { // which writes what is not written yet
+		if err := store.Run(ended(t)); err != nil { // which writes what is not written yet
 			t.Fatal(err)
 		}
 		return err
 	}
-	if err := send(url+"/", ""); err != nil {
+	if err := send("kitchen", url+"/", ""); err != nil {
 		t.Fatal(err)
 	}
 	// The phone is away, and another device answers at its address: here it is the same device with another setting.
 	phone.SetAuth(snomtest.AuthBasic)
-	if err := send(url, ""); !errors.Is(err, snom.ErrUnauthorized) {
-		t.Errorf("after the restart: %v, expected ErrUnauthorized", err)
+	for what, at := range map[string]struct{ name, url string }{
+		"after the restart": {"kitchen", url}, "with another name": {"hall", url}, "at another address": {"kitchen", otherURL},
+		"with the host written in another way": {"kitchen", strings.Replace(url, "127.0.0.1", "localhost", 1)},
+	} {
+		if err := send(at.name, at.url, ""); !errors.Is(err, snom.ErrUnauthorized) {
+			t.Errorf("%s: %v, expected ErrUnauthorized", what, err)
+		}
 	}
-	for _, r := range phone.Requests() {
+	if store, err := statefile.Open(dir, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	} else {
+		store.Put("kitchen", statefile.Record{}) // it is not in the settings any more
+		if err := store.Run(ended(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := send("hall", url, ""); !errors.Is(err, snom.ErrUnauthorized) {
+		t.Errorf("with another name, and the old one forgotten: %v, expected ErrUnauthorized", err)
+	}
+	for _, r := range append(phone.Requests(), other.Requests()...) {
 		if r.Auth == "basic" {
 			t.Errorf("the password went out by Basic: %+v", r)
 		}
 	}
-	if err := send(url, snom.AuthAny); err != nil {
+	if err := send("kitchen", url, snom.AuthAny); err != nil {
 		t.Errorf("with auth any: %v", err)
 	}
-	// At another address there is another phone, which may ask for Basic.
-	if err := send(otherURL, ""); err != nil || len(other.Executed()) != 1 {
-		t.Errorf("at another address: %v", err)
+	// Another phone at another address may ask for Basic.
+	if err := send("cellar", otherURL, ""); err != nil || len(other.Executed()) != 1 {
+		t.Errorf("another phone: %v", err)
 	}
+}
+
+// ended is a context that has ended.
+func ended(t *testing.T) context.Context {
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	return ctx
 }

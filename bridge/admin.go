@@ -155,8 +155,9 @@ func (b *Bridge) install(ctx context.Context, r request) Response {
 		}
 		done, err = actionurl.Install(ctx, betweenCommands{p}, urls, r.force)
 	}
-	keys := p.keySettings(urls)
+	var keys []actionurl.KeySetting
 	if err == nil {
+		keys = p.keySettings(ctx, urls)
 		done, err = p.installKeys(ctx, done, keys, r.force)
 	}
 	if err == nil {

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -23,7 +24,7 @@ func (p *phone) pressed(name string) {
 	case key.Open != "":
 		if d := r.doors[key.Open]; d != nil {
 			p.b.limit.Log(slog.LevelInfo, "key of "+p.name, "key opens a door", slog.String("phone", p.name), slog.String("door", key.Open))
-			d.take(openCommand, mqtt.Message{}, Origin{}, now)
+			d.take(openCommand, mqtt.Message{}, Origin{ID: keyID()}, now)
 		}
 	case key.Run != "":
 		at := p
@@ -35,13 +36,22 @@ func (p *phone) pressed(name string) {
 		}
 		m := decode(string(snom.VerbRun), []byte(key.Run))
 		m.findMacro(r)
+		m.id = keyID()
 		at.take(m, nil, at.profile.Load().secret(m), false, now)
 	}
 }
 
-// keySettings returns what the phone is given for its keys. urls are its other action URLs.
-func (p *phone) keySettings(urls []actionurl.URL) []actionurl.KeySetting {
+// keyID is the id of a command that a key has sent.
+func keyID() string { return "key-" + rand.Text()[:10] }
+
+// keySettings returns what the phone is given for its keys. urls are its other action URLs. A phone whose model is not known yet is
+// asked, since labels depend on it: it may not have said it before a login.
+func (p *phone) keySettings(ctx context.Context, urls []actionurl.URL) []actionurl.KeySetting {
 	at := p.profile.Load()
+	if len(at.Keys.All()) > 0 && at.model.IsZero() {
+		_, _ = p.probe(ctx) // without an answer the model stays unknown
+		at = p.profile.Load()
+	}
 	return actionurl.KeySettings(urls, at.Keys, at.model)
 }
 

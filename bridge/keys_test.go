@@ -50,7 +50,8 @@ func TestKeysOfAPhone(t *testing.T) {
 	macro := bridge.Macro{Name: "greet", Steps: []bridge.MacroStep{{MacroStep: mustStep(t, `{"show":"Good night"}`)}}}
 	urls := actionurl.URLs("http://bridge.invalid:8088", "desk", pageToken)
 	inPanelWith(t, bridge.Config{ActionURLs: func(context.Context, string) ([]actionurl.URL, error) { return urls, nil }},
-		testPhone{phone: snomtest.Config{Model: "D735"}, set: func(p *bridge.PhoneConfig) { p.Keys = keys }, macros: []bridge.Macro{macro}},
+		testPhone{phone: snomtest.Config{Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "x"}, // it does not say its model before a login
+			set: func(p *bridge.PhoneConfig) { p.Keys, p.Model = keys, snom.Model{} }, macros: []bridge.Macro{macro}},
 		func(h *harness, device *snomtest.Phone) {
 			handle(h.bridge, h.tree, mqtt.Message{Topic: "snom/bridge/request/install", Payload: []byte("desk")})
 			time.Sleep(time.Minute)
@@ -68,7 +69,7 @@ func TestKeysOfAPhone(t *testing.T) {
 			}
 			sees(t, device, "(idle)") // the answer was empty
 			events, results = h.press(device, "P3")
-			if fmt.Sprint(events) != "[key_press P3 ]" || len(results) != 1 || results[0].Command != "run" || results[0].Argument != "greet" || results[0].Code != bridge.OK {
+			if fmt.Sprint(events) != "[key_press P3 ]" || len(results) != 1 || results[0].Command != "run" || results[0].Argument != "greet" || !strings.HasPrefix(results[0].ID, "key-") || results[0].Code != bridge.OK {
 				t.Errorf("%q, %+v", events, results)
 			}
 			sees(t, device, "Good night")

@@ -35,14 +35,49 @@ func (c *command) runDisplay(ctx context.Context, p pacedPhone) {
 
 // light carries out a led command.
 func (c *command) light(ctx context.Context, p pacedPhone, l snom.LED) {
-	led, why := p.led(l)
-	if why != "" {
-		c.fail(Unsupported, why)
-		return
-	}
-	if c.display(ctx, p, lightsSheet(led)) {
+	if leds, p, ok := c.leds(ctx, p, l); ok && c.display(ctx, p, lightsSheet(leds...)) {
 		c.to.update(func(s *phoneState) { s.setLight(l) })
 	}
+}
+
+// leds returns lights as a document has them, and the phone with its model; where a number is not known the command has failed.
+func (c *command) leds(ctx context.Context, p pacedPhone, lights ...snom.LED) (leds []minibrowser.LED, is pacedPhone, ok bool) {
+	for i := range lights {
+		if lights[i].Key == snom.MessageLED || p.LED != 0 || !p.model.IsZero() {
+			continue
+		}
+		var err error
+		if p, err = p.identified(ctx); err != nil {
+			c.failStep(err)
+			return nil, p, false
+		}
+		break
+	}
+	for _, l := range lights {
+		led, why := p.led(l)
+		if why != "" {
+			return nil, p, c.fail(Unsupported, why)
+		}
+		leds = append(leds, led)
+	}
+	return leds, p, true
+}
+
+// identified asks the phone for its model, on which the numbers of its lights depend, and returns the phone with what is known then.
+// A phone that requires a login says it after one only: reading a setting is one. The error says that the phone cannot be
+// reached, or refuses the login.
+func (p pacedPhone) identified(ctx context.Context) (pacedPhone, error) {
+	_, err := p.readSettings(ctx, "phone_type")
+	switch codeOf(err) {
+	case Unauthorized, LockedOut, Unreachable, Timeout, Expired:
+		return p, err
+	}
+	info, err := p.probe(ctx)
+	p.phone.update(func(s *phoneState) {
+		s.accepted()
+		s.learn(info, err)
+	})
+	return pacedPhone{p.phone.profile.Load(), p.phone}, nil
 }
 
 // lightsSheet is a page that sets lights and shows nothing.
@@ -227,16 +262,9 @@ func (p *phone) relight(after time.Duration, tries int) {
 
 // run sets the lights, all of them by one page.
 func (r *relighting) run(ctx context.Context, c *command, p pacedPhone) {
-	var leds []minibrowser.LED
-	for _, l := range r.lights {
-		led, why := p.led(l)
-		if why != "" {
-			c.fail(Unsupported, why)
-			return
-		}
-		leds = append(leds, led)
+	if leds, p, ok := c.leds(ctx, p, r.lights...); ok {
+		c.display(ctx, p, lightsSheet(leds...))
 	}
-	c.display(ctx, p, lightsSheet(leds...))
 }
 
 // quiet reports whether the result is for no one: the lights are set, the bridge stops, or it is tried again.

@@ -94,6 +94,31 @@ func TestLightsOutliveTheBridge(t *testing.T) {
 			t.Errorf("results %+v, expected none: no command was sent", all)
 		}
 	})
+	// A phone that says its model after a login only.
+	inPanelWith(t, bridge.Config{}, testPhone{phone: snomtest.Config{Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "x"},
+		set: func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }}, func(h *harness, device *snomtest.Phone) {
+		handle(h.bridge, h.tree, mqtt.Message{Topic: "snom/desk/status", Retained: true, Payload: []byte(`{"phone":"desk","lights":{"P1":"red"}}`)})
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := device.Lights(); fmt.Sprint(got) != "map[5:red]" {
+			t.Errorf("lights %v", got)
+		}
+		if r := h.result("snom/desk/led", "P2 green", time.Second); r.Code != bridge.OK {
+			t.Errorf("%+v", r)
+		}
+	})
+	// A wrong password costs one login, also where the model is not known.
+	inPanelWith(t, bridge.Config{}, testPhone{phone: snomtest.Config{Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "x"}, user: "admin", pass: "wrong",
+		set: func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }}, func(h *harness, device *snomtest.Phone) {
+		for i, code := range []bridge.Code{bridge.Unauthorized, bridge.LockedOut} {
+			if r := h.result("snom/desk/led", "P2 green", time.Second); r.Code != code {
+				t.Errorf("%d: %+v", i, r)
+			}
+		}
+		if n := device.State().FailedLogins; n != 1 {
+			t.Errorf("%d failed logins, expected 1", n)
+		}
+	})
 	// A light that the phone cannot be sent is a result.
 	inPanelWith(t, bridge.Config{}, testPhone{phone: snomtest.Config{Model: "D735"}, fault: snomtest.FaultRefuseConnects}, func(h *harness, device *snomtest.Phone) {
 		handle(h.bridge, h.tree, mqtt.Message{Topic: "snom/desk/status", Retained: true, Payload: []byte(`{"phone":"desk","lights":{"P1":"red"}}`)})

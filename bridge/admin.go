@@ -167,6 +167,9 @@ func (b *Bridge) install(ctx context.Context, r request) Response {
 		err = done.Err()
 	}
 	response := r.response(OK, "")
+	if err == nil && len(urls) > 0 && done.Checked {
+		p.update(func(s *phoneState) { s.urls = urlsPresent })
+	}
 	switch {
 	case err == nil:
 		response.Message = fmt.Sprintf("%d written, %d were there already", len(done.Written), len(done.Unchanged))

@@ -64,6 +64,9 @@ func (l *lane) lockedOut(now time.Time) error {
 // noteLogin opens the breaker when the phone refused the login: a person must act then, and the phone's own lock counts
 // every try. A request without a login counts for nothing. Only the job that runs calls it.
 func (p pacedPhone) noteLogin(now time.Time, err error) {
+	if err != nil {
+		p.phone.noteTrouble(err)
+	}
 	if errors.Is(err, snom.ErrNoLogin) {
 		return
 	}

@@ -54,6 +54,8 @@ type Config struct {
 	Events bool
 	// ActionURLs returns the URLs that a phone requests when something happens at it; nil: none.
 	ActionURLs func(ctx context.Context, phone string) ([]actionurl.URL, error)
+	// CheckURLs has each phone asked once whether it has any of them, where that costs no failed login.
+	CheckURLs bool
 	// Pages are what phones fetch from the bridge, and PageURL returns the URL of a phone's pages, to which their id is
 	// appended; nil: phones cannot fetch anything.
 	Pages   *pages.Store
@@ -108,6 +110,7 @@ type Bridge struct {
 	feed     feed
 	clock    suspendDetector
 	pictures sync.Mutex    // held while one is taken
+	checking sync.Mutex    // held while the action URLs of a phone are read
 	late     atomic.Uint64 // commands that expired
 
 	workers sync.WaitGroup // what Run waits for
@@ -459,6 +462,7 @@ type Info struct {
 	Phones    []string            `json:"phones"`
 	Groups    map[string][]string `json:"groups"`
 	Features  []string            `json:"features"`
+	LogLevel  string              `json:"log_level,omitempty"` // debug, info, warn or error; empty: it cannot be changed
 	// Foreign are phones of ours that another bridge has claimed, each with its instance: they
 	// are not served.
 	Foreign map[string]string `json:"foreign,omitempty"`
@@ -471,6 +475,9 @@ func (b *Bridge) publishInfo(beat heartbeat) {
 		Version: b.cfg.Version, Process: b.cfg.Process, Started: Time{Time: b.started}, BaseTopic: b.cfg.Tree.Base, Instance: b.cfg.Tree.Instance,
 		Phones: append([]string{}, r.names...), Groups: r.groups, Features: append([]string{}, b.cfg.Features...),
 		Foreign: b.claims.foreign(), heartbeat: beat,
+	}
+	if b.cfg.Level != nil {
+		info.LogLevel = strings.ToLower(b.cfg.Level.Level().String())
 	}
 	payload := encode(info)
 	if len(payload) > mqtt.MaxPublish { // thousands of phones: their own topics name them

@@ -493,7 +493,10 @@ func (c *command) learn() {
 		if len(c.read) > 0 {
 			c.learnSettings(s, r.Time.Time)
 		}
-		probe = s.needsProbe()
+		if s.trouble != nil || r.Code == Refused {
+			c.learnTrouble(s)
+		}
+		probe = s.needsProbe() || r.OK && c.to.checksURLs()
 	})
 	if probe || r.Code == Timeout && c.script == nil && c.door == nil {
 		c.to.pollIn(settleTime)
@@ -503,7 +506,7 @@ func (c *command) learn() {
 // learnEffects notes what the command did to the phone: that counts as if the phone had reported it.
 func (c *command) learnEffects(s *phoneState, now time.Time) {
 	if c.effects.Restarts {
-		s.identity.probed, s.lastSeen = false, time.Time{} // what comes back may be another firmware
+		s.identity.probed, s.urls, s.lastSeen = false, urlsUnknown, time.Time{} // what comes back may be another firmware
 	}
 	if c.changed == nil && (c.effects == (snom.Effects{}) || c.effects.Picture) {
 		return // as most

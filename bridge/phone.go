@@ -51,6 +51,8 @@ type PhoneConfig struct {
 	Phone Phone
 	Model snom.Model // as set: it counts where the phone does not say what it is
 	HTTPS bool       // the phone is spoken to by https
+	// NoLogin says that no login is configured.
+	NoLogin bool
 	// Screen is the size of its display, and LED the number of the light of P1, where the model's is not known; zero: not set.
 	Screen snom.Screen
 	LED    int

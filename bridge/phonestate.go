@@ -23,6 +23,9 @@ type phoneState struct {
 	removed    bool   // the phone is no longer configured: nothing is published of it any more; guarded by mu
 	closed     bool   // the phone is removed, or the bridge stops: nothing changes any more; guarded by mu
 
+	urls urlCheck // guarded by mu
+
+	trouble    *trouble         // why it does not do what it is asked; nil: nothing; guarded by mu
 	lastSeen   time.Time        // when the phone last answered, or sent an event; guarded by mu
 	backoff    time.Duration    // until the next poll while the phone is unreachable; guarded by mu
 	why        string           // it is unreachable; empty: it is not; guarded by mu
@@ -114,6 +117,7 @@ type Status struct {
 	Firmware  Text   `json:"firmware"`
 	MAC       Text   `json:"mac"`
 	Problem   Text   `json:"problem,omitempty"` // what is wrong with the phone or its settings
+	Remedy    Text   `json:"remedy,omitempty"`  // what remedies that
 	callstate.Status
 	// What commands read of the phone's settings; it is omitted where nothing was read.
 	KeyboardLock Switch      `json:"keyboard_lock,omitzero"`
@@ -168,7 +172,7 @@ func (s *phoneState) seen(now time.Time) {
 // unreachable notes that the phone cannot be reached, and why. The caller holds the lock.
 func (s *phoneState) unreachable(why error) {
 	s.reachable, s.why, s.lastSeen = SwitchOff, words(why), time.Time{}
-	s.identity.probed = false // it may come back as another one
+	s.identity.probed, s.urls = false, urlsUnknown // it may come back as another one
 	var untrusted *snom.CertificateError
 	if errors.As(why, &untrusted) {
 		s.identity.certificate = untrusted.SHA256
@@ -208,6 +212,9 @@ func (s *phoneState) learn(info snom.Info, err error) {
 // accepted notes that the phone has accepted a request, and so the login: it may tell more now. The caller holds the
 // lock.
 func (s *phoneState) accepted() {
+	if s.trouble != nil && s.trouble.login {
+		s.trouble = nil
+	}
 	if i := &s.identity; !i.authenticated {
 		i.authenticated, i.probed = true, i.probed && i.reported
 	}
@@ -216,7 +223,7 @@ func (s *phoneState) accepted() {
 // forget forgets what depends on the phone's settings. The caller holds the lock.
 func (s *phoneState) forget() {
 	s.reachable, s.why, s.lastSeen, s.backoff = SwitchUnknown, "", time.Time{}, 0
-	s.identity, s.settings = phoneIdentity{}, nil
+	s.identity, s.settings, s.trouble, s.urls = phoneIdentity{}, nil, nil, urlsUnknown
 }
 
 // nextPoll is when to poll again: soon where the phone just became unreachable, for it may be restarting. The caller
@@ -240,9 +247,10 @@ func (p *phone) status(now time.Time) Status {
 	if is.unidentified && model == "" {
 		control = snom.No // as far as is known
 	}
+	problem, remedy := p.problem()
 	status := Status{
 		Phone: p.name, Reachable: s.reachable, Model: Text(model),
-		Firmware: Text(is.firmware), MAC: Text(is.mac), Problem: Text(is.problem(configured)), RemoteControl: control,
+		Firmware: Text(is.firmware), MAC: Text(is.mac), Problem: Text(problem), Remedy: Text(remedy), RemoteControl: control,
 		Status: s.callState().Status(), LastResult: s.lastResult, Panel: s.panelStatus(), Time: Time{Time: now},
 		Silent: !p.b.cfg.Events,
 	}

@@ -144,7 +144,7 @@ func (p *phone) startPoll() bool {
 		return false
 	}
 	p.state.mu.Lock()
-	closed, needed := p.state.closed, time.Since(p.state.lastSeen) >= p.b.cfg.PollEvery/2 || p.state.needsProbe()
+	closed, needed := p.state.closed, time.Since(p.state.lastSeen) >= p.b.cfg.PollEvery/2 || p.state.needsProbe() || p.checksURLs()
 	p.state.mu.Unlock()
 	switch {
 	case closed:
@@ -174,6 +174,7 @@ func (j pollJob) end(next time.Duration) {
 
 func (j pollJob) run(ctx context.Context, p pacedPhone) time.Time {
 	j.poll(ctx, p)
+	j.checkURLs(ctx, p)
 	next := jitter(j.to.b.cfg.PollEvery)
 	if ctx.Err() == nil {
 		s := &j.to.state

@@ -331,6 +331,7 @@ func (b *Bridge) logLevel(_ context.Context, r request) Response {
 		return r.response(Internal, err.Error())
 	}
 	b.cfg.Level.Set(level)
+	b.publishInfo(heartbeat{})
 	return r.response(OK, "")
 }
 

@@ -27,6 +27,7 @@ type EventNote struct {
 
 // note keeps what is shown of an event. The caller holds the lock.
 func (s *phoneState) note(e actionurl.Event) {
+	s.urls = urlsPresent
 	if s.lastEvent == nil {
 		s.lastEvent = &EventNote{}
 	}

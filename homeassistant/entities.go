@@ -78,13 +78,11 @@ var stateEntities = []entity{
 		state: statusTopic, attributes: true,
 	},
 	{
-		key: "problem", note: "something is wrong with the phone, its settings or its login; what, and the last result, as attributes",
+		key: "problem", note: "the login is refused or the phone locked, remote control is blocked, action URLs are missing, or the settings do not fit; what, and the remedy, as attributes",
 		Component: Component{
 			Platform: "binary_sensor", Name: "Problem", DeviceClass: "problem", EntityCategory: "diagnostic",
-			ValueTemplate: "{% set r = (value_json.last_result or {}).code | default('') %}" +
-				"{{ 'ON' if value_json.problem is defined or r in ('unauthorized', 'locked_out') else 'OFF' }}",
-			AttributesTemplate: "{% set r = value_json.last_result or {} %}{{ {'problem': value_json.problem | default(None), " +
-				"'remedy': r.message if r.code | default('') in ('unauthorized', 'locked_out', 'refused') else None} | tojson }}",
+			ValueTemplate:      "{{ 'ON' if value_json.problem is defined else 'OFF' }}",
+			AttributesTemplate: "{{ {'problem': value_json.problem | default(None), 'remedy': value_json.remedy | default(None)} | tojson }}",
 		},
 		state: statusTopic, attributes: true,
 		fit: func(d *describer, c *Component) {
@@ -464,11 +462,12 @@ var bridgeEntities = []entity{
 		state: bridgeInfoTopic, attributes: true, fit: withBridge,
 	},
 	{
-		key: "log_level", note: "how much is logged; Home Assistant assumes what it has set itself",
+		key: "log_level", note: "how much is logged",
 		Component: Component{
 			Platform: "select", Name: "Log level", Icon: "mdi:text-box-search", EntityCategory: "config", Enabled: no(),
-			Options: []string{"debug", "info", "warn", "error"},
+			Options: []string{"debug", "info", "warn", "error"}, ValueTemplate: "{{ value_json.log_level | default(None) }}",
 		},
+		state: bridgeInfoTopic,
 		fit: func(d *describer, c *Component) {
 			withBridge(d, c)
 			c.CommandTopic = d.b.Tree.Request("log_level")

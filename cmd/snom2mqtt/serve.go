@@ -166,7 +166,7 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 		cfg.Remembered = s.remembered
 	}
 	if s.actions != nil {
-		cfg.ActionURLs = s.actions.actionURLs
+		cfg.ActionURLs, cfg.CheckURLs = s.actions.actionURLs, true
 		cfg.Pages, cfg.PageURL = &s.actions.pages, s.actions.pageURL
 		cfg.Pictures, cfg.Scaler, cfg.PIN = s.actions.pictures(), &picture.Scaler{}, pins(settings.PhonesFile)
 	}

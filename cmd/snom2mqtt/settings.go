@@ -131,8 +131,9 @@ func phoneOf(p config.Phone, timeout, gap time.Duration, digests digestMemory, d
 	}
 	return bridge.PhoneConfig{
 		Name: p.Name, URL: url, Phone: phone, Model: p.Model, Screen: p.Screen, LED: p.LED, Keys: phoneKeys(p), Home: homeOf(p),
-		HTTPS: strings.HasPrefix(strings.ToLower(p.URL), "https:"),
-		Allow: verbs(p.Allow), Mask: verbs(p.Mask),
+		NoLogin: p.Username == "",
+		HTTPS:   strings.HasPrefix(strings.ToLower(p.URL), "https:"),
+		Allow:   verbs(p.Allow), Mask: verbs(p.Mask),
 		Fingerprint: digest(p, p.Model.Name(), p.Password.Reveal(), p.Token.Reveal()),
 		Login:       digest(p.Username, p.Password.Reveal(), p.Auth),
 	}, nil

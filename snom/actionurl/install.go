@@ -74,7 +74,7 @@ var ErrForeign = errors.New("snom: action URLs or keys with another use were kep
 // Installation without an error may still have left something to do: see [Installation.Err].
 func Install(ctx context.Context, phone Configurable, urls []URL, force bool) (Installation, error) {
 	done := Installation{Written: []string{}, Unchanged: []string{}, Foreign: []Foreign{}, Kept: []string{}}
-	have, err := phone.ReadSettings(ctx, settingsOf(urls)...)
+	have, err := phone.ReadSettings(ctx, SettingsOf(urls)...)
 	seen := err == nil
 	if !seen && (!force || !hidesSettings(err)) {
 		return done, whyUnread(err)
@@ -121,8 +121,8 @@ func whyUnwritten(err error) error {
 	return err
 }
 
-// settingsOf returns the names of the settings that hold urls.
-func settingsOf(urls []URL) []string {
+// SettingsOf returns the names of the settings that hold urls.
+func SettingsOf(urls []URL) []string {
 	names := make([]string, 0, len(urls))
 	for _, u := range urls {
 		names = append(names, u.Setting)
@@ -132,7 +132,7 @@ func settingsOf(urls []URL) []string {
 
 // check reads the settings again, and separates those that were written from those that the phone kept.
 func (i Installation) check(ctx context.Context, phone Configurable, urls []URL) (Installation, error) {
-	have, err := phone.ReadSettings(ctx, settingsOf(urls)...)
+	have, err := phone.ReadSettings(ctx, SettingsOf(urls)...)
 	if err != nil {
 		return i, fmt.Errorf("%w; the settings were written and could not be read back", err)
 	}
@@ -160,6 +160,16 @@ func hidesSettings(err error) bool {
 // sameURL reports whether a and b are the same URL. The phone may show it escaped or not.
 func sameURL(a, b string) bool {
 	return a == b || unescape(a) == unescape(b)
+}
+
+// Installed returns how many of urls a phone has, whose settings are have.
+func Installed(urls []URL, have map[string]snom.Setting) (n int) {
+	for _, u := range urls {
+		if sameURL(have[u.Setting].Value, u.URL) {
+			n++
+		}
+	}
+	return n
 }
 
 // start returns what all action URLs of this base and phone begin with.

@@ -57,6 +57,7 @@ func mayImport() map[string][]string {
 		"internal/bench":      {}, // measures the built program, from outside
 		"snom/snomtest":       {"snom", "internal/pipenet"},
 		"mqtt/mqtttest":       {"mqtt"},
+		"internal/pbxtest":    {},
 		"snom/multicast":      {"snom", "snom/actionurl"},
 		"paging":              {},
 		"paging/speech":       {"paging", "internal/cleantext"},

@@ -51,7 +51,7 @@ type contact struct{ userAgent, status string }
 
 // New returns a Server. It does not connect. The error does not repeat the password.
 func New(c Config) (*Server, error) {
-	if strings.ContainsFunc(c.Username+c.Password, func(r rune) bool { return r < ' ' || r == 0x7F }) {
+	if !pbx.OneLine(c.Username + c.Password) {
 		return nil, errors.New("snom: asterisk: user name, password: expected no control characters")
 	}
 	login := func(w *pbx.Wire) error {

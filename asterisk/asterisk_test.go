@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/asterisk"
+	"github.com/snom2mqtt/snom2mqtt/internal/pbxtest"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
@@ -26,25 +27,8 @@ type manager struct {
 
 func newManager(t *testing.T) *manager {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &manager{l: l}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { m.serve(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		serving.Wait()
-	})
+	m := &manager{}
+	m.l = pbxtest.Serve(t, m.serve)
 	return m
 }
 

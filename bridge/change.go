@@ -150,6 +150,11 @@ func (c *command) switchOver(ctx context.Context, p pacedPhone, ch snom.Change) 
 		c.fail(Unsupported, problem)
 		return
 	}
+	if _, shows := p.Phone.(Configurer); state == "" && !shows {
+		c.fail(Refused, fmt.Sprintf("its events have not said whether %s is on, and a phone that is driven by SIP does not show its settings: "+
+			"enter the action URLs (docs/phone-setup.md) and switch it once at the phone, or send toggle", ch.Name()))
+		return
+	}
 	if state == "" {
 		c.fail(Refused, fmt.Sprintf("the phone does not show its setting %s, and its events have not said what it is: "+
 			"set admin_mode to on at the phone, or install the action URLs and switch it once at the phone", ch.Name()))

@@ -53,7 +53,23 @@ func (h *hook) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
 }
 
 // OnSessionEstablished begins to count for a client, which may have inherited a session.
-func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) { h.broker.budgets.begin(cl) }
+func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
+	h.broker.budgets.begin(cl)
+	if c := connOf(cl); c != nil {
+		h.broker.log.Debug("client connected", "from", c.RemoteAddr().String(), "id", cl.ID, "mqtt", mqttVersion(cl.Properties.ProtocolVersion))
+	}
+}
+
+// mqttVersion is what people call a version of the protocol.
+func mqttVersion(level byte) string {
+	switch level {
+	case 3:
+		return "3.1"
+	case 4:
+		return "3.1.1"
+	}
+	return "5"
+}
 
 // OnDisconnect bounds how long the session of a client is kept: with DISCONNECT, MQTT 5 lets it change that.
 func (h *hook) OnDisconnect(cl *mochi.Client, _ error, expire bool) {

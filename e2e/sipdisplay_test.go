@@ -69,6 +69,11 @@ func TestDisplayOverSIP(t *testing.T) {
 	if e := events.on("snom/kitchen/event", 1)[0].Payload; !strings.Contains(e, `"choice":"gate"`) || !strings.Contains(e, `"show":"house"`) {
 		t.Errorf("event %s", e)
 	}
+	m.publish("snom/kitchen/dnd", "on")
+	n++
+	if r := decode[bridge.Result](t, results.on("snom/kitchen/result", n)[n-1].Payload); r.Code != bridge.Refused || strings.Contains(r.Message, "admin_mode") || !strings.Contains(r.Message, "toggle") {
+		t.Errorf("dnd on, whose state is not known: %+v", r)
+	}
 	send("led", "P1 red blink")
 	shows("LED 5: red blink")
 	if r := send("ask", ""); r.Details == nil || r.Asked == nil || r.Asked.DND != bridge.SwitchOff || r.Asked.Calls["all"] != 0 {

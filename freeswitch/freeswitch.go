@@ -55,7 +55,7 @@ type registration struct{ profile, callID string }
 
 // New returns a Server. It does not connect. The error does not repeat the password.
 func New(c Config) (*Server, error) {
-	if strings.ContainsFunc(c.Password, func(r rune) bool { return r < ' ' || r == 0x7F }) {
+	if !pbx.OneLine(c.Password) {
 		return nil, errors.New("snom: freeswitch: password: expected no control characters")
 	}
 	return &Server{link: pbx.NewLink(pbx.LinkConfig{
@@ -178,16 +178,11 @@ func readRegistrations(output string) (map[string]registration, error) {
 	all := map[string]registration{}
 	for _, r := range list.Rows {
 		parts := strings.SplitN(r.URL, "/", 3)
-		if len(parts) == 3 && parts[0] == "sofia" && oneLine(parts[1]+r.Token) {
+		if len(parts) == 3 && parts[0] == "sofia" && pbx.OneLine(parts[1]+r.Token) {
 			all[strings.ToLower(r.User+"@"+r.Realm)] = registration{parts[1], r.Token}
 		}
 	}
 	return all, nil
-}
-
-// oneLine reports whether text fits into a header.
-func oneLine(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7F })
 }
 
 // event returns the text that sends a NOTIFY to a registered phone.

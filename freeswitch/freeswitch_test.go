@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/freeswitch"
+	"github.com/snom2mqtt/snom2mqtt/internal/pbxtest"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
@@ -36,25 +37,8 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{l: l, password: "ClueCon"}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { s.serve(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		serving.Wait()
-	})
+	s := &server{password: "ClueCon"}
+	s.l = pbxtest.Serve(t, s.serve)
 	return s
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs Home Assistant for the tests of its integration, from PyPI, outside the tree: the oldest release that reads
-# one discovery document per device (2024.12 and later) and that a common Python runs, and the newest. Takes a second
-# when both are installed. What cannot be installed is named together with the reason, and is no failure here: with
+# one discovery document per device (2024.12 and later) and that a common Python runs, one that Python 3.13 runs, and the
+# newest. Takes a second when all are installed. What cannot be installed is named together with the reason, and is no failure here: with
 # CI=true the tests fail for it.
 #
 # The newest release needs a Python that few systems have. Where there is none, Debian's next suite is unpacked into the
@@ -13,6 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 oldest=2025.1.4
+middle=2025.4.4
 newest=2026.11.0
 suite=forky # Debian's, with Python 3.14.2 or newer
 uv=0.13.9   # ten times faster than pip
@@ -200,22 +201,23 @@ if ! ready $oldest; then
 	fi
 fi
 
-# newest, or the newest that a Python here runs
+# middle
+if ! ready $middle; then
+	if p=$(python 3,13,0 3,14,0); then
+		(install_directly $middle "$p") || skipped $middle "see above"
+	else
+		skipped $middle "there is no Python 3.13 with venv"
+	fi
+fi
+
+# newest
 if ! ready $newest; then
 	if p=$(python 3,14,2 3,15,0); then
 		(install_directly $newest "$p") || skipped $newest "see above"
 	else
 		why=$(why_not_debian)
 		[ -n "$why" ] || (install_inside $newest) || why="see above"
-		if [ -n "$why" ]; then
-			skipped $newest "$why"
-			if p=$(python 3,13,2 3,14,0); then
-				older=2026.2.3
-			elif p=$(python 3,13,0 3,13,2); then
-				older=2025.4.4
-			fi
-			[ -z "${older:-}" ] || ready "$older" || (install_directly "$older" "$p") || skipped "$older" "see above"
-		fi
+		[ -z "$why" ] || skipped $newest "$why"
 	fi
 fi
 

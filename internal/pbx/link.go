@@ -34,6 +34,11 @@ type LinkConfig struct {
 	Read func(*bufio.Reader) (Message, error)
 }
 
+// OneLine reports whether a text has no control characters, so that it stays one line of a PBX's protocol.
+func OneLine(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7F })
+}
+
 // A Message is a message of a PBX: headers by their name in lower case, and a body.
 type Message struct {
 	Headers map[string]string

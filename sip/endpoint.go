@@ -50,6 +50,14 @@ type Endpoint struct {
 	conn    net.PacketConn          // guarded by mu; nil: not opened, or closed
 	closed  bool                    // guarded by mu
 	waiting map[string]*transaction // by branch; guarded by mu
+	route   route                   // the last that was found out; guarded by mu
+}
+
+// A route is the address here that requests to an address come from, and when that was found out.
+type route struct {
+	to    netip.Addr
+	local netip.AddrPort
+	at    time.Time
 }
 
 type counts struct{ answers, unmatched, requests, malformed atomic.Uint64 }
@@ -299,13 +307,23 @@ func (e *Endpoint) local(to netip.AddrPort) (netip.AddrPort, error) {
 	if a := bound.Addr(); a.IsValid() && !a.IsUnspecified() {
 		return bound, nil
 	}
-	route, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to)) // sends nothing
+	e.mu.Lock()
+	last := e.route // that of all phones behind a proxy
+	e.mu.Unlock()
+	if last.to == to.Addr() && last.local.Port() == bound.Port() && time.Since(last.at) < routeLasts {
+		return last.local, nil
+	}
+	probe, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to)) // sends nothing
 	if err != nil {
 		return netip.AddrPort{}, snom.NotSent(err)
 	}
-	defer route.Close()
-	a := route.LocalAddr().(*net.UDPAddr).AddrPort() //nolint:forcetypeassert // of a UDP socket
-	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), bound.Port()), nil
+	defer probe.Close()
+	a := probe.LocalAddr().(*net.UDPAddr).AddrPort() //nolint:forcetypeassert // of a UDP socket
+	local := netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), bound.Port())
+	e.mu.Lock()
+	e.route = route{to.Addr(), local, time.Now()}
+	e.mu.Unlock()
+	return local, nil
 }
 
 // newBranch returns a branch that no other request has, and that a stranger cannot guess.

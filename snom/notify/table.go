@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
@@ -31,7 +32,10 @@ const (
 
 // Rows returns the table, in the order of the documents. All bodies of kind fragment are an
 // XML document that fetches snom://mb_nop#NAME=VALUE.
-func Rows() []Row {
+func Rows() []Row { return slices.Clone(rows()) }
+
+// rows is the table, made when it is needed first.
+var rows = sync.OnceValue(func() []Row {
 	return []Row{
 		{snom.VerbKey, "`key=KEY`, one NOTIFY for each key, two seconds apart", snom.EvidenceReported, sourceFSPBX, planKeys},
 		{snom.VerbDial, "`numberdial=NUMBER`", snom.EvidenceDocumented, sourceSIPN, planDial},
@@ -51,11 +55,11 @@ func Rows() []Row {
 		{snom.VerbClear, "`calllistclear=Dialed`, `Missed` or `Received`", snom.EvidenceDocumented, sourceFrag, planClear},
 		{snom.VerbReboot, "`Event: check-sync;reboot=true`, without a body", snom.EvidenceDocumented, "Snom wiki challenge_checksync", planReboot},
 	}
-}
+})
 
 // Supports reports whether the table has a row for v.
 func Supports(v snom.Verb) bool {
-	return slices.ContainsFunc(Rows(), func(r Row) bool { return r.Verb == v })
+	return slices.ContainsFunc(rows(), func(r Row) bool { return r.Verb == v })
 }
 
 // Accepted is said of every command that a phone took.
@@ -69,7 +73,7 @@ func Plan(cmd snom.Command, m snom.Model) (steps []snom.Step, warning string, er
 
 // PlanBy is Plan for a transport of which something else than [Accepted] is said.
 func PlanBy(cmd snom.Command, m snom.Model, accepted string) (steps []snom.Step, warning string, err error) {
-	rows := Rows()
+	rows := rows()
 	i := slices.IndexFunc(rows, func(r Row) bool { return r.Verb == cmd.Verb() })
 	switch {
 	case cmd.IsZero():

@@ -20,6 +20,14 @@ func NewTurn() *Turn { return &Turn{taken: make(chan struct{}, 1)} }
 
 // Begin waits until step may be sent. Its caller must call End after an error-free return.
 func (t *Turn) Begin(ctx context.Context, step snom.Step) error {
+	select {
+	case t.taken <- struct{}{}:
+		if now := time.Now(); !now.Before(t.ready) && (step.NotAfter.IsZero() || now.Before(step.NotAfter)) {
+			return nil // as most, without a timer
+		}
+		<-t.taken
+	default:
+	}
 	var expired <-chan time.Time
 	if !step.NotAfter.IsZero() {
 		timer := time.NewTimer(time.Until(step.NotAfter))

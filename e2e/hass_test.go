@@ -265,6 +265,11 @@ func (h *homeAssistant) states() map[string]entityState {
 // shows waits until an entity shows a state. It may be one of several, separated by bars.
 func (h *homeAssistant) shows(entity, state string) (now entityState) {
 	h.t.Helper()
+	defer func() {
+		if h.t.Failed() {
+			h.t.Logf("%s is %+v", entity, now)
+		}
+	}()
 	eventually(h.t, entity+" shows "+state, func() bool {
 		now = entityState{}
 		err := h.send(http.MethodGet, "/api/states/"+entity, nil, &now)

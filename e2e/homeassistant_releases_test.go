@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -37,6 +38,7 @@ func TestHomeAssistantInGerman(t *testing.T) {
 		}
 	}
 	x.shows("update.kitchen_phone_firmware_aktualisierung", "off")
+	x.isIn("Kitchen phone", "kuche")
 	problem := x.shows("binary_sensor.kitchen_phone_problem", "on")
 	if what := fmt.Sprint(problem.Attributes["problem"], problem.Attributes["remedy"]); !strings.Contains(what, "action URL") || !strings.Contains(what, "snom/bridge/request/install") {
 		t.Errorf("the problem is %v", problem.Attributes)
@@ -51,6 +53,20 @@ func TestHomeAssistantInGerman(t *testing.T) {
 		return state != "" && state != "unknown" && state != "unavailable"
 	})
 	x.nothingToComplainOf()
+}
+
+// isIn waits until a device is in an area.
+func (x *home) isIn(device, area string) {
+	x.t.Helper()
+	type entry struct {
+		Name string
+		Area string `json:"area_id"`
+	}
+	eventually(x.t, device+" is in the area "+area, func() bool {
+		var all []entry
+		x.ask(&all, map[string]any{"type": "config/device_registry/list"})
+		return slices.Contains(all, entry{device, area})
+	})
 }
 
 // speaks fails unless Home Assistant has connected to Mosquitto with a version of MQTT, as the log of Mosquitto has it, and waits for that.
@@ -101,6 +117,16 @@ func (x *home) theEmbeddedBrokerServesIt() {
 		})
 	})
 	x.allIsBack("the embedded broker")
+	x.configure("office:kitchen", "hall", "attic:area")
+	if err := x.bridge.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		x.t.Fatal(err)
+	}
+	x.isIn("Attic phone", "under_the_roof")
+	x.configure("office:kitchen", "hall")
+	if err := x.bridge.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		x.t.Fatal(err)
+	}
+	eventually(x.t, "the attic's phone is gone", func() bool { return slices.Equal(x.devices(), devices) })
 	if n, now := len(x.registry()), x.devices(); n != entities || !slices.Equal(now, devices) {
 		x.t.Errorf("with the embedded broker there are %d entities, expected %d, and the devices %q, expected %q", n, entities, now, devices)
 	}

@@ -232,6 +232,12 @@ func topicsDoc(b *bytes.Buffer) {
 		"what `SETTINGS_ALLOW` matches, and never a setting that begins with `http_`, `admin_`, `action_` or `user_`, or has\n" +
 		"`pass` in its name. Without `identity` a phone with several has the setting of the first one changed, or of all: no\n" +
 		"source says which.\n")
+	b.WriteString("\n" + "`ask` has the phone fetch a page that shows nothing, and call back with do not disturb, forwarding and the number of its calls by\n" +
+		"state. Its result has them under `asked`, and the status too. **That phones fill in such a page is inferred from Snom's\n" +
+		"documents and was not confirmed on a phone**: one that does not call back within 3 s is a `timeout`, and one that calls back and\n" +
+		"has filled in nothing is `unsupported`. What is shown on the display stays; whether a call is disturbed is not known. `ASK_EVERY`\n" +
+		"asks regularly, never a phone that has a call as far as its events or its last answer say: without [action URLs](phone-setup.md) the\n" +
+		"bridge learns of a call only by asking.\n")
 	b.WriteString("\n## The result\n\n")
 	example(b, bridge.Result{ID: "7f3a", Phone: "kitchen", Command: "dial", Argument: "+4930123", OK: true, Code: bridge.OK,
 		HTTPStatus: 302, Requests: 1, DurationMS: 41, Time: moment()})
@@ -295,6 +301,10 @@ func topicsDoc(b *bytes.Buffer) {
 		"was read: `keyboard_lock`, true or false; `forward` with `always`, `busy` and `no_answer`, each with `on` and `to`, and\n" +
 		"`after` in seconds; `settings`, the last 32 by name; `settings_as_of`, when they were read last. The phone does not report\n" +
 		"a change of them, except that forwarding was switched. Nothing of a command that `MASK` names is there.\n\n")
+	b.WriteString("After an `ask` the status has what the phone said of its first identity, under `asked`: `dnd`, `forward` as above, `calls` and `time`.\n" +
+		"`calls` counts all calls, and those in each state, in the phone's words: `connected`, `holding`, `on_hold`, `ringing`, `calling`,\n" +
+		"`ringback`. What the phone did not say is null. `dnd`, `forwarding`, `forward` and `settings` follow it. If it has no call, `call`\n" +
+		"and `calls` follow, too; if it has one that it has not reported, they show it without its party.\n" + "\n")
 	b.WriteString("`call.state` is one of ")
 	for i, p := range callstate.Phases() {
 		if i > 0 {
@@ -317,12 +327,15 @@ func topicsDoc(b *bytes.Buffer) {
 	} {
 		row(b, code(r[0]), r[1])
 	}
-	b.WriteString("\n`missed` counts from the start of the bridge, or from the last `clear` with `missed`. A phone cannot be\n" +
-		"queried for this state: after a restart of the bridge it is restored from the retained status of the phone, and `as_of` is\n" +
+	b.WriteString("\n`missed` counts from the start of the bridge, or from the last `clear` with `missed`. A phone tells\n" +
+		"most of this state by events only: after a restart of the bridge it is restored from the retained status of the phone, and `as_of` is\n" +
 		"the time of that status until the phone has reported the state again. What the bridge did itself counts as reported: a\n" +
-		"`hangup` that the phone accepted ends its calls. `problem` is present only where something is wrong: the settings name\n" +
-		"another model than the phone does (the phone's word counts), its certificate is not trusted, or nothing has shown that the\n" +
-		"device is a Snom phone.\n\n## Events\n\n")
+		"`hangup` that the phone accepted ends its calls.\n\n" +
+		"`problem` is present only where something is wrong, and `remedy` then says what to do: the phone refuses the login, requires another\n" +
+		"one or is locked; it blocks remote control (hidden tags); it has none of the bridge's action URLs; the settings name another model\n" +
+		"than the phone does (the phone's word counts); its certificate is not trusted; or nothing has shown that the device is a Snom phone.\n" +
+		"For the action URLs the bridge reads the phone's settings once, after a login has succeeded or where none is configured; an event\n" +
+		"shows that they are there.\n\n## Events\n\n")
 	example(b, actionurl.Event{Type: actionurl.EventIncoming, Phone: "kitchen", Direction: actionurl.DirectionIn, CallID: "3c26-ab", Line: "27@pbx.example",
 		Remote: actionurl.Party{Number: "+4930123", Name: "Front door", URI: "sip:+4930123@pbx.example"},
 		Local:  actionurl.Party{Number: "27", URI: "sip:27@pbx.example"}, Calls: 1, CallsKnown: true, Time: moment().Time})

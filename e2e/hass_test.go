@@ -29,7 +29,7 @@ const (
 	newestHomeAssistant = "2026.11.0"
 )
 
-// homeAssistantProtocols are the versions of MQTT that releases speak unless they are told otherwise, as Mosquitto's log has them.
+// homeAssistantProtocols are the versions of MQTT that releases speak by default, as Mosquitto's log has them.
 var homeAssistantProtocols = map[string]string{oldestHomeAssistant: "(p2,", middleHomeAssistant: "(p2,", newestHomeAssistant: "(p5,"}
 
 // homeAssistantPython returns the Python that has a release of Home Assistant, "" when there is none.

@@ -117,16 +117,17 @@ func (x *home) theEmbeddedBrokerServesIt() {
 		})
 	})
 	x.allIsBack("the embedded broker")
-	x.configure("office:kitchen", "hall", "attic:area")
+	x.phones["cellar"] = startPhones(x.t, 1, "--name", "cellar")
+	x.configure("office:kitchen", "hall", "cellar")
 	if err := x.bridge.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		x.t.Fatal(err)
 	}
-	x.isIn("Attic phone", "under_the_roof")
+	x.isIn("Cellar phone", "below")
 	x.configure("office:kitchen", "hall")
 	if err := x.bridge.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		x.t.Fatal(err)
 	}
-	eventually(x.t, "the attic's phone is gone", func() bool { return slices.Equal(x.devices(), devices) })
+	eventually(x.t, "the cellar's phone is gone", func() bool { return slices.Equal(x.devices(), devices) })
 	if n, now := len(x.registry()), x.devices(); n != entities || !slices.Equal(now, devices) {
 		x.t.Errorf("with the embedded broker there are %d entities, expected %d, and the devices %q, expected %q", n, entities, now, devices)
 	}

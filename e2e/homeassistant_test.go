@@ -101,13 +101,12 @@ func newHome(t *testing.T, release string) *home {
 }
 
 // configure writes the phones file: phones as they are called now, each with the name it began with after a
-// colon where that is another. The attic's is open to a reset and to firmware unless it is disabled, and may have an area.
+// colon where that is another. The attic's is open to a reset and to firmware unless it is disabled.
 func (x *home) configure(names ...string) {
 	x.t.Helper()
 	text, paging := "phones:\n", fmt.Sprintf("paging:\n  all: {address: \"239.255.10.1:%d\"}\n", x.paging)
 	for _, name := range names {
 		name, shut := strings.CutSuffix(name, ":shut")
-		name, area := strings.CutSuffix(name, ":area")
 		now, was, renamed := strings.Cut(name, ":")
 		if !renamed {
 			was = now
@@ -123,9 +122,8 @@ func (x *home) configure(names ...string) {
 			if !shut {
 				text += ", allow: [reset, firmware]"
 			}
-			if area { // a part of the entity ids in newer releases
-				text += ", area: Under the roof"
-			}
+		case "cellar":
+			text += ", area: Below" // a part of the entity ids in newer releases
 		}
 		text += "}\n"
 		if was == "kitchen" {

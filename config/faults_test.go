@@ -150,6 +150,12 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 					"MQTT_USERNAME and MQTT_PASSWORD: other machines reach this one"}},
 			{name: "phones would call nobody", settings: kitchen + "PHONE_BASE_URL=http://a", want: []string{
 				"PHONE_BASE_URL: set, but PHONE_LISTEN is off: phones would get no answer there"}},
+			{name: "phones that are asked would call nobody", settings: kitchen + "ASK_EVERY=1m", want: []string{
+				"ASK_EVERY: set, but PHONE_LISTEN is off: phones that are asked call back there"}},
+			{name: "phones would be asked too often", settings: kitchen + tokenSecret + "PHONE_LISTEN=:8081\nASK_EVERY=1ms", want: []string{
+				"ASK_EVERY: expected a time with its unit from 1s to 24h, such as 90s or 1m30s"}},
+			{name: "firmware without a version", settings: kitchen + "FIRMWARE_LATEST=https://fw.example/new.bin", want: []string{
+				"FIRMWARE_LATEST: expected a version such as 10.1.198.19, or an https URL that names one, with {model} for the model"}},
 			{name: "phones would call nowhere", settings: kitchen + tokenSecret + "PHONE_LISTEN=:8081\nPHONE_BASE_URL=http://a?b", want: []string{
 				"PHONE_BASE_URL: expected http://host:port or https://host:port, optionally with a path"}},
 			{name: "no tokens", settings: kitchen + "PHONE_LISTEN=:8081\nPHONE_1_NAME=b\nPHONE_1_URL=http://b", want: []string{

@@ -25,7 +25,7 @@ func TestHomeAssistantInGerman(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.bridge = x.m.startBridge(t, x.env...)
-	x.homeAssistant = startHomeAssistant(t, middleHomeAssistant, x.m, "", "")
+	x.homeAssistant = startHomeAssistant(t, middleHomeAssistant, x.m, "")
 	x.entitiesAreThoseOfTheDocuments("Kitchen phone", "snom2mqtt")
 	x.speaks(homeAssistantProtocols[middleHomeAssistant])
 	states := x.states()

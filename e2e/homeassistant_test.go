@@ -334,7 +334,7 @@ func (x *home) everyServiceReachesThePhone() {
 		}
 		if name == "attic" {
 			x.call("update.install", entity("update"))
-			goes("/dummy.htm?swload=load&firmware=https://firmware.example/snomD735-10.1.198.19-SIP-r.bin")
+			goes("/dummy.htm?swload=load&firmware=https://firmware.example/snomD785-10.1.198.19-SIP-r.bin")
 			x.call("text.set_value", entity("firmware_url"), "value", "https://firmware.example/snomD735.bin")
 			goes("/dummy.htm?swload=load&firmware=https://firmware.example/snomD735.bin")
 			x.call("button.press", entity("reset"))

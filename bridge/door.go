@@ -29,7 +29,7 @@ type DoorConfig struct {
 	Country string       // country code by which numbers are compared; empty: none
 	Code    snom.Command // sends the code; shown nowhere
 	Hold    time.Duration
-	Call    bool         // without a call, the phone calls the door, sends the code and hangs up
+	Call    bool         // without a connected call, the phone answers the door's or calls it, sends the code and hangs up
 	Chime   snom.Command // for ChimeAt; zero: none
 	ChimeAt []string
 	Camera  Camera // nil: none
@@ -495,23 +495,24 @@ func (d *door) take(name string, m mqtt.Message, o Origin, now time.Time) (id st
 // noCall says that there is no call with the door.
 func (d *door) noCall() string { return "no call with the " + d.name + " door" }
 
-// phone returns the phone whose call with the door is connected, and true; or else the first one of the door that is
-// served; nil: none is.
-func (d *door) phone(cfg *DoorConfig) (first *phone, talks bool) {
-	phones := d.b.roster.Load().phones
+// phone returns the phone whose call with the door is connected, and true; or else the one at which the door rings, or the
+// first one of the door that is served; nil: none is.
+func (d *door) phone(cfg *DoorConfig) (best *phone, talks bool) {
+	phones, rings := d.b.roster.Load().phones, false
 	for _, name := range cfg.Phones {
 		p := phones[name]
 		if p == nil || d.b.claims.taken(name) {
 			continue
 		}
-		if cfg.talks(p.calls()) {
+		calls := p.calls()
+		if cfg.talks(calls) {
 			return p, true
 		}
-		if first == nil {
-			first = p
+		if now := cfg.rings(calls); best == nil || now && !rings {
+			best, rings = p, now
 		}
 	}
-	return first, false
+	return best, false
 }
 
 // talks reports whether what a phone with these calls sends reaches the door.
@@ -520,18 +521,24 @@ func (cfg *DoorConfig) talks(calls callstate.State) bool {
 	return ok && cfg.is(call.Remote)
 }
 
+// rings reports whether the only call of a phone is one of the door that waits to be answered.
+func (cfg *DoorConfig) rings(calls callstate.State) bool {
+	is := calls.Status()
+	return is.Calls == 1 && is.Call.State == callstate.Ringing && is.Call.Direction == actionurl.DirectionIn && cfg.is(is.Call.Remote)
+}
+
 // open carries out a command that opens the door.
 func (d *door) open(ctx context.Context, c *command, p pacedPhone) {
 	cfg := d.cfg.Load()
 	watch := p.phone.guard(cfg.talks)
 	defer p.phone.unguard(watch)
-	talks := !watch.revoked.Load()
+	talks, rings := !watch.revoked.Load(), cfg.rings(p.phone.calls())
 	code := MacroStep{MacroStep: snom.MacroStep{Command: c.command}, Secret: true}
 	switch {
 	case !talks && !cfg.Call:
 		c.fail(Forbidden, d.noCall())
 		return
-	case !talks && p.phone.calls().Status().Calls > 0:
+	case !talks && !rings && p.phone.calls().Status().Calls > 0:
 		c.fail(Forbidden, d.noCall()+", and the phone has another one")
 		return
 	case c.dry:
@@ -542,10 +549,14 @@ func (d *door) open(ctx context.Context, c *command, p pacedPhone) {
 	run := &scriptRun{c: c, until: c.expires, holds: cfg.talks, talking: talks}
 	state := DoorFailed
 	defer func() { d.set(state, time.Now()) }() // whatever happens, it is not opening any more
-	if !talks {
-		if !run.call(ctx, p, cfg.Number) {
+	switch {
+	case talks:
+	case rings:
+		if !run.pickUp(ctx, p) {
 			return
 		}
+	case !run.call(ctx, p, cfg.Number):
+		return
 	}
 	_, r := run.carryOut(ctx, p, code)
 	if r.Code == OK {
@@ -560,6 +571,22 @@ func (d *door) open(ctx context.Context, c *command, p pacedPhone) {
 		d.set(state, time.Now())
 		run.hangUp(ctx, p)
 	}
+}
+
+// Times of a call that is answered to open the door; ours.
+const (
+	pickUpTime = 10 * time.Second       // until it is connected
+	speechTime = 500 * time.Millisecond // until the door hears what is sent: the phone answers a moment after it took the command
+)
+
+// pickUp answers the call of the door that rings, and waits until it is connected. Where that fails, the command has failed.
+func (run *scriptRun) pickUp(ctx context.Context, p pacedPhone) bool {
+	for _, s := range []snom.MacroStep{{Command: snom.Answer()}, {State: string(callstate.Connected), Wait: pickUpTime}, {Wait: speechTime}} {
+		if _, r := run.carryOut(ctx, p, MacroStep{MacroStep: s}); r.Code != OK {
+			return run.c.fail(r.Code, "the call of the door was not answered: "+r.Message)
+		}
+	}
+	return true
 }
 
 // call calls a number and waits until it has answered. Where it does not, it hangs up, and the command has failed.
@@ -672,7 +699,7 @@ func CheckDoor(d DoorConfig, r Roster, rules Rules, events bool) string {
 		if err != nil {
 			return "number: " + words(err)
 		}
-		commands["a call"] = dial
+		commands["a call"], commands["the answer to a call"] = dial, snom.Answer()
 	}
 	for _, cfg := range r.Phones {
 		p := &profile{PhoneConfig: cfg, model: cfg.Model}

@@ -344,6 +344,47 @@ func TestDoorOpensByACall(t *testing.T) {
 	})
 }
 
+// TestDoorOpensWhileItRings: with call, the phone answers the call of the door, sends the code and hangs up.
+func TestDoorOpensWhileItRings(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		remote string
+		then   []actionurl.EventType // a second after the command
+		code   bridge.Code
+		sent   []string
+	}{
+		{"it is answered", "**61", nil, bridge.OK, []string{"/command.htm?key=ENTER", "/command.htm?key_dtmf=" + doorCode, "/command.htm?RELEASE_ALL_CALLS"}},
+		{"it has ended", "**61", []actionurl.EventType{actionurl.EventMissed}, bridge.Unmet, []string{"/command.htm?key=ENTER"}},
+		{"another call rings", "27", nil, bridge.Forbidden, nil},
+	} {
+		phones := phoneWithDoor(t, func(d *bridge.DoorConfig) { d.Call = true })
+		phones = append(phones, testPhone{phone: snomtest.Config{Name: "hall"}})
+		phones[0].doors[0].Phones = []string{"hall", "desk"} // it rings at the second one
+		if len(tt.then) > 0 {
+			phones[0].set = func(c *bridge.PhoneConfig) {
+				c.Phone = slowPhone{c.Phone, func() time.Duration { return 2 * time.Second }}
+			}
+		}
+		inHarness(t, bridge.Config{Events: true}, phones, func(h *harness) {
+			if tt.remote == "27" {
+				h.bridge.Event("hall", actionurl.Event{Type: actionurl.EventIncoming, CallID: "0", Remote: actionurl.Party{Number: "27"}, Time: time.Now()})
+			}
+			h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventIncoming, CallID: "1", Direction: actionurl.DirectionIn, Remote: actionurl.Party{Number: tt.remote}, Time: time.Now()})
+			h.say("snom/front/open", `{"expires_in":60}`)
+			time.Sleep(time.Second)
+			for _, kind := range tt.then {
+				h.event(kind, "1")
+			}
+			time.Sleep(2 * time.Minute)
+			all := h.results()
+			if len(all) != 1 || all[0].Code != tt.code || !slices.Equal(h.pressed("desk"), tt.sent) || len(h.pressed("hall")) != 0 {
+				t.Errorf("%s: %+v, the phones did %q, %q", tt.name, all, h.pressed("desk"), h.pressed("hall"))
+			}
+		})
+	}
+}
+
 // TestDoorRingsOnce: a call of several phones, and an event that comes late or twice, is one ring.
 func TestDoorRingsOnce(t *testing.T) {
 	t.Parallel()
@@ -490,6 +531,11 @@ func TestDoorAfterARestart(t *testing.T) {
 		if r := second.result("snom/front/open", "", time.Second); r.Code != bridge.Forbidden || second.sentCodes("desk") != 0 {
 			t.Errorf("%+v", r)
 		}
+		second.event(actionurl.EventConnected, "2") // another call with the door: the first one ended while no bridge ran
+		if r := second.result("snom/front/open", "", time.Second); r.Code != bridge.OK || second.sentCodes("desk") != 1 {
+			t.Errorf("in the next call: %+v", r)
+		}
+		second.event(actionurl.EventDisconnected, "2")
 		second.event(actionurl.EventUnhold, "1") // the phone says that it is still there
 		if r := second.result("snom/front/open", "", time.Second); r.Code != bridge.OK {
 			t.Errorf("%+v", r)

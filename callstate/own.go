@@ -140,14 +140,15 @@ func (s State) awaitedEnd(e actionurl.Event) int {
 }
 
 // Talking returns the call that what the phone sends reaches: the only one that is connected, as the phone or the bridge
-// has reported in this process. False: there is none, or it is not certain which one of several it is.
+// has reported in this process. False: there is none, or it is not certain which one of several it is. One that only Restore
+// knows does not count: it may be over, and where it is not, the phone has put it on hold for the other.
 func (s State) Talking() (Call, bool) {
 	is := -1
 	for i, c := range s.calls {
-		if c.phase != Connected {
+		if c.phase != Connected || c.old {
 			continue
 		}
-		if is >= 0 || c.old {
+		if is >= 0 {
 			return Call{}, false
 		}
 		is = i

@@ -34,6 +34,7 @@ func TestHomeAssistant(t *testing.T) {
 			x.theWallPanel()
 			x.blueprintsFire()
 			x.announcementsAreHeard()
+			x.aDoorRings()
 			x.phonesComeAndGo()
 			x.nothingToComplainOf()
 			x.everythingRestarts()
@@ -60,6 +61,7 @@ type home struct {
 	phones map[string]*phones // by name
 	paging int                // the first port of the multicast addresses
 	syslog string             // where phones send syslog
+	camera string             // of the door, its URL
 }
 
 // newHome builds a home with three phones that call the bridge.
@@ -69,7 +71,7 @@ func newHome(t *testing.T, release string) *home {
 	if release == newestHomeAssistant { // with one of them
 		m = func(t *testing.T, _ ...string) *mosquitto { return startExampleMosquitto(t) }
 	}
-	x := &home{t: t, m: m(t), file: filepath.Join(t.TempDir(), "phones.yml"), phones: map[string]*phones{}}
+	x := &home{t: t, m: m(t), file: filepath.Join(t.TempDir(), "phones.yml"), phones: map[string]*phones{}, camera: startCamera(t)}
 	// One has to log in, so that its MAC is not known at first.
 	x.phones["kitchen"] = startPhones(t, 1, "--name", "kitchen", "--multicast", "lo")
 	x.phones["hall"] = startPhones(t, 1, "--name", "hall", "--multicast", "lo", "--model", "870", "--firmware", "8.7.5.44", "--auth", "digest", "--username", "admin", "--password", "secret")
@@ -105,6 +107,7 @@ func newHome(t *testing.T, release string) *home {
 func (x *home) configure(names ...string) {
 	x.t.Helper()
 	text, paging := "phones:\n", fmt.Sprintf("paging:\n  all: {address: \"239.255.10.1:%d\"}\n", x.paging)
+	doors := ""
 	for _, name := range names {
 		name, shut := strings.CutSuffix(name, ":shut")
 		now, was, renamed := strings.Cut(name, ":")
@@ -128,9 +131,10 @@ func (x *home) configure(names ...string) {
 		text += "}\n"
 		if was == "kitchen" {
 			paging += fmt.Sprintf("  %s: {address: \"239.255.10.3:%d\"}\n", now, x.paging+2)
+			doors = gardenDoor(now, x.camera)
 		}
 	}
-	text += paging
+	text += paging + doors
 	if err := os.WriteFile(x.file, []byte(text), 0o600); err != nil {
 		x.t.Fatal(err)
 	}
@@ -452,7 +456,7 @@ func trickyCodes() []string {
 // something that plays music. They wait until there is everything that they refer to.
 func automations(t *testing.T, release string) string {
 	t.Helper()
-	text := `input_boolean:
+	text := mobilePhone + `input_boolean:
   music:
   washer:
 input_text:
@@ -508,7 +512,7 @@ automation:
       input:
         phones: [binary_sensor.kitchen_phone_in_call]
         light: light.front_door_light
-` + panelAutomations
+` + panelAutomations + intercomAutomation
 	for i, number := range append(trickyNumbers(), "**61") {
 		text += fmt.Sprintf(`  - alias: doorbell %d
     initial_state: false

@@ -198,7 +198,7 @@ func playFlows(t *testing.T, release string) {
 	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	file := filepath.Join(t.TempDir(), "phones.yml")
 	phone := "  %s: {url: %q, username: admin, password: secret, token: " + token + "}\n"
-	text := fmt.Sprintf("phones:\n"+phone+phone+"paging:\n  all: {address: \"239.255.10.4:%d\"}\n", "kitchen", p.urls[0], "hall", p.urls[1], freePorts(t, 2))
+	text := fmt.Sprintf("phones:\n"+phone+phone+"paging:\n  all: {address: \"239.255.10.4:%d\"}\n"+intercomDoor(t), "kitchen", p.urls[0], "hall", p.urls[1], freePorts(t, 2))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -214,6 +214,7 @@ func playFlows(t *testing.T, release string) {
 	playAnnouncements(t, m, p, n) // before: a phone in a call plays none
 	playMenu(t, m, p, n)
 	playNumbers(t, p, n)
+	playIntercom(t, m, p, n)
 	playDoorCode(t, m, p, n, b)
 	playCommand(t, m, n)
 	for _, line := range n.stdout() {

@@ -131,10 +131,24 @@ func TestMacroFaults(t *testing.T) {
 	stop := func(h harnessed) { h.stop() }
 	remove := func(h harnessed) {
 		h.roster = bridge.Roster{}
-		if err := h.reload(t.Context()); err != nil {
+		if err := h.reload(h.t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
+	// reload reads the phones again, with other macros and perhaps other settings of the phone.
+	reload := func(macros []bridge.Macro, change func(*bridge.PhoneConfig)) func(harnessed) {
+		return func(h harnessed) {
+			h.roster = bridge.Roster{Phones: h.bridge.Phones(), Macros: macros}
+			if change != nil {
+				change(&h.roster.Phones[0])
+			}
+			if err := h.reload(h.t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	same := []bridge.Macro{openByCall(t)}
+	other := []bridge.Macro{{Name: "open_by_call", Phone: "desk", Steps: steps(t, `{"dial":"**99"}`, `{"dtmf":"`+doorCode+`"}`)}}
 	s := time.Second
 	out, in, up, down, held, unheld := actionurl.EventOutgoing, actionurl.EventIncoming, actionurl.EventConnected,
 		actionurl.EventDisconnected, actionurl.EventHold, actionurl.EventUnhold
@@ -187,6 +201,29 @@ func TestMacroFaults(t *testing.T) {
 		{"the machine was suspended", nil, []func(harnessed){wait(5 * s), func(h harnessed) { h.bridge.SetClock(time.Hour) }, say(out, "1"), wait(60 * s)},
 			bridge.Expired, "dial ok, wait expired", 0},
 		{"the phone restarts", nil, append(ring[:3:3], say(actionurl.EventStarted, ""), wait(60*s)), bridge.Unmet, "dial ok, wait unmet, otherwise hangup ok", 0},
+		{"hangup while it hangs up", func(p *testPhone) { p.phone.Latency = 400 * time.Millisecond },
+			append(ring[:4:4], wait(3200*time.Millisecond), hangup, wait(60*s)), bridge.OK, "dial ok, wait ok, dtmf ok, wait ok, hangup ok", 1},
+		{"hangup in otherwise", func(p *testPhone) { p.phone.Latency = s }, []func(harnessed){wait(32500 * time.Millisecond), hangup, wait(60 * s)},
+			bridge.Unmet, "dial ok, wait unmet, otherwise hangup ok", 0},
+		{"hangup twice", nil, []func(harnessed){wait(5 * s), hangup, hangup, wait(60 * s)}, bridge.Cancelled, "dial ok, wait cancelled", 0},
+		{"each event twice", nil, []func(harnessed){wait(s), say(out, "1"), say(out, "1"), wait(s), say(up, "1"), say(up, "1"), wait(9 * s), say(down, "1"), say(down, "1")},
+			bridge.OK, "dial ok, wait ok, dtmf ok, wait ok, hangup ok", 1},
+		{"the bridge stops while it dials", func(p *testPhone) { p.phone.Latency = s }, []func(harnessed){stop}, bridge.Cancelled, "dial ok, wait cancelled", 0},
+		{"the bridge stops while the code is on its way", func(p *testPhone) { p.phone.Latency = 400 * time.Millisecond },
+			append(ring[:4:4], wait(200*time.Millisecond), stop), bridge.Cancelled, "dial ok, wait ok, dtmf ok, wait cancelled", 1},
+		{"the bridge stops in otherwise", func(p *testPhone) { p.phone.Latency = s }, []func(harnessed){wait(32500 * time.Millisecond), stop},
+			bridge.Unmet, "dial ok, wait unmet, otherwise hangup ok", 0},
+		{"the phone is removed while the code is on its way", func(p *testPhone) { p.phone.Latency = 400 * time.Millisecond },
+			append(ring[:4:4], wait(200*time.Millisecond), remove, wait(60*s)), bridge.Cancelled, "dial ok, wait ok, dtmf ok, wait cancelled", 1},
+		{"the phone is removed in the pause", nil, append(ring[:4:4], wait(s), remove, wait(60*s)), bridge.Cancelled, "dial ok, wait ok, dtmf ok, wait cancelled", 1},
+		{"a reload", nil, append(ring[:3:3], reload(same, nil), say(up, "1"), wait(9*s)), bridge.OK, "dial ok, wait ok, dtmf ok, wait ok, hangup ok", 1},
+		{"a reload in the pause", nil, append(ring[:4:4], wait(s), reload(same, nil), wait(9*s)), bridge.OK, "dial ok, wait ok, dtmf ok, wait ok, hangup ok", 1},
+		{"a reload with another macro of that name", nil, append(ring[:3:3], reload(other, nil), say(up, "1"), wait(9*s)), bridge.OK,
+			"dial ok, wait ok, dtmf ok, wait ok, hangup ok", 1},
+		{"a reload without the macro", nil, append(ring[:3:3], reload(nil, nil), say(up, "1"), wait(9*s)), bridge.OK,
+			"dial ok, wait ok, dtmf ok, wait ok, hangup ok", 1},
+		{"a reload with other settings of the phone", nil, append(ring[:3:3], reload(same, func(c *bridge.PhoneConfig) { c.Fingerprint += "x" }), say(up, "1"), wait(9*s)),
+			bridge.OK, "dial ok, wait ok, dtmf ok, wait ok, hangup ok", 1},
 		{"the code is refused", nil, append(ring[:3:3], func(h harnessed) { h.phones["desk"].SetFault("500"); h.event(up, "1") }, wait(60*s)), bridge.PhoneError,
 			"dial ok, wait ok, dtmf phone_error, otherwise hangup phone_error", 0},
 	} {

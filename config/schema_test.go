@@ -290,7 +290,7 @@ func TestSchemaAcceptsExamples(t *testing.T) {
 	t.Parallel()
 	s := compiled(t)
 	first := "# yaml-language-server: $schema=https://raw.githubusercontent.com/snom2mqtt/snom2mqtt/main/config/phones.schema.json\n"
-	for _, name := range []string{"../packaging/phones.yml", "../examples/demo/phones.yml"} {
+	for _, name := range []string{"../packaging/phones.yml", "../examples/demo/phones.yml", "../examples/phones/door.yml"} {
 		file, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -306,7 +306,7 @@ func TestSchemaAcceptsExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := regexp.MustCompile("(?ms)^ *(?:```yaml|cat > .*phones.yml <<'END'|sudo install .*/phones.yml <<'END')\n((?:phones|groups|macros):.*?)^ *(?:```|END)$")
+	block := regexp.MustCompile("(?ms)^ *(?:```yaml|cat > .*phones.yml <<'END'|sudo install .*/phones.yml <<'END')\n((?:phones|groups|macros|doors):.*?)^ *(?:```|END)$")
 	found := 0
 	for _, name := range append(documents, "../README.md") {
 		text, err := os.ReadFile(name)

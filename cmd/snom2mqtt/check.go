@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -78,6 +79,20 @@ func (p *program) printSettings(c config.Config, r bridge.Roster) error {
 			}
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", phone.Name, phone.URL, login, model)
+	}
+	for _, d := range c.Roster.Doors {
+		camera := "no camera"
+		if d.Camera.URL != "" {
+			camera = "camera"
+		}
+		fmt.Fprintf(t, "  %s\tdoor of %s\tcalls from %s\t%s\n", d.Name, strings.Join(d.Phones, ", "), d.Number, camera)
+	}
+	for _, m := range c.Roster.Macros {
+		by := "any phone"
+		if m.Phone != "" {
+			by = m.Phone
+		}
+		fmt.Fprintf(t, "  %s\tmacro of %s\t%s\n", m.Name, by, count(len(m.Steps), "step"))
 	}
 	return t.Flush()
 }

@@ -296,7 +296,7 @@ func (v *doorPage) reply() pages.Reply {
 	var main minibrowser.Main
 	switch {
 	case v.screen.IsZero():
-		main = minibrowser.Text{Common: common, Text: text}
+		main = minibrowser.Text{Common: common, Text: v.caller}
 	case v.stream:
 		if !moves {
 			common.Fetch.After = streamReload
@@ -304,7 +304,7 @@ func (v *doorPage) reply() pages.Reply {
 		main = minibrowser.ImageFile{Common: common, Target: links.to("stream")}
 	case v.d.picture(v.screen) == nil:
 		common.Fetch.After = pictureReload
-		main = minibrowser.Text{Common: common, Text: text + "\nno picture of the camera yet"}
+		main = minibrowser.Text{Common: common, Text: v.caller + "\nno picture of the camera yet"}
 	default:
 		common.Fetch.After = pictureReload
 		main = minibrowser.ImageFile{Common: common, Target: links.to("picture")}

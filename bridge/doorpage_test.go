@@ -367,3 +367,28 @@ func (h *harness) poll(t *testing.T) {
 	synctest.Wait()
 	h.out.Take()
 }
+
+// TestDoorIsKnownInEveryEncoding: however the phone writes the caller into its action URL, the page comes and the door opens.
+func TestDoorIsKnownInEveryEncoding(t *testing.T) {
+	t.Parallel()
+	for _, encoding := range snomtest.Encodings() {
+		for _, number := range []string{"**61", "+4930123456", "#21#", "door@pbx.example"} {
+			phones := intercom(t, snomtest.Config{Name: "desk", Model: "D735", Encoding: encoding, LikeD765: number == "**61"}, nil)
+			phones[0].doors[0].Number, phones[0].doors[0].Country = number, "49"
+			atTheDoor(t, phones, func(h *harness, store *pages.Store) {
+				device := h.phones["desk"]
+				device.Incoming(snomtest.Call{Number: number, Name: "A & B + \"C\" <d>"})
+				time.Sleep(time.Second)
+				sees(t, device, "F1: Open")
+				device.Answer()
+				time.Sleep(time.Second)
+				if r := h.result("snom/front/open", "", time.Second); r.Code != bridge.OK {
+					t.Errorf("%s %s: %s %s", encoding, number, r.Code, r.Message)
+				}
+				device.RemoteHangUp("")
+				time.Sleep(time.Second)
+				sees(t, device, "(idle)")
+			})
+		}
+	}
+}

@@ -65,7 +65,7 @@ func TestPhonesFileWithADoor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, err := config.Load(t.Context(), []string{"SNOM2MQTT_PHONE_LISTEN=127.0.0.1:0", "SNOM2MQTT_PHONES_FILE=" + filepath.Join(dir, "phones.yml")})
+	c, err := config.Load(t.Context(), []string{"SNOM2MQTT_PHONE_LISTEN=127.0.0.1:0", "SNOM2MQTT_PHONE_TOKEN_SECRET=0123456789abcdef", "SNOM2MQTT_PHONES_FILE=" + filepath.Join(dir, "phones.yml")})
 	if err != nil {
 		t.Fatal(err)
 	}

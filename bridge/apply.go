@@ -294,5 +294,8 @@ func (l *lane) matters(now time.Time) (running, matters bool) {
 	l.dedup.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.laneWork != nil, ids > 0 || l.breaker.open(now) || now.Before(l.pace.busyUntil)
+	if l.laneWork != nil {
+		return true, true // and the pauses are its goroutine's
+	}
+	return false, ids > 0 || l.breaker.open(now) || now.Before(l.pace.busyUntil)
 }

@@ -59,8 +59,7 @@ const intercomAutomation = `  - alias: intercom
         notify: [script.mobile_phone]
 `
 
-const mobilePhone = `script:
-  mobile_phone:
+const mobilePhone = `  mobile_phone:
     mode: queued
     sequence:
       - action: mqtt.publish

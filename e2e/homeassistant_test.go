@@ -456,7 +456,7 @@ func trickyCodes() []string {
 // something that plays music. They wait until there is everything that they refer to.
 func automations(t *testing.T, release string) string {
 	t.Helper()
-	text := mobilePhone + `input_boolean:
+	text := `input_boolean:
   music:
   washer:
 input_text:
@@ -481,7 +481,7 @@ media_player:
 		text += fmt.Sprintf("automation docs%d:\n  - initial_state: false\n    id: docs%d\n    %s\n", i, i, strings.ReplaceAll(strings.TrimSpace(block), "\n", "\n    "))
 	}
 	text += `script:
-  speak:
+` + mobilePhone + `  speak:
     use_blueprint:
       path: snom2mqtt/speak_at_phones.yaml
       input:

@@ -248,8 +248,10 @@ func (d *docker) runDemo() {
 	if err := demo.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := demo.wait(); code != 0 && code != 130 {
-		t.Errorf("after Ctrl-C the demo ends with exit code %d", code)
+	demo.wait() // its own exit code says nothing: Docker Compose 2.26 sometimes fails when it has stopped everything
+	d.run("docker compose --profile demo stop")
+	if ended := d.run(`docker inspect -f '{{.Name}} {{.State.ExitCode}}' $(docker compose --profile demo ps -aq snom2mqtt phones)`); strings.Count(ended, " 0\n") != 2 {
+		t.Errorf("the demo was interrupted, and its containers ended with exit codes %q", ended)
 	}
 	d.run("docker compose --profile demo down -v")
 	listener.wait()

@@ -266,7 +266,7 @@ func (h *homeAssistant) states() map[string]entityState {
 func (h *homeAssistant) shows(entity, state string) (now entityState) {
 	h.t.Helper()
 	defer func() {
-		if h.t.Failed() {
+		if h.t.Failed() && !slices.Contains(strings.Split(state, "|"), now.State) {
 			h.t.Logf("%s is %+v", entity, now)
 		}
 	}()

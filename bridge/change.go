@@ -171,6 +171,15 @@ func (p *phone) controllable() (ok bool, problem string) {
 	return s.identity.control != snom.No && !s.identity.unidentified, s.identity.problem(p.profile.Load().Model)
 }
 
+// forgetDND notes that the key that toggles do not disturb is about to be pressed: what events said of it is over, until the
+// next one.
+func (p *phone) forgetDND() {
+	s := &p.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reportsDND = false
+}
+
 // reported is the value of a setting as the phone's events say it in this process; empty: they do not.
 func (p *phone) reported(ch snom.Change) string {
 	s := &p.state

@@ -44,6 +44,11 @@ func TestDoNotDisturbIsNeverGuessed(t *testing.T) {
 		{"it hides its settings, and another event came", hidden, true, told(actionurl.EventOffhook), []string{"on"}, "refused", true, 0},
 		{"it keeps its setting", readOnly, true, nil, []string{"off", "off"}, "ok ok", false, 1},
 		{"toggle is the key", nil, true, nil, []string{"toggle"}, "ok", false, 1},
+		{"toggle, then on", nil, true, told(actionurl.EventDNDOn), []string{"toggle", "on"}, "ok ok", true, 1},
+		{"the key, then on", nil, true, told(actionurl.EventDNDOn), []string{"key DND", "on"}, "ok ok", true, 1},
+		{"the key among others, then on", nil, true, told(actionurl.EventDNDOn), []string{"key P1;DND,100", "on"}, "ok ok", true, 1},
+		{"the key in a macro, then on", nil, true, told(actionurl.EventDNDOn), []string{"run DND", "on"}, "ok ok", true, 1},
+		{"it hides its settings; the key, then on", hidden, true, told(actionurl.EventDNDOn), []string{"key DND", "on"}, "ok refused", false, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +68,14 @@ func TestDoNotDisturbIsNeverGuessed(t *testing.T) {
 				}
 				h.out.Take()
 				for i, c := range tt.commands {
-					h.say("snom/desk/dnd", fmt.Sprintf(`{"id":"%d","dnd":%q}`, i, c))
+					switch verb, keys, other := strings.Cut(c, " "); {
+					case !other:
+						h.say("snom/desk/dnd", fmt.Sprintf(`{"id":"%d","dnd":%q}`, i, c))
+					case verb == "run":
+						h.say("snom/desk/run", fmt.Sprintf(`{"id":"%d","steps":[{"key":%q}]}`, i, keys))
+					default:
+						h.say("snom/desk/key", fmt.Sprintf(`{"id":"%d","keys":%q}`, i, keys))
+					}
 					time.Sleep(150 * time.Millisecond)
 				}
 				time.Sleep(20 * time.Second)
@@ -82,7 +94,7 @@ func TestDoNotDisturbIsNeverGuessed(t *testing.T) {
 				}
 				pressed := 0
 				for _, target := range h.pressed("desk") {
-					if strings.Contains(target, "key=DND") {
+					if strings.Contains(target, "DND") {
 						pressed++
 					}
 				}

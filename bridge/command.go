@@ -385,6 +385,9 @@ func (c *command) send(ctx context.Context, p pacedPhone) (resume time.Time) {
 		if yields {
 			busy = 0
 		}
+		if c.effects.TogglesDND && c.sent == 0 {
+			c.to.forgetDND()
+		}
 		reply, err := p.send(ctx, step, busy)
 		c.result.HTTPStatus = reply.Status
 		c.result.Requests += reply.Requests
@@ -515,6 +518,10 @@ func (c *command) learnEffects(s *phoneState, now time.Time) {
 	switch {
 	case c.changed != nil && c.changed.Setting == settingDND && c.changed.Identity == 0:
 		calls = calls.WithDND(c.changed.Value == "on")
+	case c.effects.TogglesDND && s.reportsDND: // since it was pressed
+		return
+	case c.effects.TogglesDND:
+		calls = calls.WithoutDND()
 	case s.calls == nil:
 		return
 	case c.effects.Restarts:

@@ -218,6 +218,7 @@ type scriptRun struct {
 	c       *command
 	until   time.Time                  // when it has lasted too long
 	dialled time.Time                  // when its last call was begun; zero: it began none
+	begun   bool                       // its first step is over, and was not too late
 	talking bool                       // it has waited for a connected call
 	holds   func(callstate.State) bool // what such a call is; nil: any
 }
@@ -281,6 +282,7 @@ func (run *scriptRun) carryOut(ctx context.Context, p pacedPhone, s MacroStep) (
 	default:
 		cut, r = run.send(ctx, p, s)
 	}
+	run.begun = run.begun || r.Code != Expired
 	r.Time = Time{Time: time.Now()}
 	return cut, r
 }
@@ -289,6 +291,9 @@ func (run *scriptRun) carryOut(ctx context.Context, p pacedPhone, s MacroStep) (
 func (run *scriptRun) send(ctx context.Context, p pacedPhone, s MacroStep) (cut bool, r StepResult) {
 	r = StepResult{Command: s.Name()}
 	part := run.c.step(s)
+	if !run.begun {
+		part.expires = run.c.expires // the phone may take until then to accept a login
+	}
 	if run.talking && part.effects.IntoCall {
 		watch := p.phone.guard(run.talks)
 		defer p.phone.unguard(watch)

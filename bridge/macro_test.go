@@ -302,6 +302,36 @@ func TestMacroExpires(t *testing.T) {
 	})
 }
 
+// TestMacroIsNotBegunLate: a macro whose expiry passes while the phone asks for a login, or keeps its pause, presses nothing,
+// also not what stands under otherwise.
+func TestMacroIsNotBegunLate(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]struct {
+		gap   time.Duration
+		phone snomtest.Config
+	}{
+		"slow login": {0, snomtest.Config{Name: "desk", Model: "D735", Auth: snomtest.AuthDigest, Username: "admin", Password: "secret", Latency: 3 * time.Second}},
+		"pause":      {5 * time.Second, snomtest.Config{Name: "desk", Model: "D735"}},
+	} {
+		inHarness(t, bridge.Config{Events: true, Gap: late.gap}, []testPhone{{phone: late.phone}}, func(h *harness) {
+			if late.gap > 0 {
+				h.say("snom/desk/key", "P9")
+			}
+			h.say("snom/desk/run", `{"id":"m","expires_in":1,"steps":[{"key":"P1"},{"key":"P2"}],"otherwise":[{"key":"P3"}]}`)
+			h.say("snom/desk/run", `{"id":"w","expires_in":2,"steps":[{"wait":"30s"},{"key":"P4"}]}`)
+			time.Sleep(2 * time.Minute)
+			if got := codes(h.results()); got["m"] != bridge.Expired {
+				t.Errorf("%s: %v, expected that m expired", name, got)
+			}
+			for _, target := range h.pressed("desk") {
+				if !strings.Contains(target, "P9") && !strings.Contains(target, "P4") {
+					t.Errorf("%s: %s was sent late", name, target)
+				}
+			}
+		})
+	}
+}
+
 // TestMacroIsCheckedWhole: a step that is not allowed, or impossible, refuses the macro before its first step.
 func TestMacroIsCheckedWhole(t *testing.T) {
 	t.Parallel()

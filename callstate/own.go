@@ -54,6 +54,13 @@ func (s State) WithDND(on bool) State {
 	return s
 }
 
+// WithoutDND returns the state with nothing known of do not disturb: the key that toggles it was pressed, and the phone has
+// not reported what it is now.
+func (s State) WithoutDND() State {
+	s.status.DND, s.old.dnd = jsonval.Unknown, false
+	return s
+}
+
 // WithForwarding returns the state with call forwarding switched on or off: the phone's settings were written and
 // read back.
 func (s State) WithForwarding(on bool) State {

@@ -22,6 +22,7 @@ func dndRow() *verbRow {
 		parse:   parsed(parseDND),
 		read:    readDND,
 		members: []string{"dnd", "identity"},
+		effects: func(a argument) Effects { return Effects{TogglesDND: a.(dnd).mode == dndToggle} },
 		check: func(m Model, a argument) (string, error) {
 			return doubtIdentity(m, a.(dnd).identity), nil
 		},

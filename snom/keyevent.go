@@ -40,10 +40,16 @@ func keyRow() *verbRow {
 // that rejects a call reports nothing (p4irin/remote_phone_control). Keys that were pressed before may have begun a call,
 // which the phone reports.
 func keyEffects(a argument) Effects {
-	keys, ok := a.(keySequence)
+	keys, _ := a.(keySequence)
 	first, _, _ := strings.Cut(string(keys), ";")
 	key, _, _ := strings.Cut(first, ",")
-	return Effects{EndsCall: ok && slices.Contains(endingKeys, key)}
+	effects := Effects{EndsCall: slices.Contains(endingKeys, key)}
+	if strings.Contains(string(keys), dndKey) {
+		for e := range keys.events() {
+			effects.TogglesDND = effects.TogglesDND || e.Key == dndKey || e.Key == "F_"+dndKey
+		}
+	}
+	return effects
 }
 
 // endingKeys end or reject the current call: see keys.csv.

@@ -123,6 +123,7 @@ type Effects struct {
 	ClearsMissed bool // the phone forgets its missed calls
 	Yields       bool // between two of its requests other commands of the phone go first
 	IntoCall     bool // it is meant for the other side of the call under way
+	TogglesDND   bool // do not disturb is on afterwards where it was off, and off where it was on
 	StopsRings   bool // requests that are left of a command that yields are dropped
 	Picture      bool // the reply to its request is a picture: see [Client.Picture]
 }

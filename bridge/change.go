@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -212,7 +213,9 @@ func (c *command) readSettings(ctx context.Context, p pacedPhone, changes []snom
 	}
 	c.asked = time.Now()
 	found, err := p.readSettings(ctx, names...)
-	c.result.Requests++
+	if !errors.Is(err, snom.ErrUnreachable) && !errors.Is(err, snom.ErrExpired) && !errors.Is(err, snom.ErrLocal) {
+		c.result.Requests++ // else nothing was sent
+	}
 	if err == nil {
 		for _, name := range names {
 			if is, shown := found[name]; shown {

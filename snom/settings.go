@@ -118,7 +118,7 @@ type settingsReader struct {
 	families map[string]bool   // of what was asked for: whether the page has settings of it
 	found    map[string]Setting
 	seen     map[string]int // how often its name stood there, by what was asked for
-	twice    string         // what was asked for and has two values; empty: nothing
+	twice    string         // what was asked for and has two values, or one where none is read; empty: nothing
 	count    int            // settings of the page
 	value    []byte         // of the setting that is being read
 }
@@ -220,6 +220,9 @@ func (r *settingsReader) doubtful(page []byte, names []string) string {
 		}
 		if lower == nil {
 			lower = bytes.ToLower(page)
+			if bytes.Contains(lower, []byte("&#")) {
+				lower = bytes.ToLower([]byte(html.UnescapeString(string(page)))) // names in which characters are escaped
+			}
 		}
 		if mentions(lower, plainName(name)) > r.seen[name] {
 			return name
@@ -308,6 +311,9 @@ func scanSettingsXML(page []byte, r *settingsReader) bool {
 			}
 			r.value = r.value[:0]
 			wanted = r.needs(string(name) + index)
+			if elsewhere, _ := xmlAttribute(attributes, "value", 1); wanted && elsewhere != "" {
+				r.twice = shownName(string(name), index) // the value is not where it is read
+			}
 			if closed {
 				r.add(shownName(string(name), index), string(name)+index, readOnly, 1)
 				continue

@@ -90,6 +90,8 @@ func TestReadNamedSettings(t *testing.T) {
 		{name: "comments and sections", xml: head + `<action_hold perm=''><!-- <action_hold>no</action_hold> -->http<![CDATA[://a?b&c]]>&amp;d</action_hold>` + tail, ask: hold, expected: map[string]snom.Setting{hold: {Value: "http://a?b&c&d"}}},
 		{name: "not there, but its neighbours", xml: head + `<action_unhold perm=""/>` + tail, ask: hold},
 		{name: "neither it nor its neighbours", xml: head + `<language>English</language>` + tail, ask: hold, err: snom.ErrPhone, says: hold},
+		{name: "a name with an escaped character", text: "action_unhold!: x\naction&#95;hold!: http://a/x\nlanguage!: English\n", ask: hold, err: snom.ErrPhone, says: hold},
+		{name: "a value in an attribute", xml: `<settings><phone-settings><action_unhold perm="">x</action_unhold><action_hold perm="" value="http://a/x"></action_hold></phone-settings></settings>`, ask: hold, err: snom.ErrPhone, says: hold},
 		{name: "a value on the next line", text: "action_unhold!: x\naction_hold!:\n http://a/x\nlanguage!: English\n", ask: hold, err: snom.ErrPhone, says: hold},
 		{name: "a URL on the next line", text: "action_unhold!: x\naction_hold!: \n\nhttp://a/x\nlanguage!: English\n", ask: hold, err: snom.ErrPhone, says: hold},
 		{name: "empty, and a setting on the next line", text: "action_unhold!: x\naction_hold!:\n language!: http://a\nadmin_mode!: on\n", ask: hold, expected: map[string]snom.Setting{hold: {}}},

@@ -124,11 +124,5 @@ func (x *home) heardIs(phone, text string) {
 	if err := os.WriteFile(file, sound, 0o600); err != nil {
 		x.t.Fatal(err)
 	}
-	s, heard := x.phones[phone].heard(phone)
-	if s.Announcement.Lost != 0 || s.Announcement.Doubled != 0 || len(heard) < 4000 {
-		x.t.Errorf("%s heard %d samples: %+v", phone, len(heard), s.Announcement)
-	}
-	if c := correlation(decoded(x.t, file), heard); c < 0.99 {
-		x.t.Errorf("%s: correlation of what %s heard with what Home Assistant speaks %.4f, expected more than 0.99", text, phone, c)
-	}
+	x.phones[phone].hears(phone, decoded(x.t, file))
 }

@@ -79,6 +79,10 @@ func parseSlot(value string) (slot, bool) {
 // streamEnds is how long after its last packet a stream has ended.
 const streamEnds = 400 * time.Millisecond
 
+// resumesIn is how long a gap in a stream may be that goes on with the same source, as on a busy network or machine: it is then
+// one announcement, with silence in the gap if packets are missing.
+const resumesIn = 10 * time.Second
+
 // maxHeard bounds what is kept of an announcement: a little more than ten minutes, at 8 kHz.
 const maxHeard = 640 * 8000
 
@@ -260,7 +264,7 @@ func (p *Phone) hear(address string, packet *rtp.Packet, now time.Time) {
 	}
 	s := all[i]
 	playing := r.now.Packets > 0 && now.Sub(r.last) < streamEnds
-	same := playing && r.slot.address == address && r.ssrc == packet.SSRC
+	same := r.now.Packets > 0 && now.Sub(r.last) < resumesIn && r.slot.address == address && r.ssrc == packet.SSRC
 	if !same {
 		if playing && (r.slot.address == address || s.priority <= r.slot.priority) {
 			return // one is played already that is at least as important

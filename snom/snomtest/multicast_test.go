@@ -50,6 +50,9 @@ func TestWhatAPhonePlays(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	later()
+	say("239.255.10.2:5004", 3, 2)
+	expect("the same stream after a gap", "239.255.10.2:5004", 3, 0, 0, "")
+	later()
 	say("239.255.10.1:5004", 4, 0)
 	expect("after the end", "239.255.10.1:5004", 1, 0, 0, "")
 	later()

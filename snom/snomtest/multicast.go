@@ -266,7 +266,8 @@ func (p *Phone) hear(address string, packet *rtp.Packet, now time.Time) {
 	playing := r.now.Packets > 0 && now.Sub(r.last) < streamEnds
 	same := r.now.Packets > 0 && now.Sub(r.last) < resumesIn && r.slot.address == address && r.ssrc == packet.SSRC
 	if !same {
-		if playing && (r.slot.address == address || s.priority <= r.slot.priority) {
+		next := r.slot.address == address && packet.Marker // the next announcement at the address begins: the one before has ended
+		if playing && !next && (r.slot.address == address || s.priority <= r.slot.priority) {
 			return // one is played already that is at least as important
 		}
 		with := ""

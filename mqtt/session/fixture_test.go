@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -171,18 +172,31 @@ func (w *fixture) run() (stop func()) {
 	}
 }
 
-// open is how the session reaches the broker.
+// open is how the session reaches the broker. It waits for the ends of connections that are ending: mochi reads its list of
+// retained messages for a SUBSCRIBE without the lock under which a last will changes it.
 func (w *fixture) open(ctx context.Context) (net.Conn, error) {
+	w.mu.Lock()
+	earlier := slices.Clone(w.wires)
+	w.mu.Unlock()
+	for _, wire := range earlier {
+		if wire.ending() {
+			<-wire.gone
+		}
+	}
+	return w.dial()
+}
+
+// dial makes a connection with the broker.
+func (w *fixture) dial() (net.Conn, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.dials++
 	if w.down {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
-	near, wire := newWire(func(far net.Conn) {
-		c := &brokerConn{Conn: far, gone: make(chan struct{})}
-		defer close(c.gone)
-		_ = w.server.EstablishConnection("test", c) // ends with the connection
+	near, wire := newWire(func(far net.Conn, gone chan struct{}) {
+		defer close(gone)
+		_ = w.server.EstablishConnection("test", &brokerConn{Conn: far, gone: gone}) // ends with the connection
 	})
 	w.wires = append(w.wires, wire)
 	return near, nil
@@ -353,21 +367,43 @@ func (g *gate) OnPublish(cl *mochi.Client, p packets.Packet) (packets.Packet, er
 // A wire is a network connection that can fail in the ways networks do.
 type wire struct {
 	ends []net.Conn
+	gone chan struct{} // closed when the broker is done with it
 
+	closed atomic.Bool // by one of the two sides
 	mu    sync.Mutex
 	hole  bool          // what is sent vanishes
 	stuck chan struct{} // when not nil: nothing is taken any more
 }
 
 // newWire returns one end of a wire and gives the other one to serve.
-func newWire(serve func(net.Conn)) (near net.Conn, w *wire) {
+func newWire(serve func(far net.Conn, gone chan struct{})) (near net.Conn, w *wire) {
 	near, a := net.Pipe()
 	b, far := net.Pipe()
-	w = &wire{ends: []net.Conn{near, a, b, far}}
+	w = &wire{gone: make(chan struct{})}
+	near, far = &wireEnd{near, w}, &wireEnd{far, w}
+	w.ends = []net.Conn{near, a, b, far}
 	go w.carry(b, a)
 	go w.carry(a, b)
-	go serve(far)
+	go serve(far, w.gone)
 	return near, w
+}
+
+// A wireEnd is what one of the two sides has of a wire.
+type wireEnd struct {
+	net.Conn
+	wire *wire
+}
+
+func (e *wireEnd) Close() error {
+	e.wire.closed.Store(true)
+	return e.Conn.Close()
+}
+
+// ending reports whether the wire is closed, and both sides see it.
+func (w *wire) ending() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed.Load() && w.stuck == nil
 }
 
 // carry carries bytes one way, with a buffer between, as networks have.

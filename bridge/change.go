@@ -140,13 +140,14 @@ func (c *command) switchOver(ctx context.Context, p pacedPhone, ch snom.Change) 
 		return
 	}
 	if err == nil {
-		if state = is.Value; is.Value == ch.Value {
+		if state = switchValue(is.Value); state == ch.Value {
 			return
 		}
 		if !is.ReadOnly && c.writeSwitch(ctx, p, ch) {
 			return
 		}
 	}
+	readable := err == nil
 	if control, problem := c.to.controllable(); !control {
 		c.fail(Unsupported, problem)
 		return
@@ -161,7 +162,51 @@ func (c *command) switchOver(ctx context.Context, p pacedPhone, ch snom.Change) 
 			"set admin_mode to on at the phone, or install the action URLs and switch it once at the phone", ch.Name()))
 		return
 	}
-	c.pressKey(ctx, p, ch)
+	if c.pressKey(ctx, p, ch) && readable {
+		c.readBack(ctx, p, ch, "the key "+ch.Key+" was pressed")
+	}
+}
+
+// switchValue is the value of a setting that is on or off, however the phone writes it.
+func switchValue(text string) string {
+	switch strings.ToLower(text) {
+	case "on", "1", "true":
+		return "on"
+	case "off", "0", "false":
+		return "off"
+	}
+	return text
+}
+
+// readBackAgain is how long after a setting was changed it is read once more where it still has the old value.
+const readBackAgain = time.Second
+
+// readBack reads a setting that was changed, and makes the command fail where it has another value than it was given. did is
+// what was done.
+func (c *command) readBack(ctx context.Context, p pacedPhone, ch snom.Change, did string) {
+	for again := false; ; again = true {
+		if cut := p.pause(); cut.code != "" {
+			c.fail(cut.code, cut.why+" before the setting was read back")
+			return
+		}
+		found, err := c.readSettings(ctx, p, []snom.Change{ch})
+		is, shown := found[ch.Name()]
+		if err == nil && !shown {
+			err = fmt.Errorf("%w: it has no setting %s", snom.ErrUnsupported, ch.Name())
+		}
+		switch {
+		case err != nil:
+			c.err = err
+			c.fail(Timeout, did+", and could not be read back: "+words(err))
+			return
+		case switchValue(is.Value) == ch.Value:
+			return
+		case again:
+			c.fail(Refused, fmt.Sprintf("%s, and the phone shows %s as %s still: it does not keep the value", did, ch.Name(), is.Value))
+			return
+		}
+		p.lane.pace.sent(time.Now(), 0, readBackAgain)
+	}
 }
 
 // controllable reports whether the phone can be controlled as far as is known, and otherwise why not.
@@ -259,27 +304,12 @@ func (c *command) writeSwitch(ctx context.Context, p pacedPhone, ch snom.Change)
 	if !c.request(ctx, p, step, keepsSettings) {
 		return c.result.Code != OK
 	}
-	if cut := p.pause(); cut.code != "" {
-		c.fail(cut.code, cut.why+" before the setting was read back")
-		return true
-	}
-	found, err := c.readSettings(ctx, p, []snom.Change{ch})
-	is, shown := found[ch.Name()]
-	if err == nil && !shown {
-		err = fmt.Errorf("%w: it has no setting %s", snom.ErrUnsupported, ch.Name())
-	}
-	switch {
-	case err != nil:
-		c.err = err
-		c.fail(Timeout, "the setting was written, and could not be read back: "+words(err))
-	case is.Value != ch.Value:
-		return false // it took the request, and kept its value
-	}
+	c.readBack(ctx, p, ch, "the setting was written")
 	return true
 }
 
-// pressKey presses the key that toggles a setting of which the value is known.
-func (c *command) pressKey(ctx context.Context, p pacedPhone, ch snom.Change) {
+// pressKey presses the key that toggles a setting of which the value is known, and reports whether the phone took it.
+func (c *command) pressKey(ctx context.Context, p pacedPhone, ch snom.Change) bool {
 	key, err := snom.Keys(ch.Key)
 	var steps []snom.Step
 	if err == nil {
@@ -287,14 +317,15 @@ func (c *command) pressKey(ctx context.Context, p pacedPhone, ch snom.Change) {
 	}
 	if err != nil {
 		c.fail(codeOf(err), words(err))
-		return
+		return false
 	}
 	for _, step := range steps {
 		if !c.request(ctx, p, step, func(error) bool { return false }) {
-			return
+			return false
 		}
 	}
 	c.changed = &ch
+	return true
 }
 
 // request makes one more request of the command, and reports whether the phone accepted it. An error that is tolerated

@@ -41,6 +41,9 @@ func (b *Bridge) Directory() mqtt.Message {
 			l = Listing{Driven: kind.driven, Commands: b.commands(v), Keys: keysOf(v)}
 			kinds[kind] = l
 		}
+		if address := b.roster.Load().paging[v.Phone].Address; address != "" {
+			l.Commands = append(slices.Clip(l.Commands), snom.VerbAnnounce)
+		}
 		l.Name, l.Model, l.SetUp, l.Problem = v.Phone, v.Model, keyListings(v.Config.Keys), v.Problem
 		if v.Panel != nil {
 			l.Lights = v.Panel.Lights
@@ -103,7 +106,9 @@ func (b *Bridge) commands(v View) (all []snom.Verb) {
 		if slices.Collect(example.FreeSettings()) != nil && b.cfg.Rules.SettingsAllow == nil {
 			continue
 		}
-		if _, _, err := v.Config.Phone.Plan(example, v.Is); err == nil {
+		if verb.Nests() { // it takes what the others are
+			all = append(all, verb)
+		} else if _, _, err := v.Config.Phone.Plan(example, v.Is); err == nil {
 			all = append(all, verb)
 		}
 	}

@@ -308,8 +308,9 @@ func (m *members) image(s *Show) {
 		return
 	}
 	if u, err := url.Parse(text); err == nil && (u.Scheme == "http" || u.Scheme == "https") {
-		if u.Host == "" || len(text) > maxImageURL || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7F }) {
-			m.refuse("image", "an http or https URL of at most "+strconv.Itoa(maxImageURL)+" visible ASCII characters")
+		if u.Host == "" || u.User != nil || len(text) > maxImageURL || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7F }) {
+			m.refuse("image", "an http or https URL of at most "+strconv.Itoa(maxImageURL)+" visible ASCII characters, without a user name and password")
+			return
 		}
 		s.ImageURL = text
 		return

@@ -413,7 +413,9 @@ func (p *Phone) press(key string, hold time.Duration) {
 	case "ONHOOK":
 		p.onHook()
 	case "DND", "F_DND":
-		p.setDND(!p.panel.dnd)
+		if !p.config.DeadDND {
+			p.setDND(!p.panel.dnd)
+		}
 	case "MUTE", "F_MUTE": // in a call it mutes the microphone, which nothing here shows
 		if len(p.panel.calls) == 0 && p.settings["mute_is_dnd_in_idle"] == "on" { // wazo-platform/wazo-provd-plugins
 			p.setDND(!p.panel.dnd)

@@ -347,6 +347,9 @@ func (p *Phone) saveSettings(in request, line *Request) {
 		case p.permission(s.name) == "R":
 			line.Note = joinNotes(line.Note, fmt.Sprintf("setting %q is read-only", s.name))
 			continue
+		case slices.Contains(p.config.Unkept, s.name):
+			line.Note = joinNotes(line.Note, fmt.Sprintf("setting %q keeps its value", s.name))
+			continue
 		case strings.HasPrefix(s.name, "fkey_short_label") && !hasShortLabels(p.config.Model):
 			line.Note = joinNotes(line.Note, fmt.Sprintf("no setting %q on this model", s.name))
 			continue

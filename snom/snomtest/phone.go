@@ -57,6 +57,8 @@ type Config struct {
 	// Directory holds names of its directory, which settings.xml shows as well.
 	Directory []string
 	ReadOnly  []string  // settings provisioned with permission R: writing them changes nothing
+	Unkept    []string  // settings that are not shown as read-only, and stay as they are when they are written
+	DeadDND   bool      // the key DND does nothing, as where it is disabled
 	Lines     []string  // identities, user@host; nil: 27@pbx.example
 	Encoding  Encoding  // of what action URLs carry; empty: EncodingPercent
 	Callbacks Callbacks // what its minibrowser does with callbacks in a URL; empty: it fills them in

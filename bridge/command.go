@@ -297,6 +297,12 @@ func (c *command) begin(p pacedPhone, now time.Time) bool {
 // tell makes what the phone would be asked the result.
 func (c *command) tell(ctx context.Context, p pacedPhone, changes []snom.Change) {
 	would := c.would()
+	if s, ok := c.command.Show(); ok {
+		if code, why := p.checkShow(&display{of: s}); code != "" {
+			c.fail(code, why)
+			return
+		}
+	}
 	if c.command.Displays() {
 		shown, err := c.wouldDisplay(ctx, p)
 		if err != nil {

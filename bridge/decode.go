@@ -149,9 +149,29 @@ func (m *message) hideName() {
 // shownArgument is the argument as a result shows it, unless it is secret.
 func (m message) shownArgument() string {
 	if m.fault != nil {
-		return m.raw
+		return hideLogins(m.raw)
 	}
 	return m.command.Shown()
+}
+
+// hideLogins masks user names and passwords in the URLs of a text: what is refused may hold one.
+func hideLogins(text string) string {
+	shown, rest := "", text
+	for {
+		before, after, found := strings.Cut(rest, "://")
+		end := strings.IndexAny(after, "/?#\"\\ \t\n")
+		if end < 0 {
+			end = len(after)
+		}
+		if !found {
+			return shown + rest
+		}
+		shown += before + "://"
+		if at := strings.LastIndexByte(after[:end], '@'); at >= 0 {
+			shown, after = shown+mask, after[at:]
+		}
+		rest = after
+	}
 }
 
 // identity takes the id out of object. One that is not there is empty. A number is taken as the text that it is written

@@ -283,3 +283,21 @@ func TestNothingSecretIsRepeated(t *testing.T) {
 		}
 	}
 }
+
+// TestLoginsInURLsAreHidden: what is refused is repeated without the logins in its URLs.
+func TestLoginsInURLsAreHidden(t *testing.T) {
+	t.Parallel()
+	for in, expected := range map[string]string{
+		"":                     "",
+		"dial 1@pbx":           "dial 1@pbx",
+		"http://user:pw@h/a@b": "http://***@h/a@b",
+		`{"image":"http://u:p@h/","x":"a://b:c@d"}`: `{"image":"http://***@h/","x":"a://***@d"}`,
+		"https://h/?u=a@b":                          "https://h/?u=a@b",
+		"://@":                                      "://***@",
+		"ftp://a@b@c":                               "ftp://***@c",
+	} {
+		if got := hideLogins(in); got != expected {
+			t.Errorf("%s: %s, expected %s", in, got, expected)
+		}
+	}
+}

@@ -58,22 +58,17 @@ func (c *command) show(ctx context.Context, p pacedPhone, s snom.Show) {
 // prepare gets what the page needs besides the command, or says why it cannot.
 func (c *command) prepare(ctx context.Context, p pacedPhone, d *display) (code Code, why string) {
 	b := c.to.b
-	if why := p.canDisplay(b); why != "" {
-		return Unsupported, why
-	}
-	if name := d.of.Input.PINFile; name != "" {
-		pin, err := b.cfg.PIN(name)
-		if err != nil {
-			return Invalid, "pin_file: " + words(err)
-		}
-		d.pin = sha256.Sum256([]byte(pin))
+	if code, why := p.checkShow(d); code != "" {
+		return code, why
 	}
 	file := d.of.Image
 	if d.of.ImageURL != "" {
-		fetched, err := fetch.Get(ctx, b.cfg.Pictures, fetch.Request{URL: d.of.ImageURL, Bytes: picture.MaxBytes, Time: pictureTime})
+		fetched, cut, err := p.fetch(ctx, fetch.Request{URL: d.of.ImageURL, Bytes: picture.MaxBytes, Time: pictureTime})
 		switch {
+		case cut.code != "":
+			return cut.code, cut.why + " while its picture was fetched"
 		case errors.Is(err, fetch.ErrHost):
-			return Forbidden, "image: IMAGE_HOSTS does not allow this host, or it is a phone's"
+			return Forbidden, hostForbidden
 		case err != nil:
 			return Invalid, "image: " + strings.TrimPrefix(err.Error(), "fetch: ")
 		}
@@ -95,6 +90,47 @@ func (c *command) prepare(ctx context.Context, p pacedPhone, d *display) (code C
 		return Expired, "expired while its picture was fetched"
 	}
 	return "", ""
+}
+
+// hostForbidden is said of a picture that may not be fetched.
+const hostForbidden = "image: IMAGE_HOSTS does not allow this host, or it is a phone's"
+
+// checkShow says why a page cannot be shown, as far as that is known without a request, and reads the PIN that it asks for.
+func (p pacedPhone) checkShow(d *display) (code Code, why string) {
+	b := p.phone.b
+	if why := p.canDisplay(b); why != "" {
+		return Unsupported, why
+	}
+	if name := d.of.Input.PINFile; name != "" {
+		pin, err := b.cfg.PIN(name)
+		if err != nil {
+			return Invalid, "pin_file: " + words(err)
+		}
+		d.pin = sha256.Sum256([]byte(pin))
+	}
+	if d.of.ImageURL != "" && b.cfg.Pictures.Check(d.of.ImageURL) != nil {
+		return Forbidden, hostForbidden
+	}
+	return "", ""
+}
+
+// fetch fetches a file while the phone is kept. A job that ends this one does not wait for it.
+func (p pacedPhone) fetch(ctx context.Context, r fetch.Request) (file fetch.File, cut ended, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan struct{})
+	go func() { // waited for below
+		defer close(done)
+		file, err = fetch.Get(ctx, p.phone.b.cfg.Pictures, r)
+	}()
+	if !p.await(ctx, done, r.Time+time.Second) {
+		p.lane.mu.Lock()
+		cut = p.lane.interrupted(p)
+		p.lane.mu.Unlock()
+	}
+	cancel()
+	<-done
+	return file, cut, err
 }
 
 // screen is the size of the phone's display: as set, or that of its model.

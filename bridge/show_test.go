@@ -302,6 +302,16 @@ func TestAPictureIsMadeToFit(t *testing.T) {
 				t.Errorf("%s: %+v", fault, r)
 			}
 		}
+		for fault, code := range map[string]bridge.Code{
+			`{"image":"http://192.0.2.99/a.png","dry_run":true}`:                          bridge.Forbidden,
+			`{"input":{"kind":"pin","choice":"a","pin_file":"no.pin"},"dry_run":true}`:    bridge.Invalid,
+			`{"image":"http://user:password@192.0.2.99/a.png"}`:                           bridge.Invalid,
+			`{"input":{"kind":"pin","choice":"a","pin_file":"alarm.pin"},"dry_run":true}`: bridge.OK,
+		} {
+			if r := h.result("snom/desk/show", fault, 100*time.Millisecond); r.Code != code || strings.Contains(r.Argument+r.Message, "password@") {
+				t.Errorf("%s: %+v, expected %s", fault, r, code)
+			}
+		}
 	})
 }
 

@@ -102,6 +102,16 @@ func Get(ctx context.Context, rules Rules, r Request) (File, error) {
 	return do(rules.client(u, r.Trusted), request, r.Bytes)
 }
 
+// Check reports whether the host of a URL may be asked, as far as that is known without a connection. The error wraps
+// [ErrHost].
+func (r Rules) Check(text string) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return errors.New("fetch: expected an http or https URL")
+	}
+	return r.check(u, false)
+}
+
 // client returns a client for one request to u, whose redirects are checked, too.
 func (r Rules) client(u *url.URL, trusted bool) *http.Client {
 	return &http.Client{

@@ -289,6 +289,9 @@ func (b *Bridge) command(a mqtt.Address, m mqtt.Message, o Origin, now time.Time
 	}
 	p, members := r.phones[a.Name], r.groups[a.Name]
 	if p == nil && members == nil {
+		if len(m.Payload) == 0 && m.Topic == b.cfg.Tree.DoorState(a.Name) {
+			return "" // the bridge itself clears the state of a door that was removed
+		}
 		b.refuse(a.Name, a.Command, m, fmt.Sprintf("no phone and no group is called %q", a.Name), now)
 		return ""
 	}

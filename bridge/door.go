@@ -242,6 +242,9 @@ func (d *door) republish() {
 	defer d.mu.Unlock()
 	d.publish()
 	d.publishAvailability(true)
+	if d.cfg.Load().Camera == nil && !d.removed && !d.b.standby.active() { // the picture of a camera that was removed
+		d.b.publish(mqtt.Message{Topic: d.b.cfg.Tree.Image(d.name), Retained: true})
+	}
 }
 
 // remove takes back what was published of a door that is not configured any more.

@@ -91,10 +91,13 @@ func (c *command) display(ctx context.Context, p pacedPhone, s sheet) bool {
 		return c.awaitAnswer(ctx, p, s.told, fetched, originOf(base))
 	}
 	if fetches && !p.await(ctx, fetched, fetchTime) {
-		c.result.Message = fmt.Sprintf("the phone accepted it, and has not fetched the page yet: it must reach %s", originOf(base))
+		c.result.Message = notFetched + originOf(base)
 	}
 	return true
 }
+
+// notFetched is said of a page that the phone has accepted and not fetched, before the address that it must reach.
+const notFetched = "the phone accepted it, and has not fetched the page yet: it must reach "
 
 // document makes the document of a page whose address is at.
 func (c *command) document(s sheet, at string) ([]byte, error) {

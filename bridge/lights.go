@@ -269,10 +269,10 @@ func (r *relighting) run(ctx context.Context, c *command, p pacedPhone) {
 
 // quiet reports whether the result is for no one: the lights are set, the bridge stops, or it is tried again.
 func (r *relighting) quiet(c *command, code Code) bool {
-	switch code {
-	case OK, Cancelled:
+	switch {
+	case code == OK && !strings.HasPrefix(c.result.Message, notFetched), code == Cancelled:
 		return true
-	case Unreachable, Timeout, Expired, Busy:
+	case slices.Contains([]Code{OK, Unreachable, Timeout, Expired, Busy}, code): // OK: it has not fetched the page
 		if r.tries > 1 {
 			c.to.relight(2*r.after, r.tries-1)
 			return true

@@ -351,7 +351,7 @@ func TestLightsAreSetAgain(t *testing.T) {
 	inPanel(t, snomtest.Config{Model: "D735", RebootTime: time.Second}, nil, func(h *harness, device *snomtest.Phone) {
 		device.Set("action_setup_url", "http://bridge.invalid:8088/a/desk/"+pageToken+"/started")
 		for _, payload := range []string{"P1 green", "P33 red blinkfast", "message on", "P2 orange", `{"key":"P2","color":"off"}`} {
-			if r := h.result("snom/desk/led", payload, 200*time.Millisecond); r.Code != bridge.OK || r.Message != "" {
+			if r := h.result("snom/desk/led", payload, 200*time.Millisecond); r.Code != bridge.OK || (r.Message != "") != strings.Contains(payload, "P33") { // a warning: beyond its keys
 				t.Errorf("%s: %+v", payload, r)
 			}
 		}

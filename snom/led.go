@@ -23,6 +23,12 @@ func ledRow() *verbRow {
 		read:     readLED,
 		members:  []string{"key", "color", "effect"},
 		displays: true,
+		check: func(m Model, a argument) (string, error) {
+			if key := a.(led).Key; key != MessageLED {
+				return m.checkKey(key)
+			}
+			return "", nil
+		},
 	}
 }
 

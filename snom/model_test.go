@@ -254,6 +254,7 @@ func TestModelCheck(t *testing.T) {
 		{"820", []string{"key P13"}, "sources disagree"},
 		{"D735", []string{"key P32"}, fine},
 		{"D735", []string{"key P33", "key P1;P33;P34"}, "P33 is beyond the 32 keys of D735"},
+		{"D735", []string{"led P33 red"}, "P33 is beyond the 32 keys of D735"},
 		{"100", []string{"key P300"}, fine}, // no source says how many it has
 		{"D735", []string{"key F_STATUS", "key HELP", "key 1;F_OK"}, "no source says that it can be pressed"},
 		{"D735", []string{"key F_HOLD", "key F_R", "key F_ADR_BOOK", "key MUTE"}, fine},

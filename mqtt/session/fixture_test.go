@@ -370,9 +370,9 @@ type wire struct {
 	gone chan struct{} // closed when the broker is done with it
 
 	closed atomic.Bool // by one of the two sides
-	mu    sync.Mutex
-	hole  bool          // what is sent vanishes
-	stuck chan struct{} // when not nil: nothing is taken any more
+	mu     sync.Mutex
+	hole   bool          // what is sent vanishes
+	stuck  chan struct{} // when not nil: nothing is taken any more
 }
 
 // newWire returns one end of a wire and gives the other one to serve.

@@ -302,10 +302,26 @@ func (c *command) writeSwitch(ctx context.Context, p pacedPhone, ch snom.Change)
 		return true
 	}
 	if !c.request(ctx, p, step, keepsSettings) {
-		return c.result.Code != OK
+		return c.result.Code != OK || c.isNow(ctx, p, ch)
 	}
 	c.readBack(ctx, p, ch, "the setting was written")
 	return true
+}
+
+// isNow reads a setting after a write that the phone did not accept, which it may have carried out, and reports whether it has
+// its value, or the command has failed.
+func (c *command) isNow(ctx context.Context, p pacedPhone, ch snom.Change) bool {
+	if cut := p.pause(); cut.code != "" {
+		c.fail(cut.code, cut.why+" before the setting was read back")
+		return true
+	}
+	found, err := c.readSettings(ctx, p, []snom.Change{ch})
+	if err != nil {
+		c.err = err
+		c.fail(Timeout, "the setting was written, and could not be read back: "+words(err))
+		return true
+	}
+	return switchValue(found[ch.Name()].Value) == ch.Value
 }
 
 // pressKey presses the key that toggles a setting of which the value is known, and reports whether the phone took it.

@@ -184,8 +184,8 @@ func receive(t *testing.T, address string) *receiver {
 	if _, err := fmt.Sscan(port, &rtcp); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "ffmpeg listens", func() bool { // it opens the next port after it has joined the address
-		open, err := os.ReadFile("/proc/net/udp")
+	eventually(t, "ffmpeg listens", func() bool { // it opens the next port after it has joined the address; other tests put the first thread into a network namespace
+		open, err := os.ReadFile("/proc/thread-self/net/udp")
 		return err == nil && strings.Contains(string(open), fmt.Sprintf(":%04X ", rtcp+1))
 	})
 	return r

@@ -392,7 +392,7 @@ func (c *Client) logIn(ctx context.Context, r pageRequest, kept *login, p page) 
 // may have reached the phone.
 func (c *Client) ask(ctx context.Context, r pageRequest, l *login) (page, int, error) {
 	p, err := c.exchange(ctx, r, l)
-	if errors.Is(err, ErrUnreachable) || errors.Is(err, ErrExpired) || errors.Is(err, ErrLocal) {
+	if errors.Is(err, ErrUnreachable) || errors.Is(err, ErrExpired) || errors.Is(err, ErrLocal) || errors.Is(err, ErrRevoked) {
 		return page{}, 0, err
 	}
 	if p.verdict != nil {

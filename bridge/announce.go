@@ -49,13 +49,14 @@ type announceQueue struct {
 	address string
 	dedup   *dedup // of what is announced to a group; a phone's ids are those of its lane
 
-	mu      sync.Mutex
-	waiting []*command              // guarded by mu
-	running bool                    // the goroutine exists; guarded by mu
-	playing *command                // nil: none; guarded by mu
-	end     context.CancelCauseFunc // of the one that is played; guarded by mu
-	expiry  *time.Timer             // fires when the first that waits expires; nil: there was none; guarded by mu
-	stop    string                  // why none is taken any more; guarded by mu
+	mu        sync.Mutex
+	waiting   []*command              // guarded by mu
+	measuring int                     // dry runs under way; guarded by mu
+	running   bool                    // the goroutine exists; guarded by mu
+	playing   *command                // nil: none; guarded by mu
+	end       context.CancelCauseFunc // of the one that is played; guarded by mu
+	expiry    *time.Timer             // fires when the first that waits expires; nil: there was none; guarded by mu
+	stop      string                  // why none is taken any more; guarded by mu
 }
 
 // announceTo plays an announcement at the address of a phone or group, or ends what is played there. It never blocks.
@@ -216,8 +217,22 @@ func (q *announceQueue) endAll(why string) int {
 func (q *announceQueue) add(c *command) {
 	q.mu.Lock()
 	full := len(q.waiting) >= q.b.cfg.QueueLength
+	if c.dry {
+		full = q.measuring >= q.b.cfg.QueueLength
+	}
 	stop := q.stop
-	if stop == "" && !full {
+	switch {
+	case stop != "" || full:
+	case c.dry:
+		q.measuring++
+		q.b.spawn(func(ctx context.Context) {
+			a, _ := c.command.Announcement()
+			c.measure(ctx, q.address, a)
+			q.mu.Lock()
+			q.measuring--
+			q.mu.Unlock()
+		})
+	default:
 		q.waiting = append(q.waiting, c)
 		if !q.running {
 			q.running = true
@@ -309,10 +324,6 @@ var errLate = SpeakerError{Expired, "it expired before it could be played"}
 // play plays one announcement and answers it. Until the first packet is sent, it may expire.
 func (q *announceQueue) play(ctx context.Context, c *command) {
 	a, _ := c.command.Announcement()
-	if c.dry {
-		c.measure(ctx, q.address, a)
-		return
-	}
 	waiting, ready := context.WithDeadlineCause(ctx, c.expires, errLate)
 	defer ready()
 	playing, end := context.WithCancelCause(ctx)

@@ -311,6 +311,16 @@ func TestAnnouncementIsTried(t *testing.T) {
 		if got := l.take(); len(got) != 0 {
 			t.Errorf("played %q", got)
 		}
+		h.say("snom/desk/announce", "a b c d e f g h i j k l m n o p q r s t") // of 20 s
+		time.Sleep(time.Second)
+		h.say("snom/desk/announce", `{"id":"try","text":"2 words","dry_run":true,"expires_in":3}`)
+		time.Sleep(3 * time.Second)
+		if got := h.results(); len(got) != 1 || got[0].ID != "try" || got[0].Code != bridge.OK {
+			t.Errorf("behind another one: %+v, expected the answer at once", got)
+		}
+		h.say("snom/desk/announce", "")
+		time.Sleep(time.Minute)
+		h.results()
 	})
 }
 

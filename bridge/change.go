@@ -70,30 +70,13 @@ func (c *command) writeSettings(ctx context.Context, p pacedPhone, changes []sno
 		}
 		return
 	}
-	if cut := p.pause(); cut.code != "" {
-		c.fail(cut.code, cut.why+" before the settings were read back")
+	kept, missing, ok := c.readAllBack(ctx, p, changes)
+	if !ok {
 		return
-	}
-	found, err := c.readSettings(ctx, p, changes)
-	if err != nil {
-		c.err = err
-		c.fail(Timeout, "the settings were written, and could not be read back: "+words(err))
-		return
-	}
-	var kept, missing []string
-	for _, ch := range changes {
-		is, shown := found[ch.Name()]
-		switch {
-		case is.Value == strings.TrimSpace(ch.Value) && (shown || ch.Value == ""):
-		case shown:
-			kept = append(kept, ch.Name())
-		default:
-			missing = append(missing, ch.Name())
-		}
 	}
 	var why []string
 	if len(kept) > 0 {
-		why = append(why, "the phone took the request and kept what it had in "+strings.Join(kept, ", ")+
+		why = append(why, "the phone took the request and has another value in "+strings.Join(kept, ", ")+
 			": it does not take this value, or the setting is read-only (perm=\"R\" where the phone is provisioned)")
 	}
 	if len(missing) > 0 {
@@ -120,6 +103,38 @@ func settingsStep(p pacedPhone, changes []snom.Change) (snom.Step, error) {
 		return snom.Step{}, fmt.Errorf("%w: its settings cannot be written", snom.ErrUnsupported)
 	}
 	return phone.SettingsStep(settings)
+}
+
+// readAllBack reads settings that were written, once more after a while where one does not have its value, and returns the names
+// of those that have another value and of those that the phone does not show. It reports false where the command has failed.
+func (c *command) readAllBack(ctx context.Context, p pacedPhone, changes []snom.Change) (other, missing []string, ok bool) {
+	for again := false; ; again = true {
+		if cut := p.pause(); cut.code != "" {
+			c.fail(cut.code, cut.why+" before the settings were read back")
+			return nil, nil, false
+		}
+		found, err := c.readSettings(ctx, p, changes)
+		if err != nil {
+			c.err = err
+			c.fail(Timeout, "the settings were written, and could not be read back: "+words(err))
+			return nil, nil, false
+		}
+		other, missing = nil, nil
+		for _, ch := range changes {
+			is, shown := found[ch.Name()]
+			switch {
+			case is.Value == strings.TrimSpace(ch.Value) && (shown || ch.Value == ""):
+			case shown:
+				other = append(other, ch.Name())
+			default:
+				missing = append(missing, ch.Name())
+			}
+		}
+		if len(other) == 0 || again {
+			return other, missing, true
+		}
+		p.lane.pace.sent(time.Now(), 0, readBackAgain)
+	}
 }
 
 // switchOver gives a setting that a key toggles its value. Where the phone keeps its settings to itself, the key is

@@ -290,7 +290,7 @@ func (p *phone) change(change func(*phoneState)) {
 	if after.Reachable != before.Reachable || after.Problem != before.Problem {
 		p.logState(before, after)
 	}
-	if p.b.cfg.OnChange != nil && (after.Reachable != before.Reachable ||
+	if p.b.cfg.OnChange != nil && (after.Reachable != before.Reachable || after.Problem != before.Problem ||
 		after.Model != before.Model || after.RemoteControl != before.RemoteControl || after.Firmware != before.Firmware || after.MAC != before.MAC) {
 		p.b.cfg.OnChange()
 	}

@@ -107,8 +107,8 @@ func TestSettingsThatAreNotKept(t *testing.T) {
 		code     bridge.Code
 		expected []string // in the message
 	}{
-		{[]string{"vol_ringer"}, bridge.Refused, []string{"kept what it had in vol_ringer", "1 of 2 settings were written"}},
-		{[]string{"backlight", "vol_ringer"}, bridge.Refused, []string{"kept what it had in backlight, vol_ringer"}},
+		{[]string{"vol_ringer"}, bridge.Refused, []string{"another value in vol_ringer", "1 of 2 settings were written"}},
+		{[]string{"backlight", "vol_ringer"}, bridge.Refused, []string{"another value in backlight, vol_ringer"}},
 	} {
 		r := one()
 		r[0].phone.Settings = map[string]string{"vol_ringer": "3", "backlight": "7"}

@@ -4,6 +4,7 @@ package picture
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"image"
@@ -38,17 +39,35 @@ type Picture struct {
 	Width, Height int
 }
 
-// A Scaler scales one picture at a time, since each may take much memory. The zero Scaler is ready.
-type Scaler struct{ turn sync.Mutex }
+// A Scaler scales one picture at a time, since each may take much memory. It keeps the last few, since a picture is often for a
+// group of phones. The zero Scaler is ready.
+type Scaler struct {
+	turn sync.Mutex
+	kept [4]scaledFile // guarded by turn
+	next int           // the index in kept that is replaced next; guarded by turn
+}
 
-// Fit returns the picture of a file, made smaller if it is wider or higher than the display.
+// A scaledFile is what was made of a file.
+type scaledFile struct {
+	sum     [sha256.Size]byte // of the file
+	display Display
+	picture Picture
+}
+
+// Fit returns the picture of a file, made smaller if it is wider or higher than the display. Its data must not be changed.
 func (s *Scaler) Fit(file []byte, d Display) (Picture, error) {
 	format, decode, err := known(file)
 	if err != nil {
 		return Picture{}, err
 	}
+	sum := sha256.Sum256(file)
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	for i := range s.kept {
+		if k := &s.kept[i]; k.sum == sum && k.display == d {
+			return k.picture, nil
+		}
+	}
 	img, err := decode(bytes.NewReader(file))
 	if err != nil {
 		return Picture{}, fmt.Errorf("picture: the %s file cannot be read", format)
@@ -69,8 +88,13 @@ func (s *Scaler) Fit(file []byte, d Display) (Picture, error) {
 		p.Type = "image/png"
 		err = png.Encode(&out, img)
 	}
+	if err != nil {
+		return Picture{}, fmt.Errorf("picture: %w", err)
+	}
 	p.Data = out.Bytes()
-	return p, err
+	s.kept[s.next] = scaledFile{sum, d, p}
+	s.next = (s.next + 1) % len(s.kept)
+	return p, nil
 }
 
 // A decoder reads a file of one format.

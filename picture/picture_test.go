@@ -122,3 +122,26 @@ func FuzzFit(f *testing.F) {
 		}
 	})
 }
+
+// A picture for a group of phones is made once for each kind of display.
+func TestAPictureIsMadeOnceForPhonesOfAKind(t *testing.T) {
+	t.Parallel()
+	var file bytes.Buffer
+	if err := png.Encode(&file, image.NewNRGBA(image.Rect(0, 0, 400, 300))); err != nil {
+		t.Fatal(err)
+	}
+	var s Scaler
+	made := map[*byte]Display{}
+	for range 5 {
+		for _, d := range []Display{{Width: 320, Height: 240}, {Width: 200, Height: 200}, {Width: 128, Height: 64, Mono: true}} {
+			p, err := s.Fit(file.Bytes(), d)
+			if err != nil || p.Width > d.Width || p.Height > d.Height {
+				t.Fatalf("%+v: %d x %d, %v", d, p.Width, p.Height, err)
+			}
+			made[&p.Data[0]] = d
+		}
+	}
+	if len(made) != 3 {
+		t.Errorf("made %d times, expected 3", len(made))
+	}
+}

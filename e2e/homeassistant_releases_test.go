@@ -28,14 +28,14 @@ func TestHomeAssistantInGerman(t *testing.T) {
 	x.homeAssistant = startHomeAssistant(t, middleHomeAssistant, x.m, "")
 	x.entitiesAreThoseOfTheDocuments("Kitchen phone", "snom2mqtt")
 	x.speaks(homeAssistantProtocols[middleHomeAssistant])
-	states := x.states()
 	for entity, name := range map[string]string{
 		"button.kitchen_phone_auflegen": "Auflegen", "switch.kitchen_phone_nicht_storen": "Nicht stören", "sensor.kitchen_phone_anrufzustand": "Anrufzustand",
 		"image.kitchen_phone_bildschirm": "Bildschirm", "update.kitchen_phone_firmware_aktualisierung": "Firmware-Aktualisierung",
 	} {
-		if s, there := states[entity]; !there || s.Attributes["friendly_name"] != "Kitchen phone "+name {
-			t.Errorf("%s is %+v, expected the name %s", entity, s, name)
-		}
+		eventually(t, fmt.Sprintf("%s has the name %s", entity, name), func() bool {
+			s, there := x.states()[entity]
+			return there && s.Attributes["friendly_name"] == "Kitchen phone "+name
+		})
 	}
 	x.shows("update.kitchen_phone_firmware_aktualisierung", "off")
 	x.isIn("Kitchen phone", "kuche")

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -105,20 +104,10 @@ func settingsStep(p pacedPhone, changes []snom.Change) (snom.Step, error) {
 	return phone.SettingsStep(settings)
 }
 
-// readAllBack reads settings that were written, once more after a while where one does not have its value, and returns the names
-// of those that have another value and of those that the phone does not show. It reports false where the command has failed.
+// readAllBack reads settings that were written, and returns the names of those that have another value and of those that the
+// phone does not show. It reports false where the command has failed.
 func (c *command) readAllBack(ctx context.Context, p pacedPhone, changes []snom.Change) (other, missing []string, ok bool) {
-	for again := false; ; again = true {
-		if cut := p.pause(); cut.code != "" {
-			c.fail(cut.code, cut.why+" before the settings were read back")
-			return nil, nil, false
-		}
-		found, err := c.readSettings(ctx, p, changes)
-		if err != nil {
-			c.err = err
-			c.fail(Timeout, "the settings were written, and could not be read back: "+words(err))
-			return nil, nil, false
-		}
+	ok = c.readUntil(ctx, p, changes, "the settings were", "the settings were written", func(found map[string]snom.Setting) bool {
 		other, missing = nil, nil
 		for _, ch := range changes {
 			is, shown := found[ch.Name()]
@@ -130,11 +119,9 @@ func (c *command) readAllBack(ctx context.Context, p pacedPhone, changes []snom.
 				missing = append(missing, ch.Name())
 			}
 		}
-		if len(other) == 0 || again {
-			return other, missing, true
-		}
-		p.lane.pace.sent(time.Now(), 0, readBackAgain)
-	}
+		return len(other) == 0
+	})
+	return other, missing, ok
 }
 
 // switchOver gives a setting that a key toggles its value. Where the phone keeps its settings to itself, the key is
@@ -196,31 +183,47 @@ func switchValue(text string) string {
 // readBackAgain is how long after a setting was changed it is read once more where it still has the old value.
 const readBackAgain = time.Second
 
+// readUntil reads settings that were changed, and once more after a while unless done accepts what was found. It reports false
+// where the command has failed: what and did say of which settings, and after what.
+func (c *command) readUntil(ctx context.Context, p pacedPhone, changes []snom.Change, what, did string, done func(found map[string]snom.Setting) bool) bool {
+	for again := false; ; again = true {
+		if cut := p.pause(); cut.code != "" {
+			c.fail(cut.code, cut.why+" before "+what+" read back")
+			return false
+		}
+		found, err := c.readSettings(ctx, p, changes)
+		if err != nil {
+			c.failReadBack(did, err)
+			return false
+		}
+		if done(found) || again {
+			return true
+		}
+		p.lane.pace.sent(time.Now(), 0, readBackAgain)
+	}
+}
+
+// failReadBack makes the command fail with the error of reading what was changed by what it did.
+func (c *command) failReadBack(did string, err error) {
+	c.err = err
+	c.fail(Timeout, did+", and could not be read back: "+words(err))
+}
+
 // readBack reads a setting that was changed, and makes the command fail where it has another value than it was given. did is
 // what was done.
 func (c *command) readBack(ctx context.Context, p pacedPhone, ch snom.Change, did string) {
-	for again := false; ; again = true {
-		if cut := p.pause(); cut.code != "" {
-			c.fail(cut.code, cut.why+" before the setting was read back")
-			return
-		}
-		found, err := c.readSettings(ctx, p, []snom.Change{ch})
-		is, shown := found[ch.Name()]
-		if err == nil && !shown {
-			err = fmt.Errorf("%w: it has no setting %s", snom.ErrUnsupported, ch.Name())
-		}
-		switch {
-		case err != nil:
-			c.err = err
-			c.fail(Timeout, did+", and could not be read back: "+words(err))
-			return
-		case switchValue(is.Value) == ch.Value:
-			return
-		case again:
-			c.fail(Refused, fmt.Sprintf("%s, and the phone shows %s as %s still: it does not keep the value", did, ch.Name(), is.Value))
-			return
-		}
-		p.lane.pace.sent(time.Now(), 0, readBackAgain)
+	var is snom.Setting
+	var shown bool
+	ok := c.readUntil(ctx, p, []snom.Change{ch}, "the setting was", did, func(found map[string]snom.Setting) bool {
+		is, shown = found[ch.Name()]
+		return !shown || switchValue(is.Value) == ch.Value
+	})
+	switch {
+	case !ok:
+	case !shown:
+		c.failReadBack(did, fmt.Errorf("%w: it has no setting %s", snom.ErrUnsupported, ch.Name()))
+	case switchValue(is.Value) != ch.Value:
+		c.fail(Refused, fmt.Sprintf("%s, and the phone shows %s as %s still: it does not keep the value", did, ch.Name(), is.Value))
 	}
 }
 
@@ -273,8 +276,8 @@ func (c *command) readSettings(ctx context.Context, p pacedPhone, changes []snom
 	}
 	c.asked = time.Now()
 	found, err := p.readSettings(ctx, names...)
-	if !errors.Is(err, snom.ErrUnreachable) && !errors.Is(err, snom.ErrExpired) && !errors.Is(err, snom.ErrLocal) {
-		c.result.Requests++ // else nothing was sent
+	if !snom.Unsent(err) {
+		c.result.Requests++
 	}
 	if err == nil {
 		for _, name := range names {
@@ -326,17 +329,12 @@ func (c *command) writeSwitch(ctx context.Context, p pacedPhone, ch snom.Change)
 // isNow reads a setting after a write that the phone did not accept, which it may have carried out, and reports whether it has
 // its value, or the command has failed.
 func (c *command) isNow(ctx context.Context, p pacedPhone, ch snom.Change) bool {
-	if cut := p.pause(); cut.code != "" {
-		c.fail(cut.code, cut.why+" before the setting was read back")
+	is := false
+	ok := c.readUntil(ctx, p, []snom.Change{ch}, "the setting was", "the setting was written", func(found map[string]snom.Setting) bool {
+		is = switchValue(found[ch.Name()].Value) == ch.Value
 		return true
-	}
-	found, err := c.readSettings(ctx, p, []snom.Change{ch})
-	if err != nil {
-		c.err = err
-		c.fail(Timeout, "the setting was written, and could not be read back: "+words(err))
-		return true
-	}
-	return switchValue(found[ch.Name()].Value) == ch.Value
+	})
+	return is || !ok
 }
 
 // pressKey presses the key that toggles a setting of which the value is known, and reports whether the phone took it.

@@ -148,15 +148,15 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 			{name: "a broker with a name and no password", settings: kitchen + "BROKER_LISTEN=:1883\nMQTT_USERNAME=a", want: []string{
 				"BROKER_LISTEN: expected a loopback address such as 127.0.0.1:1883, or a user name and a password in " +
 					"MQTT_USERNAME and MQTT_PASSWORD: other machines reach this one"}},
-			{name: "phones would call nobody", settings: kitchen + "PHONE_BASE_URL=http://a", want: []string{
+			{name: "PHONE_BASE_URL without PHONE_LISTEN", settings: kitchen + "PHONE_BASE_URL=http://a", want: []string{
 				"PHONE_BASE_URL: set, but PHONE_LISTEN is off: phones would get no answer there"}},
-			{name: "phones that are asked would call nobody", settings: kitchen + "ASK_EVERY=1m", want: []string{
+			{name: "ASK_EVERY without PHONE_LISTEN", settings: kitchen + "ASK_EVERY=1m", want: []string{
 				"ASK_EVERY: set, but PHONE_LISTEN is off: phones that are asked call back there"}},
 			{name: "phones would be asked too often", settings: kitchen + tokenSecret + "PHONE_LISTEN=:8081\nASK_EVERY=1ms", want: []string{
 				"ASK_EVERY: expected a time with its unit from 1s to 24h, such as 90s or 1m30s"}},
 			{name: "firmware without a version", settings: kitchen + "FIRMWARE_LATEST=https://fw.example/new.bin", want: []string{
 				"FIRMWARE_LATEST: expected a version such as 10.1.198.19, or an https URL that names one, with {model} for the model"}},
-			{name: "phones would call nowhere", settings: kitchen + tokenSecret + "PHONE_LISTEN=:8081\nPHONE_BASE_URL=http://a?b", want: []string{
+			{name: "PHONE_BASE_URL with a query", settings: kitchen + tokenSecret + "PHONE_LISTEN=:8081\nPHONE_BASE_URL=http://a?b", want: []string{
 				"PHONE_BASE_URL: expected http://host:port or https://host:port, optionally with a path"}},
 			{name: "no tokens", settings: kitchen + "PHONE_LISTEN=:8081\nPHONE_1_NAME=b\nPHONE_1_URL=http://b", want: []string{
 				"PHONE_TOKEN_SECRET: not set, but PHONE_LISTEN is, not every phone has a token of its own, and a secret cannot be " +

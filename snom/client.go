@@ -388,11 +388,16 @@ func (c *Client) logIn(ctx context.Context, r pageRequest, kept *login, p page) 
 	return again, sent, err
 }
 
+// Unsent reports whether err says that nothing of a request was sent.
+func Unsent(err error) bool {
+	return errors.Is(err, ErrUnreachable) || errors.Is(err, ErrExpired) || errors.Is(err, ErrLocal) || errors.Is(err, ErrRevoked)
+}
+
 // ask makes one request with the credentials of l, which may be nil, and judges the reply. It counts the requests that
 // may have reached the phone.
 func (c *Client) ask(ctx context.Context, r pageRequest, l *login) (page, int, error) {
 	p, err := c.exchange(ctx, r, l)
-	if errors.Is(err, ErrUnreachable) || errors.Is(err, ErrExpired) || errors.Is(err, ErrLocal) || errors.Is(err, ErrRevoked) {
+	if Unsent(err) {
 		return page{}, 0, err
 	}
 	if p.verdict != nil {

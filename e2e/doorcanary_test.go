@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"archive/zip"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -125,33 +122,4 @@ macros:
 			}
 		}
 	}
-}
-
-// reportOf writes the report of a bridge, and returns its files.
-func reportOf(t *testing.T, env []string) map[string]string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "report.zip")
-	c := exec.CommandContext(t.Context(), program(t), "report", "--output", file)
-	c.Env = append(os.Environ(), env...)
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	z, err := zip.OpenReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	files := map[string]string{}
-	for _, f := range z.File {
-		r, err := f.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[f.Name] = string(text)
-	}
-	return files
 }

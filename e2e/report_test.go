@@ -31,31 +31,11 @@ func TestReport(t *testing.T) {
 	w.results("snom/frontdesk/result", 2)
 	w.on("snom/frontdesk/event", 1)
 
-	file := filepath.Join(t.TempDir(), "report.zip")
-	c := exec.CommandContext(t.Context(), program(t), "report", "--output", file)
-	c.Env = append(os.Environ(), env...)
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	z, err := zip.OpenReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { z.Close() })
-	files := map[string]string{}
-	for _, f := range z.File {
-		r, err := f.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[f.Name] = string(text)
+	files := reportOf(t, env)
+	for name, text := range files {
 		for _, canary := range []string{"hunter2", "987654", "7788", "frontdesk", "phoneadmin"} {
-			if strings.Contains(string(text), canary) {
-				t.Errorf("%s has %q:\n%s", f.Name, canary, text)
+			if strings.Contains(text, canary) {
+				t.Errorf("%s has %q:\n%s", name, canary, text)
 			}
 		}
 	}
@@ -73,4 +53,33 @@ func TestReport(t *testing.T) {
 	if code := b.stop(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
+}
+
+// reportOf writes the report of a bridge, and returns its files.
+func reportOf(t *testing.T, env []string) map[string]string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "report.zip")
+	c := exec.CommandContext(t.Context(), program(t), "report", "--output", file)
+	c.Env = append(os.Environ(), env...)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	z, err := zip.OpenReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	files := map[string]string{}
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[f.Name] = string(text)
+	}
+	return files
 }

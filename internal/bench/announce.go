@@ -28,11 +28,8 @@ const (
 // announce measures commands beside announcements, and how far from its time each packet arrives.
 func (b *bench) announce() error {
 	const phones = 1000
-	dir, err := os.MkdirTemp(b.dir, "announce-")
+	dir, err := b.folder("announce-")
 	if err != nil {
-		return err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // Mosquitto, started as root, becomes another user
 		return err
 	}
 	at, err := newSIPPhones()

@@ -43,12 +43,18 @@ func (b *bench) stage(st staging) (*scene, error) {
 	return s, nil
 }
 
-func (b *bench) fill(s *scene, st staging) error {
-	dir, err := os.MkdirTemp(b.dir, "scene-")
+// folder makes a folder whose name begins with prefix. Mosquitto, started as root, becomes another user, who may read it.
+func (b *bench) folder(prefix string) (string, error) {
+	dir, err := os.MkdirTemp(b.dir, prefix)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // Mosquitto, started as root, becomes another user
+	return dir, os.Chmod(dir, 0o755)
+}
+
+func (b *bench) fill(s *scene, st staging) error {
+	dir, err := b.folder("scene-")
+	if err != nil {
 		return err
 	}
 	if s.phones, err = newPhones(st.phones); err != nil {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -17,11 +16,8 @@ import (
 // show measures the way of a page: from the publish of show until the phone has the page. Its floor is a message through the broker
 // and two bare HTTP exchanges: the request to the phone, and the phone's for a page of the same size.
 func (b *bench) show() error {
-	dir, err := os.MkdirTemp(b.dir, "show-")
+	dir, err := b.folder("show-")
 	if err != nil {
-		return err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // Mosquitto, started as root, becomes another user
 		return err
 	}
 	phone, err := newPanelPhone()

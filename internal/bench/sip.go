@@ -21,11 +21,8 @@ const sipPhoneTime = 20 * time.Millisecond
 // sip measures phones that are driven by SIP: a command through the broker and the bridge, beside a bare NOTIFY to the same phones.
 func (b *bench) sip() error {
 	const phones = 1000
-	dir, err := os.MkdirTemp(b.dir, "sip-")
+	dir, err := b.folder("sip-")
 	if err != nil {
-		return err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // Mosquitto, started as root, becomes another user
 		return err
 	}
 	at, err := newSIPPhones()

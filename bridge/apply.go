@@ -82,14 +82,7 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 		next.names = append(next.names, cfg.Name)
 	}
 	slices.Sort(next.names)
-	for group, members := range r.Groups {
-		for _, m := range members {
-			if next.phones[m] != nil && !slices.Contains(next.groups[group], m) {
-				next.groups[group] = append(next.groups[group], m)
-			}
-		}
-	}
-	next.groups[All] = next.names
+	next.setGroups(r.Groups)
 	next.macros = scripts(r.Macros)
 	next.left = b.lanesLeft(macs)
 	next.paging = r.Paging
@@ -102,16 +95,7 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 			p.add(e.job)
 		}
 	}
-	for name, d := range old.doors {
-		if next.doors[name] == nil {
-			d.remove()
-		}
-	}
-	for name, p := range old.phones {
-		if next.phones[name] == nil {
-			removed = append(removed, p)
-		}
-	}
+	removed = old.removeMissing(next)
 	c.removed = len(removed)
 	b.retireLanes(kept, macs)
 	if len(next.left) > 0 { // most of them have nothing to remember
@@ -120,6 +104,33 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 		b.roster.Store(&is)
 	}
 	return c, removed
+}
+
+// removeMissing removes the doors that are not in next, and returns the phones that are not.
+func (r *roster) removeMissing(next *roster) (phones []*phone) {
+	for name, d := range r.doors {
+		if next.doors[name] == nil {
+			d.remove()
+		}
+	}
+	for name, p := range r.phones {
+		if next.phones[name] == nil {
+			phones = append(phones, p)
+		}
+	}
+	return phones
+}
+
+// setGroups sets the groups of r, whose names of phones are set already. A name that no phone has is left out.
+func (r *roster) setGroups(groups map[string][]string) {
+	for group, members := range groups {
+		for _, m := range members {
+			if r.phones[m] != nil && !slices.Contains(r.groups[group], m) {
+				r.groups[group] = append(r.groups[group], m)
+			}
+		}
+	}
+	r.groups[All] = r.names
 }
 
 // lanesLeft returns the lanes of phones that are not configured any more, and of those that leave now, as far as the MAC

@@ -101,43 +101,65 @@ type Roster struct {
 
 // A Bridge takes commands to phones and answers each of them once.
 type Bridge struct {
-	cfg      Config
-	started  time.Time
-	roster   atomic.Pointer[roster]
-	poller   poller
-	requests requests
-	handling liveness // of Handle
-	feed     feed
-	clock    suspendDetector
-	pictures sync.Mutex    // held while one is taken
-	checking sync.Mutex    // held while the action URLs of a phone are read
-	late     atomic.Uint64 // commands that expired
+	// New sets these, and nothing changes them.
+	cfg     Config
+	started time.Time
+	limit   *lograte.Limiter // for lines that others can cause; has a mutex of its own
+	hasher  hasher           // of what was published
 
-	workers sync.WaitGroup // what Run waits for
+	roster atomic.Pointer[roster] // replaced as a whole, by the holder of applying
+	knownLanes
+	goroutines
+
+	// Each of these has its own guard, which its type names.
+	poller     poller
+	requests   requests
+	handling   liveness // of Handle
+	feed       feed
+	clock      suspendDetector
+	ids        idBudget // that all phones remember ids in
+	claims     claims
+	standby    standby
+	announcers announcers
+	retainedCommands
+	counters
+	oneAtATime
+}
+
+// knownLanes are the lanes of a bridge, by their addresses.
+type knownLanes struct {
+	applying sync.Mutex       // held while a roster is put into effect
+	lanes    map[string]*lane // those of phones that are not configured any more too; guarded by applying
+	retired  []retiredLane    // those, the oldest first; guarded by applying
+	stopped  bool             // no roster is applied any more; guarded by applying
+}
+
+// goroutines are what [Bridge.Run] waits for. New sets the functions, and nothing changes them.
+type goroutines struct {
+	workers sync.WaitGroup
 	// spawn runs f in a goroutine that Run waits for. The context ends only when that takes too long: requests that
 	// are under way outlive the signal to stop.
 	spawn  func(f func(context.Context))
 	giveUp context.CancelFunc // ends that context
+}
 
-	applying sync.Mutex
-	lanes    map[string]*lane // by address, those of phones that are not configured any more too; guarded by applying
-	retired  []retiredLane    // those, the oldest first; guarded by applying
-	stopped  bool             // no roster is applied any more; guarded by applying
+// retainedCommands are the topics whose retained command was logged.
+type retainedCommands struct {
+	logged   sync.Map     // bounded by retainedLogged
+	retained atomic.Int64 // how many they are
+}
 
-	ids      idBudget     // that all phones remember ids in
-	logged   sync.Map     // topics whose retained command was logged; bounded by retainedLogged
-	retained atomic.Int64 // of them
+// counters are what a bridge counts.
+type counters struct {
+	late  atomic.Uint64 // commands that expired
+	large atomic.Int64  // bytes of large commands that wait
+	owed  atomic.Int64  // answers of group members that are still to come
+}
 
-	large atomic.Int64 // bytes of large commands that wait
-
-	claims  claims
-	mixed   sync.Once // the base topic is shared with bridges that have an instance
-	standby standby
-
-	announcers announcers
-	limit      *lograte.Limiter // for lines that others can cause
-	hasher     hasher           // of what was published
-	owed       atomic.Int64     // answers of group members that are still to come
+// oneAtATime is held for work that takes memory or time, of which one is done at once.
+type oneAtATime struct {
+	pictures sync.Mutex // while one is taken of a screen
+	checking sync.Mutex // while the action URLs of a phone are read
 }
 
 // retainedLogged bounds how many topics are remembered as logged.

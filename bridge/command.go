@@ -18,6 +18,7 @@ import (
 // Nothing is sent twice. A request that may have reached the phone may have pressed the key, and one that certainly
 // did not is answered unreachable at once, so that the sender can decide.
 type command struct {
+	// What follows is settled before the command enters a queue, and does not change then.
 	to       *phone
 	id       string
 	command  snom.Command
@@ -32,18 +33,28 @@ type command struct {
 	part     bool          // it is a step of a macro, and its result is not published
 	revoked  *atomic.Bool  // set when it must not be sent any more; nil: it may
 	received time.Time
-	expires  time.Time    // of its next request; a moment of the monotonic clock: the wall clock does not matter
 	whole    *groupResult // of what is announced to a group as a whole, and answered once; nil: it is for a phone
 	group    *groupResult // nil when it did not come through a group
-	large    int64        // bytes that it counts with while it waits; 0: it is no large one
 	again    *relighting  // lights that are set again; nil: it is a command that was received
-	taken    *taken       // its id in the phone's memory; nil: it has none, or was not taken
 
+	// What follows belongs to the goroutine that has the command: the one that received it until it is in the queue, then
+	// that of the lane, or the one that takes it out of the queue to answer it.
+	expires time.Time // of its next request; a moment of the monotonic clock: the wall clock does not matter
+	large   int64     // bytes that it counts with while it waits; 0: it is no large one
+	taken   *taken    // its id in the phone's memory; nil: it has none, or was not taken
+	planning
+	progress
+}
+
+// planning is how a command is carried out. It belongs to the goroutine that has the command.
+type planning struct {
 	planned *profile    // what steps and warning are planned for
 	steps   []snom.Step // the requests to make
 	warning string      // what is doubtful about it on this model
+}
 
-	// What follows belongs to the goroutine of the lane.
+// progress is how far a command has come. It belongs to the goroutine of the lane.
+type progress struct {
 	err      error // of the last request
 	started  time.Time
 	asked    time.Time     // when the last request was made

@@ -65,8 +65,10 @@ type claims struct {
 	us string // this bridge's instance; empty: it claims nothing, and does not serve what others have claimed
 
 	mu     sync.Mutex
-	byName map[string]claim
-	lost   int // of them
+	byName map[string]claim // guarded by mu
+	lost   int              // how many of them are lost; guarded by mu
+
+	mixed sync.Once // logs that the base topic is shared with bridges that have an instance
 }
 
 // move changes what is known of name. say publishes this bridge's claim; it is called in
@@ -184,7 +186,7 @@ func (b *Bridge) claimed(name string, m mqtt.Message) {
 	p, group := r.phones[name], r.groups[name] != nil
 	if p == nil && !group {
 		if b.claims.us == "" && owner != "" {
-			b.mixed.Do(func() {
+			b.claims.mixed.Do(func() {
 				b.cfg.Log.Warn("other bridges on this base topic have an INSTANCE: give this one an INSTANCE too", slog.String("topic", m.Topic), slog.String("from", owner))
 			})
 		}

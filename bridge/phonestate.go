@@ -16,29 +16,38 @@ import (
 // phoneState is what is known of a phone. Its promise: the last state published is the newest, since a state is
 // published under the mutex that guards it. That is possible because a publisher never blocks.
 type phoneState struct {
-	mu sync.Mutex
+	mu sync.Mutex // guards everything that follows
 
-	reachable  Switch // guarded by mu
-	reportsDND bool   // its events say when do not disturb is switched; guarded by mu
-	removed    bool   // the phone is no longer configured: nothing is published of it any more; guarded by mu
-	closed     bool   // the phone is removed, or the bridge stops: nothing changes any more; guarded by mu
+	reachable  Switch
+	reportsDND bool // its events say when do not disturb is switched
+	removed    bool // the phone is no longer configured: nothing is published of it any more
+	closed     bool // the phone is removed, or the bridge stops: nothing changes any more
 
-	urls urlCheck // guarded by mu
+	urls     urlCheck
+	trouble  *trouble // why it does not do what it is asked; nil: nothing
+	identity phoneIdentity
+	contact
+	callKnowledge
+	settings   *Settings   // what was read of them; nil: nothing
+	lastResult *LastResult // nil: no command has ended yet
+	lastEvent  *EventNote  // nil: there was none
+	published  publication
+	panel      *panel // lights and sensors; nil: there are none
+}
 
-	trouble    *trouble         // why it does not do what it is asked; nil: nothing; guarded by mu
-	lastSeen   time.Time        // when the phone last answered, or sent an event; guarded by mu
-	backoff    time.Duration    // until the next poll while the phone is unreachable; guarded by mu
-	why        string           // it is unreachable; empty: it is not; guarded by mu
-	identity   phoneIdentity    // guarded by mu
-	callsEnded time.Time        // when it last had too few calls for a transfer, after it had enough, or none; guarded by mu
-	calls      *callstate.State // what its events say; nil: there was none; guarded by mu
-	settings   *Settings        // what was read of them; nil: nothing; guarded by mu
-	lastResult *LastResult      // guarded by mu
-	lastEvent  *EventNote       // nil: there was none; guarded by mu
-	expiry     *time.Timer      // of calls; nil: never needed; guarded by mu
-	published  publication      // guarded by mu
-	watch      *callWatch       // of the job that waits for a call state; nil: none does; guarded by mu
-	panel      *panel           // lights and sensors; nil: there are none; guarded by mu
+// contact is how a phone was reached last. It is guarded by the mutex of its phoneState.
+type contact struct {
+	lastSeen time.Time     // when the phone last answered, or sent an event
+	backoff  time.Duration // until the next poll while the phone is unreachable
+	why      string        // it is unreachable; empty: it is not
+}
+
+// callKnowledge is what is known of the calls of a phone. It is guarded by the mutex of its phoneState.
+type callKnowledge struct {
+	calls      *callstate.State // what its events say; nil: there was none
+	callsEnded time.Time        // when it last had too few calls for a transfer, after it had enough, or none
+	expiry     *time.Timer      // of calls; nil: never needed
+	watch      *callWatch       // of the job that waits for a call state; nil: none does
 }
 
 // A phoneIdentity is what is known of what a phone is.

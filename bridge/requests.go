@@ -79,8 +79,8 @@ type requests struct {
 	busy  liveness // of the goroutine that takes them out of the queue
 
 	mu     sync.Mutex
-	closed bool // none is taken any more; guarded by mu
-	pools  map[poolKind]*pool
+	closed bool               // none is taken any more; guarded by mu
+	pools  map[poolKind]*pool // not changed; each pool is guarded by mu
 }
 
 // newRequests returns an empty queue. The phones of a request for a group wait one by one.

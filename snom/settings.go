@@ -260,16 +260,14 @@ func (r *settingsReader) append(piece []byte, escaped bool) {
 // Files): elements of <phone-settings> with the attributes perm and idx. It reports whether the page is such a
 // document, and complete.
 func scanSettingsXML(page []byte, r *settingsReader) bool {
-	var open, index string // the element that is open, if it may be a setting
-	var readOnly, wanted, inside bool
-	depth := 0
+	s := settingsScan{settingsReader: r}
 	for rest := page; ; {
 		text, after, found := bytes.Cut(rest, []byte("<"))
-		if open != "" && wanted {
+		if s.open != "" && s.wanted {
 			r.append(text, true)
 		}
 		if !found {
-			return inside && depth == 0
+			return s.inside && s.depth == 0
 		}
 		tag, after, ok := cutMarkup(after)
 		if !ok {
@@ -279,48 +277,68 @@ func scanSettingsXML(page []byte, r *settingsReader) bool {
 		switch {
 		case tag == nil: // a comment, a declaration
 		case bytes.HasPrefix(tag, []byte(cdata)):
-			if open != "" && wanted {
+			if s.open != "" && s.wanted {
 				r.append(tag[len(cdata):], false)
 			}
 		case tag[0] == '/':
-			if depth--; depth < 0 {
+			if s.depth--; s.depth < 0 {
 				return false
 			}
-			if open != "" && string(bytes.TrimSpace(tag[1:])) == open {
-				r.add(shownName(open, index), open+index, readOnly, 2)
-			}
-			open = ""
+			s.end(tag[1:])
 		default:
-			body, closed := bytes.CutSuffix(tag, []byte("/"))
-			name, attributes := cutName(body)
-			if !closed {
-				depth++
-			}
-			if string(name) == "phone-settings" {
-				inside, open = true, ""
-				continue
-			}
-			if open = ""; !inside {
-				continue
-			}
-			perm, _ := xmlAttribute(attributes, "perm", maxSettingName)
-			index, _ = xmlAttribute(attributes, "idx", maxSettingName)
-			readOnly = perm == "R" || perm == "&" // Snom wiki, PERMISSIONFLAG
-			if string(name) == "fkey" {
-				r.labels(attributes, index, readOnly)
-			}
-			r.value = r.value[:0]
-			wanted = r.needs(string(name) + index)
-			if elsewhere, _ := xmlAttribute(attributes, "value", 1); wanted && elsewhere != "" {
-				r.twice = shownName(string(name), index) // the value is not where it is read
-			}
-			if closed {
-				r.add(shownName(string(name), index), string(name)+index, readOnly, 1)
-				continue
-			}
-			open = string(name)
+			s.begin(tag)
 		}
 	}
+}
+
+// A settingsScan is how far a document of settings was read.
+type settingsScan struct {
+	*settingsReader
+	open, index      string // the element that is open, if it may be a setting
+	readOnly, wanted bool   // of it
+	inside           bool   // <phone-settings> was read
+	depth            int    // of elements
+}
+
+// begin takes the tag that begins an element, without its angle brackets.
+func (s *settingsScan) begin(tag []byte) {
+	body, closed := bytes.CutSuffix(tag, []byte("/"))
+	name, attributes := cutName(body)
+	if !closed {
+		s.depth++
+	}
+	s.open = ""
+	if string(name) == "phone-settings" {
+		s.inside = true
+		return
+	}
+	if !s.inside {
+		return
+	}
+	perm, _ := xmlAttribute(attributes, "perm", maxSettingName)
+	s.index, _ = xmlAttribute(attributes, "idx", maxSettingName)
+	s.readOnly = perm == "R" || perm == "&" // Snom wiki, PERMISSIONFLAG
+	if string(name) == "fkey" {
+		s.labels(attributes, s.index, s.readOnly)
+	}
+	s.value = s.value[:0]
+	s.wanted = s.needs(string(name) + s.index)
+	if elsewhere, _ := xmlAttribute(attributes, "value", 1); s.wanted && elsewhere != "" {
+		s.twice = shownName(string(name), s.index) // the value is not where it is read
+	}
+	if closed {
+		s.add(shownName(string(name), s.index), string(name)+s.index, s.readOnly, 1)
+		return
+	}
+	s.open = string(name)
+}
+
+// end takes the name in the tag that ends an element.
+func (s *settingsScan) end(name []byte) {
+	if s.open != "" && string(bytes.TrimSpace(name)) == s.open {
+		s.add(shownName(s.open, s.index), s.open+s.index, s.readOnly, 2)
+	}
+	s.open = ""
 }
 
 // labels takes the labels of a function key, which are attributes of its element (service.snom.com, <functionKeys> tag;

@@ -94,27 +94,10 @@ func (p *program) demo(ctx context.Context) error {
 		s.close()
 		return err
 	}
-	var online atomic.Bool
-	told, answered, over, announced, shown, chosen := newOnce(), newOnce(), newOnce(), newOnce(), newOnce(), newOnce()
+	seen := newDemoMoments()
 	err = s.broker.Watch("snom/#", func(topic string, payload []byte) {
 		show.message(topic, payload)
-		switch {
-		case topic == "snom/bridge/state" && string(payload) == "online":
-			online.Store(true)
-		case topic == "snom/kitchen/status" && online.Load(): // published last at the start
-			told.here()
-		case topic == "snom/kitchen/result":
-			answered.here()
-			if bytes.Contains(payload, []byte(`"id":"demo-menu"`)) {
-				shown.here()
-			}
-		case topic == "snom/kitchen/event" && bytes.Contains(payload, []byte(`"event_type":"choice"`)):
-			chosen.here()
-		case topic == "snom/kitchen/event" && bytes.Contains(payload, []byte(`"event_type":"disconnected"`)):
-			over.here()
-		case topic == "snom/all/result":
-			announced.here()
-		}
+		seen.note(topic, payload)
 	})
 	if err != nil {
 		s.close()
@@ -126,28 +109,59 @@ func (p *program) demo(ctx context.Context) error {
 	go func() { ended <- s.run(running, nil) }()
 
 	return demoActs(cancel, ended, []demoAct{
-		{told, func() error {
+		{seen.started, func() error {
 			show.open(s.broker.Addr().String(), s.console.Addr().String())
 			return s.broker.Publish("snom/kitchen/dial", []byte("+4930123"))
 		}},
-		{answered, func() error {
+		{seen.answered, func() error {
 			phones[0].RemoteHangUp("") // or the phone would be dialing while people try things
 			return nil
 		}},
-		{over, func() error {
+		{seen.over, func() error {
 			return s.broker.Publish("snom/all/announce", []byte(tone)) // there is no voice here
 		}},
-		{announced, func() error {
+		{seen.announced, func() error {
 			return s.broker.Publish("snom/kitchen/show", []byte(demoMenu))
 		}},
-		{shown, func() error {
+		{seen.shown, func() error {
 			return demoChoice(ctx, phones[0])
 		}},
-		{chosen, func() error {
+		{seen.chosen, func() error {
 			show.say(demoHints(s.broker.Addr().String(), s.console.Addr().String(), control))
 			return nil
 		}},
 	})
+}
+
+// demoMoments are the moments of the demo that an act waits for, as the messages show them.
+type demoMoments struct {
+	online                                            atomic.Bool
+	started, answered, over, announced, shown, chosen once
+}
+
+func newDemoMoments() *demoMoments {
+	return &demoMoments{started: newOnce(), answered: newOnce(), over: newOnce(), announced: newOnce(), shown: newOnce(), chosen: newOnce()}
+}
+
+// note takes a message of the broker.
+func (d *demoMoments) note(topic string, payload []byte) {
+	switch {
+	case topic == "snom/bridge/state" && string(payload) == "online":
+		d.online.Store(true)
+	case topic == "snom/kitchen/status" && d.online.Load(): // published last at the start
+		d.started.here()
+	case topic == "snom/kitchen/result":
+		d.answered.here()
+		if bytes.Contains(payload, []byte(`"id":"demo-menu"`)) {
+			d.shown.here()
+		}
+	case topic == "snom/kitchen/event" && bytes.Contains(payload, []byte(`"event_type":"choice"`)):
+		d.chosen.here()
+	case topic == "snom/kitchen/event" && bytes.Contains(payload, []byte(`"event_type":"disconnected"`)):
+		d.over.here()
+	case topic == "snom/all/result":
+		d.announced.here()
+	}
 }
 
 // demoMenu is the menu that the demo shows on the kitchen phone, and demoChosen what it chooses there.

@@ -100,6 +100,12 @@ Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings
 	root.CompletionOptions.DisableDefaultCmd = true // ours says the same in fewer words
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetHelpCommand(p.helpCommand())
+	p.addCommands(root)
+	return root
+}
+
+// addCommands adds the subcommands, in the groups of --help.
+func (p *program) addCommands(root *cobra.Command) {
 	for _, group := range []struct {
 		id, title string
 		commands  []*cobra.Command
@@ -117,5 +123,4 @@ Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings
 			root.AddCommand(c)
 		}
 	}
-	return root
 }

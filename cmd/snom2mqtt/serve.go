@@ -125,26 +125,7 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 	if err != nil {
 		return s, usageError{err}
 	}
-	if settings.BrokerListen != "" {
-		s.broker, err = broker.Listen(broker.Config{
-			Addr: settings.BrokerListen, Username: settings.MQTT.Username, Password: settings.MQTT.Password.Reveal(),
-			Descriptors: listenerShare(), Log: log,
-		})
-		if err != nil {
-			return s, err
-		}
-	}
-	if err = d.open(settings.Roster); err != nil {
-		return s, err
-	}
-	if s.console, err = listenConsole(settings.Console, log); err != nil {
-		return s, err
-	}
-	s.actions, err = listenForActions(settings, container(os.DirFS("/"), os.Environ()), s.events(), log)
-	if err != nil {
-		return s, err
-	}
-	if s.sensors, err = listenForSensors(settings, func() *bridge.Bridge { return s.bridge }, log); err != nil {
+	if err = s.listen(); err != nil {
 		return s, err
 	}
 	s.settings.Roster = config.Roster{} // all parts have what they need of it
@@ -154,9 +135,45 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 	}
 	v, revision := versionOf()
 	s.metrics = s.newMetrics(v, revision)
+	s.reporter = newReporter(s)
+	s.bridge = bridge.New(s.bridgeConfig(tree, level, v), phones)
+	s.discovery = s.newDiscovery(tree)
+	s.watchdog = newWatchdog(s.bridge.Alive, s.status, log)
+	return s, nil
+}
+
+// listen opens every port that the settings name.
+func (s *service) listen() (err error) {
+	settings := &s.settings
+	if settings.BrokerListen != "" {
+		s.broker, err = broker.Listen(broker.Config{
+			Addr: settings.BrokerListen, Username: settings.MQTT.Username, Password: settings.MQTT.Password.Reveal(),
+			Descriptors: listenerShare(), Log: s.log,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err = s.drivers.open(settings.Roster); err != nil {
+		return err
+	}
+	if s.console, err = listenConsole(settings.Console, s.log); err != nil {
+		return err
+	}
+	s.actions, err = listenForActions(*settings, container(os.DirFS("/"), os.Environ()), s.events(), s.log)
+	if err != nil {
+		return err
+	}
+	s.sensors, err = listenForSensors(*settings, func() *bridge.Bridge { return s.bridge }, s.log)
+	return err
+}
+
+// bridgeConfig is what the bridge is made of. The parts that it uses exist.
+func (s *service) bridgeConfig(tree mqtt.Tree, level *slog.LevelVar, version string) bridge.Config {
+	settings := &s.settings
 	cfg := bridge.Config{
-		Tree: tree, Publish: s.session, Log: log, Level: level, Version: v, Process: s.process, Features: s.features(),
-		Rules: rules(settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
+		Tree: tree, Publish: s.session, Log: s.log, Level: level, Version: version, Process: s.process, Features: s.features(),
+		Rules: rules(*settings), QueueLength: settings.QueueLength, Gap: settings.CommandGap,
 		PollEvery: settings.AvailabilityInterval, AskEvery: settings.AskEvery, CallTimeout: settings.CallTimeout,
 		Reload: s.reload, OnChange: func() { s.discovery.Changed(); s.reporter.changed() },
 		OnStandby: func(standby bool) { s.session.Announce(!standby) }, OnSuspend: s.session.Suspended, Room: s.session.Room,
@@ -170,12 +187,8 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 		cfg.Pages, cfg.PageURL = &s.actions.pages, s.actions.pageURL
 		cfg.Pictures, cfg.Scaler, cfg.PIN = s.actions.pictures(), &picture.Scaler{}, pins(settings.PhonesFile)
 	}
-	s.reporter = newReporter(s)
 	cfg.Speaker = newAnnouncer(s.settings, func() []bridge.PhoneConfig { return s.bridge.Phones() })
-	s.bridge = bridge.New(cfg, phones)
-	s.discovery = s.newDiscovery(tree)
-	s.watchdog = newWatchdog(s.bridge.Alive, s.status, log)
-	return s, nil
+	return cfg
 }
 
 // events passes what phones report to the bridge, which exists before they are served.

@@ -78,6 +78,12 @@ Exit codes: 0 stopped by a signal, 1 it could not listen, 2 wrong flags.`,
 			return p.simulate(c.Context(), s)
 		},
 	}
+	s.flags(c)
+	return c
+}
+
+// flags adds the flags of simulate.
+func (s *simulation) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8101", "`address` of the first phone; port 0 takes any")
 	f.IntVar(&s.count, "count", 1, "`number` of phones, 1 to 20000")
@@ -106,7 +112,6 @@ Exit codes: 0 stopped by a signal, 1 it could not listen, 2 wrong flags.`,
 	offer(c, "fault", snomtest.FaultNames())
 	offer(c, "encoding", encodings())
 	offer(c, "model", models())
-	return c
 }
 
 // faultRows describes each of [snomtest.FaultNames].

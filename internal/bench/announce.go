@@ -8,8 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -28,15 +26,11 @@ const (
 // announce measures commands beside announcements, and how far from its time each packet arrives.
 func (b *bench) announce() error {
 	const phones = 1000
-	dir, err := b.folder("announce-")
+	s, err := b.sipScene("announce")
 	if err != nil {
 		return err
 	}
-	at, err := newSIPPhones()
-	if err != nil {
-		return err
-	}
-	defer at.close()
+	defer s.close()
 	listeners, err := listenForAnnouncements()
 	if err != nil {
 		return err
@@ -47,33 +41,9 @@ func (b *bench) announce() error {
 		return err
 	}
 	defer sound.Close()
-	settings := filepath.Join(dir, "announce.yml")
-	if err := os.WriteFile(settings, listeners.phonesFile(phones, at.conn.LocalAddr()), 0o600); err != nil {
+	file := listeners.phonesFile(phones, s.phones.conn.LocalAddr())
+	if err := s.start(b, file, "SNOM2MQTT_PAGING_INTERFACE=127.0.0.1", "SNOM2MQTT_IMAGE_HOSTS=127.0.0.1"); err != nil {
 		return err
-	}
-	broker, address, err := startMosquitto(dir, nodelay)
-	if err != nil {
-		return err
-	}
-	defer broker.stop()
-	s, err := newAnnounceScene(address)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	ours, err := startProcess(dir, "ours", []string{
-		"SNOM2MQTT_MQTT_URL=tcp://" + address, "SNOM2MQTT_BASE_TOPIC=ours", "SNOM2MQTT_PHONES_FILE=" + settings, "SNOM2MQTT_CONSOLE_LISTEN=off",
-		"SNOM2MQTT_HOMEASSISTANT=false", "SNOM2MQTT_AVAILABILITY_INTERVAL=24h", "SNOM2MQTT_COMMAND_GAP=0s",
-		"SNOM2MQTT_PAGING_INTERFACE=127.0.0.1", "SNOM2MQTT_IMAGE_HOSTS=127.0.0.1",
-	}, b.program, "run")
-	if err != nil {
-		return err
-	}
-	defer ours.stop()
-	select {
-	case <-s.online:
-	case <-time.After(time.Minute):
-		return errors.Join(errors.New("snom2mqtt is not online"), ours.died())
 	}
 	for round := range b.count {
 		if err := b.announceRound(s, listeners, "http://"+sound.Addr().String()+"/sound.wav", phones, round); err != nil {
@@ -84,7 +54,7 @@ func (b *bench) announce() error {
 }
 
 // announceRound measures commands without streams, and then beside them.
-func (b *bench) announceRound(s *announceScene, listeners *announceListeners, url string, phones, round int) error {
+func (b *bench) announceRound(s *sipScene, listeners *announceListeners, url string, phones, round int) error {
 	for _, part := range []string{unannouncePart, announcedPart} {
 		if err := b.sleep(5 * time.Second); err != nil { // at first it asks every phone what it is; a phone takes a command every two seconds
 			return err
@@ -98,10 +68,7 @@ func (b *bench) announceRound(s *announceScene, listeners *announceListeners, ur
 				return err
 			}
 		}
-		samples, failed, err := s.results.load(fmt.Sprintf("a%d-%d", round, len(part)), phones, streams, func(id string, phone int) error {
-			s.client.publish(fmt.Appendf(nil, "ours/p%04d/dial", phone), fmt.Appendf(nil, `{"number":"%d","id":"%s"}`, 1000+phone, id))
-			return s.client.flush()
-		}, nil)
+		samples, failed, err := s.results.load(fmt.Sprintf("a%d-%d", round, len(part)), phones, streams, s.dial, nil)
 		if err != nil {
 			return err
 		}
@@ -120,42 +87,6 @@ func (b *bench) announceRound(s *announceScene, listeners *announceListeners, ur
 		b.add(f)
 	}
 	return nil
-}
-
-// An announceScene is a client that sees what the bridge publishes.
-type announceScene struct {
-	client  *client
-	results *arrivals
-	online  chan struct{}
-	reading sync.WaitGroup
-}
-
-func newAnnounceScene(address string) (*announceScene, error) {
-	c, err := newClient(address, "bench-announce", "ours/+/result", "ours/bridge/state")
-	if err != nil {
-		return nil, err
-	}
-	s := &announceScene{client: c, results: newArrivals(), online: make(chan struct{})}
-	online := sync.OnceFunc(func() { close(s.online) })
-	s.reading.Go(func() { // ends when the client is closed
-		_ = c.serve(func(topic, payload []byte) {
-			if bytes.HasSuffix(topic, []byte("/state")) {
-				if string(payload) == "online" {
-					online()
-				}
-				return
-			}
-			_, rest, _ := bytes.Cut(payload, []byte(`"id":"`))
-			id, _, _ := bytes.Cut(rest, []byte(`"`))
-			s.results.arrived(string(id), bytes.Contains(payload, []byte(`"code":"ok"`)))
-		})
-	})
-	return s, nil
-}
-
-func (s *announceScene) close() {
-	s.client.close()
-	s.reading.Wait()
 }
 
 // serveSound serves a WAV file on loopback.

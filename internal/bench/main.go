@@ -75,34 +75,13 @@ func measure(ctx context.Context) error {
 	flag.IntVar(&b.count, "rounds", 5, "rounds, of which the median counts")
 	flag.IntVar(&b.million, "commands", 1_000_000, "commands in the part order")
 	flag.Float64Var(&b.calm, "calm", 0.05, "measure again while other work takes more of the machine than this")
-	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: bench [flags]\n\nParts:")
-		for _, p := range parts() {
-			fmt.Fprintf(flag.CommandLine.Output(), "  %-11s %s\n", p.name, p.does)
-		}
-		fmt.Fprintln(flag.CommandLine.Output(), "\nFlags:")
-		flag.PrintDefaults()
-	}
+	flag.Usage = usage
 	flag.Parse()
-	switch *be {
-	case "":
-	case "echo":
-		return echo(*broker)
-	case "pecho":
-		return echoPaho(ctx, *broker)
-	case "least":
-		return least(*broker, *port, *hears)
-	case "pleast":
-		return leastPaho(ctx, *broker, *port)
-	default:
-		return fmt.Errorf("-be: no such process %q", *be)
+	if *be != "" {
+		return measured(ctx, *be, *broker, *port, *hears)
 	}
-	for _, n := range strings.Split(*sizes, ",") {
-		phones, err := strconv.Atoi(n)
-		if err != nil || phones < 1 || phones > 10_000 {
-			return fmt.Errorf("-phones: expected numbers from 1 to 10000, not %q", n)
-		}
-		b.sizes = append(b.sizes, phones)
+	if err := b.setSizes(*sizes); err != nil {
+		return err
 	}
 	if b.short {
 		b.count, b.tries = 1, 1
@@ -117,12 +96,8 @@ func measure(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(b.dir) }() // files of a moment
-	for _, p := range parts() {
-		if slices.Contains(chosen, p.name) {
-			if err := p.run(b); err != nil {
-				return err
-			}
-		}
+	if err := b.run(chosen); err != nil {
+		return err
 	}
 	r := report{Machine: machineFacts(b), Figures: b.figures}
 	if err := r.add(*earlier); err != nil {
@@ -130,6 +105,54 @@ func measure(ctx context.Context) error {
 	}
 	r.print(os.Stdout)
 	return errors.Join(r.save(*out), r.document(*docs))
+}
+
+// measured is one of the processes that are measured.
+func measured(ctx context.Context, be, broker string, port int, hears string) error {
+	switch be {
+	case "echo":
+		return echo(broker)
+	case "pecho":
+		return echoPaho(ctx, broker)
+	case "least":
+		return least(broker, port, hears)
+	case "pleast":
+		return leastPaho(ctx, broker, port)
+	}
+	return fmt.Errorf("-be: no such process %q", be)
+}
+
+func usage() {
+	fmt.Fprintln(flag.CommandLine.Output(), "usage: bench [flags]\n\nParts:")
+	for _, p := range parts() {
+		fmt.Fprintf(flag.CommandLine.Output(), "  %-11s %s\n", p.name, p.does)
+	}
+	fmt.Fprintln(flag.CommandLine.Output(), "\nFlags:")
+	flag.PrintDefaults()
+}
+
+// setSizes reads the numbers of phones.
+func (b *bench) setSizes(list string) error {
+	for _, n := range strings.Split(list, ",") {
+		phones, err := strconv.Atoi(n)
+		if err != nil || phones < 1 || phones > 10_000 {
+			return fmt.Errorf("-phones: expected numbers from 1 to 10000, not %q", n)
+		}
+		b.sizes = append(b.sizes, phones)
+	}
+	return nil
+}
+
+// run runs the parts of those names.
+func (b *bench) run(names []string) error {
+	for _, p := range parts() {
+		if slices.Contains(names, p.name) {
+			if err := p.run(b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // prepare finds what is to be run.

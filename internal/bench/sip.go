@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,97 +19,55 @@ const sipPhoneTime = 20 * time.Millisecond
 // sip measures phones that are driven by SIP: a command through the broker and the bridge, beside a bare NOTIFY to the same phones.
 func (b *bench) sip() error {
 	const phones = 1000
-	dir, err := b.folder("sip-")
+	s, err := b.sipScene("sip")
 	if err != nil {
 		return err
 	}
-	at, err := newSIPPhones()
-	if err != nil {
-		return err
-	}
-	defer at.close()
-	var file strings.Builder
+	defer s.close()
+	var file bytes.Buffer
 	file.WriteString("phones:\n")
 	for i := range phones {
-		fmt.Fprintf(&file, "  p%04d: {url: \"sip:p%04d@%s\"}\n", i, i, at.conn.LocalAddr())
+		fmt.Fprintf(&file, "  p%04d: {url: \"sip:p%04d@%s\"}\n", i, i, s.phones.conn.LocalAddr())
 	}
-	settings := filepath.Join(dir, "sip.yml")
-	if err := os.WriteFile(settings, []byte(file.String()), 0o600); err != nil {
+	if err := s.start(b, file.Bytes()); err != nil {
 		return err
-	}
-	broker, address, err := startMosquitto(dir, nodelay)
-	if err != nil {
-		return err
-	}
-	defer broker.stop()
-	results := newArrivals()
-	client, err := newClient(address, "bench-sip", "ours/+/result", "ours/bridge/state")
-	if err != nil {
-		return err
-	}
-	online := make(chan struct{})
-	announce := sync.OnceFunc(func() { close(online) })
-	var reading sync.WaitGroup
-	reading.Go(func() { // ends when the client is closed
-		_ = client.serve(func(topic, payload []byte) {
-			if bytes.HasSuffix(topic, []byte("/state")) {
-				if string(payload) == "online" {
-					announce()
-				}
-				return
-			}
-			_, rest, _ := bytes.Cut(payload, []byte(`"id":"`))
-			id, _, _ := bytes.Cut(rest, []byte(`"`))
-			results.arrived(string(id), bytes.Contains(payload, []byte(`"code":"ok"`)))
-		})
-	})
-	defer reading.Wait()
-	defer client.close()
-	ours, err := startProcess(dir, "ours", []string{
-		"SNOM2MQTT_MQTT_URL=tcp://" + address, "SNOM2MQTT_BASE_TOPIC=ours", "SNOM2MQTT_PHONES_FILE=" + settings, "SNOM2MQTT_CONSOLE_LISTEN=off",
-		"SNOM2MQTT_HOMEASSISTANT=false", "SNOM2MQTT_AVAILABILITY_INTERVAL=24h", "SNOM2MQTT_COMMAND_GAP=0s",
-	}, b.program, "run")
-	if err != nil {
-		return err
-	}
-	defer ours.stop()
-	select {
-	case <-online:
-	case <-time.After(time.Minute):
-		return errors.Join(errors.New("snom2mqtt is not online"), ours.died())
 	}
 	if err := b.sleep(5 * time.Second); err != nil { // it asks every phone what it is
 		return err
 	}
-	bare, err := newBareSIP(at.conn.LocalAddr())
+	bare, err := newBareSIP(s.phones.conn.LocalAddr())
 	if err != nil {
 		return err
 	}
 	defer bare.close()
 	for turn := range 2 * b.count {
-		round, outstanding := turn/2, []int{20, 100}[turn%2]
-		command := func(id string, phone int) error {
-			client.publish(fmt.Appendf(nil, "ours/p%04d/dial", phone), fmt.Appendf(nil, `{"number":"%d","id":"%s"}`, 1000+phone, id))
-			return client.flush()
-		}
-		for _, one := range []struct {
-			system string
-			to     *arrivals
-			send   func(id string, phone int) error
-			again  func(id string, phone int) error // datagrams are lost where a buffer is full
-		}{{systemNotify, bare.answers, bare.send, bare.send}, {systemOurs, results, command, nil}} {
-			samples, failed, err := one.to.load(fmt.Sprintf("%s-%d", one.system[:4], turn), phones, outstanding, one.send, one.again)
-			if err != nil {
-				return fmt.Errorf("%s: %w", one.system, err)
-			}
-			f := figure{Part: "sip", Broker: nodelay, System: one.system, Round: round, Phones: phones, Outstanding: outstanding,
-				PhoneMS: float64(sipPhoneTime.Milliseconds()), Commands: phones, NotOK: failed}
-			f.ToResult50, f.ToResult99 = percentiles(samples)
-			b.add(f)
+		if err := b.sipTurn(s, bare, phones, turn); err != nil {
+			return err
 		}
 		if err := b.sleep(2500 * time.Millisecond); err != nil { // a phone takes a command every two seconds
 			return err
 		}
+	}
+	return nil
+}
+
+// sipTurn measures a bare NOTIFY and a command to each phone. A round has two turns, with 20 and 100 at a time.
+func (b *bench) sipTurn(s *sipScene, bare *bareSIP, phones, turn int) error {
+	round, outstanding := turn/2, []int{20, 100}[turn%2]
+	for _, one := range []struct {
+		system string
+		to     *arrivals
+		send   func(id string, phone int) error
+		again  func(id string, phone int) error // datagrams are lost where a buffer is full
+	}{{systemNotify, bare.answers, bare.send, bare.send}, {systemOurs, s.results, s.dial, nil}} {
+		samples, failed, err := one.to.load(fmt.Sprintf("%s-%d", one.system[:4], turn), phones, outstanding, one.send, one.again)
+		if err != nil {
+			return fmt.Errorf("%s: %w", one.system, err)
+		}
+		f := figure{Part: "sip", Broker: nodelay, System: one.system, Round: round, Phones: phones, Outstanding: outstanding,
+			PhoneMS: float64(sipPhoneTime.Milliseconds()), Commands: phones, NotOK: failed}
+		f.ToResult50, f.ToResult99 = percentiles(samples)
+		b.add(f)
 	}
 	return nil
 }

@@ -87,6 +87,11 @@ func (s *Session) open(ctx context.Context) (net.Conn, error) {
 		}
 		return handshake(ctx, c, secure)
 	}
+	return s.openWebSocket(ctx, dialer, secure)
+}
+
+// openWebSocket makes a WebSocket connection to the broker.
+func (s *Session) openWebSocket(ctx context.Context, dialer *net.Dialer, secure *tls.Config) (net.Conn, error) {
 	var first firstBytes
 	connected := false
 	ws := &websocket.Dialer{

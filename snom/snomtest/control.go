@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -75,6 +74,7 @@ func (p *Phone) State() State {
 // cannot be, 409 when there is nothing to do it to, for example no call to answer; the reason is in the
 // member "error".
 func ControlHandler(phones ...*Phone) http.Handler {
+	c := control(phones)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -87,58 +87,21 @@ func ControlHandler(phones ...*Phone) http.Handler {
 		}
 		writeJSON(w, http.StatusOK, states)
 	})
-	one := func(answer func(*Phone, *http.Request) (any, error)) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			err := errUnknown
-			var v any
-			i := slices.IndexFunc(phones, func(p *Phone) bool { return p.Name() == r.PathValue("name") })
-			if i >= 0 {
-				v, err = answer(phones[i], r)
-			}
-			if err != nil {
-				writeJSON(w, statusOf(err), map[string]string{"error": err.Error()})
-				return
-			}
-			writeJSON(w, http.StatusOK, v)
-		}
-	}
-	mux.HandleFunc("GET /phones/{name}", one(func(p *Phone, _ *http.Request) (any, error) { return p.State(), nil }))
-	mux.HandleFunc("GET /phones/{name}/requests", one(func(p *Phone, _ *http.Request) (any, error) { return p.Requests(), nil }))
-	mux.HandleFunc("GET /phones/{name}/actions", one(func(p *Phone, _ *http.Request) (any, error) { return p.Actions(), nil }))
-	mux.HandleFunc("GET /phones/{name}/screen", func(w http.ResponseWriter, r *http.Request) {
-		i := slices.IndexFunc(phones, func(p *Phone) bool { return p.Name() == r.PathValue("name") })
-		if i < 0 {
-			writeJSON(w, http.StatusNotFound, map[string]string{"error": errUnknown.Error()})
-			return
-		}
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, phones[i].Screen()) // a reader that left needs no answer
-	})
-	mux.HandleFunc("GET /phones/{name}/picture", func(w http.ResponseWriter, r *http.Request) {
-		i := slices.IndexFunc(phones, func(p *Phone) bool { return p.Name() == r.PathValue("name") })
-		if i < 0 {
-			writeJSON(w, http.StatusNotFound, map[string]string{"error": errUnknown.Error()})
-			return
-		}
-		file, _ := phones[i].Picture()
-		if file == nil {
-			writeJSON(w, http.StatusNotFound, map[string]string{"error": "it shows no picture"})
-			return
-		}
-		w.Header().Set("Content-Type", http.DetectContentType(file))
-		_, _ = w.Write(file) // a reader that left needs no picture
-	})
-	mux.HandleFunc("GET /phones/{name}/heard.wav", func(w http.ResponseWriter, r *http.Request) {
-		i := slices.IndexFunc(phones, func(p *Phone) bool { return p.Name() == r.PathValue("name") })
-		if i < 0 || phones[i].HeardWAV() == nil {
-			writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such phone, or it has played nothing"})
-			return
-		}
-		w.Header().Set("Content-Type", "audio/wav")
-		_, _ = w.Write(phones[i].HeardWAV()) // a reader that left needs no sound
-	})
+	mux.HandleFunc("GET /phones/{name}", c.document(func(p *Phone, _ *http.Request) (any, error) { return p.State(), nil }))
+	mux.HandleFunc("GET /phones/{name}/requests", c.document(func(p *Phone, _ *http.Request) (any, error) { return p.Requests(), nil }))
+	mux.HandleFunc("GET /phones/{name}/actions", c.document(func(p *Phone, _ *http.Request) (any, error) { return p.Actions(), nil }))
+	mux.HandleFunc("GET /phones/{name}/screen", c.file("", func(p *Phone) (string, []byte) {
+		return "text/plain; charset=utf-8", []byte(p.Screen())
+	}))
+	mux.HandleFunc("GET /phones/{name}/picture", c.file("it shows no picture", func(p *Phone) (string, []byte) {
+		file, _ := p.Picture()
+		return http.DetectContentType(file), file
+	}))
+	mux.HandleFunc("GET /phones/{name}/heard.wav", c.file("it has played nothing", func(p *Phone) (string, []byte) {
+		return "audio/wav", p.HeardWAV()
+	}))
 	all := operations()
-	mux.HandleFunc("POST /phones/{name}/{operation}", one(func(p *Phone, r *http.Request) (any, error) {
+	mux.HandleFunc("POST /phones/{name}/{operation}", c.document(func(p *Phone, r *http.Request) (any, error) {
 		d, ok := all[r.PathValue("operation")]
 		if !ok {
 			return nil, errUnknown
@@ -150,6 +113,53 @@ func ControlHandler(phones ...*Phone) http.Handler {
 		return p.State(), nil
 	}))
 	return http.NewCrossOriginProtection().Handler(mux)
+}
+
+// control serves what is asked of phones by their names.
+type control []*Phone
+
+// phone returns the phone that a request names; nil: there is none.
+func (c control) phone(r *http.Request) *Phone {
+	for _, p := range c {
+		if p.Name() == r.PathValue("name") {
+			return p
+		}
+	}
+	return nil
+}
+
+// document serves what answer returns for the phone that the request names, as JSON.
+func (c control) document(answer func(*Phone, *http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := errUnknown
+		var v any
+		if p := c.phone(r); p != nil {
+			v, err = answer(p, r)
+		}
+		if err != nil {
+			writeJSON(w, statusOf(err), map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, v)
+	}
+}
+
+// file serves a file of the phone that the request names. Where it has none and missing says so, the answer is 404.
+func (c control) file(missing string, of func(*Phone) (kind string, file []byte)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		p := c.phone(r)
+		if p == nil {
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": errUnknown.Error()})
+			return
+		}
+		kind, file := of(p)
+		if file == nil && missing != "" {
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": missing})
+			return
+		}
+		w.Header().Set("Content-Type", kind)
+		_, _ = w.Write(file) // a reader that left needs no answer
+	}
 }
 
 // number is the value of that name; one that begins with a space was a plus before it was unescaped.

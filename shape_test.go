@@ -1,0 +1,150 @@
+package snom2mqtt_test
+
+import (
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The bounds of what a reader has to keep in mind at once.
+const (
+	maxFunctionLines  = 60
+	maxChangingFields = 15
+)
+
+// TestFunctionsAreShort: a function outside tests has at most maxFunctionLines lines, its first and last one included. The
+// lines of composite literals do not count, since the rows of a table are data. A function literal counts as a part of the
+// function that it stands in, unless it stands in a row: there it counts by itself.
+func TestFunctionsAreShort(t *testing.T) {
+	t.Parallel()
+	sources(t, func(name string, file *ast.File, set *token.FileSet) {
+		if strings.HasSuffix(name, "_test.go") {
+			return
+		}
+		for _, d := range file.Decls {
+			longFunctions(set, d, func(at token.Position, lines int) {
+				t.Errorf("%s: a function of %d lines, expected at most %d: name a part of it", at, lines, maxFunctionLines)
+			})
+		}
+	})
+}
+
+// longFunctions reports the functions in n that are too long.
+func longFunctions(set *token.FileSet, n ast.Node, report func(at token.Position, lines int)) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n.(type) {
+		case *ast.FuncDecl, *ast.FuncLit:
+			if lines := logicLines(set, n); lines > maxFunctionLines {
+				report(set.Position(n.Pos()), lines)
+			}
+		}
+		return true
+	})
+}
+
+// logicLines is how many lines n has, those within composite literals left out.
+func logicLines(set *token.FileSet, n ast.Node) int {
+	span := func(n ast.Node) int { return set.Position(n.End()).Line - set.Position(n.Pos()).Line }
+	lines := span(n) + 1
+	ast.Inspect(n, func(n ast.Node) bool {
+		literal, ok := n.(*ast.CompositeLit)
+		if ok {
+			lines -= span(literal)
+		}
+		return !ok
+	})
+	return lines
+}
+
+// TestStructsOfTheBridgeAreSmall: a struct in package bridge has at most maxChangingFields fields that change: that code
+// assigns to, changes a part of, takes the address of, or calls a method of that may change it. An embedded struct counts
+// as one field, and is held to the same bound. What a composite literal sets is not a change.
+func TestStructsOfTheBridgeAreSmall(t *testing.T) {
+	t.Parallel()
+	all, exports := exportData(t)
+	for _, p := range all {
+		if at, _ := place(p.ImportPath); at != "bridge" {
+			continue
+		}
+		pkg, changes := changingFields(t, p, exports)
+		for _, name := range pkg.Scope().Names() {
+			s, ok := pkg.Scope().Lookup(name).Type().Underlying().(*types.Struct)
+			if !ok {
+				continue
+			}
+			var changing []string
+			for f := range s.Fields() {
+				if changes[f] || f.Embedded() {
+					changing = append(changing, f.Name())
+				}
+			}
+			if len(changing) > maxChangingFields {
+				t.Errorf("bridge.%s has %d fields that change, expected at most %d: %s", name, len(changing), maxChangingFields, strings.Join(changing, ", "))
+			}
+		}
+		return
+	}
+	t.Error("there is no package bridge")
+}
+
+// changingFields checks a package and returns which fields of its structs change.
+func changingFields(t *testing.T, p pkg, exports map[string]string) (*types.Package, map[*types.Var]bool) {
+	t.Helper()
+	set := token.NewFileSet()
+	var files []*ast.File
+	for _, name := range p.GoFiles {
+		f, err := parser.ParseFile(set, filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	info := types.Info{Selections: map[*ast.SelectorExpr]*types.Selection{}, Types: map[ast.Expr]types.TypeAndValue{}}
+	imports := importer.ForCompiler(set, "gc", func(importPath string) (io.ReadCloser, error) { return os.Open(exports[importPath]) })
+	checked, err := (&types.Config{Importer: imports}).Check(p.ImportPath, set, files, &info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := map[*types.Var]bool{}
+	isPointer := func(x types.Type) bool { _, ok := x.Underlying().(*types.Pointer); return ok }
+	var note func(ast.Expr)
+	note = func(e ast.Expr) {
+		switch x := e.(type) {
+		case *ast.ParenExpr:
+			note(x.X)
+		case *ast.IndexExpr:
+			note(x.X)
+		case *ast.SliceExpr:
+			note(x.X)
+		case *ast.SelectorExpr:
+			s := info.Selections[x]
+			if s == nil || s.Kind() != types.FieldVal {
+				return
+			}
+			changes[s.Obj().(*types.Var)] = true
+			if !isPointer(info.Types[x.X].Type) {
+				note(x.X) // the struct that it is a part of
+			}
+		}
+	}
+	for _, f := range files {
+		writes(f, note)
+		ast.Inspect(f, func(n ast.Node) bool {
+			x, ok := n.(*ast.SelectorExpr)
+			if s := info.Selections[x]; ok && s != nil && s.Kind() == types.MethodVal {
+				if receiver := s.Obj().(*types.Func).Signature().Recv(); isPointer(receiver.Type()) && !isPointer(info.Types[x.X].Type) {
+					note(x.X)
+				}
+			}
+			return true
+		})
+	}
+	return checked, changes
+}

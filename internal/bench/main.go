@@ -78,7 +78,7 @@ func measure(ctx context.Context) error {
 	flag.Usage = usage
 	flag.Parse()
 	if *be != "" {
-		return measured(ctx, *be, *broker, *port, *hears)
+		return role(ctx, *be, *broker, *port, *hears)
 	}
 	if err := b.setSizes(*sizes); err != nil {
 		return err
@@ -107,8 +107,8 @@ func measure(ctx context.Context) error {
 	return errors.Join(r.save(*out), r.document(*docs))
 }
 
-// measured is one of the processes that are measured.
-func measured(ctx context.Context, be, broker string, port int, hears string) error {
+// role runs one of the processes that are measured.
+func role(ctx context.Context, be, broker string, port int, hears string) error {
 	switch be {
 	case "echo":
 		return echo(broker)

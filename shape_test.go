@@ -148,3 +148,66 @@ func changingFields(t *testing.T, p pkg, exports map[string]string) (*types.Pack
 	}
 	return checked, changes
 }
+
+// TestFieldsSayWhatGuardsThem: behind a mutex in a struct, each field says what guards it, unless it is a channel or a part
+// of package sync: in a comment of its own, of the mutex, of the struct, or above a group of fields.
+func TestFieldsSayWhatGuardsThem(t *testing.T) {
+	t.Parallel()
+	sources(t, func(name string, file *ast.File, set *token.FileSet) {
+		if strings.HasSuffix(name, "_test.go") {
+			return
+		}
+		for _, d := range file.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok {
+				continue
+			}
+			for _, spec := range g.Specs {
+				typed, ok := spec.(*ast.TypeSpec)
+				if !ok || saysGuard(g.Doc) || saysGuard(typed.Doc) {
+					continue
+				}
+				if s, ok := typed.Type.(*ast.StructType); ok {
+					for _, f := range unguarded(s) {
+						t.Errorf("%s: %s.%s stands behind a mutex, and no comment says what guards it", set.Position(f.Pos()), typed.Name.Name, f.Names[0].Name)
+					}
+				}
+			}
+		}
+	})
+}
+
+// unguarded returns the fields behind the first mutex of a struct that do not say what guards them.
+func unguarded(s *ast.StructType) (fields []*ast.Field) {
+	mutex, group := false, false
+	for _, f := range s.Fields.List {
+		says := saysGuard(f.Doc) || saysGuard(f.Comment)
+		group = saysGuard(f.Doc) || group && f.Doc == nil // the comment above the first field of a group
+		kind := f.Type
+		if pointer, ok := kind.(*ast.StarExpr); ok {
+			kind = pointer.X
+		}
+		sel, ok := kind.(*ast.SelectorExpr)
+		x, _ := selX(sel, ok)
+		_, channel := f.Type.(*ast.ChanType)
+		switch {
+		case x == "sync" && strings.HasSuffix(sel.Sel.Name, "Mutex"):
+			if mutex = true; says {
+				return nil
+			}
+		case mutex && !says && !group && !channel && x != "sync" && x != "atomic" && len(f.Names) > 0:
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+func saysGuard(c *ast.CommentGroup) bool {
+	text := c.Text()
+	for _, word := range []string{"guard", "goroutine", "a mutex of its own"} {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}

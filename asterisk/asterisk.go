@@ -41,7 +41,7 @@ const contactsLast = 5 * time.Second
 type Server struct {
 	link *pbx.Link
 
-	mu       sync.Mutex // held while the list is fetched: once for all that ask
+	mu       sync.Mutex // guards what follows; held while the list is fetched: once for all that ask
 	contacts map[string]contact
 	fetched  time.Time
 }

@@ -16,8 +16,8 @@ type groupResult struct {
 	received time.Time
 
 	mu    sync.Mutex
-	codes map[string]Code
-	ok    int
+	codes map[string]Code // of the members that have answered; guarded by mu
+	ok    int             // how many of them are OK; guarded by mu
 }
 
 // newGroupResult returns a result to which all members are still to add theirs. secret says that the argument is not to be

@@ -25,7 +25,7 @@ type lane struct {
 	breaker   breaker // written by the goroutine alone, under mu, so that others may read it
 
 	dedup    *dedup    // has a mutex of its own
-	before   *lane     // of the same phone at another address: this one begins when that one is idle; nil: none
+	before   *lane     // of the same phone at another address: this one begins when that one is idle; nil: none; touched by the goroutine alone
 	pace     pacing    // written by the goroutine alone; others may read it under mu while restsUntil is set
 	transfer *transfer // the attended transfer under way; nil: there was none; touched by the goroutine alone
 }

@@ -21,7 +21,7 @@ type budgets struct {
 	owned      map[string]int64       // bytes of them, by the client id of their publishers; guarded by mu
 	peers      map[string]*peer       // by client id; guarded by mu
 	subscribed int64                  // of all of them; guarded by mu
-	waiting    int64                  // likewise
+	waiting    int64                  // likewise; guarded by mu
 }
 
 // A keptMessage is a retained message of a client.

@@ -45,7 +45,7 @@ const (
 type Server struct {
 	link *pbx.Link
 
-	mu            sync.Mutex // held while the list is fetched: once for all that ask
+	mu            sync.Mutex // guards what follows; held while the list is fetched: once for all that ask
 	registrations map[string]registration
 	fetched       time.Time
 }

@@ -26,7 +26,7 @@ type Outbox struct {
 	minimal func(Message) []byte
 	dropped func() // called for each dropped message, with mu held
 
-	mu         sync.Mutex
+	mu         sync.Mutex        // guards what follows
 	last       int64             // sequence number of the newest entry
 	connection int               // number of the current connection
 	first      queue             // waiting, ephemeral: for this connection only

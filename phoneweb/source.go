@@ -22,12 +22,12 @@ type sources struct {
 	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
 	mu    sync.Mutex
-	hosts map[string]*source
+	hosts map[string]*source // guarded by mu
 }
 
 // source is one host name.
 type source struct {
-	mu    sync.Mutex // held during a lookup: one at a time
+	mu    sync.Mutex // guards what follows; held during a lookup: one at a time
 	addrs []netip.Addr
 	asked time.Time
 	err   error // of the last lookup

@@ -383,7 +383,7 @@ func free(addr string) string {
 // A printer prints messages and requests, one line each, in their order. Until it is opened it prints nothing: the messages
 // of the start are not of interest.
 type printer struct {
-	mu     sync.Mutex
+	mu     sync.Mutex // guards what follows
 	w      io.Writer
 	opened bool
 }

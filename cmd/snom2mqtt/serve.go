@@ -93,8 +93,8 @@ type service struct {
 	started time.Time
 	environ []string // what the settings were read from
 
-	reloading sync.Mutex // one reload at a time
-	faults    settingFaults
+	reloading sync.Mutex    // held for one reload at a time
+	faults    settingFaults // has a mutex of its own
 }
 
 // newService binds what has to be bound, so that a port that is taken is known at once.

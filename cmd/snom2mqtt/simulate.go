@@ -336,7 +336,7 @@ func (s *simulation) phones(seen func(snomtest.Request)) (phones []*snomtest.Pho
 
 // lines prints requests, one line of JSON each.
 type lines struct {
-	mu sync.Mutex
+	mu sync.Mutex // guards what follows
 	w  io.Writer
 }
 

@@ -17,9 +17,9 @@ type client struct {
 	conn net.Conn
 	in   *bufio.Reader
 
-	mu   sync.Mutex
-	out  []byte // not written yet
-	last uint16 // packet identifier
+	mu   sync.Mutex // guards what follows
+	out  []byte     // not written yet
+	last uint16     // packet identifier
 }
 
 // The first bytes of MQTT packets.

@@ -59,7 +59,7 @@ type generator struct {
 	nextID uint64
 	said   chan struct{} // a note that a bridge said something of itself
 
-	mu       sync.Mutex
+	mu       sync.Mutex       // guards what follows
 	words    map[string]int64 // what bridges said of themselves, "ours online", and when
 	run      *run
 	base     string

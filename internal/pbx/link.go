@@ -93,10 +93,9 @@ type Link struct {
 	closed bool  // guarded by mu
 	wire   *Wire // guarded by mu; nil: not connected
 
-	// The fields below belong to whose turn it is.
-	failures int
-	notUntil time.Time // when the next connection may be tried
-	failure  error     // why the last one failed
+	failures int       // how many connections in a row have failed; guarded by turn
+	notUntil time.Time // when the next connection may be tried; guarded by turn
+	failure  error     // why the last one failed; guarded by turn
 }
 
 // NewLink returns a Link that is not connected.

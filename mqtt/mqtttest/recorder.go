@@ -18,7 +18,7 @@ type Recorder struct {
 	// Refuse, if set, reports whether a message is refused. It must be set before the first message.
 	Refuse func(mqtt.Message) bool
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows
 	messages []mqtt.Message
 	changed  chan struct{} // closed at the next change; nil when no caller waits
 }

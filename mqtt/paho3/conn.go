@@ -32,7 +32,7 @@ type conn struct {
 
 	once sync.Once
 	lost chan struct{} // closed when the connection is of no use any more
-	err  error         // why; not to be read before
+	err  error         // why; guarded by once: not to be read before lost is closed
 }
 
 // errClosed is the end of a connection that Paho closed: the broker did not answer a ping in time, or Paho had another

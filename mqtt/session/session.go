@@ -142,8 +142,7 @@ type Session struct {
 	mu     sync.Mutex
 	status Status // guarded by mu
 
-	// The rest belongs to the goroutine of Run.
-
+	// What follows belongs to the goroutine of Run.
 	handler      Handler
 	clientID     string
 	connections  int

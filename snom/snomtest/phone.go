@@ -105,7 +105,7 @@ type Phone struct {
 	onClose func(func()) (unregister func() bool) // calls back when Close is called
 	wait    func()
 
-	mu        sync.Mutex
+	mu        sync.Mutex // guards what follows
 	login     login
 	fault     Fault
 	held      chan struct{} // requests wait while not nil

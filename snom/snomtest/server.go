@@ -119,7 +119,7 @@ type connKey struct{}
 // A connUse counts the requests of one connection.
 type connUse struct {
 	mu sync.Mutex
-	n  int
+	n  int // guarded by mu
 }
 
 // reused says whether this is not the first request of its connection. Behind a server without
@@ -198,8 +198,8 @@ type listener struct {
 	addr   net.Addr
 	single chan struct{} // filled by the one connection there may be; nil: any number
 
-	mu      sync.Mutex
-	inner   net.Listener // nil while shut
+	mu      sync.Mutex   // guards what follows
+	inner   net.Listener // nil while closed
 	changed chan struct{}
 	conns   map[*conn]struct{}
 	closed  chan struct{}

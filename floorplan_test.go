@@ -97,6 +97,7 @@ func onlyIn() map[string][]string {
 		"github.com/jsummers/gobmp":          {"bitmap"},                                  // which reads bitmaps of every kind
 		"golang.org/x/term":                  {"cmd/snom2mqtt"},                           // a password is asked for without showing it
 		"golang.org/x/time":                  {"internal/netlimit", "phoneweb", "broker"}, // rates of clients that are not trusted
+		"golang.org/x/sys":                   {"internal/netlimit"},                       // how long a connection has waited in the kernel
 
 		"github.com/pion/rtp":           {"paging", "snom/snomtest"}, // the simulated phone reads it
 		"github.com/mewkiz/flac":        {"paging"},

@@ -98,6 +98,48 @@ func TestFaultManyConnections(t *testing.T) {
 	}
 }
 
+// TestFaultHealthChecksWhileConnectionsAreHeld: with five thousand connections at the console, from one address, a health check of
+// the same address and one of another are answered soon. On a quiet machine that is a fifth of a second. The kernel keeps four
+// thousand of them; if each had a turn of its own as long as a new connection has to say something, that would be 13 s.
+func TestFaultHealthChecksWhileConnectionsAreHeld(t *testing.T) {
+	t.Parallel()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 12_000 {
+		t.Skipf("skipped: this test needs 10,000 descriptors and has %d", limit.Cur)
+	}
+	for name, word := range map[string]string{"silent": "", "half a request": "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, plan{})
+			addr := strings.TrimPrefix(console(r.bridge), "http://")
+			crowd(t, addr, 5000, word)
+			for _, from := range []string{"127.0.0.1", "127.0.0.77"} {
+				began := time.Now()
+				c, err := (&net.Dialer{Timeout: timeLimit, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				_ = c.SetDeadline(time.Now().Add(timeLimit))
+				if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				answer, err := io.ReadAll(c)
+				if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
+					t.Errorf("GET /healthz from %s: %.200s, %v", from, answer, err)
+				}
+				took := time.Since(began)
+				t.Logf("a health check from %s took %v", from, took)
+				if took > 8*time.Second {
+					t.Errorf("a health check from %s took %v", from, took)
+				}
+			}
+			if code := r.results(r.send(0, 1)...)[0]; code != "ok" {
+				t.Errorf("a command: %s", code)
+			}
+		})
+	}
+}
+
 // TestFaultConnectionsToTheBroker: connections to the embedded broker that do not log in, whatever they send or claim,
 // keep neither the bridge nor clients with the right password out, and take a bounded amount of memory.
 func TestFaultConnectionsToTheBroker(t *testing.T) {

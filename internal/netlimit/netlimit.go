@@ -4,8 +4,9 @@
 // A connection counts as pending until [Conn.Admit] is called, which a server does when it has seen a valid password or
 // token. Pending connections are few, in all and from one address. When a new one needs a place, an old one loses it,
 // and first one that has sent nothing: a client that logs in at once gets in, however many connections are silent. A
-// connection that is new, or that sent something which the server did not read yet, keeps its place, and the new one
-// waits: clients that connect all at once get in one after the other.
+// connection that is new, or that sent something which the server did not read or decide on yet, keeps its place, and the new one
+// waits: clients that connect all at once get in one after the other. Those that wait longer than that with nothing to say, or of
+// which the server waits for the rest of a request, have to go at once, so that thousands of them delay a new client by a moment only.
 package netlimit
 
 import (
@@ -15,6 +16,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Limits bound the connections of one listener. A field that is zero has the value of [Default].
@@ -63,6 +66,7 @@ type Listener struct {
 	net.Listener
 	limits  Limits
 	refused atomic.Uint64
+	pace    *rate.Limiter // of connections that are closed for others
 
 	changed chan struct{} // capacity 1: a place is free, or a connection was read from
 	closed  chan struct{}
@@ -75,13 +79,25 @@ type Listener struct {
 
 // How long a pending connection keeps its place when a new one needs it.
 const (
-	whileNew    = 50 * time.Millisecond // its first bytes may be on their way
-	whileUnread = 2 * time.Second       // they are here, and the server did not come to read any of them: it is the server that is late
+	whileNew    = 50 * time.Millisecond // its first bytes, or the next ones, may be on their way
+	whileServed = 2 * time.Second       // they are here, and the server did not come to read them, or to say who the client is: it is the server that is late
+)
+
+// How many connections may be closed for others. Who connects again and again, faster than that, waits in the kernel, and costs a few
+// per cent of a processor.
+const (
+	closedAtOnce    = 16_384 // more than the kernel keeps for a listener
+	closedPerSecond = 2_000
+	closedTogether  = 64               // after so many, other work has its turn
+	closedPause     = time.Millisecond // for that
 )
 
 // New returns a listener that hands out the connections of l within the limits.
 func New(l net.Listener, limits Limits) *Listener {
-	return &Listener{Listener: l, limits: limits.filled(), changed: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &Listener{
+		Listener: l, limits: limits.filled(), pace: rate.NewLimiter(closedPerSecond, closedAtOnce),
+		changed: make(chan struct{}, 1), closed: make(chan struct{}),
+	}
 }
 
 // Refused returns how many connections were closed because there were too many or because they took too long.
@@ -89,23 +105,61 @@ func (l *Listener) Refused() uint64 { return l.refused.Load() }
 
 // Accept waits for the next connection, and returns it as a *[Conn].
 func (l *Listener) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	c := &Conn{Conn: nc, listener: l, from: Source(nc.RemoteAddr())}
 	for {
-		wait := l.place(c)
-		if wait <= 0 {
+		nc, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := &Conn{Conn: nc, listener: l, from: Source(nc.RemoteAddr())}
+		entered, open := l.enter(c)
+		if !open {
+			_ = nc.Close() // its client has no use for the error
+			return nil, net.ErrClosed
+		}
+		if entered {
 			return c, nil
+		}
+	}
+}
+
+// enter waits for a place for a new connection, unless it closes the connection. It reports whether it has one, and whether the
+// listener is still open.
+func (l *Listener) enter(c *Conn) (entered, open bool) {
+	for {
+		wait, loser := l.place(c)
+		if loser != nil {
+			_ = loser.Close() // its client has no use for the error
+			open = l.rest()
+			return loser != c.Conn, open
+		}
+		if wait <= 0 {
+			return true, true
 		}
 		select {
 		case <-l.changed:
 		case <-time.After(wait):
 		case <-l.closed:
-			_ = nc.Close() // its client has no use for the error
-			return nil, net.ErrClosed
+			return false, false
 		}
+	}
+}
+
+// rest counts a connection that was closed for others, and lets other work have its turn. It reports whether the listener is still
+// open.
+func (l *Listener) rest() bool {
+	n := l.refused.Add(1)
+	wait := l.pace.Reserve().Delay()
+	if n%closedTogether == 0 {
+		wait = max(wait, closedPause)
+	}
+	if wait <= 0 {
+		return true
+	}
+	select {
+	case <-time.After(wait):
+		return true
+	case <-l.closed:
+		return false
 	}
 }
 
@@ -115,33 +169,32 @@ func (l *Listener) Close() error {
 	return l.Listener.Close()
 }
 
-// place makes a new connection pending, where necessary in the place of another one, or returns how long to wait for a
-// place.
-func (l *Listener) place(c *Conn) (wait time.Duration) {
+// place makes a new connection pending, where necessary in the place of a loser, which the caller closes; or returns how long to
+// wait for a place. A new connection that had its time while others waited before it, and said nothing, is itself the loser.
+func (l *Listener) place(c *Conn) (wait time.Duration, loser net.Conn) {
 	now := time.Now()
 	l.mu.Lock()
-	victim, wait := l.victim(c.from, now)
-	if wait > 0 {
-		l.mu.Unlock()
-		return wait
-	}
-	if victim != nil {
+	defer l.mu.Unlock()
+	if from, full := l.full(c.from); full {
+		if spoke, quiet := c.spoke(); !spoke && quiet >= whileNew {
+			return 0, c.Conn
+		}
+		victim, wait := l.victim(from, now)
+		if wait > 0 {
+			return wait, nil
+		}
 		l.drop(victim)
+		loser = victim.Conn
 	}
 	c.since = now
 	l.pending = append(l.pending, c)
 	c.timer = time.AfterFunc(l.limits.FirstRequest, c.expire)
-	l.mu.Unlock()
-	if victim != nil {
-		l.refused.Add(1)
-		_ = victim.Close() // its client has no use for the error
-	}
-	return 0
+	return 0, loser
 }
 
-// victim returns the pending connection that has to make room for a new one from an address, or nil where there is room;
-// or how long to wait until there is one. The caller holds the lock.
-func (l *Listener) victim(from netip.Prefix, now time.Time) (victim *Conn, wait time.Duration) {
+// full reports whether there is no place for a new connection from an address unless another one makes room, and from which
+// address that is. The caller holds the lock.
+func (l *Listener) full(from netip.Prefix) (of netip.Prefix, full bool) {
 	count := map[netip.Prefix]int{}
 	most := from
 	for _, c := range l.pending {
@@ -151,35 +204,49 @@ func (l *Listener) victim(from netip.Prefix, now time.Time) (victim *Conn, wait 
 	}
 	switch {
 	case count[from] >= l.limits.PerAddress:
-		return l.oldest(from, now)
+		return from, true
 	case len(l.pending) >= l.limits.Pending:
-		return l.oldest(most, now)
+		return most, true
 	}
-	return nil, 0
+	return from, false
 }
 
-// oldest returns the oldest silent connection of those pending from an address, where none is silent the oldest one; or,
-// where that keeps its place, how long to wait. The caller holds the lock.
-func (l *Listener) oldest(from netip.Prefix, now time.Time) (oldest *Conn, wait time.Duration) {
-	var unread time.Duration
+// victim returns the pending connection from an address that has to make room: the oldest silent one, where none is silent one of
+// which the server waits for more, and else the oldest one; or, where that keeps its place, how long to wait. The caller holds the
+// lock.
+func (l *Listener) victim(from netip.Prefix, now time.Time) (oldest *Conn, wait time.Duration) {
+	var late *Conn
 	for _, c := range l.pending {
 		if c.from != from {
 			continue
 		}
 		age := now.Sub(c.since)
+		spoke, quiet := c.spoke()
 		switch {
-		case age < whileUnread && !c.heard.Load() && hasUnread(c.Conn):
-			unread = max(unread, whileUnread-age)
-		case !c.heard.Load():
+		case !spoke:
 			return c, max(0, whileNew-age) // those behind it are younger
+		case late != nil:
+		case c.waits.Load() && max(age, quiet) >= whileNew && !hasUnread(c.Conn):
+			late = c
+		case age < whileServed:
+			wait = max(wait, whileServed-age)
 		case oldest == nil:
-			oldest, wait = c, max(0, whileNew-age)
+			oldest = c
 		}
 	}
-	if oldest == nil {
-		wait = unread
+	if late != nil {
+		return late, 0
 	}
-	return oldest, wait
+	if oldest != nil {
+		return oldest, 0
+	}
+	return nil, wait
+}
+
+// spoke reports whether the client has sent anything, and how long ago it was last heard of, where that is known.
+func (c *Conn) spoke() (spoke bool, quiet time.Duration) {
+	spoke, quiet = kernelKnows(c.Conn)
+	return spoke || c.heard.Load() || hasUnread(c.Conn), quiet
 }
 
 // drop makes a connection count no more. The caller holds the lock.
@@ -210,6 +277,8 @@ type Conn struct {
 	timer    *time.Timer
 	since    time.Time   // when it became pending
 	heard    atomic.Bool // something was read from it
+	waits    atomic.Bool // the server waits for more, as long as the connection is pending
+	known    atomic.Bool // it was admitted
 
 	admitted bool // guarded by listener.mu
 	dropped  bool // it counts no more; guarded by listener.mu
@@ -233,6 +302,7 @@ func (c *Conn) Admit() bool {
 	l.drop(c)
 	l.admitted++
 	c.admitted, c.dropped = true, false
+	c.known.Store(true)
 	return true
 }
 
@@ -251,9 +321,18 @@ func (c *Conn) expire() {
 	}
 }
 
-// Read reads from the connection.
+// Read reads from the connection. While net/http has a request answered, it reads a single byte, to learn that the client has gone:
+// then it does not wait for more of the request.
 func (c *Conn) Read(p []byte) (int, error) {
+	waits := len(p) > 1 && !c.known.Load() && c.heard.Load()
+	if waits {
+		c.waits.Store(true)
+		c.listener.look()
+	}
 	n, err := c.Conn.Read(p)
+	if waits {
+		c.waits.Store(false)
+	}
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
 		c.listener.look()

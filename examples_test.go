@@ -39,7 +39,7 @@ func TestFlows(t *testing.T) {
 				continue
 			}
 			a := tree.Read(topic)
-			published := slices.Contains([]mqtt.Kind{mqtt.KindOwn, mqtt.KindStatus, mqtt.KindAvailability}, a.Kind)
+			published := slices.Contains([]mqtt.Kind{mqtt.KindOwn, mqtt.KindDocument, mqtt.KindStatus, mqtt.KindAvailability}, a.Kind)
 			if published != (n.Type == "mqtt in") {
 				t.Errorf("%s: %s has the topic %s, which is of kind %v", file, n.Name, n.Topic, a.Kind)
 			}

@@ -121,7 +121,7 @@ type Bridge struct {
 	claims     claims
 	standby    standby
 	announcers announcers
-	retainedCommands
+	retainedMessages
 	counters
 	oneAtATime
 }
@@ -143,10 +143,11 @@ type goroutines struct {
 	giveUp context.CancelFunc // ends that context
 }
 
-// retainedCommands are the topics whose retained command was logged.
-type retainedCommands struct {
-	logged   sync.Map     // bounded by retainedLogged
-	retained atomic.Int64 // how many they are
+// retainedMessages are those of others that were logged, and those of the bridge itself.
+type retainedMessages struct {
+	logged    sync.Map     // topics whose retained command was logged; bounded by retainedLogged
+	retained  atomic.Int64 // how many they are
+	documents documents
 }
 
 // counters are what a bridge counts.
@@ -209,7 +210,7 @@ func New(cfg Config, r Roster) *Bridge {
 		limit:    lograte.New(cfg.Log),
 		hasher:   hasher{maphash.MakeSeed()},
 	}
-	b.standby.b, b.announcers.b = b, b
+	b.standby.b, b.announcers.b, b.documents.b = b, b, b
 	b.clock.start = b.started
 	ctx, cancel := context.WithCancel(context.Background())
 	b.giveUp = cancel
@@ -256,6 +257,10 @@ func (b *Bridge) handle(a mqtt.Address, m mqtt.Message, o Origin) string {
 		return ""
 	case mqtt.KindInfo:
 		b.standby.received(m, now)
+		b.documents.received(m)
+		return ""
+	case mqtt.KindDocument:
+		b.documents.received(m)
 		return ""
 	}
 	if a.Kind == mqtt.KindStatus && m.Retained {
@@ -299,7 +304,8 @@ func (b *Bridge) command(a mqtt.Address, m mqtt.Message, o Origin, now time.Time
 	r := b.roster.Load()
 	if d := r.doors[a.Name]; d != nil {
 		if m.Topic == b.cfg.Tree.DoorState(d.name) {
-			return "" // what the bridge itself has published
+			b.documents.received(m) // what the bridge itself has published
+			return ""
 		}
 		if m.Retained {
 			b.logRetained(m.Topic)
@@ -509,7 +515,7 @@ func (b *Bridge) publishInfo(beat heartbeat) {
 		info.Phones, info.Groups, info.Foreign = nil, nil, nil
 		payload = encode(info)
 	}
-	b.publish(mqtt.Message{Topic: b.cfg.Tree.Info(), Payload: payload, Retained: true})
+	b.Keep(mqtt.Message{Topic: b.cfg.Tree.Info(), Payload: payload, Retained: true}, func() { b.publishInfo(heartbeat{}) })
 }
 
 // Run polls the phones and serves requests to the bridge until ctx ends. Then nothing new is
@@ -546,6 +552,7 @@ func (b *Bridge) stop() {
 	defer b.applying.Unlock()
 	b.stopped = true
 	b.standby.stop()
+	b.documents.close()
 	b.announcers.close(stopping)
 	for _, p := range b.roster.Load().phones {
 		p.close(stopping)

@@ -208,7 +208,7 @@ func (d *door) publish() {
 		return
 	}
 	s := d.status(time.Now())
-	d.b.publish(mqtt.Message{Topic: d.b.cfg.Tree.DoorState(d.name), Payload: encode(s), Retained: true})
+	d.b.Keep(mqtt.Message{Topic: d.b.cfg.Tree.DoorState(d.name), Payload: encode(s), Retained: true}, d.republish)
 	if d.b.feed.read() {
 		d.b.feed.send(Update{Door: &s})
 	}
@@ -233,7 +233,7 @@ func (d *door) publishAvailability(again bool) {
 		return
 	}
 	d.told = payload
-	d.b.publish(mqtt.Message{Topic: d.b.cfg.Tree.Availability(d.name), Payload: []byte(payload), Retained: true})
+	d.b.Keep(mqtt.Message{Topic: d.b.cfg.Tree.Availability(d.name), Payload: []byte(payload), Retained: true}, d.republish)
 }
 
 // republish publishes all that is known of the door.
@@ -243,8 +243,19 @@ func (d *door) republish() {
 	d.publish()
 	d.publishAvailability(true)
 	if d.cfg.Load().Camera == nil && !d.removed && !d.b.standby.active() { // the picture of a camera that was removed
-		d.b.publish(mqtt.Message{Topic: d.b.cfg.Tree.Image(d.name), Retained: true})
+		d.publishImage(nil)
 	}
+}
+
+// publishImage publishes a picture of the camera; none clears what is retained. The caller holds the lock.
+func (d *door) publishImage(jpeg []byte) {
+	d.b.Keep(mqtt.Message{Topic: d.b.cfg.Tree.Image(d.name), Payload: jpeg, Retained: true}, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if !d.removed {
+			d.publishImage(jpeg)
+		}
+	})
 }
 
 // remove takes back what was published of a door that is not configured any more.
@@ -263,7 +274,7 @@ func (d *door) remove() {
 	}
 	t := d.b.cfg.Tree
 	for _, topic := range []string{t.DoorState(d.name), t.Availability(d.name), t.Image(d.name)} {
-		d.b.publish(mqtt.Message{Topic: topic, Retained: true})
+		d.b.dropDoc(topic)
 	}
 }
 
@@ -389,7 +400,7 @@ func (d *door) takePicture(ctx context.Context, cfg *DoorConfig) {
 		return
 	}
 	d.image = &DoorImage{Door: d.name, JPEG: jpeg, Time: Time{Time: time.Now()}}
-	d.b.publish(mqtt.Message{Topic: d.b.cfg.Tree.Image(d.name), Payload: jpeg, Retained: true})
+	d.publishImage(jpeg)
 	if d.b.feed.read() {
 		d.b.feed.send(Update{DoorImage: d.image})
 	}

@@ -23,7 +23,11 @@ func (h hasher) of(payload []byte) uint64 { return maphash.Bytes(h.seed, payload
 // echoed takes a status or availability that the broker delivered. One that differs from what was published last may be an
 // older one still under way; so it is looked at again after a while.
 func (b *Bridge) echoed(a mqtt.Address, m mqtt.Message) {
-	p := b.roster.Load().phones[a.Name]
+	r := b.roster.Load()
+	p := r.phones[a.Name]
+	if r.doors[a.Name] != nil {
+		b.documents.received(m)
+	}
 	if p == nil || m.Retained {
 		return
 	}

@@ -166,6 +166,7 @@ const (
 	KindAvailability Kind = "availability" // the availability of the phone Name, as published before
 	KindOwner        Kind = "owner"        // the instance that serves the phone Name
 	KindInfo         Kind = "info"         // the description of this bridge, or of another one on the same topics
+	KindDocument     Kind = "document"     // another retained document of the bridge, or of Name, as published before
 	KindOwn          Kind = "own"          // anything else that a bridge publishes
 	KindUnreadable   Kind = "unreadable"   // below the base topic, and not a topic of the tree
 	KindForeign      Kind = "foreign"      // not below the base topic, or another instance's
@@ -196,8 +197,13 @@ func (t Tree) Read(topic string) Address {
 	}
 	valid := ValidName(name) == nil
 	switch word {
-	case levelResult, levelEvent, levelImage:
+	case levelResult, levelEvent:
 		return Address{Kind: KindOwn}
+	case levelImage:
+		if !valid {
+			return Address{Kind: KindOwn}
+		}
+		return Address{Kind: KindDocument, Name: name}
 	case levelStatus, levelAvailability:
 		if !valid {
 			return Address{Kind: KindOwn}
@@ -224,8 +230,10 @@ func (t Tree) readBridge(topic string) Address {
 		return Address{Kind: KindForeign}
 	}
 	switch rest {
-	case levelState, levelResult, levelPhones, levelHealth:
+	case levelState, levelResult:
 		return Address{Kind: KindOwn}
+	case levelPhones, levelHealth:
+		return Address{Kind: KindDocument}
 	case levelInfo:
 		return Address{Kind: KindInfo}
 	case levelLoopback:

@@ -341,10 +341,10 @@ func TestOwnTopicsAreNoCommands(t *testing.T) {
 	for _, tree := range []mqtt.Tree{mustTree(t, "snom", ""), mustTree(t, "a/b", "attic")} {
 		for _, topic := range []string{
 			tree.State(), tree.BridgeResult(), tree.Response("ping"), tree.CommandLoopback(),
-			tree.Result("kitchen"), tree.Availability("kitchen"), tree.Status("kitchen"), tree.Event("kitchen"),
+			tree.Phones(), tree.Health(), tree.Image("kitchen"), tree.Result("kitchen"), tree.Availability("kitchen"), tree.Status("kitchen"), tree.Event("kitchen"),
 		} {
 			switch got := tree.Read(topic).Kind; got {
-			case mqtt.KindOwn, mqtt.KindStatus, mqtt.KindAvailability, mqtt.KindLoopback:
+			case mqtt.KindOwn, mqtt.KindDocument, mqtt.KindStatus, mqtt.KindAvailability, mqtt.KindLoopback:
 			default:
 				t.Errorf("Read(%q) is %s, expected no command", topic, got)
 			}
@@ -396,6 +396,11 @@ func FuzzTopicRead(f *testing.F) {
 				again = tree.Owner(a.Name)
 			case mqtt.KindInfo:
 				again = tree.Info()
+			case mqtt.KindDocument:
+				again = tree.Image(a.Name)
+				if a.Name == "" {
+					again = topic
+				}
 			case mqtt.KindLoopback, mqtt.KindOwn, mqtt.KindUnreadable, mqtt.KindForeign:
 				if a != (mqtt.Address{Kind: a.Kind}) {
 					t.Fatalf("Read(%q) = %+v, expected nothing but its kind", topic, a)

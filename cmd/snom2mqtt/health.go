@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
@@ -46,7 +47,8 @@ type reporter struct {
 	s       *service
 	changes chan struct{} // capacity 1: a phone, or the connection, has changed
 	started time.Time
-	listed  []byte // the list that was published last; of run's goroutine
+	listed  []byte      // the list that was published last; of run's goroutine
+	relist  atomic.Bool // another client has replaced that
 }
 
 func newReporter(s *service) *reporter {
@@ -90,14 +92,20 @@ func (r *reporter) report() {
 		r.listed = nil // another bridge, or another broker, may have another one
 		return
 	}
-	if list := r.s.bridge.Directory(); !bytes.Equal(list.Payload, r.listed) && r.s.session.Publish(list) {
+	if list := r.s.bridge.Directory(); (!bytes.Equal(list.Payload, r.listed) || r.relist.Swap(false)) && r.s.bridge.Keep(list, r.replaced) {
 		r.listed = list.Payload
 	}
 	payload, err := json.Marshal(r.health(time.Now()))
 	if err != nil {
 		panic(err) // numbers and times: there is nothing to fail
 	}
-	r.s.session.Publish(mqtt.Message{Topic: r.s.session.Tree().Health(), Payload: payload, Retained: true})
+	r.s.bridge.Keep(mqtt.Message{Topic: r.s.session.Tree().Health(), Payload: payload, Retained: true}, r.changed)
+}
+
+// replaced notes that another client has published in place of the list of phones.
+func (r *reporter) replaced() {
+	r.relist.Store(true)
+	r.changed()
 }
 
 // health is how the bridge is doing now.

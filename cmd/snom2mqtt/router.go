@@ -25,7 +25,7 @@ func (r router) Message(a mqtt.Address, m mqtt.Message) {
 func (r router) Online() {
 	r.s.bridge.Republish()
 	r.s.discovery.Online()
-	r.s.reporter.changed()
+	r.s.reporter.replaced() // the broker may have lost it
 }
 
 // Offline pauses discovery.

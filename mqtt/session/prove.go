@@ -33,7 +33,7 @@ func (s *Session) handle(c *connection, d Delivery) {
 	address := s.cfg.Tree.Read(topic)
 	switch address.Kind {
 	case mqtt.KindOwn:
-		if topic == s.cfg.Tree.State() && !d.Retained() && string(d.Payload()) != s.announced() {
+		if topic == s.cfg.Tree.State() && !d.Retained() && !s.standby.Load() && string(d.Payload()) != online {
 			notify(c.willSeen)
 		}
 		return

@@ -89,14 +89,11 @@ func lightsSheet(leds ...minibrowser.LED) sheet {
 
 // led returns a light as a document has it, or says why its number is not known.
 func (p *profile) led(l snom.LED) (led minibrowser.LED, why string) {
-	first := p.LED
-	if first == 0 {
-		first = p.model.LED()
-	}
-	if first == 0 && l.Key != snom.MessageLED {
+	number, ok := p.model.LEDNumber(l, p.LED)
+	if !ok {
 		return led, fmt.Sprintf("no source says which numbers the lights of %s have: set led_offset, the number of the light of P1", p.model)
 	}
-	led = minibrowser.LED{Number: l.Number(first), Color: minibrowser.Color(l.Color), Light: minibrowser.LightOn}
+	led = minibrowser.LED{Number: number, Color: minibrowser.Color(l.Color), Light: minibrowser.LightOn}
 	switch {
 	case l.Color == "":
 		led.Light = minibrowser.LightOff

@@ -107,6 +107,46 @@ func sees(t *testing.T, device *snomtest.Phone, texts ...string) {
 	}
 }
 
+// TestNoPageIsObjectedTo shows every form of page on phones of several displays: the minibrowser of none objects to any.
+func TestNoPageIsObjectedTo(t *testing.T) {
+	t.Parallel()
+	var large bytes.Buffer
+	if err := png.Encode(&large, image.NewNRGBA(image.Rect(0, 0, 1000, 500))); err != nil {
+		t.Fatal(err)
+	}
+	file := base64.StdEncoding.EncodeToString(large.Bytes())
+	long, items := strings.Repeat("\u00e4", 100), ""
+	for i := range 100 {
+		items += fmt.Sprintf(`,{"label":"%d \"quoted\" <&> $(lines) \u05d0 %s"}`, i, long[:150])
+	}
+	keys := `{"label":"Yes","choice":"yes"}`
+	all := []string{
+		"a text", "", "\u0085 \u2028 \u202e\u05d0\u05d1 \x01 $(set:mac) &lt;br/&gt; ]]>", strings.Repeat("x\n", 2000),
+		`{"title":"` + long[:198] + `\n","text":"two\nlines","hold":true}`, `{"title":"only a title"}`, `{"text":"` + long + `","duration":3600}`,
+		`{"menu":[` + items[1:] + `]}`, `{"title":"t","text":"x\ny","menu":[{"label":"one"}],"buttons":{"F1":` + keys + `}}`,
+		`{"buttons":{"F1":` + keys + `,"F4":` + keys + `,"0":` + keys + `,"*":` + keys + `,"UP":` + keys + `,"ENTER":` + keys + `}}`,
+		`{"image":"` + file + `"}`, `{"image":"` + file + `","text":"under it"}`, `{"image":"` + file + `","title":"over it","text":"` + long + `","buttons":{"F2":` + keys + `}}`,
+		`{"input":{"kind":"pin","choice":"a","pin_file":"alarm.pin"}}`,
+	}
+	for _, kind := range []string{"text", "number", "phone"} {
+		all = append(all, `{"title":"t","text":"a\nb","input":{"prompt":"`+long+`","kind":"`+kind+`","choice":"a"},"buttons":{"F4":`+keys+`}}`)
+	}
+	for _, model := range []string{"D735", "D785", "320", "870", "D765", "D345", "D815"} {
+		inPanel(t, snomtest.Config{Model: model}, nil, func(h *harness, device *snomtest.Phone) {
+			for _, payload := range all {
+				r := h.result("snom/desk/show", payload, 300*time.Millisecond)
+				if r.Code != bridge.OK {
+					t.Errorf("%s: %.60q: %+v", model, payload, r)
+				}
+				synctest.Wait()
+				if c := device.Complaints(); len(c) > 0 {
+					t.Fatalf("%s: %.60q: %q", model, payload, c)
+				}
+			}
+		})
+	}
+}
+
 func TestShowAText(t *testing.T) {
 	t.Parallel()
 	for _, firmware := range []string{"8.7.5.35", "10.1.184.14"} {
@@ -350,6 +390,9 @@ func TestLightsAreSetAgain(t *testing.T) {
 	t.Parallel()
 	inPanel(t, snomtest.Config{Model: "D735", RebootTime: time.Second}, nil, func(h *harness, device *snomtest.Phone) {
 		device.Set("action_setup_url", "http://bridge.invalid:8088/a/desk/"+pageToken+"/started")
+		if err := device.Plug("D7C"); err != nil {
+			t.Fatal(err)
+		}
 		for _, payload := range []string{"P1 green", "P33 red blinkfast", "message on", "P2 orange", `{"key":"P2","color":"off"}`} {
 			if r := h.result("snom/desk/led", payload, 200*time.Millisecond); r.Code != bridge.OK || (r.Message != "") != strings.Contains(payload, "P33") { // a warning: beyond its keys
 				t.Errorf("%s: %+v", payload, r)

@@ -25,7 +25,7 @@ func ledRow() *verbRow {
 		displays: true,
 		check: func(m Model, a argument) (string, error) {
 			if key := a.(led).Key; key != MessageLED {
-				return m.checkKey(key)
+				return m.checkLED(key)
 			}
 			return "", nil
 		},

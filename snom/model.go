@@ -284,7 +284,7 @@ func (m Model) checkKey(name string) (warning string, err error) {
 	case key.Only != "" && !m.is(key.Only), m.is(key.Except):
 		return "", fmt.Errorf("%w: %s has no key %s (which is on %s)", ErrUnsupported, m, name, key.Where())
 	case key.Name == "P1" && f.keysMost > 0 && n > f.keysMost:
-		return fmt.Sprintf("%s is beyond the %d keys of %s, so it can only be on an expansion module", name, f.keysMost, m), nil
+		return m.checkModule(n, f.keysMost), nil
 	case key.Name == "P1" && f.keysMost > 0 && n > f.keysLeast:
 		return fmt.Sprintf("sources disagree whether %s has %d or %d keys, so %s may not exist", m, f.keysLeast, f.keysMost, name), nil
 	case key.Usual != "" && !m.is(key.Usual):

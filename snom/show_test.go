@@ -114,6 +114,64 @@ func TestLEDs(t *testing.T) {
 	}
 }
 
+// TestModules: the lights of expansion modules go on with the numbers of their keys, and what is doubtful about a key or a light
+// there is said.
+func TestModules(t *testing.T) {
+	t.Parallel()
+	rows := 0
+	for _, m := range snom.Models() {
+		_, own := m.KeyCount()
+		for _, e := range m.Modules() {
+			rows++
+			if e.First <= own || e.Keys < 1 || e.Most < 1 || e.Last() > 300 || e.Source == "" || e.Evidence == "" || (e.LED == 0) != (e.LEDSource == "") || (e.LED == 0) != (e.LEDEvidence == "") {
+				t.Errorf("%s: %+v", m, e)
+			}
+			if e.LED != 0 && (m.LED() == 0 || e.LED != m.LED()+e.First-1) {
+				t.Errorf("%s: %+v: the lights do not go on with the numbers of the keys", m, e)
+			}
+		}
+	}
+	if expected := len(table(t, "modules.csv")); rows != expected {
+		t.Errorf("%d modules have a model, expected %d", rows, expected)
+	}
+	const none = -1
+	for _, c := range []struct {
+		model, key string
+		offset     int
+		number     int
+		warning    string
+	}{
+		{"D735", "P32", 0, 36, ""},
+		{"D735", "P33", 0, 37, "P33 is beyond the 32 keys of D735, so it can only be on an expansion module"},
+		{"D735", "P80", 0, 84, "P80 is beyond the 32 keys of D735, so it can only be on an expansion module"},
+		{"D735", "P33", 2, 34, "P33 is beyond the 32 keys of D735, so it can only be on an expansion module"},
+		{"D735", "message", 0, 0, ""},
+		{"D385", "P175", 0, 176, "P175 is beyond the 48 keys of D385, so it can only be on an expansion module"},
+		{"D385", "P49", 0, 50, "P49 is beyond the 48 keys of D385, and those of its expansion modules begin with P175"},
+		{"D335", "P132", 0, 133, "P132 is beyond the 32 keys of D335, and those of its expansion modules begin with P133"},
+		{"D335", "P133", 0, 134, "P133 is beyond the 32 keys of D335, so it can only be on an expansion module"},
+		{"D713", "P9", 0, 9, "P9 is beyond the 4 keys of D713, so it can only be on an expansion module"},
+		{"D765", "P17", 0, none, "P17 is beyond the 16 keys of D765, so it can only be on an expansion module, and no source says which numbers the lights there have: it is counted on from P1"},
+		{"D765", "P17", 1, 17, "P17 is beyond the 16 keys of D765, so it can only be on an expansion module, and no source says which numbers the lights there have: it is counted on from P1"},
+		{"", "P40", 0, none, ""},
+	} {
+		m, _ := snom.FindModel(c.model)
+		led, err := snom.SetLED(snom.LED{Key: c.key, Color: "red"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, _ := led.LED()
+		number, ok := m.LEDNumber(l, c.offset)
+		if !ok {
+			number = none
+		}
+		warning, err := m.Check(led)
+		if number != c.number || warning != c.warning || err != nil {
+			t.Errorf("%s %s: light %d, %q, %v; expected %d, %q", c.model, c.key, number, warning, err, c.number, c.warning)
+		}
+	}
+}
+
 func TestScreens(t *testing.T) {
 	t.Parallel()
 	for model, expected := range map[string]string{"D785": "480x272", "820": "320x240", "870": "480x272", "320": "128x64", "D735": "320x240", "M700": ""} {

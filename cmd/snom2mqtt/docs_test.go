@@ -415,4 +415,31 @@ func keysDoc(b *bytes.Buffer) {
 		}
 		row(b, m.Name(), string(m.RemoteControl()), keys, identities, m.Source(), m.Remark())
 	}
+	b.WriteString("\n## Lights and expansion modules\n\nThe light of `P1` has this number in the documents that phones fetch, and the lights of the other keys follow, those of\n" +
+		"other pages of keys and of expansion modules, too. For models that are not listed no source says it: the phones file\n" +
+		"names it with `led_offset`, which then counts for modules as well.\n\n")
+	table(b, "model", "light of `P1`", "evidence and source")
+	for _, m := range snom.Models() {
+		if m.LED() != 0 {
+			row(b, m.Name(), fmt.Sprint(m.LED()), marked(m.LEDEvidence(), m.LEDSource()))
+		}
+	}
+	b.WriteString("\nThe keys of expansion modules are programmable keys with these numbers: `P33` is `fkey32` in the phone's settings.\n\n")
+	modulesTable(b, snom.Models())
+	b.WriteString("\nOn the 3xx the keys of modules are `EK0` and so on, and no source says which lights they have. For models that are\n" +
+		"not listed no source names a module; keys beyond those of the phone are sent all the same, with a warning.\n")
+}
+
+// modulesTable lists the expansion modules of models.
+func modulesTable(b *bytes.Buffer, models []snom.Model) {
+	table(b, "model", "module", "keys of the first one", "at most", "evidence and source", "lights", "evidence and source of the lights", "remark")
+	for _, m := range models {
+		for _, e := range m.Modules() {
+			lights, source := "not known", "no source; counted on from `P1`"
+			if e.LED != 0 {
+				lights, source = fmt.Sprintf("%d to %d", e.LED, e.LED+e.Keys-1), marked(e.LEDEvidence, e.LEDSource)
+			}
+			row(b, m.Name(), e.Name, fmt.Sprintf("`P%d` to `P%d`", e.First, e.First+e.Keys-1), fmt.Sprint(e.Most), marked(e.Evidence, e.Source), lights, source, e.Remark)
+		}
+	}
 }

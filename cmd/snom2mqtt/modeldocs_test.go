@@ -340,6 +340,10 @@ func (f family) lightsAndDisplay(b *bytes.Buffer) {
 		"`led` addresses the lights of programmable keys by number: the light of `P1` has the number in the table above, and those of\n" +
 		"the other keys follow. Where it is not known, the phones file names it with `led_offset`. `show` scales pictures to the\n" +
 		"display; where its size is not known, the phones file names it with `display`.\n")
+	if slices.ContainsFunc(f.models, func(m snom.Model) bool { return m.Modules() != nil }) {
+		b.WriteString("\n## Expansion modules\n\n")
+		modulesTable(b, f.models)
+	}
 }
 
 // sources says who has confirmed what.

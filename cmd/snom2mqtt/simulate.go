@@ -34,6 +34,7 @@ type simulation struct {
 	sipPassword     string
 	trust           string
 	multicast       string
+	modules         []string
 }
 
 func (p *program) simulateCommand() *cobra.Command {
@@ -88,6 +89,7 @@ func (s *simulation) flags(c *cobra.Command) {
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8101", "`address` of the first phone; port 0 takes any")
 	f.IntVar(&s.count, "count", 1, "`number` of phones, 1 to 20000")
 	f.StringVar(&s.phone.Model, "model", "D735", "`model` of the phones; a D865 has no remote control over HTTP")
+	f.StringSliceVar(&s.modules, "module", nil, "expansion `module`s of the phones, such as D7C, one behind the other")
 	f.StringVar(&s.phone.Firmware, "firmware", "", "firmware `version` that they report (default 10.1.184.14)")
 	f.StringVar(&s.phone.Name, "name", "phone", "`name` of the phone; with --count, <name>-1, <name>-2 and so on")
 	f.StringVar(&s.auth, "auth", "", "the `login` that they require: none, basic, digest, digest-noqop (without qop) or any (basic and\ndigest); default none, or digest with --username")
@@ -182,6 +184,13 @@ func (p *program) simulate(ctx context.Context, s simulation) error {
 	defer set.close()
 	host, first, _ := net.SplitHostPort(s.listen) // checked before
 	port, _ := strconv.Atoi(first)
+	for _, phone := range phones {
+		for _, module := range s.modules {
+			if err := phone.Plug(module); err != nil {
+				return usageError{fmt.Errorf("--%w", err)}
+			}
+		}
+	}
 	var secure *tls.Config
 	if s.https {
 		var err error

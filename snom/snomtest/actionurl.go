@@ -344,7 +344,7 @@ func (p *Phone) variables(c *Call, extra map[string]string) map[string]string {
 	}
 	maps.Copy(vars, map[string]string{
 		"mac": p.config.MAC, "phone_type": "snom" + p.config.Model, "phone_ip": p.host(), "local_ip": p.host(),
-		"nr_ongoing_calls": strconv.Itoa(len(p.panel.calls)), "active_key": p.panel.key, "expansion_module": "0",
+		"nr_ongoing_calls": strconv.Itoa(len(p.panel.calls)), "active_key": p.panel.key, "expansion_module": strconv.Itoa(len(p.modules)),
 		"redirect_number": p.panel.forward, "context_url": "", "longpress_key": "",
 		"call-id": "", "csta_id": "", "remote": "", "display_remote": "", "cancel_reason": "",
 	})

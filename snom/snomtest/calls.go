@@ -219,7 +219,7 @@ func (p *Phone) Register(line int, ok bool) bool {
 // LongPress holds a key for more than two seconds. It returns false when the model has no such key.
 func (p *Phone) LongPress(key string) bool {
 	return p.act(func() bool {
-		if !hasKey(p.config.Model, p.config.Dialect, key) {
+		if !p.hasKey(key) {
 			return false
 		}
 		p.panel.key = key

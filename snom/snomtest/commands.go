@@ -125,8 +125,8 @@ func (p *Phone) step(events []event, boot int) {
 func (p *Phone) readEvent(text string) (e event, wrong string) {
 	parts := strings.Split(text, ",")
 	e.key = parts[0]
-	if !hasKey(p.config.Model, p.config.Dialect, e.key) {
-		return e, fmt.Sprintf("no key %q on a %s", e.key, p.config.Model)
+	if !p.hasKey(e.key) {
+		return e, p.noKey(e.key)
 	}
 	if len(parts) > 3 {
 		return e, fmt.Sprintf("no key event %q", text)

@@ -262,6 +262,9 @@ func operations() map[string]operation {
 			return happened(p.TypeText(value("text")))
 		}},
 		"measure": {"light in lux, temperature in degrees Celsius, both optional", "a D735 reports them to the setting syslog_server", measure},
+		"plug": {"module: such as D7C", "an expansion module is connected, behind those that are there", func(p *Phone, value func(string) string) error {
+			return p.Plug(value("module"))
+		}},
 		"long-press": {"key", "a key is held for more than two seconds", func(p *Phone, value func(string) string) error {
 			return happened(p.LongPress(value("key")))
 		}},

@@ -33,7 +33,7 @@
 //   - menus of the phone itself: navigation keys, soft keys and programmable keys without a URL are counted as pressed and change
 //     nothing; REDIAL dials at once, where a real phone opens its list first;
 //   - audio other than announcements by multicast: see [Phone.ListenMulticast]; SIP, conferences, call waiting, and the list of held calls that "Call Join on Xfer" opens;
-//   - expansion modules: a key above the model's own is not there;
+//   - expansion modules beyond their keys and lights: see [Phone.Plug];
 //   - that asking again and again for a page that is forbidden gets a page which names the model
 //     (Greenbone, gb_snom_http_detect.nasl);
 //   - web forms (POST of name:value lines to action.htm, line_sip.htm, index.htm), log.htm, provisioning,

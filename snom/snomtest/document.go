@@ -78,7 +78,7 @@ func (p *Phone) carryOutFragment(name, value string, relevant bool, line *Reques
 			line.Note = joinNotes(line.Note, "the key "+value+" stays in the minibrowser: the document's state is not relevant")
 		case now.Before(p.panel.nextKey):
 			line.Note = joinNotes(line.Note, "the key "+value+" is lost: it came within two seconds of the last one")
-		case !hasKey(p.config.Model, p.config.Dialect, value):
+		case !p.hasKey(value):
 			line.Note = joinNotes(line.Note, "no key "+value)
 		default:
 			p.panel.nextKey = now.Add(keyGap)

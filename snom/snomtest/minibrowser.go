@@ -79,9 +79,6 @@ func (p *Phone) Lights() map[int]string {
 // slowAnswer is when a phone shows an animation while it waits (Snom wiki, Category:HowTo:Minibrowser).
 const slowAnswer = 500 * time.Millisecond
 
-// maxDocument bounds a document, in bytes. What the bound of real phones is was not found.
-const maxDocument = 1 << 20
-
 // browse fetches a document and shows it. The caller holds the lock.
 func (p *Phone) browse(address string) {
 	boot := p.boots
@@ -144,25 +141,6 @@ func (p *Phone) download(ctx context.Context, address string) (status int, conte
 	return reply.StatusCode, reply.Header.Get("Content-Type"), body, err
 }
 
-// mainElements are the kinds of pages, and elements what may stand in them with their attributes (docs.snom.io).
-func mainElements() []string {
-	return strings.Fields("text menu input image imagefile directory batch silent")
-}
-
-func knownElements() map[string]string {
-	const main = "id document_id state track has_scrollbar speedselect title"
-	known := map[string]string{
-		"title": "", "text": "", "br": "", "locationx": "", "locationy": "", "image": "", "url": "track", "width": "", "height": "",
-		"menuitem": "name id sel", "name": "", "label": "", "softkey": "", "softkeyitem": "", "fetch": "mil", "led": "number color",
-		"inputitem": "", "displayname": "", "inputtoken": "", "inputflags": "", "inputmask": "", "defaultvalue": "", "data": "encoding",
-		"directoryentry": "", "telephone": "", "if": "condition", "elif": "condition", "else": "", "repeat": "token values", "menu": "name",
-	}
-	for _, kind := range mainElements() {
-		known["snomipphone"+kind], known["ipphone"+kind] = main, main
-	}
-	return known
-}
-
 // parse reads a document as strictly as XML allows.
 func (p *Phone) parse(body []byte) (*document, error) {
 	d := xml.NewDecoder(bytes.NewReader(body))
@@ -181,7 +159,11 @@ func (p *Phone) parse(body []byte) (*document, error) {
 		case xml.StartElement:
 			e := element{name: strings.ToLower(t.Name.Local), at: map[string]string{}}
 			for _, a := range t.Attr {
-				e.at[strings.ToLower(a.Name.Local)] = a.Value
+				name := strings.ToLower(a.Name.Local)
+				if _, twice := e.at[name]; twice {
+					return nil, fmt.Errorf("the attribute %s of %s twice", name, e.name)
+				}
+				e.at[name] = a.Value
 			}
 			if e.name == "br" {
 				top.text += "\n"
@@ -197,8 +179,10 @@ func (p *Phone) parse(body []byte) (*document, error) {
 	if len(root.children) != 1 {
 		return nil, fmt.Errorf("%d main elements", len(root.children))
 	}
-	p.check(root.children[0])
 	main := root.children[0]
+	if strings.TrimSpace(root.text) != "" {
+		return nil, errors.New("text outside of the main element")
+	}
 	kind, ok := strings.CutPrefix(main.name, "snomipphone")
 	if !ok {
 		if kind, ok = strings.CutPrefix(main.name, "ipphone"); !ok {
@@ -211,6 +195,7 @@ func (p *Phone) parse(body []byte) (*document, error) {
 	if !slices.Contains(mainElements(), kind) {
 		return nil, fmt.Errorf("main element %q", main.name)
 	}
+	p.checkDocument(main)
 	return &document{kind, main}, nil
 }
 
@@ -223,30 +208,11 @@ func (p *Phone) knowsPlainNames() bool {
 	return a > 10 || a == 10 && (b > 1 || b == 1 && c >= 82)
 }
 
-// check objects to what the minibrowser does not know.
-func (p *Phone) check(e element) {
-	attributes, ok := knownElements()[e.name]
-	if !ok {
-		p.complain("unknown element %s", e.name)
-	}
-	for name, value := range e.at {
-		if ok && !slices.Contains(strings.Fields(attributes), name) {
-			p.complain("unknown attribute %s of %s", name, e.name)
-		}
-		if strings.ContainsAny(value, "\n\r\t") {
-			p.complain("a line break in the attribute %s of %s", name, e.name)
-		}
-	}
-	if e.name == "title" && strings.Contains(e.text, "\n") {
-		p.complain("a line break in a title")
-	}
-	for _, c := range e.children {
-		p.check(c)
-	}
-}
-
 // openPage shows a document. The caller holds the lock.
 func (p *Phone) openPage(host string, body []byte) {
+	if len(body) > largeDocument {
+		p.complain("a page of %d bytes or more, expected at most %d", len(body), largeDocument)
+	}
 	d, err := p.parse(body)
 	if err != nil {
 		p.complain("bad XML: %v", err)
@@ -325,6 +291,9 @@ func (p *Phone) setLight(e element) {
 		return
 	case strings.Contains(color, "redgreen") && state == "on", strings.Contains(color, "greenorange") && state == "on":
 		p.complain("light %d: %s needs a blink", n, color)
+	}
+	if last := p.lastLight(); last > 0 && n > last {
+		p.complain("light %d, of which the last is %d", n, last)
 	}
 	if p.browser.lights == nil {
 		p.browser.lights = map[int]string{}
@@ -412,15 +381,11 @@ func (p *Phone) showPicture(file io.Reader, serial int, contentType string) erro
 	if p.browser.serial != serial {
 		return nil
 	}
-	switch size, format, bad := image.DecodeConfig(bytes.NewReader(body)); {
-	case err != nil:
+	if err != nil {
 		return err
-	case bytes.HasPrefix(body, []byte("BM")):
-	case bad != nil:
-		p.complain("a picture of type %q cannot be read", contentType)
+	}
+	if !p.checkPicture(body, contentType) {
 		return nil
-	case size.Width > 2*displayOf(p.config.Model).X || size.Height > 2*displayOf(p.config.Model).Y:
-		p.complain("a %s of %d x %d is more than twice the display", format, size.Width, size.Height)
 	}
 	p.browser.picture = body
 	p.browser.frames++
@@ -434,15 +399,13 @@ func (p *Phone) Picture() (file []byte, frames int) {
 	return p.browser.picture, p.browser.frames
 }
 
-// displayOf is the size of the display, as far as it is documented.
-func displayOf(model string) image.Point {
-	switch model {
-	case "D785", "D375", "D385", "870":
-		return image.Pt(480, 272)
-	case "320", "360", "370":
-		return image.Pt(128, 64)
+// displayOf is the size of the display. Of a model whose display no source tells it is that of most.
+func displayOf(model string) snom.Screen {
+	m, _ := snom.FindModel(model)
+	if s := m.Screen(); !s.IsZero() {
+		return s
 	}
-	return image.Pt(320, 240)
+	return snom.Screen{Width: 320, Height: 240}
 }
 
 // follow does what a target says: the caller holds the lock.
@@ -539,9 +502,9 @@ func (p *Phone) callback(name string) string {
 		}
 		return strconv.Itoa(n)
 	case "gui_display_xsize":
-		return strconv.Itoa(displayOf(p.config.Model).X)
+		return strconv.Itoa(displayOf(p.config.Model).Width)
 	case "gui_display_ysize":
-		return strconv.Itoa(displayOf(p.config.Model).Y)
+		return strconv.Itoa(displayOf(p.config.Model).Height)
 	}
 	p.complain("callback %q", name)
 	return ""

@@ -94,11 +94,20 @@ func (p *Phone) info() reply {
 			"<TR><TD>Firmware-Version:</TD><TD>"+firmware+"</TD></TR></TABLE>")
 	}
 	return html200("snom "+model, "<h1>System Information</h1><pre>Firmware-Version: "+firmware+"</pre>"+
-		"<h2>Production Information</h2><pre>Mac:"+mac+"\nHardware: "+model+"\n</pre>")
+		"<h2>Production Information</h2><pre>Mac:"+mac+"\nHardware: "+model+"\n"+p.moduleNames()+"</pre>")
 }
 
 // A SettingsFormat is how a phone shows its settings. The format of settings.htm is inferred in all of them.
 type SettingsFormat string
+
+// moduleNames are the expansion modules as symcon/Snom finds them in the page. The caller holds the lock.
+func (p *Phone) moduleNames() string {
+	var names string
+	for _, e := range p.modules {
+		names += e.Name + " \n"
+	}
+	return names
+}
 
 // The formats.
 const (
@@ -137,6 +146,8 @@ type xmlKey struct {
 func (p *Phone) functionKeys() (keys []xmlKey) {
 	model, _ := snom.FindModel(p.config.Model)
 	_, count := model.KeyCount()
+	_, last := p.moduleKeys()
+	count = max(count, last)
 	for name := range p.settings {
 		if kind, n, ok := keySetting(name); ok && kind == "fkey" {
 			count = max(count, n+1)

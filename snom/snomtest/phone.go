@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // Config says what kind of phone it is. The zero Config is a phone as it comes out of the box: a D735
@@ -120,6 +122,7 @@ type Phone struct {
 	listeners []*listener
 	panel     panel
 	browser   minibrowser
+	modules   []snom.Module // expansion modules, the first beside the phone
 	outbox    []Action
 	sending   bool
 	quiet     chan struct{} // closed when nothing is being sent

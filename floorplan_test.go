@@ -55,7 +55,7 @@ func mayImport() map[string][]string {
 		"internal/strictjson": {"internal/cleantext", "internal/oddchar"},
 		"internal/oddchar":    {},
 		"internal/bench":      {}, // measures the built program, from outside
-		"snom/snomtest":       {"snom", "internal/pipenet"},
+		"snom/snomtest":       {"snom", "internal/csvtable", "internal/pipenet"},
 		"mqtt/mqtttest":       {"mqtt"},
 		"internal/pbxtest":    {},
 		"snom/multicast":      {"snom", "snom/actionurl"},

@@ -59,6 +59,7 @@ type Config struct {
 	// Pages are what phones fetch from the bridge, and PageURL returns the URL of a phone's pages, to which their id is
 	// appended; nil: phones cannot fetch anything.
 	Pages   *pages.Store
+	NoPages string // why Pages is nil, for results; empty: PHONE_LISTEN is not set
 	PageURL func(ctx context.Context, phone string) (string, error)
 	// Pictures says where pictures may be fetched from, and Scaler makes them fit a display.
 	Pictures fetch.Rules

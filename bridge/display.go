@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -42,7 +43,7 @@ type sheet struct {
 func (p *profile) canDisplay(b *Bridge) (why string) {
 	switch _, ok := p.Phone.(Displayer); {
 	case b.cfg.Pages == nil:
-		return noPages
+		return cmp.Or(b.cfg.NoPages, noPages)
 	case !ok:
 		return "it has no way to show pages"
 	}

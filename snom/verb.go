@@ -166,6 +166,12 @@ func (v Verb) Gated() bool {
 	return row != nil && row.gated
 }
 
+// Displays reports whether phones fetch a page for v, so that it requires a program which serves pages and is reached by phones.
+func (v Verb) Displays() bool {
+	row := v.row()
+	return row != nil && row.displays
+}
+
 func unknownVerb(v Verb) *SyntaxError {
 	names := make([]string, 0, len(verbRows))
 	for _, known := range Verbs() {

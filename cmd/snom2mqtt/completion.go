@@ -50,7 +50,9 @@ func (p *program) completeSend(c *cobra.Command, args []string, _ string) (words
 		}
 	case 1:
 		for _, v := range snom.Verbs() {
-			words = append(words, cobra.CompletionWithDesc(string(v), v.Help().Summary))
+			if !v.Displays() {
+				words = append(words, cobra.CompletionWithDesc(string(v), v.Help().Summary))
+			}
 		}
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp

@@ -25,6 +25,7 @@ snom/<phone>/<command>, as text or as JSON (docs/topics.md), and the same rules
 apply. No other command is sent.
 
 ` + commandHelp() + `
+` + pageCommands() + `
 Ctrl-C waits for the phone's answer; a second one does not.
 
 Exit codes: 0 the phone accepted it, 1 it did not, 2 the command is invalid.`,
@@ -43,6 +44,9 @@ func commandHelp() string {
 	const width = 23
 	var b strings.Builder
 	for _, v := range snom.Verbs() {
+		if v.Displays() {
+			continue
+		}
 		h := v.Help()
 		example := h.Example
 		if len(example) > width {
@@ -51,6 +55,23 @@ func commandHelp() string {
 		fmt.Fprintf(&b, "  %-*s  %s\n", width, example, h.Summary)
 	}
 	return b.String()
+}
+
+// needsBridge is why a command that shows a page cannot be sent without the bridge.
+const needsBridge = "phones fetch what they show from a running bridge, and send runs none"
+
+// pageCommands says which commands are not sent, and where they are.
+func pageCommands() string {
+	var names []string
+	for _, v := range snom.Verbs() {
+		if v.Displays() {
+			names = append(names, string(v))
+		}
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last] + ` are not sent: ` + strings.Replace(needsBridge, " a running", "\na running", 1) + `. Publish a message
+on snom/<phone>/` + names[0] + ` and so on, with PHONE_LISTEN set for the bridge.
+`
 }
 
 // send runs a bridge for one command and prints the result that it would publish.
@@ -67,6 +88,9 @@ func (p *program) send(c *cobra.Command, args []string) error {
 	if err := knows(phones, name, verb); err != nil {
 		return seeHelp(c, err)
 	}
+	if snom.Verb(verb).Displays() {
+		return seeHelp(c, fmt.Errorf("%s: %s: publish a message on %s/%s/%s, with PHONE_LISTEN set for the bridge", verb, needsBridge, settings.BaseTopic, name, verb))
+	}
 	all := phones.Phones
 	phones.Phones = slices.DeleteFunc(slices.Clone(phones.Phones), func(p bridge.PhoneConfig) bool { return p.Name != name })
 	tree, err := mqtt.NewTree(settings.BaseTopic, "")
@@ -77,7 +101,7 @@ func (p *program) send(c *cobra.Command, args []string) error {
 	b := bridge.New(bridge.Config{
 		Speaker: newAnnouncer(settings, func() []bridge.PhoneConfig { return all }),
 		Tree:    tree, Publish: answer.of(tree.Result(name)), Log: logger(p.stderr, settings.LogFormat, slog.LevelWarn),
-		Rules: rules(settings), Gap: settings.CommandGap, CallTimeout: settings.CallTimeout, AnyTransfer: true,
+		Rules: rules(settings), Gap: settings.CommandGap, CallTimeout: settings.CallTimeout, AnyTransfer: true, NoPages: needsBridge,
 	}, phones)
 	topic := tree.Command(name, verb)
 	b.Handle(tree.Read(topic), mqtt.Message{Topic: topic, Payload: []byte(payload)})

@@ -2,7 +2,6 @@ package console
 
 import (
 	"encoding/json"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -19,18 +18,19 @@ type frame struct {
 	from int    // where its document begins
 }
 
-// encoded returns the server-sent event of the update. It must not be changed.
-func (f *frame) encoded() []byte {
+// encoded returns the server-sent event of the update, which must not be changed, and whether this reader was the first one.
+func (f *frame) encoded() (text []byte, first bool) {
 	f.once.Do(func() {
 		f.text = encodeEvent(nil, f.name, f.data)
 		f.from = len("event: ") + len(f.name) + len("\ndata: ")
+		first = true
 	})
-	return f.text
+	return f.text, first
 }
 
 // document returns the JSON document of the update.
 func (f *frame) document() string {
-	text := f.encoded()
+	text, _ := f.encoded()
 	return strings.TrimSuffix(string(text[min(f.from, len(text)):]), "\n\n")
 }
 
@@ -51,7 +51,7 @@ type hub struct {
 	updates <-chan bridge.Update
 	end     func()        // ends updates
 	done    chan struct{} // closed when run has ended
-	readers int           // guarded by hubs.mu
+	readers places        // guarded by hubs.mu
 
 	mu    sync.Mutex
 	kept  []*frame      // guarded by mu
@@ -145,33 +145,46 @@ func (h *hub) after(p position) ([]*frame, position, bool) {
 	return batch, position{h.first + uint64(len(h.kept)), h.news}, !h.ended
 }
 
+// places are those of the readers of a hub, one bit for each.
+type places uint64
+
+// take takes the first place that is free.
+func (p *places) take() (n int) {
+	for ; *p&(1<<n) != 0; n++ {
+	}
+	*p |= 1 << n
+	return n
+}
+
+func (p *places) leave(n int) { *p &^= 1 << n }
+
 // hubs has the hub that readers share, while there are any.
 type hubs struct {
 	mu      sync.Mutex
 	current *hub // guarded by mu
 }
 
-// enter returns the hub, for one more reader, and what that reader calls when it leaves.
-func (all *hubs) enter(subscribe func(room int) (*bridge.Subscription, error)) (*hub, func(), error) {
+// enter returns the hub, for one more reader, the reader's place there, and what it calls when it leaves.
+func (all *hubs) enter(subscribe func(room int) (*bridge.Subscription, error)) (h *hub, place int, leave func(), err error) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if h := all.current; h == nil || h.over() {
 		sub, err := subscribe(readerRoom)
 		if err != nil {
-			return nil, nil, err
+			return nil, 0, nil, err
 		}
 		all.current = newHub(sub.C, sub.Close)
 		go all.current.run() // the last reader waits for it
 	}
-	h := all.current
-	h.readers++
-	return h, func() { all.leave(h) }, nil
+	h = all.current
+	place = h.readers.take()
+	return h, place, func() { all.leave(h, place) }, nil
 }
 
 // leave ends the hub with its last reader.
-func (all *hubs) leave(h *hub) {
+func (all *hubs) leave(h *hub, place int) {
 	all.mu.Lock()
-	h.readers--
+	h.readers.leave(place)
 	last := h.readers == 0
 	if last {
 		h.end()
@@ -192,14 +205,27 @@ func (h *hub) over() bool {
 	return h.ended
 }
 
-// addFrames adds what the reader asked for, in pieces that are not too large, and reports whether the reader takes them.
+// turn is how long after the first reader it is this one's turn to write.
+func (s *stream) turn() time.Duration { return time.Duration(s.place) * readerTurn }
+
+// addFrames adds what the reader asked for, in pieces that are not too large, and reports whether the reader takes them. Readers
+// write one after the other, and who encodes lets other work have its turn between a few updates: with few phones Go has one
+// processor (cmd/snom2mqtt/runtime.go), and a command would wait until all updates are encoded, and written to all readers.
 func (s *stream) addFrames(f filter, frames []*frame) bool {
+	time.Sleep(s.turn())
+	together := max(framesTogether, len(frames)/turnsMost)
+	encoded := 0
 	for _, one := range frames {
 		if !f.takes(one.liveUpdate) {
 			continue
 		}
-		s.b.Write(one.encoded())
-		runtime.Gosched() // commands go first: with few phones Go has one processor (cmd/snom2mqtt/runtime.go)
+		text, first := one.encoded()
+		s.b.Write(text)
+		if first {
+			if encoded++; encoded%together == 0 {
+				time.Sleep(turnPause)
+			}
+		}
 		if s.b.Len() >= readerBuffer && !s.flush() {
 			return false
 		}

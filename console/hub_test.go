@@ -49,7 +49,7 @@ func TestUpdatesAreEncodedOnce(t *testing.T) {
 						}
 						continue
 					}
-					text := f.encoded()
+					text, _ := f.encoded()
 					if first := texts[string(text)]; first != nil && first != &text[0] {
 						t.Errorf("encoded twice: %s", text)
 					}
@@ -108,4 +108,34 @@ func TestTheLastStateIsSent(t *testing.T) {
 	if len(batch) != 1 || batch[0].data.(*bridge.Status).Model != "D735" {
 		t.Errorf("the batch has %d frames", len(batch))
 	}
+}
+
+// Readers write one after the other, and the one that encodes lets other work have its turn: no command waits for all of them.
+func TestReadersTakeTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var all places
+		frames := make([]*frame, 4*framesTogether)
+		for i := range frames {
+			frames[i] = &frame{liveUpdate: liveUpdate{"event", "kitchen", &actionurl.Event{Type: actionurl.EventIncoming, Phone: "kitchen"}}}
+		}
+		for n := range readersMost {
+			s := &stream{place: all.take()}
+			expected := time.Duration(n) * readerTurn
+			if n == 0 {
+				expected = 4 * turnPause // it encodes for all
+			}
+			began := time.Now()
+			if !s.addFrames(filter{}, frames) || s.b.Len() == 0 {
+				t.Fatal("nothing was added")
+			}
+			if took := time.Since(began); took != expected {
+				t.Errorf("reader %d writes after %v, expected %v", n, took, expected)
+			}
+		}
+		all.leave(3)
+		if n := all.take(); n != 3 {
+			t.Errorf("a reader has the place %d, expected the free one, 3", n)
+		}
+	})
 }

@@ -19,6 +19,11 @@ const (
 	readerBeat   = 15 * time.Second      // between two writes where nothing happens
 	readerWrite  = 10 * time.Second      // for one write
 	readerBuffer = 256 << 10             // of one write
+
+	readerTurn     = 2 * time.Millisecond // from the turn of a reader to that of the next one
+	framesTogether = 8                    // updates that are encoded without a pause, at least
+	turnsMost      = 16                   // pauses in a batch
+	turnPause      = 20 * time.Microsecond
 )
 
 // readers counts those who follow what happens. Each holds a connection and a subscription.
@@ -88,6 +93,7 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	hub     *hub
+	place   int // among the readers
 	b       bytes.Buffer
 }
 
@@ -158,13 +164,13 @@ func (h *handler) stream(w http.ResponseWriter, kind string) (s *stream, leave f
 		answer(w, http.StatusServiceUnavailable, "busy", "too many readers follow what happens")
 		return nil, nil, false
 	}
-	shared, end, err := h.hubs.enter(h.Bridge.Subscribe)
+	shared, place, end, err := h.hubs.enter(h.Bridge.Subscribe)
 	if err != nil {
 		h.readers.leave()
 		answer(w, http.StatusServiceUnavailable, "busy", err.Error())
 		return nil, nil, false
 	}
-	s = &stream{w: w, control: http.NewResponseController(w), hub: shared}
+	s = &stream{w: w, control: http.NewResponseController(w), hub: shared, place: place}
 	_ = s.control.SetReadDeadline(time.Time{}) // nothing more is read; of a test's recorder there is none
 	head := w.Header()
 	head.Set("Content-Type", kind)

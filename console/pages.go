@@ -68,6 +68,7 @@ func (h *handler) streamMessages(w http.ResponseWriter, r *http.Request) {
 			if frames, at, more = s.hub.after(at); !more {
 				return
 			}
+			time.Sleep(s.turn())
 			for _, one := range frames {
 				row := page{lang: p.lang, now: time.Now()}
 				row.write(`<tr><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>`, row.now.Format("15:04:05"), row.t(one.name), one.phone, one.document())

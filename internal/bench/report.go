@@ -72,7 +72,7 @@ func rate(f figure) float64       { return f.Rate }
 // tables are the report for people. What was not measured has none.
 func (r report) tables() (all []table) {
 	for _, t := range []table{
-		r.targets(), r.latency(), r.paced(), r.events(), r.throughput(), r.hang(), r.memory(), r.start(), r.idle(), r.sip(), r.showing(), r.announce(), r.order(),
+		r.targets(), r.latency(), r.paced(), r.events(), r.throughput(), r.hang(), r.memory(), r.start(), r.idle(), r.sip(), r.showing(), r.announce(), r.consoleTable(), r.order(),
 	} {
 		if len(t.rows) > 0 {
 			all = append(all, t)

@@ -69,6 +69,7 @@ func (r report) targets() table {
 	pages, pagesFloor := r.of("show", nodelay, systemOurs, 1, 0), r.of("show", nodelay, systemTwoHTTP, 1, 0)
 	most(len(pages), "show to the phone having the page, median", " x a message and two HTTP exchanges", ratio(pages, pagesFloor, toPhone50), 1.3)
 	r.announceTargets(most)
+	r.consoleTargets(most)
 	order := r.of("order", nodelay, systemOurs, 100, 0)
 	bad := total(order, func(f figure) int { return f.Disorder + f.Twice + f.Unanswered })
 	most(len(order), fmt.Sprintf("out of order, twice or unanswered, of %d commands", total(order, func(f figure) int { return f.Commands })), "", float64(bad), 0)

@@ -117,7 +117,11 @@ func (b *Bridge) commands(v View) (all []snom.Verb) {
 
 // keysOf are the keys of a phone that can be pressed from afar.
 func keysOf(v View) []string {
-	if v.RemoteControl == snom.No || v.Is.RemoteControl() == snom.No && strings.HasPrefix(v.Config.URL, "http") {
+	press, err := snom.ParseCommand(snom.VerbKey.Help().Example)
+	if err != nil || v.RemoteControl == snom.No {
+		return nil
+	}
+	if _, _, err := v.Config.Phone.Plan(press, v.Is); err != nil { // its transport, or its model, presses none
 		return nil
 	}
 	return v.Is.Keys()

@@ -60,12 +60,12 @@ func (p *phone) noteTrouble(err error) {
 
 // learnTrouble notes whether the phone blocks what commands ask for. The caller holds the state's lock.
 func (c *command) learnTrouble(s *phoneState) {
-	_, http := c.to.profile.Load().Phone.(*snom.Client)
+	_, configurable := c.to.profile.Load().Phone.(Configurer) // what blocks them is a setting
 	switch {
 	case len(c.command.Changes()) > 0 || c.effects.Picture: // they need more than other commands do
 	case c.result.OK && c.result.Requests > 0:
 		s.trouble = nil
-	case c.result.Code == Refused && errors.Is(c.err, snom.ErrRefused) && http:
+	case c.result.Code == Refused && errors.Is(c.err, snom.ErrRefused) && configurable:
 		s.trouble = troubleHidden
 	case c.result.Code == Refused && errors.Is(c.err, snom.ErrRefused):
 		if t := s.trouble; t == nil || t.remedy != shown(c.result.Message) {

@@ -264,9 +264,10 @@ func (c Command) Steps(d Dialect) []Step {
 	return c.arg.steps(d)
 }
 
-// A Step is one HTTP GET request to a phone, and the time the phone needs for it.
+// A Step is one request to a phone, and the time the phone needs for it. Only the transport that planned the step reads
+// Request.
 type Step struct {
-	// Request is the path and query of the request exactly as it goes on the wire:
+	// Request is what the transport sends. Of a [Client] it is the path and query of a GET exactly as it goes on the wire:
 	// "/command.htm?key=P1". It needs no further encoding, and must get none.
 	Request string
 	// Pause is how long to wait after the phone has accepted the request, before the next request to it: the

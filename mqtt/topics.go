@@ -342,7 +342,7 @@ func Topics() []TopicDoc {
 		{t.Info(), yes, "JSON: version, process, started, base topic, phones and groups, features that are on; no secrets"},
 		{t.Phones(), yes, "JSON list of all phones: model, how they are driven, commands and keys, problem; see below"},
 		{t.Health(), yes, "JSON, every minute and when phones or the connection come and go: how the bridge is doing; see below"},
-		{t.Request("<action>"), never, "`ping`, `reload`, `probe`, `install`, `log_level`"},
+		{t.Request("<action>"), never, "a request to the bridge: see below"},
 		{t.Response("<action>"), no, "the answer to a request"},
 		{t.BridgeResult(), no, "refusals that name no phone or group of the bridge: unknown phone, unreadable topic"},
 		{t.Loopback(), no, "what the bridge sends itself to prove that the broker delivers; of no use to others"},

@@ -23,7 +23,7 @@ func checkQuery(t *testing.T, where, query string) {
 	for _, name := range regexp.MustCompile(`\b(?:snom2mqtt|process|go)_\w+`).FindAllString(query, -1) {
 		if strings.HasPrefix(name, "process_") || strings.HasPrefix(name, "go_") {
 			if !slices.Contains([]string{"process_resident_memory_bytes", "process_cpu_seconds_total", "go_goroutines"}, name) {
-				t.Errorf("%s: %s is not among the library's metrics that we know of", where, name)
+				t.Errorf("%s: %s is not among the library's metrics that are known here", where, name)
 			}
 			continue
 		}

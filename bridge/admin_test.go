@@ -78,7 +78,7 @@ func TestInstall(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		if s := h.bridge.Snapshot()[0]; s.Phone != "desk" || s.Firmware == "" {
-			t.Errorf("after it let us in, %+v: expected it asked what it is", s)
+			t.Errorf("after it accepted the login, %+v: expected it asked what it is", s)
 		}
 		urls, _ := urlsOf(h.t.Context(), "desk")
 		for _, u := range urls {
@@ -142,8 +142,8 @@ func TestInstallTakesTurns(t *testing.T) {
 	})
 }
 
-// TestInstallTellsWhatItIs: a phone that wants a login tells what it is as soon as it has accepted
-// ours, and installing is where a household begins.
+// TestInstallTellsWhatItIs: a phone that wants a login reports what it is as soon as it has accepted
+// the login, and installing is what a new user does first.
 func TestInstallTellsWhatItIs(t *testing.T) {
 	t.Parallel()
 	r := one()

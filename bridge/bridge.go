@@ -398,7 +398,7 @@ func (p *phone) take(m message, g *groupResult, secret, retained bool, now time.
 // hungUp is said of what a hangup ended.
 const hungUp = "a hangup ended it"
 
-// refuse answers a command that names no phone of ours, on a topic of the bridge: never on one
+// refuse answers a command that names no phone of this bridge, on a topic of the bridge: never on one
 // made from the input.
 func (b *Bridge) refuse(name, command string, m mqtt.Message, message string, now time.Time) {
 	msg := decode(command, m.Payload)
@@ -445,7 +445,7 @@ func (b *Bridge) publishSummary(s Summary) {
 
 func (b *Bridge) publish(m mqtt.Message) {
 	if !b.cfg.Publish.Publish(m) {
-		b.cfg.Log.Debug("message not taken", slog.String("topic", m.Topic)) // the session counts them and tells
+		b.cfg.Log.Debug("message dropped", slog.String("topic", m.Topic)) // the session counts them and logs how many
 	}
 }
 
@@ -495,7 +495,7 @@ type Info struct {
 	Groups    map[string][]string `json:"groups"`
 	Features  []string            `json:"features"`
 	LogLevel  string              `json:"log_level,omitempty"` // debug, info, warn or error; empty: it cannot be changed
-	// Foreign are phones of ours that another bridge has claimed, each with its instance: they
+	// Foreign are phones of this bridge that another one has claimed, each with its instance: they
 	// are not served.
 	Foreign map[string]string `json:"foreign,omitempty"`
 	heartbeat

@@ -427,7 +427,7 @@ func TestAvailability(t *testing.T) {
 	})
 }
 
-// TestClearMissed: who clears the list of missed calls clears their number too, when the phone did.
+// TestClearMissed: clearing the list of missed calls clears their number too, when the phone did.
 func TestClearMissed(t *testing.T) {
 	t.Parallel()
 	inHarness(t, bridge.Config{Events: true}, one(), func(h *harness) {

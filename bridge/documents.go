@@ -36,7 +36,7 @@ func (b *Bridge) Keep(m mqtt.Message, again func()) bool {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	if !b.cfg.Publish.Publish(m) {
-		b.cfg.Log.Debug("message not taken", slog.String("topic", m.Topic)) // the session counts them and tells
+		b.cfg.Log.Debug("message dropped", slog.String("topic", m.Topic)) // the session counts them and logs how many
 		return false
 	}
 	if ds.byTopic == nil {

@@ -587,7 +587,7 @@ func (d *door) open(ctx context.Context, c *command, p pacedPhone) {
 	}
 }
 
-// Times of a call that is answered to open the door; ours.
+// Times of a call that is answered to open the door, chosen by this project.
 const (
 	pickUpTime = 10 * time.Second       // until it is connected
 	speechTime = 500 * time.Millisecond // until the door hears what is sent: the phone answers a moment after it took the command

@@ -20,7 +20,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/minibrowser"
 )
 
-// Times of a door's page; ours, but for the first one.
+// Times of a door's page; all but the first one are chosen by this project.
 const (
 	pictureReload = 300 * time.Millisecond // of a picture (Snom wiki, PTZ)
 	statusReload  = 2 * time.Second        // of a page on which nothing moves
@@ -54,7 +54,7 @@ type doorPage struct {
 	mu      sync.Mutex
 	presses int       // of the key that opens; guarded by mu
 	opening bool      // one has no answer yet; guarded by mu
-	note    string    // what came of the last one; guarded by mu
+	note    string    // the outcome of the last one; guarded by mu
 	noted   time.Time // since when; guarded by mu
 	over    bool      // the call has ended; guarded by mu
 }

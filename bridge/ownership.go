@@ -226,7 +226,7 @@ func (b *Bridge) logClaim(level slog.Level, name, owner, text string) {
 	b.limit.Log(level, text+name, text, slog.String("phone", name), slog.String("topic", b.cfg.Tree.Owner(name)), slog.String("from", owner))
 }
 
-// speaksFor reports whether it is for us to tell of the phone called name.
+// speaksFor reports whether this bridge publishes the state of the phone called name.
 func (b *Bridge) speaksFor(name string) bool { return b.claims.own(name) && !b.standby.active() }
 
 // served returns those of names that no other bridge has claimed.

@@ -19,7 +19,7 @@ func TestClaimStepByStep(t *testing.T) {
 		name  string
 		steps []step
 		state claimState
-		said  int // how often our claim was published
+		said  int // how often this bridge's claim was published
 	}{
 		{"nothing known", nil, claimOpen, 0},
 		{"claimed", []step{online("a")}, claimMade, 1},
@@ -29,10 +29,10 @@ func TestClaimStepByStep(t *testing.T) {
 		{"another's at the next connection too", []step{kept("a", "b"), online("a")}, claimLost, 0},
 		{"two at once, second", []step{online("a"), live("a", "b"), live("a", "a")}, claimLost, 1},
 		{"two at once, first", []step{online("a"), live("a", "a"), live("a", "b")}, claimHeld, 2},
-		{"moved while we were away", []step{online("a"), live("a", "a"), kept("a", "b")}, claimLost, 1},
+		{"moved while the bridge was away", []step{online("a"), live("a", "a"), kept("a", "b")}, claimLost, 1},
 		{"cleared", []step{kept("a", "b"), live("a", "")}, claimMade, 1},
 		{"ours was cleared", []step{online("a"), live("a", "a"), live("a", "")}, claimMade, 2},
-		{"what we said last, and nobody else holds", []step{kept("a", "b"), kept("a", "a")}, claimHeld, 0},
+		{"what this bridge said last, and no other one holds", []step{kept("a", "b"), kept("a", "a")}, claimHeld, 0},
 		{"a quarrel, first by name", []step{online("a"), live("a", "a"), live("a", "b"), live("a", "b"), live("a", "b"), live("a", "b")}, claimHeld, 5},
 		{"a quarrel, last by name", []step{online("b"), live("b", "b"), live("b", "a"), live("b", "a"), live("b", "a"), live("b", "a")}, claimLost, 4},
 		{"no instance claims nothing", []step{online(""), live("", "")}, claimOpen, 0},

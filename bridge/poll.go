@@ -140,7 +140,7 @@ func (p *phone) pollIn(d time.Duration) {
 func (p *phone) startPoll() bool {
 	at := p.profile.Load()
 	at.lane.dedup.sweep(time.Now())
-	if p.b.claims.taken(p.name) { // when the phone is ours again, polling begins again
+	if p.b.claims.taken(p.name) { // when the phone is this bridge's again, polling begins again
 		return false
 	}
 	p.state.mu.Lock()

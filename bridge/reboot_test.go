@@ -42,7 +42,7 @@ func TestReboots(t *testing.T) {
 					e.Time = time.Now()
 					h.bridge.Event("desk", e)
 				}
-				h.result("snom/desk/key", "P1", 5*time.Second) // it knows us, and we know what it is
+				h.result("snom/desk/key", "P1", 5*time.Second) // the login has succeeded, and it is known what it is
 				event(actionurl.Event{Type: actionurl.EventConnected, CallID: "a", Calls: 1, CallsKnown: true})
 				h.out.Take()
 				back := time.Now().Add(tt.down + 200*time.Millisecond)

@@ -179,7 +179,7 @@ func shorten(s string, most int) string {
 func encode(v any) []byte {
 	b, err := jsonval.Marshal(v)
 	if err != nil {
-		panic(err) // our own types of text, numbers and times: there is nothing to fail
+		panic(err) // types of this package, made of text, numbers and times: they can always be encoded
 	}
 	return b
 }

@@ -244,7 +244,7 @@ func TestAPhoneIsServedByOne(t *testing.T) {
 	})
 }
 
-// TestABridgeWithoutInstanceGivesWay: who has no instance claims nothing, and leaves alone what
+// TestABridgeWithoutInstanceGivesWay: a bridge without an instance claims nothing, and leaves alone what
 // others have claimed.
 func TestABridgeWithoutInstanceGivesWay(t *testing.T) {
 	t.Parallel()
@@ -465,7 +465,7 @@ func TestStandbyOnlyForAProcessThatAnswers(t *testing.T) {
 				}
 				seconds := int(time.Since(began) / time.Second)
 				if got := len(s.messages("snom/bridge/info")) - said - 1001; got > seconds*3/2 { // a correction a second, and a question now and then
-					t.Errorf("%d messages of ours in %d s", got, seconds)
+					t.Errorf("%d messages of this bridge in %d s", got, seconds)
 				}
 				if got := h.log.Len(); got > 16<<10 {
 					t.Errorf("%d bytes of log", got)

@@ -39,7 +39,7 @@ func TestListen(t *testing.T) {
 		{name: "no password", cfg: broker.Config{Addr: "0.0.0.0:0", Username: "u"}, expected: "or neither"},
 		{name: "no user name", cfg: broker.Config{Addr: "127.0.0.1:0", Password: password}, expected: "or neither"},
 		{name: "no port", cfg: broker.Config{Addr: "127.0.0.1"}, expected: "missing port"},
-		{name: "not our address", cfg: broker.Config{Addr: "192.0.2.1:0", Username: "u", Password: password}, expected: "192.0.2.1"},
+		{name: "an address of another machine", cfg: broker.Config{Addr: "192.0.2.1:0", Username: "u", Password: password}, expected: "192.0.2.1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

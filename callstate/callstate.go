@@ -145,7 +145,7 @@ const (
 	// sameCall is how far apart two events may be that name no call and still speak of one. A
 	// declined call was seen to end twice, two seconds apart, on a D765.
 	sameCall  = 3 * time.Second
-	mostCalls = 16 // followed at once; ours, far above what a phone has
+	mostCalls = 16 // followed at once; chosen by this project, far above what a phone has
 	mostGone  = 16
 	mostLines = 16 // a phone has up to 12 identities
 )

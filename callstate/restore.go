@@ -92,7 +92,7 @@ func atMost(t, most time.Time) time.Time {
 	return t
 }
 
-// Bounds of a status that ParseStatus reads; ours.
+// Bounds of a status that ParseStatus reads, chosen by this project.
 const (
 	maxStatus  = 16 << 10 // bytes
 	maxText    = 512      // bytes, as actionurl.ParseEvent has it

@@ -23,7 +23,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/picture"
 )
 
-// Bounds; ours.
+// Bounds, chosen by this project.
 const (
 	Every     = 200 * time.Millisecond // between two pictures that the camera is asked for
 	frameTime = 10 * time.Second       // for one picture
@@ -46,7 +46,7 @@ type Camera struct {
 	client *http.Client
 	scaler picture.Scaler
 
-	turn  chan struct{} // held by the one who asks the camera
+	turn  chan struct{} // held by the goroutine that asks the camera
 	mu    sync.Mutex
 	last  []byte            // the last picture as it came; guarded by mu
 	at    time.Time         // when it came; guarded by mu
@@ -259,7 +259,7 @@ const boundary = "picture"
 // StreamType is the content type of [Camera.Stream].
 const StreamType = "multipart/x-mixed-replace; boundary=" + boundary
 
-// retry is how long a stream waits after a picture that the camera did not give; ours.
+// retry is how long a stream waits after a picture that the camera did not give; chosen by this project.
 const retry = time.Second
 
 // Stream writes pictures that fit a display as an MJPEG stream, at most five a second, until ctx ends or w fails. While the

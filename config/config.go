@@ -58,7 +58,7 @@ type Config struct {
 	Paging     Paging // how announcements are spoken and sent
 
 	SyslogListen     string        // host:port where phones send syslog; empty: nowhere
-	PhoneListen      string        // host:port where phones call us; empty: nowhere
+	PhoneListen      string        // host:port where phones report events; empty: nowhere
 	PhoneBaseURL     string        // the address phones use for it, no slash at its end; empty: not known
 	PhoneCheckSource bool          // whether an event must come from the address of its phone
 	RingTimeout      time.Duration // how long a call is ringing without a further event, 1 s to 1 h

@@ -43,7 +43,7 @@ var (
 	cameraKeys = []string{"url", "username", "password", "password_file"}
 )
 
-// Limits of a door; ours.
+// Limits of a door, chosen by this project.
 const (
 	defaultHold  = 5 * time.Second
 	maxHold      = time.Hour

@@ -60,7 +60,7 @@ func (f *faults) err() error {
 func nearest(name string, known []string) string {
 	best, least := "", len(name)/3+1
 	if len(name) > 64 {
-		return "" // no name of ours, and long to compare
+		return "" // no name of a setting, and long to compare
 	}
 	for _, k := range known {
 		if d := distance(name, k); d < least {

@@ -7,7 +7,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/internal/textfile"
 )
 
-// Sizes in bytes beyond which a file is not what it should be. Both are ours.
+// Sizes in bytes beyond which a file is not what it should be. Both are chosen by this project.
 const (
 	maxSmallFile  = 1 << 20  // a secret, a certificate
 	maxPhonesFile = 16 << 20 // a hundred thousand phones

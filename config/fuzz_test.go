@@ -103,7 +103,7 @@ func FuzzPhonesFile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		text = strings.ReplaceAll(text, "_file", "_flie") // the fuzzer must not make us read any file
+		text = strings.ReplaceAll(text, "_file", "_flie") // the fuzzer must not have any file read
 		c := &checker{}
 		r := phonesFile{c, "p.yaml"}.parse(text, newRegistry(), defaults{})
 		if len(c.faults.list) == 0 {

@@ -42,7 +42,7 @@ type Phone struct {
 	CA         []byte // https: PEM, replaces the roots of the system; nil: not said
 	CertSHA256 string // https: 64 small hex digits, the only certificate accepted; empty: not said
 
-	Token Secret // what its action URLs carry; empty: it cannot call us
+	Token Secret // what its action URLs carry; empty: it cannot report events
 }
 
 // defaults are what the bridge's settings say for all phones.

@@ -112,7 +112,7 @@ func makeSecret(folder, path string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // left behind, it is no secret of ours
+	defer func() { _ = os.Remove(f.Name()) }() // left behind, it holds no secret that is used
 	_, err = f.WriteString(rand.Text() + "\n")
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err

@@ -270,7 +270,7 @@ func each[T variables | phoneVariables](v T, f func(field)) {
 	}
 }
 
-// readVariables reads environ and adds a fault for every name with our prefix that is not a setting.
+// readVariables reads environ and adds a fault for every name with the prefix that is not a setting.
 // An empty variable counts as not set.
 func readVariables(environ []string, f *faults) variables {
 	var (
@@ -344,7 +344,7 @@ func cutPhone(name string) (number, key string, ok bool) {
 	return number, key, ok && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
-// canonical says whether digits are a number as we write it: no leading zero, at most six digits.
+// canonical says whether digits are a number in its canonical form: no leading zero, at most six digits.
 func canonical(digits string) bool {
 	return len(digits) <= 6 && (digits == "0" || digits[0] != '0')
 }
@@ -371,7 +371,7 @@ func whyUnknown(name string, known, knownKeys []string) string {
 }
 
 // withoutServiceLinks returns names without those that Kubernetes puts into every container for a
-// Service whose name begins with ours (Kubernetes documentation, "Service", "Environment variables"),
+// Service whose name begins with the program's (Kubernetes documentation, "Service", "Environment variables"),
 // and adds one fault for each such Service, which says how to be rid of them.
 func withoutServiceLinks(names []string, f *faults) []string {
 	for _, name := range names {

@@ -16,7 +16,7 @@ import (
 const (
 	// maxDepth is how deep values may be nested. A phones file needs four levels.
 	maxDepth = 16
-	// maxValues bounds the values of a file, of which each costs some 200 bytes while it is read. It is ours: a hundred thousand
+	// maxValues bounds the values of a file, of which each costs some 200 bytes while it is read. It is chosen by this project: a hundred thousand
 	// phones with ten settings have a million.
 	maxValues = 2_000_000
 )
@@ -119,7 +119,7 @@ func position(text string, offset int) (line, column int) {
 	return strings.Count(before, "\n") + 1, len([]rune(before[strings.LastIndexByte(before, '\n')+1:])) + 1
 }
 
-// convert returns a node of the library as one of ours. It refuses what a phones file has no use for: tags, anchors,
+// convert returns a node of the library as a node of this package. It refuses what a phones file has no use for: tags, anchors,
 // aliases, merge keys and keys that are not words.
 func convert(from *yaml.Node) (node, *yamlFault) {
 	if from.Kind == yaml.AliasNode || from.Anchor != "" || from.Style&yaml.TaggedStyle != 0 || from.Tag == "!!merge" {

@@ -23,7 +23,7 @@ func writeJSON(w http.ResponseWriter, status int, document any) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	_, _ = w.Write(text) // a client that has gone is no fault of ours
+	_, _ = w.Write(text) // a client that has gone is no fault of the console
 }
 
 // BridgeDocument is the answer of GET /api/bridge.

@@ -150,7 +150,7 @@ func answer(w http.ResponseWriter, status int, state, reason string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(Fault{state, reason}) // a client that has gone is no fault of ours
+	_ = json.NewEncoder(w).Encode(Fault{state, reason}) // a client that has gone is no fault of the console
 }
 
 // A Fault is the answer to a request that failed, and the answer of a health check.

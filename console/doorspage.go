@@ -45,7 +45,7 @@ func (h *handler) doorImage(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "image/jpeg")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(image.JPEG) // a client that has gone is no fault of ours
+	_, _ = w.Write(image.JPEG) // a client that has gone is no fault of the console
 }
 
 // doorsPage shows the doors, with their pictures and a button for each.

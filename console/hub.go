@@ -38,7 +38,7 @@ func (f *frame) document() string {
 func encodeEvent(b []byte, name string, data any) []byte {
 	text, err := json.Marshal(data)
 	if err != nil {
-		return b // our own types: there is nothing to fail
+		return b // types of this program: they can always be encoded
 	}
 	b = append(append(append(b, "event: "...), name...), "\ndata: "...)
 	return append(append(b, text...), "\n\n"...)
@@ -209,7 +209,7 @@ func (h *hub) over() bool {
 func (s *stream) turn() time.Duration { return time.Duration(s.place) * readerTurn }
 
 // addFrames adds what the reader asked for, in pieces that are not too large, and reports whether the reader takes them. Readers
-// write one after the other, and who encodes lets other work have its turn between a few updates: with few phones Go has one
+// write one after the other, and a goroutine that encodes lets other work have its turn between a few updates: with few phones Go has one
 // processor (cmd/snom2mqtt/runtime.go), and a command would wait until all updates are encoded, and written to all readers.
 func (s *stream) addFrames(f filter, frames []*frame) bool {
 	time.Sleep(s.turn())

@@ -11,7 +11,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 )
 
-// Bounds of those who follow what happens.
+// Bounds of the clients that follow what happens.
 const (
 	readersMost  = 16 // at once
 	readerRoom   = 2048
@@ -26,7 +26,7 @@ const (
 	turnPause      = 20 * time.Microsecond
 )
 
-// readers counts those who follow what happens. Each holds a connection and a subscription.
+// readers counts the clients that follow what happens. Each holds a connection and a subscription.
 type readers struct{ n atomic.Int64 }
 
 // enter reports whether there is room for one more; leave then makes room again.

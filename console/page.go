@@ -144,5 +144,5 @@ func (p *page) send(w http.ResponseWriter, status int) {
 	head.Set("Cache-Control", "no-store")
 	head.Set("Content-Length", strconv.Itoa(len(p.b)))
 	w.WriteHeader(status)
-	_, _ = w.Write(p.b) // a client that has gone is no fault of ours
+	_, _ = w.Write(p.b) // a client that has gone is no fault of the console
 }

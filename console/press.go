@@ -141,7 +141,7 @@ func sendPicture(w http.ResponseWriter, result *bridge.Result, picture []byte) {
 	}
 	w.Header().Set("Content-Type", "image/png")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(picture) // a client that has gone is no fault of ours
+	_, _ = w.Write(picture) // a client that has gone is no fault of the console
 }
 
 // await collects the answers to p, and reports whether all of them came.

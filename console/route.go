@@ -168,7 +168,7 @@ func (h *handler) file(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", kind+"; charset=utf-8")
-	_, _ = w.Write(text) // a client that has gone is no fault of ours
+	_, _ = w.Write(text) // a client that has gone is no fault of the console
 }
 
 // eventNames are the kinds of events of phones, for the description of the API.

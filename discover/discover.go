@@ -54,11 +54,11 @@ func (p *Phone) settle() {
 }
 
 const (
-	// MaxAddresses is how many addresses one search may have: those of a /16. It is ours.
+	// MaxAddresses is how many addresses one search may have: those of a /16; chosen by this project.
 	MaxAddresses = 1 << 16
 	// together is how many addresses are asked at the same time.
 	together = 64
-	// connecting and asking limit the time for one port: both are ours, for phones in a local network.
+	// connecting and asking limit the time for one port: both are chosen by this project, for phones in a local network.
 	connecting = time.Second
 	asking     = 5 * time.Second
 )

@@ -120,7 +120,7 @@ func opened(trace string) map[string]string {
 func TestAppArmor(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		missing(t, "root, who the app is when it starts")
+		missing(t, "root, as which the app starts")
 	}
 	strace := tool(t, "strace")
 	files, others := readProfile(t, "../examples/homeassistant-app/apparmor.txt")

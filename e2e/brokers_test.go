@@ -278,7 +278,7 @@ func (b brand) test(t *testing.T) {
 		}
 	}
 
-	// What is kept is sent to who subscribes by wildcard; bridges need that to see each other's claims in time.
+	// What is kept is sent to clients that subscribe by wildcard; bridges need that to see each other's claims in time.
 	if got := wildcardRetained(t, m.addr()); got == b.noWildcardRetained {
 		t.Errorf("what is kept is sent to a wildcard: %v; docs/brokers.md says otherwise", got)
 	}

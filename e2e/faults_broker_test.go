@@ -147,7 +147,7 @@ func TestFaultBrokerGrantsAndDeliversNothing(t *testing.T) {
 }
 
 // TestFaultBrokerWithSmallLimits: a broker that takes little at a time, drops what is too much, and
-// throws us out over a long message.
+// disconnects the bridge over a long message.
 func TestFaultBrokerWithSmallLimits(t *testing.T) {
 	t.Parallel()
 	for name, conf := range map[string][]string{

@@ -51,7 +51,7 @@ func TestFaultNetworkToBroker(t *testing.T) {
 			r.online()
 			n := r.tap.count()
 			eventually(t, "commands are answered after: "+f.name, func() bool { return r.tap.count() > n+50 })
-			// Three connections that are lost soon look like another client with our id, unless
+			// Three connections that are lost soon look like another client with the same id, unless
 			// the broker was gone in between.
 			r.outage()
 		}

@@ -376,7 +376,7 @@ func (h *homeAssistant) ask(into any, commands ...map[string]any) {
 			h.t.Fatal(err)
 		}
 	}
-	receive() // it wants to know who we are
+	receive() // it asks for the login
 	send(map[string]any{"type": "auth", "access_token": h.token})
 	if a := receive(); a.Type != "auth_ok" {
 		h.t.Fatalf("websocket: %+v", a)

@@ -924,7 +924,7 @@ for platform in "binary_sensor button event notify sensor siren switch text upda
 print(json.dumps({"keys": found, "classes": classes}))
 `
 
-// TestTheTableIsHomeAssistants compares our table of keys with the schemas of every release that is here.
+// TestTheTableIsHomeAssistants compares the table of keys with the schemas of every release that is here.
 func TestTheTableIsHomeAssistants(t *testing.T) {
 	t.Parallel()
 	tried := 0

@@ -37,7 +37,7 @@ type heard struct {
 	at   time.Time
 }
 
-// listen subscribes to results, to what bridges say of themselves, and to who owns what.
+// listen subscribes to results, to what bridges say of themselves, and to the owners of phones.
 func listen(t *testing.T, m *mosquitto) *actionURL {
 	t.Helper()
 	c, err := dialMQTT(t.Context(), m.addr(), login{id: "ear"})

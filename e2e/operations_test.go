@@ -33,7 +33,7 @@ func get(t *testing.T, url, password string) (status int, body string) {
 	return resp.StatusCode, string(text)
 }
 
-// TestOperations looks at a bridge as those do who run it: by its metrics, its log and its health.
+// TestOperations looks at a bridge as its operators do: by its metrics, its log and its health.
 func TestOperations(t *testing.T) {
 	t.Parallel()
 	const password, token = "no-secret-in-a-test", "nor-this-one-here"

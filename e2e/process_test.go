@@ -132,7 +132,7 @@ type process struct {
 }
 
 // start runs a program until the test ends. env is added to an environment without settings of
-// ours.
+// the bridge.
 func start(t *testing.T, name string, env []string, path string, args ...string) *process {
 	t.Helper()
 	return startWith(t, name, env, nil, path, args...)

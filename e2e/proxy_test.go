@@ -17,7 +17,7 @@ type weather struct {
 	stall bool          // nothing is taken any more, so that buffers fill up
 }
 
-// A proxy is a network between those who dial it and one address, and fails on demand.
+// A proxy is a network between its clients and one address, and fails on demand.
 type proxy struct {
 	t        *testing.T
 	listener net.Listener
@@ -194,7 +194,7 @@ func (p *proxy) now(w *weather) (weather, <-chan struct{}) {
 	return *w, p.changed
 }
 
-// set changes the weather: from those who dialled, and to them.
+// set changes how it treats what its clients send, and what they receive.
 func (p *proxy) set(up, down weather) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 )
 
 // A tap looks at what passes between a bridge and its broker, and keeps a book of it. That is
-// closer to the truth than what a subscriber sees, who may be cut off himself.
+// closer to the truth than what a subscriber sees, which may be cut off itself.
 type tap struct {
 	t *testing.T
 

@@ -200,8 +200,8 @@ func retained(t *testing.T, addr, topic string, l login) string {
 		return err.Error() // there may be no broker just now
 	}
 	defer c.conn.Close()
-	// What is kept may come before the answer to SUBSCRIBE, so both are read here. The message to
-	// ourselves comes after both. QoS 0: nothing is to be acknowledged.
+	// What is kept may come before the answer to SUBSCRIBE, so both are read here. The message of
+	// this client to itself comes after both. QoS 0: nothing is to be acknowledged.
 	end := "ask/" + l.id
 	body := append([]byte{0, 1}, text(topic)...)
 	body = append(append(append(body, 0), text(end)...), 0)

@@ -269,7 +269,7 @@ func TestCheckFindsEveryFault(t *testing.T) {
 	}{
 		{"nothing", func(map[string]any) {}, ""},
 		{"a stub", top("components", map[string]any{"x": map[string]any{"platform": "button"}}), ""},
-		{"a stub of what we do not use", top("components", map[string]any{"x": map[string]any{"platform": "camera"}}), "expected one of binary_sensor"},
+		{"a stub of what is not used", top("components", map[string]any{"x": map[string]any{"platform": "camera"}}), "expected one of binary_sensor"},
 		{"topic base at the top", top("~", "snom"), "document.~: unknown key"},
 		{"no origin", func(d map[string]any) { delete(d, "origin") }, `expected a key "origin"`},
 		{"no name of the origin", inside("origin", "name", ""), "expected 1 to 100 bytes"},
@@ -449,7 +449,7 @@ func TestCheckFindsEveryMisspeltKey(t *testing.T) {
 			case map[string]any:
 				for _, key := range slices.Sorted(maps.Keys(v)) {
 					at, value := where+"."+key, v[key]
-					if where != ".components" { // whose keys are ours to choose
+					if where != ".components" { // whose keys this project chooses
 						for _, typo := range []string{key + "s", key[1:], strings.ToUpper(key), strings.ReplaceAll(key, "_", "") + "_"} {
 							delete(v, key)
 							v[typo] = value

@@ -349,7 +349,7 @@ func TestPublisherKnowsPhonesAgain(t *testing.T) {
 		f.expect("renamed and moved", f.after(time.Minute), "")
 		f.phones[0].MAC = "000413aabbcc"
 		f.publisher.Changed()
-		f.expect("it tells who it is", f.after(time.Minute), "snom_000413aabbcc")
+		f.expect("it reports what it is", f.after(time.Minute), "snom_000413aabbcc")
 
 		f.phones[0].MAC = "000413000001"
 		f.publisher.Changed()

@@ -34,7 +34,7 @@ type Config struct {
 
 	Loads      func() iter.Seq[bridge.Load] // the phones
 	Session    func() Session               // the connection to the broker
-	Calls      func() Calls                 // what phones ask of us; nil: they cannot
+	Calls      func() Calls                 // requests of phones; nil: none can be made
 	Refused    func() map[string]uint64     // connections that were closed before a login, by listener; nil: none listens
 	Broker     func() Broker                // the embedded broker; nil: it does not run
 	SIP        func() (SIP, bool)           // the SIP socket; nil, or false: it is not open

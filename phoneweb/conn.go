@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Bounds of the head of a request as it comes, in bytes. Ours; an action URL with everything in it has about one
+// Bounds of the head of a request as it comes, in bytes, chosen by this project: an action URL with everything in it has about one
 // thousand, and the part in front of its query less than two hundred.
 const (
 	maxHead = 32 << 10

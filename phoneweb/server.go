@@ -147,7 +147,7 @@ func (s *Server) Stats() Stats {
 	}
 }
 
-// Bounds of one request; ours. No request of a phone is as large or as slow.
+// Bounds of one request, chosen by this project. No request of a phone is as large or as slow.
 const (
 	requestTime = 5 * time.Second // from the connection to the answer
 	maxHeader   = 3*maxHead + 512 // bytes, with everything in the request line escaped

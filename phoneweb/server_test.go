@@ -134,7 +134,7 @@ func TestRequests(t *testing.T) {
 		{"no token", "GET /a/kitchen//incoming" + host, 404, Stats{WrongToken: 1}, ""},
 		{"no such phone", "GET /a/cellar/t0ken/incoming" + host, 404, Stats{WrongToken: 1}, ""},
 		{"no phone", "GET /a//t0ken/incoming" + host, 404, Stats{WrongToken: 1}, ""},
-		{"no event of ours", "GET /a/kitchen/t0ken/exploded" + host, 404, Stats{Malformed: 1}, ""},
+		{"no event of the bridge", "GET /a/kitchen/t0ken/exploded" + host, 404, Stats{Malformed: 1}, ""},
 		{"blacklist check", "GET /a/kitchen/t0ken/blacklist_check" + host, 404, Stats{Malformed: 1}, ""},
 		{"no event", "GET /a/kitchen/t0ken" + host, 404, Stats{Malformed: 1}, ""},
 		{"more than an event", "GET /a/kitchen/t0ken/incoming/x" + host, 404, Stats{Malformed: 1}, ""},

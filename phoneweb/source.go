@@ -9,7 +9,7 @@ import (
 )
 
 // How long the addresses of a host name are used, and how soon they are asked for again when
-// an event comes from another one. Ours.
+// an event comes from another one; chosen by this project.
 const (
 	addrsLast    = 5 * time.Minute
 	addrsDoubted = 10 * time.Second

@@ -31,7 +31,7 @@ finish() {
 		kill "${started[i]}" 2>/dev/null || true
 		wait "${started[i]}" 2>/dev/null || true
 	done
-	umount "$tmp"/exec/netns/* 2>/dev/null || true # what our daemon leaves of host networking
+	umount "$tmp"/exec/netns/* 2>/dev/null || true # what the daemon of this script leaves of host networking
 	rm -rf "$tmp"
 	exit $status
 }

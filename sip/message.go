@@ -119,7 +119,7 @@ func (r *response) readHeaders(rest []byte) bool {
 		value = strings.TrimSpace(value)
 		switch headerNames[strings.ToLower(strings.TrimSpace(name))] {
 		case "via":
-			if once(0) { // the first one is ours
+			if once(0) { // the first one is this program's
 				r.branch = branchOf(value)
 			}
 		case "call-id":

@@ -114,7 +114,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "another server where the phone was", status: 200, server: "HP HTTP Server", set: known(byServer), expected: ErrPhone},
 		{name: "another page", status: 200, body: routerPage, expected: ErrPhone, says: "not one of a Snom"},
 		{name: "another page of a known phone", status: 200, body: routerPage, set: known(byServer)},
-		{name: "another page that repeats our name", status: 200, body: "<html><title>Test</title>Your browser is snom2mqtt</html>", expected: ErrPhone},
+		{name: "another page that repeats the program's name", status: 200, body: "<html><title>Test</title>Your browser is snom2mqtt</html>", expected: ErrPhone},
 		{name: "another page that repeats its address", status: 200, body: "<title>Welcome</title>Welcome to snom.example</html>", set: func(a *answer) { a.host = "snom.example" }, expected: ErrPhone},
 		{name: "router that lists phones", status: 200, server: "lighttpd/1.4", body: routerList, expected: ErrPhone, says: "not one of a Snom"},
 		{name: "router that lists phones, without a name", status: 200, body: routerList, expected: ErrPhone, says: "not one of a Snom"},

@@ -14,7 +14,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 )
 
-// Bounds of the show command; ours. Snom says that a menu goes to 100 lines (Snom wiki, Xmlobjects).
+// Bounds of the show command, chosen by this project. Snom says that a menu goes to 100 lines (Snom wiki, Xmlobjects).
 const (
 	maxTitle        = 200  // bytes
 	maxShownText    = 4096 // bytes

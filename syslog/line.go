@@ -23,7 +23,7 @@ const (
 	luxPerUnit      = 6.5 / 100
 )
 
-// Bounds of what is accepted; ours. A line may be about something else.
+// Bounds of what is accepted, chosen by this project. A line may be about something else.
 const (
 	maxLight                       = 200_000 // the sun
 	minTemperature, maxTemperature = -40, 125

@@ -18,7 +18,7 @@ import (
 )
 
 // supervisor is a stand-in for the one endpoint of Home Assistant's Supervisor that the app uses. It
-// answers like it: only who shows the token, and with an error where there is no broker.
+// answers like it: only a client that sends the token, and with an error where there is no broker.
 func supervisor(t *testing.T, broker string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -153,7 +153,7 @@ func TestAppSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestAppNamesItsOptions: who typed options into a form has never heard of the variables that they stand for.
+// TestAppNamesItsOptions: a user who typed options into a form does not know the variables that they stand for.
 func TestAppNamesItsOptions(t *testing.T) {
 	t.Parallel()
 	a := appIn(t, `{"phones":[{"name":"kitchen","url":"ftp://x"}],"mqtt_url":"tcp://localhost"}`, "")

@@ -373,7 +373,7 @@ Ctrl-C ends it.
 func free(addr string) string {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		host, _, _ := net.SplitHostPort(addr) // our own constants
+		host, _, _ := net.SplitHostPort(addr) // constants of this file
 		return net.JoinHostPort(host, "0")
 	}
 	_ = l.Close() // no client has connected

@@ -167,7 +167,7 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
-// shell runs a line as a person would who copied it.
+// shell runs a line as a person who copied it would.
 func shell(t *testing.T, line string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitLimit)

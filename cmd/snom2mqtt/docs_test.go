@@ -367,7 +367,7 @@ func example(b *bytes.Buffer, v any) {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(v); err != nil {
-		panic(err) // our own values
+		panic(err) // values of this file
 	}
 	fmt.Fprintf(b, "```json\n%s```\n\n", out.String())
 }

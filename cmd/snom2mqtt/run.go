@@ -97,7 +97,7 @@ Exit codes: 0 done, 1 failed while running, 2 wrong flags, arguments or settings
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(badFlag)
-	root.CompletionOptions.DisableDefaultCmd = true // ours says the same in fewer words
+	root.CompletionOptions.DisableDefaultCmd = true // completionCommand says the same in fewer words
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetHelpCommand(p.helpCommand())
 	p.addCommands(root)

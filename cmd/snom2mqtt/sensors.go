@@ -13,7 +13,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/syslog"
 )
 
-// Times of a sensorServer; ours.
+// Times of a sensorServer, chosen by this project.
 const (
 	namesLast  = time.Minute // how long the addresses of host names are used
 	lookupTime = 5 * time.Second

@@ -117,7 +117,7 @@ func base(system string) string {
 // A bridgeSetup is what a bridge is started with.
 type bridgeSetup struct {
 	dir       string // for its files
-	self      string // our own program
+	self      string // the path of this program
 	program   string // snom2mqtt
 	other     string // another build of it
 	rivals    installed

@@ -44,7 +44,7 @@ func startMosquitto(dir, kind string) (*process, string, error) {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return nil, "", err
 	}
-	// As root it would become a user who cannot read its configuration.
+	// As root it would become a user that cannot read its configuration.
 	p, err := startProcess(dir, "mosquitto", nil, path, "-c", conf)
 	if err != nil {
 		return nil, "", err

@@ -51,7 +51,7 @@ func newClient(addr, id string, filters ...string) (*client, error) {
 }
 
 // A promptly acknowledges what it reads from a connection, at once. A broker with Nagle's algorithm waits for that
-// before it sends its next small packet, and would otherwise wait 40 ms for us instead of for what is measured.
+// before it sends its next small packet, and would otherwise wait 40 ms for this process instead of for what is measured.
 type promptly struct{ net.Conn }
 
 func (p promptly) Read(b []byte) (int, error) {
@@ -80,7 +80,7 @@ func (c *client) open(id string, filters []string) error {
 		return err
 	}
 	if kind != connack || len(answer) != 2 || answer[1] != 0 {
-		return fmt.Errorf("it refuses us: % x", answer)
+		return fmt.Errorf("it refuses the client: % x", answer)
 	}
 	if len(filters) == 0 {
 		return nil

@@ -66,7 +66,7 @@ func least(broker string, port int, hears string) error {
 }
 
 func leastWorker(c *client, name string, port int, queue <-chan uint64) {
-	i, _ := strconv.Atoi(strings.TrimLeft(name[1:], "0")) // our own name; nothing is left of 0
+	i, _ := strconv.Atoi(strings.TrimLeft(name[1:], "0")) // a name of this program; nothing is left of 0
 	p := newCaller(phoneAddr(i, port))
 	for id := range queue {
 		code := "ok"

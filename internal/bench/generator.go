@@ -60,7 +60,7 @@ type generator struct {
 	said   chan struct{} // a note that a bridge said something of itself
 
 	mu       sync.Mutex       // guards what follows
-	words    map[string]int64 // what bridges said of themselves, "ours online", and when
+	words    map[string]int64 // what bridges said of themselves, "<name> online", and when
 	run      *run
 	base     string
 	free     []int32 // phones that may be sent a command, longest idle first

@@ -78,7 +78,7 @@ func leastPaho(ctx context.Context, broker string, port int) error {
 }
 
 func leastPahoWorker(c paho.Client, name string, port int, queue <-chan uint64) {
-	i, _ := strconv.Atoi(strings.TrimLeft(name[1:], "0")) // our own name; nothing is left of 0
+	i, _ := strconv.Atoi(strings.TrimLeft(name[1:], "0")) // a name of this program; nothing is left of 0
 	p := newLibraryCaller()
 	p.to(phoneAddr(i, port))
 	for id := range queue {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A process is a program that runs beside us.
+// A process is a program that runs beside this one.
 type process struct {
 	name  string
 	cmd   *exec.Cmd
@@ -130,7 +130,7 @@ func machineTime() time.Duration {
 	return ticks(fields[1], fields[2], fields[3], fields[6], fields[7], fields[8])
 }
 
-// ownTime is the processor time that we have used.
+// ownTime is the processor time that this process has used.
 func ownTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -232,7 +232,7 @@ func (s *scene) measureOnce(ctx context.Context, system string, l load) (figure,
 	return f, nil
 }
 
-// used is the processor time of a system, of the broker and of us.
+// used is the processor time of a system, of the broker and of this process.
 func (s *scene) used(system *process) (t [3]time.Duration) {
 	if system != nil {
 		t[0] = system.cpu()

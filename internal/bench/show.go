@@ -77,7 +77,7 @@ func (b *bench) show() error {
 	return nil
 }
 
-// A showWatch publishes commands, and waits for what comes of them.
+// A showWatch publishes commands, and waits for their results.
 type showWatch struct {
 	client               *client
 	online, back, result chan int64 // the moments

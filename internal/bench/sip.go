@@ -108,7 +108,7 @@ func (a *arrivals) repeat(again func(id string, phone int) error) error {
 	ids := slices.Collect(maps.Keys(a.sent))
 	a.mu.Unlock()
 	for _, id := range ids {
-		phone, _ := strconv.Atoi(id[strings.LastIndex(id, "-")+1:]) // our own id
+		phone, _ := strconv.Atoi(id[strings.LastIndex(id, "-")+1:]) // an id of this program
 		if err := again(id, phone); err != nil {
 			return err
 		}

@@ -37,8 +37,8 @@ type kind struct {
 func New(log *slog.Logger) *Limiter { return &Limiter{log: log, kinds: map[string]*kind{}} }
 
 // Log logs a line of a kind, unless one was logged within the last minute. Where lines were left out, the next one has
-// their number as suppressed. Values that are texts or errors are shortened by [Short]. A kind may contain a name that is
-// one of ours, such as a phone's; names that others choose do not belong into it.
+// their number as suppressed. Values that are texts or errors are shortened by [Short]. A kind may contain a name that
+// the settings choose, such as a phone's, and none that others choose.
 func (l *Limiter) Log(level slog.Level, kind, msg string, args ...any) {
 	ctx := context.Background() // the caller need not have one: nothing here waits
 	if !l.log.Enabled(ctx, level) {

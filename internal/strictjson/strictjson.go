@@ -15,7 +15,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/internal/oddchar"
 )
 
-// Bounds of an object. They are ours: no command needs more.
+// Bounds of an object. They are chosen by this project: no command needs more.
 const (
 	maxDepth   = 6   // of nested objects and lists
 	maxMembers = 200 // of one object

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// Timeout is how long [Reader.Read] waits for one file. It is ours: long for a busy disk, short for an operator.
+// Timeout is how long [Reader.Read] waits for one file. It is chosen by this project: long for a busy disk, short for an operator.
 const Timeout = 5 * time.Second
 
 // maxBlocked bounds the reads that are under way. One that blocks, on a network file system whose server is

@@ -142,7 +142,7 @@ func TestMosquittoKilled(t *testing.T) {
 		}
 	})
 	within(t, atMost, online)
-	// On a topic that the session takes for a command, so that it comes back and we see what arrives.
+	// On a topic that the session takes for a command, so that it comes back and shows what arrives.
 	publish := func(i int) {
 		if !s.Publish(mqtt.Message{Topic: "snom/kitchen/dial", Payload: fmt.Append(nil, i)}) {
 			t.Errorf("message %d was not taken", i)

@@ -376,7 +376,7 @@ func TestGrantedAndNotDelivered(t *testing.T) {
 }
 
 // A flood of commands must not push its own answers out of the queue. What is not acknowledged holds the broker
-// back; this one, without a queue, drops what is too much, as it may before we have seen it.
+// back; this one, without a queue, drops what is too much, as it may before the test has seen it.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w *fixture

@@ -165,7 +165,7 @@ func known(s string) *string {
 	return &s
 }
 
-// Bounds of what ParseEvent reads, in bytes; ours. The query that URLs makes has about 400.
+// Bounds of what ParseEvent reads, in bytes, chosen by this project. The query that URLs makes has about 400.
 const (
 	maxEventQuery = 16 << 10
 	maxEventValue = 512

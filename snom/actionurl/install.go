@@ -29,7 +29,7 @@ type Installation struct {
 	Checked bool `json:"checked"`
 }
 
-// A Foreign is a setting that holds something that is not ours.
+// A Foreign is a setting that holds something that is not the bridge's.
 type Foreign struct {
 	Setting string `json:"setting"`
 	Host    string `json:"host"` // of its URL, or the type of a key; empty when it cannot be read
@@ -67,7 +67,7 @@ var ErrForeign = errors.New("snom: action URLs or keys with another use were kep
 
 // Install writes urls, which [URLs] made, into the phone: it reads what is there, writes what differs, one setting a
 // request, and reads again, because a phone silently keeps a read-only setting. A setting that holds a URL which does
-// not begin with the same base and phone as ours is kept unless force is set.
+// not begin with the same base and phone as the bridge's is kept unless force is set.
 //
 // Nothing is written to a phone whose settings cannot be read, or are not understood, unless force is set. The first
 // error ends the installation; what it returns tells how far it came. The errors are those of [snom.Client.Send]. An

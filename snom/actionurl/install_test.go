@@ -105,7 +105,7 @@ func TestInstall(t *testing.T) {
 		err   error // of Install
 		left  error // of Installation.Err
 		says  string
-		kept  map[string]string // what the phone has after it, where that is not ours
+		kept  map[string]string // what the phone has after it, where that is not the bridge's
 	}{
 		{name: "a new phone", want: actionurl.Installation{Written: all, Checked: true}},
 		{name: "with a login", phone: snomtest.Config{Auth: snomtest.AuthDigest}, want: actionurl.Installation{Written: all, Checked: true}},

@@ -57,7 +57,7 @@ var documentGrammar = sync.OnceValue(func() grammar {
 const (
 	// maxDocument bounds what is read of a document or a picture, in bytes.
 	maxDocument = 1 << 20
-	// largeDocument is what a document may have, in bytes. What the bound of phones is was not found: this one is ours.
+	// largeDocument is what a document may have, in bytes. What the bound of phones is was not found: this one is chosen by this project.
 	largeDocument = 256 << 10
 	// maxMenu is how many items of a menu can be reached (Snom wiki, Xmlobjects: speedselect does not go past 100 lines).
 	maxMenu = 100

@@ -93,7 +93,7 @@ func (p *Phone) SetFault(f Fault) {
 type failure struct {
 	instead    *reply
 	manner     manner
-	whole      bool // the manner sends the whole reply, to who waits for it
+	whole      bool // the manner sends the whole reply, to a client that waits for it
 	onlyChoked bool
 }
 

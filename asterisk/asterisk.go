@@ -234,6 +234,7 @@ func (s *Server) list(ctx context.Context) (map[string]contact, error) {
 
 // A Phone is a phone that is registered at Asterisk.
 type Phone struct {
+	notify.Planner
 	server   *Server
 	endpoint string
 	turn     *notify.Turn
@@ -241,34 +242,19 @@ type Phone struct {
 
 // Phone returns the phone of an endpoint.
 func (s *Server) Phone(endpoint string) *Phone {
-	return &Phone{server: s, endpoint: endpoint, turn: notify.NewTurn()}
+	return &Phone{Planner: notify.Planner{Accepted: sent}, server: s, endpoint: endpoint, turn: notify.NewTurn()}
 }
 
 // sent is said of what Asterisk took.
 const sent = "Asterisk has sent it, which does not say that the phone received it; phones also take what they ignore"
 
-// Plan returns the steps that carry out cmd: see [notify.Plan].
-func (p *Phone) Plan(cmd snom.Command, m snom.Model) (steps []snom.Step, warning string, err error) {
-	return notify.PlanBy(cmd, m, sent)
-}
-
-// ShowStep returns the step that shows a document: see [notify.Show].
-func (p *Phone) ShowStep(d snom.Display) (step snom.Step, fetches bool, err error) {
-	return notify.Show(d)
-}
-
 // Send has Asterisk send the NOTIFY of a step, once. A connection that is lost in the middle leaves the outcome unknown.
-func (p *Phone) Send(ctx context.Context, step snom.Step) (snom.Reply, error) {
-	n, err := notify.Parse(step.Request)
-	if err != nil {
-		return snom.Reply{}, err
-	}
-	if err := p.turn.Begin(ctx, step); err != nil {
-		return snom.Reply{}, err
-	}
-	requests, err := p.server.send(ctx, p.endpoint, n, step)
-	p.turn.End(step, requests > 0)
-	return snom.Reply{Requests: requests}, err
+func (p *Phone) Send(ctx context.Context, step snom.Step) (reply snom.Reply, err error) {
+	err = p.turn.Send(ctx, step, func(n notify.Notification) (int, error) {
+		reply.Requests, err = p.server.send(ctx, p.endpoint, n, step)
+		return reply.Requests, err
+	})
+	return reply, err
 }
 
 // Ping reports whether Asterisk has a contact of the phone that is not known to be dead.

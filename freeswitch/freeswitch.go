@@ -224,6 +224,7 @@ func (s *Server) send(ctx context.Context, user, domain string, n notify.Notific
 
 // A Phone is a phone that is registered at FreeSWITCH.
 type Phone struct {
+	notify.Planner
 	server       *Server
 	user, domain string
 	turn         *notify.Turn
@@ -231,31 +232,19 @@ type Phone struct {
 
 // Phone returns the phone of a user of a domain.
 func (s *Server) Phone(user, domain string) *Phone {
-	return &Phone{server: s, user: user, domain: domain, turn: notify.NewTurn()}
+	return &Phone{Planner: notify.Planner{Accepted: sent}, server: s, user: user, domain: domain, turn: notify.NewTurn()}
 }
 
-// Plan returns the steps that carry out cmd: see [notify.Plan].
-func (p *Phone) Plan(cmd snom.Command, m snom.Model) (steps []snom.Step, warning string, err error) {
-	return notify.PlanBy(cmd, m, "FreeSWITCH has taken it, which does not say that the phone received it; phones also take what they ignore")
-}
-
-// ShowStep returns the step that shows a document: see [notify.Show].
-func (p *Phone) ShowStep(d snom.Display) (step snom.Step, fetches bool, err error) {
-	return notify.Show(d)
-}
+// sent is said of what FreeSWITCH took.
+const sent = "FreeSWITCH has taken it, which does not say that the phone received it; phones also take what they ignore"
 
 // Send has FreeSWITCH send the NOTIFY of a step, once. A connection that is lost in the middle leaves the outcome unknown.
-func (p *Phone) Send(ctx context.Context, step snom.Step) (snom.Reply, error) {
-	n, err := notify.Parse(step.Request)
-	if err != nil {
-		return snom.Reply{}, err
-	}
-	if err := p.turn.Begin(ctx, step); err != nil {
-		return snom.Reply{}, err
-	}
-	requests, err := p.server.send(ctx, p.user, p.domain, n, step)
-	p.turn.End(step, requests > 0)
-	return snom.Reply{Requests: requests}, err
+func (p *Phone) Send(ctx context.Context, step snom.Step) (reply snom.Reply, err error) {
+	err = p.turn.Send(ctx, step, func(n notify.Notification) (int, error) {
+		reply.Requests, err = p.server.send(ctx, p.user, p.domain, n, step)
+		return reply.Requests, err
+	})
+	return reply, err
 }
 
 // Ping reports whether the phone is registered.

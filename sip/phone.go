@@ -91,25 +91,20 @@ func (p *Phone) ShowStep(d snom.Display) (step snom.Step, fetches bool, err erro
 // Send sends the NOTIFY of a step, once: what is sent again because no answer came is the same request, which the phone carries
 // out once (RFC 3261 section 17.2.2). It logs in if it is challenged and a user name is configured, once. The errors are those of
 // [snom.Client.Send].
-func (p *Phone) Send(ctx context.Context, step snom.Step) (snom.Reply, error) {
-	n, err := notify.Parse(step.Request)
-	if err != nil {
-		return snom.Reply{}, err
-	}
-	if err := p.turn.Begin(ctx, step); err != nil {
-		return snom.Reply{}, err
-	}
-	headers := []header{{"Event", n.Event}, {"Subscription-State", "active;expires=30000"}}
-	if n.ContentType != "" {
-		headers = append(headers, header{"Content-Type", n.ContentType})
-	}
-	answer, requests, err := p.ask(ctx, "NOTIFY", headers, n.Body, step)
-	p.turn.End(step, requests > 0)
-	reply := snom.Reply{Status: answer.status, Requests: requests}
-	if err != nil {
-		return reply, err
-	}
-	return reply, judge(answer)
+func (p *Phone) Send(ctx context.Context, step snom.Step) (reply snom.Reply, err error) {
+	err = p.turn.Send(ctx, step, func(n notify.Notification) (int, error) {
+		headers := []header{{"Event", n.Event}, {"Subscription-State", "active;expires=30000"}}
+		if n.ContentType != "" {
+			headers = append(headers, header{"Content-Type", n.ContentType})
+		}
+		answer, requests, err := p.ask(ctx, "NOTIFY", headers, n.Body, step)
+		reply = snom.Reply{Status: answer.status, Requests: requests}
+		if err == nil {
+			err = judge(answer)
+		}
+		return requests, err
+	})
+	return reply, err
 }
 
 // Ping reports whether the phone is reachable: whether it answers OPTIONS, whatever it answers. A proxy that answers that it does

@@ -71,6 +71,20 @@ func Plan(cmd snom.Command, m snom.Model) (steps []snom.Step, warning string, er
 	return PlanBy(cmd, m, Accepted)
 }
 
+// A Planner plans for phones that a transport reaches. It is embedded in the phones of that transport.
+type Planner struct {
+	// Accepted is the warning about every step that the transport has accepted: it stands for [Accepted].
+	Accepted string
+}
+
+// Plan returns the steps that carry out cmd: see [Plan].
+func (p Planner) Plan(cmd snom.Command, m snom.Model) (steps []snom.Step, warning string, err error) {
+	return PlanBy(cmd, m, p.Accepted)
+}
+
+// ShowStep returns the step that shows a document: see [Show].
+func (Planner) ShowStep(d snom.Display) (step snom.Step, fetches bool, err error) { return Show(d) }
+
 // PlanBy is Plan for a transport of which something else than [Accepted] is said.
 func PlanBy(cmd snom.Command, m snom.Model, accepted string) (steps []snom.Step, warning string, err error) {
 	rows := rows()

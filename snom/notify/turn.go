@@ -18,6 +18,20 @@ type Turn struct {
 // NewTurn returns a Turn that is free.
 func NewTurn() *Turn { return &Turn{taken: make(chan struct{}, 1)} }
 
+// Send sends the notification of a step when its turn has come. send makes the requests and returns how many it made.
+func (t *Turn) Send(ctx context.Context, step snom.Step, send func(Notification) (requests int, err error)) error {
+	n, err := Parse(step.Request)
+	if err != nil {
+		return err
+	}
+	if err := t.Begin(ctx, step); err != nil {
+		return err
+	}
+	requests, err := send(n)
+	t.End(step, requests > 0)
+	return err
+}
+
 // Begin waits until step may be sent. Its caller must call End after an error-free return.
 func (t *Turn) Begin(ctx context.Context, step snom.Step) error {
 	select {

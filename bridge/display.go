@@ -35,6 +35,9 @@ type sheet struct {
 	main func(base string) (minibrowser.Main, error)
 	// part answers requests for parts; nil: it has none. It must not block.
 	part func(pages.Request) pages.Reply
+	// fetched, if set, is called whenever the phone fetches the page itself, and where it has the page with the request. It must
+	// not block.
+	fetched func()
 	// told, if set, is closed when the phone has followed what the page says, which it must do within answerTime.
 	told <-chan struct{}
 }
@@ -72,17 +75,25 @@ func (c *command) display(ctx context.Context, p pacedPhone, s sheet) bool {
 		return c.fail(codeOf(err), words(err))
 	}
 	fetched := make(chan struct{})
-	isShown := sync.OnceFunc(func() {
+	first := sync.OnceFunc(func() {
 		close(fetched)
 		if s.front {
 			b.cfg.Pages.Shown(c.to.name, id)
 		}
 	})
+	isShown := func() {
+		if s.fetched != nil {
+			s.fetched()
+		}
+		first()
+	}
 	if err := b.cfg.Pages.Put(id, s.page(c.to.name, document, isShown)); err != nil {
 		return c.fail(Busy, words(err))
 	}
 	if !c.request(ctx, p, step, func(error) bool { return false }) {
-		b.cfg.Pages.End(c.to.name, id)
+		if c.result.Code != Timeout { // then the phone may fetch it yet
+			b.cfg.Pages.End(c.to.name, id)
+		}
 		return false
 	}
 	if !fetches {

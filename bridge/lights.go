@@ -35,9 +35,13 @@ func (c *command) runDisplay(ctx context.Context, p pacedPhone) {
 
 // light carries out a led command.
 func (c *command) light(ctx context.Context, p pacedPhone, l snom.LED) {
-	if leds, p, ok := c.leds(ctx, p, l); ok && c.display(ctx, p, lightsSheet(leds...)) {
-		c.to.update(func(s *phoneState) { s.setLight(l) })
+	leds, p, ok := c.leds(ctx, p, l)
+	if !ok {
+		return
 	}
+	page := lightsSheet(leds...)
+	page.fetched = func() { c.to.update(func(s *phoneState) { s.setLight(l) }) } // only then has the phone been told
+	c.display(ctx, p, page)
 }
 
 // leds returns lights as a document has them, and the phone with its model; where a number is not known the command has failed.
@@ -107,6 +111,7 @@ func (p *profile) led(l snom.LED) (led minibrowser.LED, why string) {
 // panel.
 type panel struct {
 	lights []snom.LED // that are on, by key; replaced, never changed
+	dark   []snom.LED // that should be on, and that the phone did not receive since it started; replaced, never changed
 	status *Panel     // what is published; replaced, never changed
 
 	measured Reading   // by its sensors
@@ -131,7 +136,9 @@ func (s *phoneState) setLight(l snom.LED) {
 	if s.panel == nil {
 		s.panel = &panel{}
 	}
-	lights := slices.DeleteFunc(slices.Clone(s.panel.lights), func(other snom.LED) bool { return other.Key == l.Key })
+	other := func(one snom.LED) bool { return one.Key == l.Key }
+	s.panel.dark = slices.DeleteFunc(slices.Clone(s.panel.dark), other)
+	lights := slices.DeleteFunc(slices.Clone(s.panel.lights), other)
 	if l.Color != "" {
 		lights = append(lights, l)
 		slices.SortFunc(lights, func(a, b snom.LED) int { return strings.Compare(a.Key, b.Key) })
@@ -200,12 +207,27 @@ func (p *phone) restoreLights(document []byte) {
 	p.relight(relightAfter+rand.N(time.Duration(len(p.b.roster.Load().names))*relightSpread), relightTries)
 }
 
-// lights are the lights that are on. The caller holds the lock.
+// lights are the lights that should be on. The caller holds the lock.
 func (s *phoneState) lights() []snom.LED {
 	if s.panel == nil {
 		return nil
 	}
-	return s.panel.lights
+	return append(slices.Clone(s.panel.lights), s.panel.dark...)
+}
+
+// noteRelit notes whether the phone received its lights after it has started. What it did not receive is off, and is tried again when it
+// starts the next time. The caller holds the lock, and there is a panel.
+func (s *phoneState) noteRelit(lights []snom.LED, told bool) {
+	for _, l := range lights {
+		switch {
+		case !slices.Contains(s.lights(), l): // it was switched meanwhile
+		case told:
+			s.setLight(l)
+		default:
+			s.setLight(snom.LED{Key: l.Key})
+			s.panel.dark = append(slices.Clip(s.panel.dark), l)
+		}
+	}
 }
 
 // panelStatus is what is published of the phone as a wall panel, and of what it was asked. The caller holds the lock.
@@ -259,9 +281,13 @@ func (p *phone) relight(after time.Duration, tries int) {
 
 // run sets the lights, all of them by one page.
 func (r *relighting) run(ctx context.Context, c *command, p pacedPhone) {
-	if leds, p, ok := c.leds(ctx, p, r.lights...); ok {
-		c.display(ctx, p, lightsSheet(leds...))
+	leds, p, ok := c.leds(ctx, p, r.lights...)
+	if !ok {
+		return
 	}
+	page := lightsSheet(leds...)
+	page.fetched = func() { c.to.update(func(s *phoneState) { s.noteRelit(r.lights, true) }) }
+	c.display(ctx, p, page)
 }
 
 // quiet reports whether the result is for no one: the lights are set, the bridge stops, or it is tried again.
@@ -275,5 +301,6 @@ func (r *relighting) quiet(c *command, code Code) bool {
 			return true
 		}
 	}
+	c.to.update(func(s *phoneState) { s.noteRelit(r.lights, false) })
 	return false
 }

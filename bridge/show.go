@@ -20,9 +20,12 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/minibrowser"
 )
 
-// pageSlack is how much longer a page can be fetched than it is shown: until the phone has it, and until the last press
-// has arrived.
+// pageSlack is how much longer a page can be fetched than it is shown: until the phone has it.
 const pageSlack = 15 * time.Second
+
+// linkSlack is how much longer than the page is shown its links count: phones are no clocks (docs.snom.io, main_subelements), and
+// the last press must arrive.
+const linkSlack = 2 * time.Second
 
 // pictureTime bounds how long a picture may take to be fetched.
 const pictureTime = 5 * time.Second
@@ -34,8 +37,9 @@ type display struct {
 	id      string // of the command
 	picture picture.Picture
 	pin     [sha256.Size]byte
-	chosen  atomic.Bool // a link of the page was followed: the others are over
-	page    string      // the id of the page
+	chosen  atomic.Bool               // a link of the page was followed: the others are over
+	until   atomic.Pointer[time.Time] // when the page is closed; nil: the phone has not fetched it
+	page    string                    // the address of the page
 }
 
 // show carries out a show command.
@@ -46,13 +50,13 @@ func (c *command) show(ctx context.Context, p pacedPhone, s snom.Show) {
 		return
 	}
 	life := s.Duration + pageSlack
-	if s.Hold {
+	if s.Hold || s.Input.Kind == snom.InputNumber || s.Input.Kind == snom.InputPhone { // these may be asked again
 		life = pages.MaxLife
 	}
 	if s.Closes() {
 		life = pageSlack
 	}
-	c.display(ctx, p, sheet{life: life, front: true, size: len(d.picture.Data), main: d.main, part: d.part})
+	c.display(ctx, p, sheet{life: life, front: true, size: len(d.picture.Data), main: d.main, part: d.part, fetched: d.opened})
 }
 
 // prepare gets what the page needs besides the command, or says why it cannot.
@@ -70,7 +74,7 @@ func (c *command) prepare(ctx context.Context, p pacedPhone, d *display) (code C
 		case errors.Is(err, fetch.ErrHost):
 			return Forbidden, hostForbidden
 		case err != nil:
-			return Invalid, "image: " + strings.TrimPrefix(err.Error(), "fetch: ")
+			return fetchCode(err), "image: " + strings.TrimPrefix(err.Error(), "fetch: ")
 		}
 		file = fetched.Body
 	}
@@ -90,6 +94,14 @@ func (c *command) prepare(ctx context.Context, p pacedPhone, d *display) (code C
 		return Expired, "expired while its picture was fetched"
 	}
 	return "", ""
+}
+
+// fetchCode is the code for a picture that could not be fetched: a file that can never be shown is a fault of the payload.
+func fetchCode(err error) Code {
+	if errors.Is(err, fetch.ErrTooLong) {
+		return Invalid
+	}
+	return Unreachable
 }
 
 // hostForbidden is said of a picture that may not be fetched.
@@ -146,7 +158,12 @@ const topBar = 23
 
 // main makes the page.
 func (d *display) main(base string) (minibrowser.Main, error) {
-	d.page = base[strings.LastIndexByte(base, '/')+1:]
+	d.page = base
+	return d.asking(base, "")
+}
+
+// asking makes the page, where again says why an input is asked for once more.
+func (d *display) asking(base, again string) (minibrowser.Main, error) {
 	s, links := d.of, linker{base: base}
 	common := minibrowser.Common{Title: s.Title, Untraced: true}
 	switch {
@@ -169,7 +186,7 @@ func (d *display) main(base string) (minibrowser.Main, error) {
 	case s.Input != snom.Input{}:
 		common.Title = ""
 		return minibrowser.Input{
-			Common: common, Prompt: joined(s.Title, s.Text, s.Input.Prompt), Kind: inputKind(s.Input.Kind), Target: links.to("in?v=" + minibrowser.Typed),
+			Common: common, Prompt: joined(s.Title, s.Text, s.Input.Prompt, again), Kind: inputKind(s.Input.Kind), Target: links.to("in?v=" + minibrowser.Typed),
 		}, links.err
 	case d.picture.Data == nil:
 		return minibrowser.Text{Common: common, Text: s.Text}, nil
@@ -225,13 +242,52 @@ func (d *display) part(r pages.Request) pages.Reply {
 		return pages.Reply{Type: d.picture.Type, Body: d.picture.Data}
 	}
 	choice, ok := d.choice(r)
-	if !ok || !d.chosen.CompareAndSwap(false, true) {
+	if !ok || !d.isOpen() {
+		return pages.Reply{}
+	}
+	if choice.Text != nil && !d.of.Input.Kind.Takes(*choice.Text) {
+		return d.askAgain()
+	}
+	if !d.chosen.CompareAndSwap(false, true) {
 		return pages.Reply{}
 	}
 	b := d.to.b
-	b.cfg.Pages.End(d.to.name, d.page)
+	b.cfg.Pages.End(d.to.name, d.page[strings.LastIndexByte(d.page, '/')+1:])
 	b.Event(d.to.name, actionurl.Event{Type: actionurl.EventChoice, Choice: &choice, Time: time.Now()})
 	return d.to.closing()
+}
+
+// opened notes that the phone has fetched the page, and shows it from now on.
+func (d *display) opened() {
+	until := time.Now().Add(pages.MaxLife)
+	if !d.of.Hold {
+		until = time.Now().Add(d.of.Duration + linkSlack)
+	}
+	d.until.Store(&until)
+}
+
+// isOpen reports whether the phone shows the page.
+func (d *display) isOpen() bool {
+	until := d.until.Load()
+	return until != nil && !time.Now().After(*until)
+}
+
+// askAgain asks for an input once more that is not what was asked for. It is the same page, and its time begins again.
+func (d *display) askAgain() pages.Reply {
+	expected := "expected a number"
+	if d.of.Input.Kind == snom.InputPhone {
+		expected = "expected a phone number"
+	}
+	main, err := d.asking(d.page, expected)
+	if err != nil {
+		return pages.Reply{}
+	}
+	body, err := minibrowser.Encode(minibrowser.NamesFor(d.to.firmware()), main)
+	if err != nil {
+		return pages.Reply{}
+	}
+	d.opened()
+	return pages.Reply{Type: minibrowser.ContentType, Body: body}
 }
 
 // choice reads which link was followed, and what was typed.

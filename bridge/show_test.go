@@ -248,6 +248,64 @@ func TestALinkEndsWithItsPage(t *testing.T) {
 	})
 }
 
+// TestALinkCountsWhileThePageIsShown: the phone closes a page after its duration, and a moment later its links are over. Where it
+// fetches the page late, it shows it late.
+func TestALinkCountsWhileThePageIsShown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		after  time.Duration // that the phone fetches the page, behind its request
+		press  time.Duration // behind that
+		counts bool
+	}{{0, time.Second, true}, {0, 5 * time.Second, true}, {0, 6500 * time.Millisecond, true}, {0, 8 * time.Second, false}, {9 * time.Second, 4 * time.Second, true}, {9 * time.Second, 8 * time.Second, false}} {
+		slow := snomtest.Config{}
+		inPanel(t, slow, nil, func(h *harness, device *snomtest.Phone) {
+			device.HoldFetches(c.after)
+			h.say("snom/desk/show", `{"menu":[{"label":"A"}],"duration":5}`)
+			time.Sleep(c.after + c.press)
+			status := get(h, device, lastPage(device)+"/m/0")
+			if all := h.events(); (status == 200) != c.counts || (len(all) == 1) != c.counts {
+				t.Errorf("%+v: HTTP %d, %v", c, status, all)
+			}
+		})
+	}
+}
+
+// TestANumberIsChecked: what comes back for a number or a phone number is one, or is asked for once more.
+func TestANumberIsChecked(t *testing.T) {
+	t.Parallel()
+	for kind, inputs := range map[string][2][]string{
+		"number": {{"0", "42", "-7", "+3", "21.5", "21,5"}, {"", "12a", "a", "1 2", "1.2.3", "-", ".", "5.", "٤٢", "*", "1e3", "0x1", "1\n"}},
+		"phone":  {{"+49 30 123", "*21#", "030/123-4 (5)"}, {"", "abc", "+", "sip:27@pbx", "12;ENTER", "1\x00"}},
+		"text":   {{"", "12a", "two\twords"}, nil},
+	} {
+		inPanel(t, snomtest.Config{}, nil, func(h *harness, device *snomtest.Phone) {
+			for _, good := range inputs[0] {
+				h.result("snom/desk/show", `{"input":{"prompt":"How many","kind":"`+kind+`","choice":"n"}}`, 100*time.Millisecond)
+				for _, bad := range inputs[1] {
+					if !device.TypeText(bad) {
+						t.Errorf("%s: no input is shown for %q", kind, bad)
+						return
+					}
+					time.Sleep(100 * time.Millisecond)
+					sees(t, device, "[input]", "How many: expected a ")
+					if all := h.events(); len(all) > 0 {
+						t.Errorf("%s: %q is %v", kind, bad, all)
+						return
+					}
+				}
+				time.Sleep(9 * time.Second) // it is shown for ten seconds once more
+				device.TypeText(good)
+				time.Sleep(100 * time.Millisecond)
+				sees(t, device, "(idle)")
+				clean := strings.ReplaceAll(good, "\t", "\uFFFD")
+				if all := h.events(); len(all) != 1 || all[0]["text"] != clean || all[0]["choice"] != "n" {
+					t.Errorf("%s: %q is %v", kind, good, all)
+				}
+			}
+		})
+	}
+}
+
 // lastPage is the address of the page that the phone was asked to show last.
 func lastPage(device *snomtest.Phone) string {
 	all := device.Requests()
@@ -366,6 +424,14 @@ func TestAPhoneThatFetchesNothing(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		r = h.result("snom/desk/show", `{"dry_run":true,"text":"x"}`, time.Second)
+		for _, payload := range []string{"P1 red", "P2 off"} {
+			if led := h.result("snom/desk/led", payload, 5*time.Second); led.Code != bridge.OK || !strings.HasPrefix(led.Message, "the phone accepted it, and has not fetched the page yet") {
+				t.Errorf("%+v", led)
+			}
+		}
+		if got := h.bridge.Snapshot()[0].Panel; got != nil && len(got.Lights) > 0 {
+			t.Errorf("status %v of a phone that was told no lights", got.Lights)
+		}
 		if r.Details == nil || len(r.Would) != 1 || r.Would[0] != "/minibrowser.htm?url=http%3A%2F%2F192.0.2.5%3A8088%2Fpage%2Fdesk%2FTOKEN%2FPAGE" {
 			t.Errorf("%+v", r.Details)
 		}
@@ -425,7 +491,20 @@ func TestLightsAreSetAgain(t *testing.T) {
 		if len(all) != 1 || all[0].Command != "led" || all[0].Code != bridge.Unreachable || all[0].Argument != "P1 green, P33 red blinkfast, message red" {
 			t.Errorf("results %+v, expected one that says what was not set", all)
 		}
+		if got := h.bridge.Snapshot()[0].Panel; len(got.Lights) > 0 {
+			t.Errorf("status %v of a phone that was told no lights since it started", got.Lights)
+		}
+		// What is switched meanwhile counts, and the others are tried again at the next start.
 		device.SetFault("")
+		h.result("snom/desk/led", "P1 orange", 200*time.Millisecond)
+		if got := h.bridge.Snapshot()[0].Panel; fmt.Sprint(got.Lights) != "map[P1:orange]" {
+			t.Errorf("status %v", got.Lights)
+		}
+		h.bridge.Event("desk", actionurl.Event{Type: actionurl.EventStarted})
+		time.Sleep(5 * time.Second)
+		if got := h.bridge.Snapshot()[0].Panel; fmt.Sprint(got.Lights) != "map[P1:orange P33:red blinkfast message:red]" {
+			t.Errorf("status %v", got.Lights)
+		}
 	})
 	inPanel(t, snomtest.Config{Model: "D765"}, nil, func(h *harness, device *snomtest.Phone) {
 		if r := h.result("snom/desk/led", "P1 on", time.Second); r.Code != bridge.Unsupported || !strings.Contains(r.Message, "led_offset") {

@@ -20,7 +20,7 @@ import (
 // Bounds of a file.
 const (
 	MaxSide    = 4096     // pixels in each direction
-	maxDecoded = 64 << 20 // bytes of the pixels: of a picture with 16 bits a channel, fewer pixels fit
+	maxDecoded = 64 << 20 // bytes while it is decoded: of some kinds of files fewer pixels fit, see sizeInMemory
 )
 
 // MaxBytes is the longest file that is worth being fetched.
@@ -121,20 +121,15 @@ func known(file []byte) (format string, decode decoder, err error) {
 		return "", nil, fmt.Errorf("picture: the %s file cannot be read", format)
 	case size.Width < 1 || size.Height < 1 || size.Width > MaxSide || size.Height > MaxSide:
 		return "", nil, fmt.Errorf("picture: %d x %d pixels, expected at most %d x %d", size.Width, size.Height, MaxSide, MaxSide)
-	case size.Width*size.Height*bytesOf(size.ColorModel) > maxDecoded:
-		return "", nil, fmt.Errorf("picture: %d x %d pixels of 16 bits a channel are too many", size.Width, size.Height)
+	case sizeInMemory(format, file, size) > maxDecoded:
+		return "", nil, fmt.Errorf("picture: %d x %d pixels are too many for this kind of %s file, which takes %d MiB of memory, expected at most %d",
+			size.Width, size.Height, format, sizeInMemory(format, file, size)>>20, maxDecoded>>20)
 	}
 	return format, decode, nil
 }
 
-// bytesOf is how many bytes a pixel takes at most.
-func bytesOf(m color.Model) int {
-	switch m {
-	case color.NRGBA64Model, color.RGBA64Model:
-		return 8
-	}
-	return 4
-}
+// coarse is how many pixels in each direction are interpolated to one at most.
+const coarse = 4
 
 // scaled returns img in the size that fits the display, as it is if it fits.
 func scaled(img image.Image, d Display) image.Image {
@@ -145,6 +140,13 @@ func scaled(img image.Image, d Display) image.Image {
 	width, height := d.Width, max(1, h*d.Width/w)
 	if height > d.Height {
 		width, height = max(1, w*d.Height/h), d.Height
+	}
+	// The interpolator keeps 32 bytes for each column of the result and row of the picture: of a large picture
+	// 4 x 4 pixels for each pixel of the result are enough.
+	if w > coarse*width && h > coarse*height {
+		some := image.NewRGBA(image.Rect(0, 0, coarse*width, coarse*height))
+		draw.NearestNeighbor.Scale(some, some.Bounds(), img, img.Bounds(), draw.Src, nil)
+		img = some
 	}
 	small := image.NewNRGBA(image.Rect(0, 0, width, height))
 	draw.BiLinear.Scale(small, small.Bounds(), img, img.Bounds(), draw.Src, nil)

@@ -9,6 +9,8 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"runtime"
+	"strings"
 	"testing"
 
 	"golang.org/x/image/bmp"
@@ -106,6 +108,69 @@ func TestNothingIsDecodedThatIsTooLarge(t *testing.T) {
 		if p, err := s.Fit(data, Display{Width: 320, Height: 240}); err == nil {
 			t.Errorf("%s: a picture of %d x %d, expected an error", name, p.Width, p.Height)
 		}
+	}
+}
+
+// jpegHead returns the beginning of a JPEG file, which has no pixels: marker is that of the frame (0xC0, or 0xC2 where it is
+// progressive), and each component has a name and its sampling.
+func jpegHead(marker byte, w, h uint16, adobe bool, components ...[2]byte) []byte {
+	b := []byte("\xff\xd8\xff\xff\xfe\x00\x04ab")
+	if adobe {
+		b = append(b, "\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"...)
+	}
+	b = append(b, 0xff, marker, 0, byte(8+3*len(components)), 8)
+	b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, h), w)
+	b = append(b, byte(len(components)))
+	for _, c := range components {
+		b = append(b, c[0], c[1], 0)
+	}
+	return append(b, "\xff\xda\x00\x08abcdef"...)
+}
+
+// TestMemoryIsBounded: what a file takes while it is decoded depends on its kind, not on its pixels alone.
+func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	full, half := [2]byte{1, 0x11}, [2]byte{1, 0x22}
+	second, third, fourth := [2]byte{2, 0x11}, [2]byte{3, 0x11}, [2]byte{4, 0x11}
+	interlacedPNG := header(4096, 4096, 8)
+	interlacedPNG[28] = 1
+	binary.BigEndian.PutUint32(interlacedPNG[29:], crc32.ChecksumIEEE(interlacedPNG[12:29]))
+	for name, c := range map[string]struct {
+		file []byte
+		fits bool
+	}{
+		"baseline": {jpegHead(0xC0, 4096, 4096, false, full, second, third), true}, "extended": {jpegHead(0xC1, 4096, 4096, false, half, second, third), true},
+		"gray":             {jpegHead(0xC0, 4096, 4096, false, full), true},
+		"progressive gray": {jpegHead(0xC2, 4096, 4096, false, full), false}, "progressive": {jpegHead(0xC2, 4096, 4096, false, half, second, third), false},
+		"progressive, not large": {jpegHead(0xC2, 3000, 2000, false, half, second, third), true},
+		"progressive, full":      {jpegHead(0xC2, 3000, 2000, false, full, second, third), false},
+		"CMYK":                   {jpegHead(0xC0, 4096, 4096, true, full, second, third, fourth), false}, "CMYK, not large": {jpegHead(0xC0, 2500, 2500, true, full, second, third, fourth), true},
+		"progressive CMYK": {jpegHead(0xC2, 4096, 2900, true, full, second, third, fourth), false},
+		"RGB by Adobe":     {jpegHead(0xC0, 4096, 4096, true, full, second, third), false}, "RGB by name": {jpegHead(0xC0, 4096, 4096, false, [2]byte{'R', 0x11}, [2]byte{'G', 0x11}, [2]byte{'B', 0x11}), false},
+		"PNG": {header(4096, 4096, 8), true}, "interlaced PNG": {interlacedPNG, false}, "PNG with 16 bits": {header(4096, 4096, 16), false},
+	} {
+		_, _, err := known(c.file)
+		if (err == nil) != c.fits || err != nil && !strings.Contains(err.Error(), "of memory, expected at most 64") {
+			t.Errorf("%s: %v, expected that it fits: %v", name, err, c.fits)
+		}
+	}
+}
+
+// TestScalingTakesLittleMemory runs alone, since it measures what the whole process allocates.
+func TestScalingTakesLittleMemory(t *testing.T) {
+	img := image.NewNRGBA(image.Rect(0, 0, 4096, 4096))
+	for i := range img.Pix {
+		img.Pix[i] = 255
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	small := scaled(img, Display{Width: 800, Height: 372})
+	runtime.ReadMemStats(&after)
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 32 {
+		t.Errorf("%d MiB, expected at most 32", took)
+	}
+	if r, _, _, a := small.At(371, 371).RGBA(); small.Bounds().Dx() != 372 || r != 0xffff || a != 0xffff {
+		t.Errorf("%v, the last pixel %x %x", small.Bounds(), r, a)
 	}
 }
 

@@ -92,6 +92,22 @@ const (
 	InputPIN    InputKind = "pin"
 )
 
+// Takes reports whether a text is what an input of this kind asks for: a number has digits, perhaps a sign before them and a point or a
+// comma between them, and a phone number what can be dialed. What phones let people type into these inputs, and how, depends on
+// the phone: none keeps letters out in every mode (docs.snom.io, SnomIPPhoneInput).
+func (k InputKind) Takes(text string) bool {
+	const digits = "0123456789"
+	switch k {
+	case InputNumber:
+		text = strings.TrimLeft(text[:min(1, len(text))], "+-") + text[min(1, len(text)):]
+		whole, part, divided := strings.Cut(strings.Replace(text, ",", ".", 1), ".")
+		return whole != "" && strings.Trim(whole, digits) == "" && strings.Trim(part, digits) == "" && divided == (part != "")
+	case InputPhone:
+		return strings.ContainsAny(text, digits+"*#") && strings.Trim(text, digits+"*#+-./() ") == ""
+	}
+	return true
+}
+
 // An Input asks for a text. The zero Input: none.
 type Input struct {
 	Prompt  string

@@ -36,6 +36,8 @@ type minibrowser struct {
 	picture []byte // that the page shows, as it came; nil: none has come
 	frames  int    // how many pictures of an MJPEG stream the page has shown
 	stop    func() // ends the stream that is played; nil: none is
+
+	late time.Duration // that it fetches documents
 }
 
 // An element of a document, with names in small letters: the phone does not distinguish them.
@@ -69,6 +71,25 @@ func (p *Phone) Complaints() []string {
 	return slices.Clone(p.browser.complaints)
 }
 
+// HoldFetches has the minibrowser fetch documents so much later than it is asked to, as a phone that is busy.
+func (p *Phone) HoldFetches(late time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.browser.late = late
+}
+
+// wait waits for a time, and reports whether it has passed before ctx ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // Lights returns the lights that documents have set, by number: "red blink".
 func (p *Phone) Lights() map[int]string {
 	p.mu.Lock()
@@ -81,8 +102,11 @@ const slowAnswer = 500 * time.Millisecond
 
 // browse fetches a document and shows it. The caller holds the lock.
 func (p *Phone) browse(address string) {
-	boot := p.boots
+	boot, late := p.boots, p.browser.late
 	p.spawn(func(ctx context.Context) {
+		if late > 0 && !wait(ctx, late) {
+			return
+		}
 		begin := time.Now()
 		status, contentType, body, err := p.download(ctx, address)
 		took := time.Since(begin)

@@ -98,6 +98,7 @@ func (b *Bridge) apply(r Roster) (c Change, removed []*phone) {
 	removed = old.removeMissing(next)
 	c.removed = len(removed)
 	b.retireLanes(kept, macs)
+	b.keepPlaces(next, r.Phones)
 	if len(next.left) > 0 { // most of them have nothing to remember
 		is := *next
 		is.left = b.lanesLeft(nil)

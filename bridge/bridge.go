@@ -133,6 +133,7 @@ type knownLanes struct {
 	lanes    map[string]*lane // those of phones that are not configured any more too; guarded by applying
 	retired  []retiredLane    // those, the oldest first; guarded by applying
 	stopped  bool             // no roster is applied any more; guarded by applying
+	sharedLanes
 }
 
 // goroutines are what [Bridge.Run] waits for. New sets the functions, and nothing changes them.

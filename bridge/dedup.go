@@ -48,6 +48,7 @@ type taken struct {
 	result  *Result    // nil while the command waits or runs; guarded by in.mu
 	waiting []*command // repetitions that wait for that result; guarded by in.mu
 	earlier *Result    // of the command that took the id at the phone's address of before; nil: none; guarded by in.mu
+	also    *taken     // the same id where the phone takes its turns since; nil: nowhere else; guarded by in.mu
 }
 
 // before returns the result of the command that took the id at the phone's address of before, or nil.
@@ -62,7 +63,7 @@ func (t *taken) before() *Result {
 
 // size is about as much memory as t takes.
 func (t *taken) size() int64 {
-	const entry, result = 112, 256
+	const entry, result = 120, 256
 	n := entry + 2*len(t.id)
 	if t.result != nil {
 		n += result + len(t.result.Argument) + len(t.result.Message)
@@ -110,6 +111,15 @@ func (t *taken) repeat(c *command) *Result {
 // settle notes the result under the id, and returns the repetitions that waited for it. forget says that the command
 // did not enter the queue: it may be sent again.
 func (t *taken) settle(result *Result, forget bool) (waited []*command) {
+	waited, also := t.settleHere(result, forget)
+	if also != nil {
+		waited = append(waited, also.settle(result, forget)...)
+	}
+	return waited
+}
+
+// settleHere is settle without the same id elsewhere, which it returns.
+func (t *taken) settleHere(result *Result, forget bool) (waited []*command, also *taken) {
 	d := t.in
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -126,7 +136,7 @@ func (t *taken) settle(result *Result, forget bool) (waited []*command) {
 			d.order = slices.Delete(d.order, i, i+1)
 		}
 	}
-	return waited
+	return waited, t.also
 }
 
 // duplicate is the answer to a repeated id.
@@ -242,6 +252,36 @@ func (d *dedup) merge(from *dedup) {
 	slices.SortStableFunc(d.order, func(a, b *taken) int { return a.at.Compare(b.at) })
 	d.index()
 	d.forget(time.Now())
+}
+
+// join is merge, and remembers commands that are not done yet, too: they settle in both.
+func (d *dedup) join(from *dedup) {
+	if d == from {
+		return
+	}
+	d.merge(from)
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	for _, t := range from.order {
+		if t.result != nil {
+			continue
+		}
+		d.mu.Lock()
+		has := d.get(t.id)
+		switch {
+		case has == nil:
+			t.also = &taken{in: d, id: t.id, at: t.at}
+			d.order = append(d.order, t.also)
+			d.count(t.also.size())
+			if d.byID != nil {
+				d.byID[t.id] = t.also
+			}
+			d.index()
+		case has.result != nil:
+			t.earlier = has.result
+		}
+		d.mu.Unlock()
+	}
 }
 
 // index makes it possible to find many entries fast. The caller holds the lock.

@@ -19,10 +19,11 @@ type lane struct {
 	b *Bridge
 
 	mu        sync.Mutex
-	*laneWork         // nil: there is nothing to do, and the goroutine does not exist; guarded by mu
-	stop      string  // why no job is taken any more; guarded by mu
-	login     string  // fingerprint of the login that breaker is about; guarded by mu
-	breaker   breaker // written by the goroutine alone, under mu, so that others may read it
+	*laneWork                    // nil: there is nothing to do, and the goroutine does not exist; guarded by mu
+	stop      string             // why no job is taken any more; guarded by mu
+	login     string             // fingerprint of the login that breaker is about; guarded by mu
+	breaker   breaker            // written by the goroutine alone, under mu, so that others may read it
+	others    map[string]breaker // by login, of further names of the phone; nil: none; guarded by mu
 
 	dedup    *dedup    // has a mutex of its own
 	before   *lane     // of the same phone at another address: this one begins when that one is idle; nil: none; touched by the goroutine alone
@@ -42,6 +43,7 @@ type laneWork struct {
 	yield      context.CancelFunc // ends the background job that runs; nil: none does
 	expiry     *time.Timer        // fires when the first job in the queue expires; nil: nothing expires
 	due        time.Time          // the goroutine has made progress by then, or it is stuck
+	sighted    *sighting          // where the phone was found, which is looked at between two jobs; nil: nowhere new; touched by the goroutine alone
 }
 
 // pacing is when the phone may have its next request. It is kept here and nowhere else.
@@ -331,8 +333,16 @@ func (l *lane) next(ctx context.Context) (context.Context, entry, pacedPhone) {
 			l.yield() // of the job before
 		}
 		l.current, l.yield, l.cut, l.restsUntil = nil, nil, nil, time.Time{}
+		if s := l.sighted; s != nil && !now.Before(l.pace.busyUntil) {
+			l.sighted = nil
+			l.mu.Unlock()
+			l.b.share(l, *s)
+			l.mu.Lock()
+		}
 		i, at := l.first(now)
-		if i < 0 {
+		if i < 0 && l.sighted != nil {
+			at = l.pace.busyUntil
+		} else if i < 0 {
 			l.stopExpiry()
 			if l.idle != nil {
 				close(l.idle)
@@ -357,7 +367,7 @@ func (l *lane) next(ctx context.Context) (context.Context, entry, pacedPhone) {
 		l.expect(now, 0)
 		p := pacedPhone{e.phone().profile.Load(), e.phone()}
 		if p.Login != l.login {
-			l.login, l.breaker = p.Login, breaker{} // what it remembers is about another login
+			l.useLogin(p.Login)
 		}
 		jobCtx := ctx
 		if e.priority() == background {
@@ -509,6 +519,9 @@ func (p pacedPhone) probe(ctx context.Context) (snom.Info, error) {
 	info, err := phone.Probe(ctx)
 	if err == nil {
 		p.adopt(ctx, info.MAC)
+		if info.MAC != "" && info.Address.IsValid() {
+			p.lane.sighted = &sighting{p.phone, place{info.MAC, info.Address}}
+		}
 	}
 	p.lane.pace.polled(time.Now(), p.phone.b.cfg.Gap)
 	return info, err

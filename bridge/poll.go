@@ -176,7 +176,10 @@ func (j pollJob) run(ctx context.Context, p pacedPhone) time.Time {
 	j.poll(ctx, p)
 	j.checkURLs(ctx, p)
 	next := jitter(j.to.b.cfg.PollEvery)
-	if ctx.Err() == nil {
+	switch {
+	case p.outdated():
+		next = 0
+	case ctx.Err() == nil:
 		s := &j.to.state
 		s.mu.Lock()
 		next = s.nextPoll(j.to.b.cfg.PollEvery)
@@ -193,7 +196,7 @@ func (j pollJob) poll(ctx context.Context, p pacedPhone) {
 	s.mu.Unlock()
 	if !seen {
 		err := p.ping(ctx)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || p.outdated() {
 			return
 		}
 		now := time.Now()
@@ -218,7 +221,7 @@ func (j pollJob) poll(ctx context.Context, p pacedPhone) {
 		return
 	}
 	info, err := p.probe(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || p.outdated() {
 		return
 	}
 	if err != nil {
@@ -230,6 +233,13 @@ func (j pollJob) poll(ctx context.Context, p pacedPhone) {
 		}
 		s.learn(info, err)
 	})
+}
+
+// outdated reports whether a reload has given the phone other settings since the job began: what the phone at the address
+// of before says is of no interest any more.
+func (p pacedPhone) outdated() bool {
+	is := p.phone.profile.Load()
+	return is.lane != p.lane || is.Fingerprint != p.Fingerprint
 }
 
 // jitter is about d: between 90 and 110 percent of it, so that phones are not polled in step.

@@ -7,7 +7,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,16 +51,20 @@ func (c *Client) AskedForDigest() bool { return c.digestSeen.Load() }
 
 // permitted returns those of the offered challenges that may be answered. The error wraps [ErrUnauthorized] and says
 // why none may; there is none where nothing was offered that could be answered at all. It notes whether the phone
-// has asked for a digest login.
-func (c *Client) permitted(offered []challenge) ([]challenge, error) {
+// at that address has asked for a digest login.
+func (c *Client) permitted(offered []challenge, at netip.AddrPort) ([]challenge, error) {
 	has := func(s Scheme) bool {
 		return slices.ContainsFunc(offered, func(c challenge) bool { return Scheme(c.scheme) == s })
 	}
 	basic, digest := has(SchemeBasic), has(SchemeDigest)
-	if digest && !c.digestSeen.Swap(true) && c.onDigest != nil {
-		c.onDigest()
+	if digest {
+		from := AddressHash(at)
+		moved, first := c.digestFrom.Swap(from) != from, !c.digestSeen.Swap(true)
+		if (moved || first) && c.onDigest != nil {
+			c.onDigest(at)
+		}
 	}
-	downgrade := c.auth == "" && c.tls == nil && c.digestSeen.Load()
+	downgrade := c.auth == "" && c.tls == nil && basic && c.seenDigest(at)
 	deny, why := Scheme(""), ""
 	switch {
 	case c.auth == AuthDigest:
@@ -73,6 +79,25 @@ func (c *Client) permitted(offered []challenge) ([]challenge, error) {
 		return nil, fmt.Errorf("%w: HTTP 401: %s", ErrUnauthorized, why)
 	}
 	return slices.DeleteFunc(slices.Clone(offered), func(c challenge) bool { return Scheme(c.scheme) == deny }), nil
+}
+
+// seenDigest reports whether the phone has asked for a digest login, or another one at its address, which may be this one
+// under another name.
+func (c *Client) seenDigest(at netip.AddrPort) bool {
+	if !c.digestSeen.Load() && c.digestAt != nil && at.IsValid() && c.digestAt(at) {
+		c.digestSeen.Store(true)
+	}
+	return c.digestSeen.Load()
+}
+
+// DigestAddress returns the [AddressHash] of where the phone has asked for a digest login; 0: nowhere yet.
+func (c *Client) DigestAddress() uint32 { return c.digestFrom.Load() }
+
+// AddressHash returns a short hash of an address, as [Info.Address] has it. It is never 0.
+func AddressHash(at netip.AddrPort) uint32 {
+	bytes := at.Addr().As16()
+	h := crc32.ChecksumIEEE(append(bytes[:], byte(at.Port()), byte(at.Port()>>8)))
+	return max(h, 1)
 }
 
 // A login answers one challenge of a phone, for as many requests as the phone takes it for. The zero

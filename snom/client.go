@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,9 +34,12 @@ type ClientConfig struct {
 
 	Auth AuthPolicy // which login is allowed
 	// DigestSeen states that the phone has asked for a digest login before. OnDigest, if set, is called when it
-	// does so for the first time, so that the caller can store that. It must not call methods of the Client.
+	// does so for the first time at an address ([Info.Address]), so that the caller can store that. DigestAt, if set, reports whether
+	// any phone has done so at that address, under whatever name or URL: it is called before a basic login over plain
+	// HTTP. They must not call methods of the Client.
 	DigestSeen bool
-	OnDigest   func()
+	OnDigest   func(netip.AddrPort)
+	DigestAt   func(netip.AddrPort) bool
 
 	// Dial makes the connections; nil: a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -62,7 +66,8 @@ type Client struct {
 	dial               func(ctx context.Context, deadline time.Time, addr string) (net.Conn, error)
 	dialect            Dialect
 	auth               AuthPolicy
-	onDigest           func()
+	onDigest           func(netip.AddrPort)
+	digestAt           func(netip.AddrPort) bool
 
 	turn chan struct{} // full while a request is under way
 	// The fields below belong to the goroutine that has the turn.
@@ -72,8 +77,9 @@ type Client struct {
 	identified proof     // that the device is a Snom phone
 	noControl  bool      // the phone says that it is of a model without remote control
 
-	proven     atomic.Bool // identified is not unproven; written in turn
-	digestSeen atomic.Bool // the phone has asked for a digest login; written in turn
+	proven     atomic.Bool   // identified is not unproven; written in turn
+	digestSeen atomic.Bool   // the phone has asked for a digest login; written in turn
+	digestFrom atomic.Uint32 // hash of the address at which it did so last; 0: none; written in turn
 }
 
 // NewClient returns a Client for the phone that cfg names. It does not connect. The error says which part
@@ -89,6 +95,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		dialect:   cfg.Dialect,
 		auth:      cfg.Auth,
 		onDigest:  cfg.OnDigest,
+		digestAt:  cfg.DigestAt,
 		turn:      make(chan struct{}, 1),
 	}
 	c.digestSeen.Store(cfg.DigestSeen)
@@ -323,6 +330,7 @@ type page struct {
 	body         []byte               // if it is kept
 	tls          *tls.ConnectionState // over https
 	verdict      *verdict             // nil: there was no reply
+	address      netip.AddrPort       // of the phone, if the body is kept or a login is asked for
 }
 
 // meaning is the verdict; where there was no reply, one that says nothing.
@@ -367,7 +375,7 @@ func (c *Client) logIn(ctx context.Context, r pageRequest, kept *login, p page) 
 		}
 	}
 	offered := challenges(p.authenticate)
-	permitted, err := c.permitted(offered)
+	permitted, err := c.permitted(offered, p.address)
 	if err != nil {
 		return p, 0, err
 	}
@@ -527,6 +535,9 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 	complete = err == nil
 	p.authenticate = head.authenticate
 	p.verdict = c.judge(r.target, &head, m.body, l, conn)
+	if r.keep || p.status == http.StatusUnauthorized {
+		p.address = addressOf(conn)
+	}
 	switch {
 	case !r.keep:
 	case cap(m.body) > maxScratch:
@@ -535,6 +546,19 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 		p.body = bytes.Clone(m.body)
 	}
 	return p, err
+}
+
+// addressOf returns the IP address and port at the other end of a connection, as [Info.Address] has it.
+func addressOf(conn net.Conn) netip.AddrPort {
+	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return netip.AddrPort{} // a network of its own
+	}
+	port := at.Port()
+	if port == 443 {
+		port = 80
+	}
+	return netip.AddrPortFrom(at.Addr().Unmap(), port)
 }
 
 // write writes a request, unless it is too late for that.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -34,7 +35,7 @@ func TestNoBasicAfterDigest(t *testing.T) {
 		{name: "digest", replies: []string{wants(digest), ok}, auth: " digest", noted: 1},
 		{name: "both", replies: []string{wants("Basic, " + digest), ok}, auth: " digest", noted: 1},
 		{name: "basic where digest was", seen: true, replies: []string{wants("Basic"), ok}, auth: ""},
-		{name: "both where digest was", seen: true, replies: []string{wants("Basic, " + digest), ok}, auth: " digest"},
+		{name: "both where digest was", seen: true, replies: []string{wants("Basic, " + digest), ok}, auth: " digest", noted: 1}, // at this address
 		{name: "basic for the renewal", replies: []string{wants(digest), ok, wants("Basic")}, auth: " digest digest", noted: 1},
 		{name: "basic after a refused digest", replies: []string{wants(digest), wants("Basic"), wants("Basic")}, auth: " digest ", noted: 1},
 		{name: "basic after a digest that cannot be answered", replies: []string{wants(digest + ", algorithm=MD4"), wants("Basic")}, auth: " ", noted: 1},
@@ -52,7 +53,7 @@ func TestNoBasicAfterDigest(t *testing.T) {
 			w := listen(t, canned(tt.replies...))
 			noted := 0
 			c := newClient(t, snom.ClientConfig{
-				URL: w.url, Username: "admin", Password: canary, Auth: tt.policy, DigestSeen: tt.seen, OnDigest: func() { noted++ },
+				URL: w.url, Username: "admin", Password: canary, Auth: tt.policy, DigestSeen: tt.seen, OnDigest: func(netip.AddrPort) { noted++ },
 			})
 			var err error
 			for len(w.seen()) < len(tt.replies) {

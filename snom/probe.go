@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -32,6 +33,9 @@ type Info struct {
 	// Certificate is the SHA-256 of the phone's certificate, as [TLSConfig] takes it; over https only. It
 	// is set even when the certificate is not trusted.
 	Certificate string `json:"certificate"`
+	// Address is where the phone answered: its IP address and port, of which 443 counts as 80, so that https and http of one phone are
+	// one address. It is not valid where the connection has none.
+	Address netip.AddrPort `json:"-"`
 }
 
 // Probe asks the phone what it is. It costs no failed login: it sends no user name and no password unless
@@ -48,6 +52,7 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 	defer c.end()
 	taken := c.login != nil
 	p, _, err := c.fetch(ctx, pageRequest{target: infoTarget, keep: true})
+	address := p.address
 	found := readInfoPage(p.body)
 	if p.status == http.StatusNotFound || err == nil && found.model == "" {
 		index, _, ierr := c.fetch(ctx, pageRequest{target: "/", keep: true})
@@ -71,6 +76,7 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 		Firmware:      found.firmware,
 		MAC:           found.mac,
 		RemoteControl: cmp.Or(p.meaning().remote, model.RemoteControl()),
+		Address:       address,
 	}
 	info.Auth, info.Realm = c.wantedLogin(p)
 	leaf := untrusted(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -139,6 +140,10 @@ func TestProbe(t *testing.T) {
 			if !errors.Is(err, tt.err) || tt.err == nil && err != nil {
 				t.Errorf("Probe: %v, expected %v", err, tt.err)
 			}
+			if at := got.Address.String(); at != strings.TrimPrefix(server.URL, "http://") {
+				t.Errorf("Address = %s, expected that of %s", at, server.URL)
+			}
+			got.Address = netip.AddrPort{}
 			advice := got.Advice
 			got.Advice = nil
 			if !reflect.DeepEqual(got, tt.want) {

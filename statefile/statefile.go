@@ -48,6 +48,7 @@ type Record struct {
 	Firmware string `json:"firmware,omitempty"` // likewise
 	MAC      string `json:"mac,omitempty"`      // 12 small hex digits
 	Auth     string `json:"auth,omitempty"`     // the authentication scheme it asked for
+	Address  string `json:"address,omitempty"`  // the IP address and port at which it did so
 }
 
 // line is one line of the file.
@@ -156,7 +157,7 @@ func validName(name string) bool { return name != "" && len(name) <= 64 && bound
 
 // bounded returns a record whose texts are of bounded length and can be shown; others are dropped.
 func (r Record) bounded() Record {
-	for _, text := range []*string{&r.ID, &r.URL, &r.Model, &r.Firmware, &r.MAC, &r.Auth} {
+	for _, text := range []*string{&r.ID, &r.URL, &r.Model, &r.Firmware, &r.MAC, &r.Auth, &r.Address} {
 		*text = bounded(*text)
 	}
 	return r
@@ -185,6 +186,18 @@ func (s *Store) All() map[string]Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.records)
+}
+
+// Any reports whether a record is as match says, which must not call the Store.
+func (s *Store) Any(match func(Record) bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.records {
+		if match(r) {
+			return true
+		}
+	}
+	return false
 }
 
 // Put replaces the record of a phone; the zero Record removes it.

@@ -219,7 +219,16 @@ func (i identities) Remember(id homeassistant.Identity) {
 	})
 }
 
-func (i identities) Forget(name string) { i.store.Put(name, statefile.Record{}) }
+// Forget forgets a phone, but for what keeps its password from being sent as Basic when it comes back under another name.
+func (i identities) Forget(name string) {
+	i.store.Update(name, func(r *statefile.Record) {
+		is := statefile.Record{}
+		if r.Auth != "" {
+			is = statefile.Record{URL: r.URL, Auth: r.Auth, Address: r.Address}
+		}
+		*r = is
+	})
+}
 
 // remoteControl is whether a phone that was probed can be controlled, as [bridge.Status] says it.
 func remoteControl(phone bridge.PhoneConfig, info snom.Info, probed bool) snom.Support {

@@ -17,7 +17,8 @@ func (s *service) reload(ctx context.Context) error {
 		return err
 	}
 	logWarnings(s.log, warnings)
-	phones, err := roster(s.settings, r, newDigestMemory(s.state, s.bridge.Phones()), s.drivers)
+	s.digests = newDigestMemory(s.state, s.bridge.Phones(), s.digests)
+	phones, err := roster(s.settings, r, s.digests, s.drivers)
 	if err == nil {
 		err = s.drivers.open(r)
 	}

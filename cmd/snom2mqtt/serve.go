@@ -94,6 +94,7 @@ type service struct {
 	environ []string // what the settings were read from
 
 	reloading sync.Mutex    // held for one reload at a time
+	digests   digestMemory  // of the last reload; guarded by reloading
 	faults    settingFaults // has a mutex of its own
 }
 
@@ -117,7 +118,7 @@ func newService(settings config.Config, phones bridge.Roster, d *drivers, level 
 		}
 	}()
 	if settings.StateDirectory != "" { // then something may be known of the phones' logins
-		if phones, err = roster(settings, settings.Roster, newDigestMemory(s.state, nil), d); err != nil {
+		if phones, err = roster(settings, settings.Roster, newDigestMemory(s.state, nil, digestMemory{}), d); err != nil {
 			return s, usageError{err}
 		}
 	}

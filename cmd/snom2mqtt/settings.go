@@ -161,7 +161,7 @@ func homeOf(p config.Phone) *bridge.Home {
 // httpPhone makes a phone that is driven over HTTP, and returns its URL.
 func httpPhone(p config.Phone, timeout, gap time.Duration, digests digestMemory) (bridge.Phone, string, error) {
 	cfg := clientConfig(p, timeout, gap)
-	cfg.DigestSeen, cfg.OnDigest = digests.of(p.Name, p.URL)
+	digests.of(&cfg, p.Name, p.URL)
 	client, err := snom.NewClient(cfg)
 	if err != nil {
 		return nil, "", err

@@ -2,6 +2,8 @@ package main
 
 import (
 	"log/slog"
+	"maps"
+	"net/netip"
 	"path/filepath"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
@@ -30,46 +32,70 @@ type digestMemory struct {
 	store *statefile.Store // nil: nothing is kept
 	names map[string]bool  // of those that have
 	at    map[string]bool  // their URLs
+	// addresses are hashes of where phones have asked for one since this process started, also those that are not
+	// configured any more.
+	addresses map[uint32]bool
 }
 
-// newDigestMemory returns what the store and the phones that are driven now know.
-func newDigestMemory(store *statefile.Store, phones []bridge.PhoneConfig) digestMemory {
-	m := digestMemory{store, map[string]bool{}, map[string]bool{}}
+// digestAddressesMost bounds the addresses of a digestMemory.
+const digestAddressesMost = 32 << 10
+
+// newDigestMemory returns what the store, the phones that are driven now and the memory before know.
+func newDigestMemory(store *statefile.Store, phones []bridge.PhoneConfig, before digestMemory) digestMemory {
+	m := digestMemory{store, map[string]bool{}, map[string]bool{}, maps.Clone(before.addresses)}
+	if m.addresses == nil || len(m.addresses) > digestAddressesMost {
+		m.addresses = map[uint32]bool{}
+	}
 	for name, r := range store.All() {
 		if r.Auth == string(snom.SchemeDigest) {
 			m.names[name], m.at[r.URL] = true, true
 		}
 	}
 	for _, p := range phones {
-		if c, ok := p.Phone.(interface{ AskedForDigest() bool }); ok && c.AskedForDigest() {
+		if c, ok := p.Phone.(*snom.Client); ok && c.AskedForDigest() {
 			m.names[p.Name], m.at[p.URL] = true, true
+			if from := c.DigestAddress(); from != 0 {
+				m.addresses[from] = true
+			}
 		}
 	}
 	return m
 }
 
-// of returns whether the phone called name at that URL has asked for a digest login before, and what notes that it does. A
-// phone that was renamed, or has another address, is the same one: its password must not be sent as Basic because of that.
-func (m digestMemory) of(name, phoneURL string) (seen bool, note func()) {
+// of sets what c is to know of digest logins: whether the phone called name has asked for one before, by its name or by its
+// URL, and what notes that it does. A phone that was renamed, or has another address, is the same one: its password must
+// not be sent as Basic because of that. Where both are new, the IP address at which it answers tells.
+func (m digestMemory) of(c *snom.ClientConfig, name, phoneURL string) {
 	if m.store == nil {
-		return false, nil
+		return
 	}
 	at := phoneURL
 	if base, err := snom.BaseURL(phoneURL); err == nil {
 		at = base
 	}
-	note = func() {
+	note := func(address netip.AddrPort) {
 		m.store.Update(name, func(r *statefile.Record) {
 			if r.URL != at { // what was known is of another phone, perhaps; the identifier belongs to the name
 				*r = statefile.Record{ID: r.ID, URL: at}
 			}
 			r.Auth = string(snom.SchemeDigest)
+			if address.IsValid() {
+				r.Address = address.String()
+			}
 		})
 	}
 	if m.at[at] && m.store.Get(name).Auth != string(snom.SchemeDigest) {
-		note() // of the other name, nothing may be kept for long
+		note(netip.AddrPort{}) // of the other name, nothing may be kept for long
 	}
-	return m.names[name] || m.at[at], note
+	c.DigestSeen, c.OnDigest = m.names[name] || m.at[at], note
+	c.DigestAt = func(address netip.AddrPort) bool {
+		text := address.String()
+		seen := m.addresses[snom.AddressHash(address)] || m.store.Any(func(r statefile.Record) bool { return r.Auth == string(snom.SchemeDigest) && r.Address == text })
+		if seen {
+			note(address)
+		}
+		return seen
+	}
 }
 
 // remembered returns what the state directory has of a phone, if it was at the same address.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
@@ -29,7 +30,7 @@ func TestDigestIsRememberedAcrossRestarts(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, err := phoneOf(config.Phone{Name: name, URL: url, Username: "admin", Password: config.NewSecret("secret"), Auth: policy}, time.Second, 0,
-			newDigestMemory(store, nil), &drivers{})
+			newDigestMemory(store, nil, digestMemory{}), &drivers{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,6 +48,7 @@ func TestDigestIsRememberedAcrossRestarts(t *testing.T) {
 	for what, at := range map[string]struct{ name, url string }{
 		"after the restart": {"kitchen", url}, "with another name": {"hall", url}, "at another address": {"kitchen", otherURL},
 		"with the host written in another way": {"kitchen", strings.Replace(url, "127.0.0.1", "localhost", 1)},
+		"with both":                            {"attic", strings.Replace(url, "127.0.0.1", "localhost", 1)},
 	} {
 		if err := send(at.name, at.url, ""); !errors.Is(err, snom.ErrUnauthorized) {
 			t.Errorf("%s: %v, expected ErrUnauthorized", what, err)
@@ -74,6 +76,55 @@ func TestDigestIsRememberedAcrossRestarts(t *testing.T) {
 	// Another phone at another address may ask for Basic.
 	if err := send("cellar", otherURL, ""); err != nil || len(other.Executed()) != 1 {
 		t.Errorf("another phone: %v", err)
+	}
+}
+
+// A reload that renames a phone and writes its host in another way at once does not have its password sent by Basic, also
+// where nothing is kept across restarts, and not at a later reload either.
+func TestDigestIsRememberedAcrossReloads(t *testing.T) {
+	t.Parallel()
+	phone, url := snomtest.NewServer(t, snomtest.Config{Auth: snomtest.AuthDigest, Username: "admin", Password: "secret"})
+	other, otherURL := snomtest.NewServer(t, snomtest.Config{Auth: snomtest.AuthBasic, Username: "admin", Password: "secret"})
+	store, err := statefile.Open("", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	driver := func(name, url string, digests digestMemory) bridge.PhoneConfig {
+		p, err := phoneOf(config.Phone{Name: name, URL: url, Username: "admin", Password: config.NewSecret("secret")}, time.Second, 0, digests, &drivers{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	send := func(p bridge.PhoneConfig) error {
+		_, err := p.Phone.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
+		return err
+	}
+	first := driver("kitchen", url, digestMemory{})
+	if err := send(first); err != nil {
+		t.Fatal(err)
+	}
+	phone.SetAuth(snomtest.AuthBasic)
+	digests := newDigestMemory(store, []bridge.PhoneConfig{first}, digestMemory{})
+	spelled := strings.Replace(url, "127.0.0.1", "localhost", 1)
+	if err := send(driver("hall", spelled, digests)); !errors.Is(err, snom.ErrUnauthorized) {
+		t.Errorf("renamed and at another spelling: %v, expected ErrUnauthorized", err)
+	}
+	digests = newDigestMemory(store, nil, digests) // a reload without the phone
+	if err := send(driver("attic", spelled, newDigestMemory(store, nil, digests))); !errors.Is(err, snom.ErrUnauthorized) {
+		t.Errorf("back after two reloads: %v, expected ErrUnauthorized", err)
+	}
+	if err := send(driver("cellar", otherURL, digests)); err != nil || len(other.Executed()) != 1 {
+		t.Errorf("another phone: %v", err)
+	}
+	for _, r := range phone.Requests() {
+		if r.Auth == "basic" {
+			t.Errorf("the password went out by Basic: %+v", r)
+		}
+	}
+	identities{store}.Forget("hall")
+	if r := store.Get("hall"); r.Auth == "" || r.Address == "" || r.ID != "" {
+		t.Errorf("what is kept of a phone that was removed: %+v", r)
 	}
 }
 

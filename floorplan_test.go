@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -168,9 +169,21 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 }
 
-// sources parses every Go file of the tree.
-func sources(t *testing.T, f func(name string, file *ast.File, set *token.FileSet)) {
-	t.Helper()
+// A source is a Go file of the tree, parsed.
+type source struct {
+	name string
+	file *ast.File
+}
+
+// A tree is every Go file of the project.
+type tree struct {
+	set *token.FileSet
+	all []source
+}
+
+// parsed parses every Go file, once for all tests, which must not change what it returns.
+var parsed = sync.OnceValues(func() (*tree, error) {
+	is := &tree{set: token.NewFileSet()}
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") {
 			if d != nil && d.IsDir() && strings.HasPrefix(d.Name(), ".") && name != "." {
@@ -178,16 +191,22 @@ func sources(t *testing.T, f func(name string, file *ast.File, set *token.FileSe
 			}
 			return err
 		}
-		set := token.NewFileSet()
-		file, err := parser.ParseFile(set, name, nil, parser.ParseComments|parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		f(filepath.ToSlash(name), file, set)
-		return nil
+		file, err := parser.ParseFile(is.set, name, nil, parser.ParseComments|parser.SkipObjectResolution)
+		is.all = append(is.all, source{filepath.ToSlash(name), file})
+		return err
 	})
+	return is, err
+})
+
+// sources calls f with every Go file of the tree.
+func sources(t *testing.T, f func(name string, file *ast.File, set *token.FileSet)) {
+	t.Helper()
+	is, err := parsed()
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, s := range is.all {
+		f(s.name, s.file, is.set)
 	}
 }
 
@@ -251,27 +270,42 @@ func TestNoPackageVariableIsWrittenTo(t *testing.T) {
 // exportData lists the packages of the project, and where the compiled declarations of each package are that they import.
 func exportData(t *testing.T) (ours []pkg, exports map[string]string) {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Dir,GoFiles,Export", "./...").Output()
+	c, err := compiled()
 	if err != nil {
 		t.Fatal(err)
 	}
-	exports = map[string]string{}
+	return c.ours, c.exports
+}
+
+// A compilation is what exportData returns.
+type compilation struct {
+	ours    []pkg
+	exports map[string]string
+}
+
+// compiled has the packages compiled, once for all tests, which must not change what it returns.
+var compiled = sync.OnceValues(func() (c compilation, err error) {
+	out, err := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Dir,GoFiles,Export", "./...").Output()
+	if err != nil {
+		return c, err
+	}
+	c.exports = map[string]string{}
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p struct {
 			pkg
 			Export string
 		}
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
-			return ours, exports
+			return c, nil
 		} else if err != nil {
-			t.Fatal(err)
+			return c, err
 		}
-		exports[p.ImportPath] = p.Export
+		c.exports[p.ImportPath] = p.Export
 		if _, isOurs := place(p.ImportPath); isOurs && len(p.GoFiles) > 0 {
-			ours = append(ours, p.pkg)
+			c.ours = append(c.ours, p.pkg)
 		}
 	}
-}
+})
 
 // writes calls report with each operand that file assigns to, changes in place, or takes the address of.
 func writes(file *ast.File, report func(ast.Expr)) {

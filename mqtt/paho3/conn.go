@@ -1,6 +1,7 @@
 package paho3
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"sync"
@@ -12,32 +13,36 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/mqtt/session"
 )
 
-// A conn is a connection to the broker that cannot hang or surprise Paho, and knows when and why it ended.
+// A conn is a connection to a broker. It ends once, and knows why.
 type conn struct {
-	net.Conn
-	in           packetLimiter
-	began        bool   // the first bytes were read; only Read looks at it
-	quickAck     func() // acknowledges what was read, now
-	writeTimeout time.Duration
+	nc       net.Conn
+	options  session.ConnectOptions
+	in       packetReader
+	began    time.Time
+	first    bool         // the first bytes were read; only read looks at it
+	quickAck func()       // acknowledges what was read, now
+	messages atomic.Int64 // that were read
 
-	more       atomic.Bool  // packets of the broker were read that Paho has not had yet
-	publishing atomic.Int32 // PUBLISH packets that were given to Paho, and that it has not written yet
+	heard  atomic.Int64 // when bytes were read last: nanoseconds after began
+	sent   atomic.Int64 // when bytes were written last, likewise
+	ponged atomic.Int64 // PINGRESP packets read
 
-	writing sync.Mutex
-	held    []byte      // packets that wait for the next one; guarded by writing
-	acks    int         // PUBACK packets among them; guarded by writing
-	timer   *time.Timer // ends the wait; nil: no packet ever waited; guarded by writing
+	writing chan struct{} // full while a goroutine writes; a mutex would stop virtual time
+	held    bytes.Buffer  // packets that wait to be written together; guarded by writing
+	acks    int           // PUBACK packets among them; guarded by writing
+	reading bool          // the network is being read: what was read before is dealt with; guarded by writing
+	left    bool          // DISCONNECT was written: no packet may follow; guarded by writing
 
-	leaving atomic.Bool // DISCONNECT was written
+	operations sync.Mutex
+	pending    map[uint16]*operation // by packet identifier; nil: the connection has ended; guarded by operations
+	lastID     uint16                // guarded by operations
 
 	once sync.Once
 	lost chan struct{} // closed when the connection is of no use any more
 	err  error         // why; guarded by once: not to be read before lost is closed
 }
 
-// errClosed is the end of a connection that Paho closed: the broker did not answer a ping in time, or Paho had another
-// reason of its own.
-const errClosed timeoutError = "no answer to a ping in time"
+var _ session.Conn = (*conn)(nil)
 
 // A timeoutError ends a connection to a broker that did not close it.
 type timeoutError string
@@ -45,30 +50,38 @@ type timeoutError string
 func (e timeoutError) Error() string { return string(e) }
 func (timeoutError) Timeout() bool   { return true }
 
-func newConn(nc net.Conn, writeTimeout time.Duration) *conn {
-	c := &conn{Conn: nc, writeTimeout: writeTimeout, quickAck: quickAck(nc), lost: make(chan struct{})}
-	c.in = newPacketLimiter(reader(c.read), maxPacket)
+func newConn(nc net.Conn, o session.ConnectOptions) *conn {
+	c := &conn{nc: nc, options: o, quickAck: quickAck(nc), began: time.Now(), writing: make(chan struct{}, 1), pending: map[uint16]*operation{}, lost: make(chan struct{})}
+	c.in = newPacketReader(readerFunc(c.read), maxPacket)
 	return c
 }
 
-// A reader is a function that reads.
-type reader func([]byte) (int, error)
+// A readerFunc is a function that reads.
+type readerFunc func([]byte) (int, error)
 
-func (r reader) Read(p []byte) (int, error) { return r(p) }
+func (r readerFunc) Read(p []byte) (int, error) { return r(p) }
 
-// read reads from the network. Acknowledging at once is for brokers that leave Nagle's algorithm on, as Mosquitto does
-// unless set_tcp_nodelay is true: they hold back a small packet until the one before is acknowledged, which the kernel
-// here would put off for 40 ms.
+// read reads from the network. All that was read before has been dealt with then, so what waits to be written is written.
+//
+// Acknowledging at once is for brokers that leave Nagle's algorithm on, as Mosquitto does unless set_tcp_nodelay is
+// true: they hold back a small packet until the one before is acknowledged, which the kernel here would put off for
+// 40 ms.
 func (c *conn) read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+	c.writing <- struct{}{}
+	c.flush()
+	c.reading = true
+	<-c.writing
+	n, err := c.nc.Read(p)
+	c.writing <- struct{}{}
+	c.reading = false
+	<-c.writing
 	if err != nil {
-		c.fail(err)
 		return n, err
 	}
-	if !c.began {
-		c.began = true
+	c.heard.Store(int64(time.Since(c.began)))
+	if !c.first {
+		c.first = true
 		if err := session.NotMQTT(p[:n]); err != nil {
-			c.fail(err)
 			return 0, err
 		}
 	}
@@ -76,128 +89,154 @@ func (c *conn) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Read reads what the broker sends, without the rest of overlong messages. Its error is why the connection ended, and
-// never that of a closed connection: after that error Paho assumes that it has closed it itself, and its goroutines stay
-// until the next ping.
-func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.in.Read(p)
-	c.more.Store(c.in.r.Buffered() > 0)
-	if err != nil {
-		c.fail(err)
-		err = c.err
+// receive deals with the packets of the broker until the connection ends.
+func (c *conn) receive() {
+	for {
+		p, err := c.in.next()
+		if err == nil {
+			err = c.handle(p)
+		}
+		if err != nil {
+			c.Fail(err)
+			return
+		}
 	}
-	return n, err
 }
 
-// How packets wait to be written with others.
-const (
-	pubackLength = 4                // bytes of a PUBACK
-	maxAcks      = 8                // as many are written at once: less than half of what Mosquitto sends without one
-	maxHeld      = 16 << 10         // bytes
-	holdFor      = time.Millisecond // how long the first of them waits at most
-)
-
-// Write writes p within the write timeout, or fails. Paho limits the time of PUBLISH only, and a ping that cannot be
-// written would wait for ever. Paho also writes pings concurrently with other packets, which a websocket does not allow.
-//
-// A PUBLISH waits for the next one where Paho has been given that already, and a PUBACK also while more messages have
-// been read already: of a hundred commands that come at once, each would cost two system calls here and two at the
-// broker.
-func (c *conn) Write(p []byte) (int, error) {
-	hold := false
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	switch p[0] >> 4 {
-	case packets.Publish:
-		hold = c.publishing.Add(-1) > 0
-	case packets.Puback:
-		c.acks++
-		hold = c.acks <= maxAcks && c.more.Load()
-	case packets.Disconnect:
-		c.leaving.Store(true)
-	}
-	if !hold || len(c.held)+len(p) > maxHeld {
-		return c.flushWith(p)
-	}
-	first := len(c.held) == 0
-	c.held = append(c.held, p...)
-	switch {
-	case !first:
-	case c.timer == nil:
-		c.timer = time.AfterFunc(holdFor, c.flush)
+// handle deals with one packet.
+func (c *conn) handle(p packets.ControlPacket) error {
+	switch p := p.(type) {
+	case *packets.PublishPacket:
+		c.messages.Add(1)
+		c.options.Receive(&delivery{p, c})
+	case *packets.PubackPacket:
+		c.end(p.MessageID, nil)
+	case *packets.SubackPacket:
+		c.end(p.MessageID, p.ReturnCodes)
+	case *packets.UnsubackPacket:
+		c.end(p.MessageID, nil)
+	case *packets.PingrespPacket:
+		c.ponged.Add(1)
+	case *packets.PubrelPacket:
+		done := packets.NewControlPacket(packets.Pubcomp).(*packets.PubcompPacket)
+		done.MessageID = p.MessageID
+		c.write(done, ack)
 	default:
-		c.timer.Reset(holdFor)
-	}
-	return len(p), nil
-}
-
-// flush writes what has waited long enough: the packets that were to follow have not been written.
-func (c *conn) flush() {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	if len(c.held) > 0 {
-		_, _ = c.flushWith(nil) // a connection that cannot be written is lost, and reports that
-	}
-}
-
-// flushWith writes p after what waits. The caller holds the lock.
-func (c *conn) flushWith(p []byte) (int, error) {
-	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
-		c.fail(err)
-		return 0, err
-	}
-	c.acks = 0
-	out := p
-	if len(c.held) > 0 {
-		c.timer.Stop() // there is nothing left to do for it
-		c.held = append(c.held, p...)
-		out = c.held
-	}
-	_, err := c.Conn.Write(out)
-	if c.held = c.held[:0]; cap(c.held) > 2*maxHeld {
-		c.held = nil
-	}
-	if err != nil {
-		c.fail(err)
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// SetWriteDeadline does nothing: Write has a deadline of its own, which must not be removed.
-func (c *conn) SetWriteDeadline(time.Time) error { return nil }
-
-// SetDeadline sets the deadline for reading only.
-func (c *conn) SetDeadline(t time.Time) error { return c.Conn.SetReadDeadline(t) }
-
-// closeTimeout is how long the broker may take to close the connection after DISCONNECT.
-const closeTimeout = time.Second
-
-// Close is called by Paho to give up the connection.
-//
-// After DISCONNECT it waits for the broker to do so: where a connection is closed with unread bytes, or with more on
-// the way, the kernel resets it, and the broker may lose DISCONNECT and publish the will.
-func (c *conn) Close() error {
-	if !c.leaving.Load() {
-		c.fail(errClosed)
-		return nil
-	}
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // only to be the first to close
-	}
-	if err := c.Conn.SetReadDeadline(time.Now().Add(closeTimeout)); err != nil {
-		c.fail(err)
+		return errors.New("mqtt: the broker sends a packet that only clients may send: " + p.String())
 	}
 	return nil
 }
 
-// fail ends the connection because of err, if it has not ended before.
-func (c *conn) fail(err error) {
-	c.once.Do(func() {
-		c.err = withoutAddress(err)
-		close(c.lost)
-		_ = c.Conn.Close() // of no use any more, also where that fails
-	})
+// keepAlive sends PINGREQ when nothing was written or read for the time that was agreed (MQTT 3.1.1, section 3.1.2.10),
+// until the connection ends or the broker does not answer it.
+func (c *conn) keepAlive() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	wait := func(d time.Duration) bool {
+		timer.Reset(d)
+		select {
+		case <-timer.C:
+			return true
+		case <-c.lost:
+			return false
+		}
+	}
+	for wait(c.options.KeepAlive - c.quiet()) {
+		if c.quiet() < c.options.KeepAlive {
+			continue
+		}
+		ponged := c.ponged.Load()
+		c.write(packets.NewControlPacket(packets.Pingreq), now)
+		if !wait(c.options.PingTimeout) {
+			return
+		}
+		if c.ponged.Load() == ponged {
+			c.Fail(timeoutError("no answer to a ping in time"))
+		}
+	}
+}
+
+// quiet returns how long nothing was written, or nothing was read: the longer time of both.
+func (c *conn) quiet() time.Duration {
+	return time.Since(c.began) - time.Duration(min(c.sent.Load(), c.heard.Load()))
+}
+
+// When a packet is written.
+type when int
+
+const (
+	now   when = iota
+	ack        // with the answers to what else was read already: for PUBACK and its kind
+	later      // when Flush is called
+)
+
+// How packets wait to be written with others.
+const (
+	maxAcks = 8        // as many are written at once: less than half of what Mosquitto sends without one
+	maxHeld = 16 << 10 // bytes
+)
+
+// write writes a packet within the write timeout, now or with others. Of a hundred commands that come at once, each
+// would cost two system calls here and two at the broker. A connection that cannot be written fails.
+func (c *conn) write(p packets.ControlPacket, w when) {
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
+	if c.left {
+		return
+	}
+	_ = p.Write(&c.held) // never fails: it is memory
+	if w == ack {
+		c.acks++
+	}
+	if hold := w == later || w == ack && !c.reading && c.acks <= maxAcks; !hold || c.held.Len() > maxHeld {
+		c.flush()
+	}
+}
+
+// flush writes what waits. The caller holds the lock.
+func (c *conn) flush() {
+	if c.held.Len() == 0 {
+		return
+	}
+	err := c.nc.SetWriteDeadline(time.Now().Add(c.options.WriteTimeout))
+	if err == nil {
+		_, err = c.nc.Write(c.held.Bytes())
+	}
+	c.acks = 0
+	if c.held.Reset(); c.held.Cap() > 2*maxHeld {
+		c.held = bytes.Buffer{}
+	}
+	if err != nil {
+		c.Fail(err)
+		return
+	}
+	c.sent.Store(int64(time.Since(c.began)))
+}
+
+// A delivery is a message from the broker.
+type delivery struct {
+	packet *packets.PublishPacket
+	conn   *conn
+}
+
+func (d *delivery) Topic() string     { return d.packet.TopicName }
+func (d *delivery) Payload() []byte   { return d.packet.Payload }
+func (d *delivery) Retained() bool    { return d.packet.Retain }
+func (d *delivery) Duplicate() bool   { return d.packet.Dup }
+func (d *delivery) MessageID() uint16 { return d.packet.MessageID }
+
+// Ack is [session.Delivery].
+func (d *delivery) Ack() {
+	switch d.packet.Qos {
+	case 1:
+		p := packets.NewControlPacket(packets.Puback).(*packets.PubackPacket)
+		p.MessageID = d.packet.MessageID
+		d.conn.write(p, ack)
+	case 2: // not subscribed to
+		p := packets.NewControlPacket(packets.Pubrec).(*packets.PubrecPacket)
+		p.MessageID = d.packet.MessageID
+		d.conn.write(p, ack)
+	}
 }
 
 // withoutAddress returns err without the addresses of this one connection, which are different each time.

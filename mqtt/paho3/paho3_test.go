@@ -14,8 +14,20 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/mqtt/session"
 )
 
+const (
+	keepAlive    = time.Minute
+	pingTimeout  = time.Second
+	writeTimeout = time.Second
+)
+
 // connect returns a connection to a broker that accepts it, and the broker's end of the network connection.
 func connect(t *testing.T) (session.Conn, net.Conn) {
+	t.Helper()
+	return connectTo(t, func(session.Delivery) {})
+}
+
+// connectTo is connect for a receiver of messages.
+func connectTo(t *testing.T, receive func(session.Delivery)) (session.Conn, net.Conn) {
 	t.Helper()
 	near, far := net.Pipe()
 	go func() {
@@ -27,8 +39,8 @@ func connect(t *testing.T) (session.Conn, net.Conn) {
 		}
 	}()
 	c, err := Driver{}.Connect(t.Context(), near, session.ConnectOptions{
-		ClientID: "test", KeepAlive: time.Minute, PingTimeout: time.Second, WriteTimeout: time.Second,
-		Will: mqtt.Message{Topic: "will"}, Receive: func(session.Delivery) {},
+		ClientID: "test", KeepAlive: keepAlive, PingTimeout: pingTimeout, WriteTimeout: writeTimeout,
+		Will: mqtt.Message{Topic: "will"}, Receive: receive,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,40 +115,4 @@ func TestConnectToOtherServers(t *testing.T) {
 			})
 		})
 	}
-}
-
-// PUBLISH packets of which the next one is already given to Paho are written with it, and none waits for long.
-func TestPublishesGoTogether(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		c := newConn(near, time.Minute)
-		defer c.fail(io.EOF)
-		packet := []byte{packets.Publish<<4 | 2, 6, 0, 1, 't', 0, 1, 'x'}
-		c.publishing.Store(3)
-		written := make(chan int, 1)
-		go func() {
-			got := make([]byte, 1024)
-			n, _ := far.Read(got)
-			written <- n
-			n, _ = far.Read(got)
-			written <- n
-		}()
-		for range 3 {
-			if n, err := c.Write(packet); n != len(packet) || err != nil {
-				t.Errorf("Write() = %d, %v", n, err)
-			}
-		}
-		if n := <-written; n != 3*len(packet) {
-			t.Errorf("%d bytes were written at once, expected %d", n, 3*len(packet))
-		}
-		c.publishing.Store(2) // of which one fails
-		began := time.Now()
-		if _, err := c.Write(packet); err != nil {
-			t.Error(err)
-		}
-		if n, took := <-written, time.Since(began); n != len(packet) || took != holdFor {
-			t.Errorf("%d bytes were written after %v, expected %d after %v", n, took, len(packet), holdFor)
-		}
-	})
 }

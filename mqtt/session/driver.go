@@ -59,7 +59,8 @@ type Subscribing interface {
 type Conn interface {
 	Subscribe(filters []string) Subscribing
 	Unsubscribe(filters []string) Pending
-	Publish(m mqtt.Message) Pending // with QoS 1
+	Publish(m mqtt.Message) Pending // with QoS 1; it may wait until Flush
+	Flush()                         // sends what waits
 	// Received is how many messages of the broker were read so far, whether they were handed over already or not.
 	Received() int64
 

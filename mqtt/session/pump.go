@@ -26,6 +26,7 @@ func (s *Session) send(c *connection) {
 			acks <- ack{e.Seq, c.Publish(e.Message)} // has room for all in flight
 			continue
 		}
+		c.Flush()
 		if !s.idle(c) {
 			return
 		}

@@ -29,6 +29,7 @@ func (s *Session) shutdown(ctx context.Context, c *connection) {
 		s.log.Warn("not all messages were sent in time", "count", n)
 	}
 	published := c.Publish(mqtt.Message{Topic: s.cfg.Tree.State(), Payload: []byte(offline), Retained: true})
+	c.Flush()
 	limit := time.NewTimer(shutdownState)
 	defer limit.Stop()
 	select {

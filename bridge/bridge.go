@@ -136,15 +136,6 @@ type knownLanes struct {
 	sharedLanes
 }
 
-// goroutines are what [Bridge.Run] waits for. New sets the functions, and nothing changes them.
-type goroutines struct {
-	workers sync.WaitGroup
-	// spawn runs f in a goroutine that Run waits for. The context ends only when that takes too long: requests that
-	// are under way outlive the signal to stop.
-	spawn  func(f func(context.Context))
-	giveUp context.CancelFunc // ends that context
-}
-
 // retainedMessages are those of others that were logged, and those of the bridge itself.
 type retainedMessages struct {
 	logged    sync.Map     // topics whose retained command was logged; bounded by retainedLogged
@@ -214,15 +205,7 @@ func New(cfg Config, r Roster) *Bridge {
 	}
 	b.standby.b, b.announcers.b, b.documents.b = b, b, b
 	b.clock.start = b.started
-	ctx, cancel := context.WithCancel(context.Background())
-	b.giveUp = cancel
-	b.spawn = func(f func(context.Context)) {
-		b.workers.Add(1)
-		go func() {
-			defer b.workers.Done()
-			f(ctx)
-		}()
-	}
+	b.goroutines.init()
 	b.roster.Store(&roster{})
 	b.lanes = make(map[string]*lane, len(r.Phones))
 	b.apply(r)
@@ -541,6 +524,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	defer timer.Stop()
 	b.workers.Wait()
 	b.giveUp()
+	b.all.Wait()
 	b.feed.close()
 	return nil
 }

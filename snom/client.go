@@ -656,8 +656,10 @@ func (c *Client) connect(ctx context.Context, limits limit) (net.Conn, error) {
 		}
 		c.trusted, conn = true, secure
 	}
-	_ = conn.SetReadDeadline(limits.deadline)
-	_ = conn.SetWriteDeadline(limits.begun())
+	_ = conn.SetDeadline(limits.deadline)
+	if begun := limits.begun(); begun != limits.deadline {
+		_ = conn.SetWriteDeadline(begun)
+	}
 	return conn, nil
 }
 
@@ -675,9 +677,22 @@ func (c *Client) open(ctx context.Context, limits limit) (net.Conn, error) {
 
 // dialTCP connects to addr.
 func dialTCP(ctx context.Context, deadline time.Time, addr string) (net.Conn, error) {
-	d := net.Dialer{Deadline: deadline, KeepAlive: -1} // no connection is idle for long
+	d := net.Dialer{KeepAlive: -1} // no connection is idle for long
+	if _, err := netip.ParseAddrPort(addr); err == nil {
+		return d.DialContext(deadlineContext{ctx, deadline}, "tcp", addr)
+	}
+	d.Deadline = deadline // finding the address of a name watches the context only
 	return d.DialContext(ctx, "tcp", addr)
 }
+
+// A deadlineContext has a deadline and does not end then. Connecting to an address does, without a timer of a context.
+type deadlineContext struct {
+	context.Context
+	deadline time.Time
+}
+
+// Deadline is [context.Context].
+func (c deadlineContext) Deadline() (time.Time, bool) { return c.deadline, true }
 
 // notSent is the error of a request of which nothing was sent, because of err.
 func (c *Client) notSent(ctx context.Context, limits limit, err error) error {

@@ -528,9 +528,13 @@ func (c *command) learnEffects(s *phoneState, now time.Time) {
 	if c.effects.Restarts {
 		s.identity.probed, s.urls, s.lastSeen = false, urlsUnknown, time.Time{} // what comes back may be another firmware
 	}
-	if c.changed == nil && (c.effects == (snom.Effects{}) || c.effects.Picture) {
-		return // as most
+	if c.changed != nil || c.effects != (snom.Effects{}) && !c.effects.Picture {
+		c.learnCalls(s, now)
 	}
+}
+
+// learnCalls is the part of learnEffects that concerns calls.
+func (c *command) learnCalls(s *phoneState, now time.Time) {
 	calls := s.callState()
 	switch {
 	case c.changed != nil && c.changed.Setting == settingDND && c.changed.Identity == 0:

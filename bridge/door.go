@@ -159,7 +159,8 @@ func (d *door) lookAtPhones() {
 	now := time.Now()
 	for _, p := range d.b.roster.Load().phones {
 		p.state.mu.Lock()
-		d.follow(p.name, p.status(now))
+		is := p.status(now)
+		d.follow(p.name, &is)
 		p.state.mu.Unlock()
 	}
 }
@@ -279,14 +280,14 @@ func (d *door) remove() {
 }
 
 // tellDoors passes the call state of a phone to its doors. The caller holds the lock of the phone's state.
-func (p *phone) tellDoors(doors map[string]*door, is Status) {
+func (p *phone) tellDoors(doors map[string]*door, is *Status) {
 	for _, d := range doors {
 		d.follow(p.name, is)
 	}
 }
 
 // follow takes what a phone is doing.
-func (d *door) follow(phone string, is Status) {
+func (d *door) follow(phone string, is *Status) {
 	cfg := d.cfg.Load()
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -297,14 +297,14 @@ func (p *phone) change(change func(*phoneState)) {
 		p.publishAvailability()
 	}
 	if after.Reachable != before.Reachable || after.Problem != before.Problem {
-		p.logState(before, after)
+		p.logState(&before, &after)
 	}
 	if p.b.cfg.OnChange != nil && (after.Reachable != before.Reachable || after.Problem != before.Problem ||
 		after.Model != before.Model || after.RemoteControl != before.RemoteControl || after.Firmware != before.Firmware || after.MAC != before.MAC) {
 		p.b.cfg.OnChange()
 	}
 	if doors := p.b.roster.Load().doors; len(doors) > 0 && (after.Call != before.Call || after.Reachable != before.Reachable) {
-		p.tellDoors(doors, after)
+		p.tellDoors(doors, &after)
 	}
 	last := after.LastResult != before.LastResult
 	after.LastResult = before.LastResult
@@ -321,7 +321,7 @@ func (p *phone) change(change func(*phoneState)) {
 
 // logState logs that the phone became reachable or unreachable, and why, or that something is wrong with it. The caller
 // holds the lock.
-func (p *phone) logState(before, after Status) {
+func (p *phone) logState(before, after *Status) {
 	log := p.b.cfg.Log.With(slog.String("phone", p.name))
 	switch {
 	case after.Reachable == before.Reachable:

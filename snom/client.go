@@ -425,7 +425,7 @@ type scratch struct {
 
 // scratches are those that are not in use.
 var scratches = sync.Pool{New: func() any {
-	m := &scratch{request: make([]byte, 0, 1<<10), body: make([]byte, 0, 4<<10)}
+	m := &scratch{request: make([]byte, 0, 1<<9)}
 	m.reply.in = bufio.NewReaderSize(nil, 1<<10)
 	m.reply.line = make([]byte, 0, 256)
 	return m
@@ -437,8 +437,8 @@ const maxScratch = 64 << 10
 // leave gives m back. It holds neither the connection nor much memory then.
 func (m *scratch) leave() {
 	m.reply.limited.R = nil
-	if m.body == nil || cap(m.body) > maxScratch {
-		m.body = make([]byte, 0, 4<<10)
+	if cap(m.body) > maxScratch {
+		m.body = nil
 	}
 	scratches.Put(m)
 }

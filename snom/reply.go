@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -300,7 +301,7 @@ func (r *headReader) chunkFollows() bool {
 func appendAll(b []byte, in io.Reader, most int64) ([]byte, error) {
 	for most > 0 {
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			b = slices.Grow(b, max(512, len(b))) // most pages are short
 		}
 		free := b[len(b):cap(b)]
 		n, err := in.Read(free[:min(int64(len(free)), most)])

@@ -306,6 +306,26 @@ func TestANumberIsChecked(t *testing.T) {
 	}
 }
 
+// TestAPageStaysWhereTheOutcomeIsUnknown: a phone that carries a request out, and does not answer it, can fetch the page all the same.
+func TestAPageStaysWhereTheOutcomeIsUnknown(t *testing.T) {
+	t.Parallel()
+	inPanel(t, snomtest.Config{Model: "D735"}, nil, func(h *harness, device *snomtest.Phone) {
+		device.HoldFetches(3 * time.Second)
+		device.SetFault(snomtest.FaultResetAfter)
+		for command, payload := range map[string]string{"show": `{"text":"here","hold":true}`, "led": "P1 red"} {
+			if r := h.result("snom/desk/"+command, payload, time.Second); r.Code != bridge.Timeout {
+				t.Errorf("%+v", r)
+			}
+		}
+		time.Sleep(5 * time.Second)
+		sees(t, device, "[text]", "here", "LED 5: red")
+		if got := h.bridge.Snapshot()[0].Panel; got == nil || fmt.Sprint(got.Lights) != "map[P1:red]" {
+			t.Errorf("status %+v", got)
+		}
+		device.SetFault("")
+	})
+}
+
 // lastPage is the address of the page that the phone was asked to show last.
 func lastPage(device *snomtest.Phone) string {
 	all := device.Requests()

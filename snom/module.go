@@ -75,19 +75,18 @@ func (m Model) LEDNumber(l LED, first int) (number int, ok bool) {
 
 // checkModule is checkKey for a key Pn beyond those of the phone itself, of which there are own.
 func (m Model) checkModule(n, own int) (warning string) {
-	modules := moduleTable()[m.Name()]
-	least := 0
-	for _, e := range modules {
-		if e.has(n) {
-			least = 0
-			break
+	first, last := 0, 0
+	for _, e := range moduleTable()[m.Name()] {
+		if first == 0 || e.First < first {
+			first = e.First
 		}
-		if n < e.First && (least == 0 || e.First < least) {
-			least = e.First
-		}
+		last = max(last, e.Last())
 	}
-	if least > 0 {
-		return fmt.Sprintf("P%d is beyond the %d keys of %s, and those of its expansion modules begin with P%d", n, own, m, least)
+	switch {
+	case n < first:
+		return fmt.Sprintf("P%d is beyond the %d keys of %s, and those of its expansion modules begin with P%d", n, own, m, first)
+	case last > 0 && n > last:
+		return fmt.Sprintf("P%d is beyond the %d keys of %s, and those of as many expansion modules as are known end with P%d", n, own, m, last)
 	}
 	return fmt.Sprintf("P%d is beyond the %d keys of %s, so it can only be on an expansion module", n, own, m)
 }

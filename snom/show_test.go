@@ -144,6 +144,7 @@ func TestModules(t *testing.T) {
 		{"D735", "P32", 0, 36, ""},
 		{"D735", "P33", 0, 37, "P33 is beyond the 32 keys of D735, so it can only be on an expansion module"},
 		{"D735", "P80", 0, 84, "P80 is beyond the 32 keys of D735, so it can only be on an expansion module"},
+		{"D735", "P177", 0, 181, "P177 is beyond the 32 keys of D735, and those of as many expansion modules as are known end with P176"},
 		{"D735", "P33", 2, 34, "P33 is beyond the 32 keys of D735, so it can only be on an expansion module"},
 		{"D735", "message", 0, 0, ""},
 		{"D385", "P175", 0, 176, "P175 is beyond the 48 keys of D385, so it can only be on an expansion module"},

@@ -71,6 +71,9 @@ func (p *program) actionURLs(c *cobra.Command, f urlFlags, name string) error {
 	i := slices.IndexFunc(settings.Roster.Phones, func(p config.Phone) bool { return p.Name == name })
 	urls, err := actionURLs(c.Context(), settings, settings.Roster.Phones[i], settings.PhoneListen, container(os.DirFS("/"), p.environ))
 	keys := actionurl.KeySettings(urls, phones.Phones[i].Keys, phones.Phones[i].Model)
+	if err == nil && !f.install && len(keys) > 0 && phones.Phones[i].Model.IsZero() {
+		fmt.Fprintf(p.stderr, "No short labels of keys are printed, since the settings do not name the model of %s: model, or PHONE_<n>_MODEL.\n", name)
+	}
 	switch {
 	case err != nil:
 		return usageError{err}

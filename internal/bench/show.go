@@ -14,7 +14,8 @@ import (
 )
 
 // show measures the way of a page: from the publish of show until the phone has the page. Its floor is a message through the broker
-// and two bare HTTP exchanges: the request to the phone, and the phone's for a page of the same size.
+// and two HTTP exchanges: the request to the phone, and the phone's for the same page. As that of a command, it is measured with
+// the libraries that a bridge in Go has, and once more on bare sockets.
 func (b *bench) show() error {
 	dir, err := b.folder("show-")
 	if err != nil {
@@ -47,31 +48,47 @@ func (b *bench) show() error {
 	if _, err := wait(w.online); err != nil {
 		return errors.Join(errors.New("snom2mqtt is not online"), ours.died())
 	}
+	library, err := newLibraryCourier(address, phone.addr(), w.back)
+	if err != nil {
+		return err
+	}
+	defer library.close()
 	count := b.full(500, 50)
 	for round := range b.count {
 		f := figure{Part: "show", Broker: nodelay, System: systemOurs, Round: round, Phones: 1, Outstanding: 1, Commands: count}
-		var there, shown, floor []float64
+		var shown, floor, bare []float64
 		for i := range count + 5 { // the first ones are not counted
 			us, page, err := w.show(phone, fmt.Sprintf("%d-%d", round, i))
 			if err != nil {
 				return errors.Join(err, ours.died())
 			}
-			message, err := w.message()
+			fast, err := w.message("oneway/show")
 			if err != nil {
 				return err
 			}
-			two, err := phone.twoExchanges(page)
+			message, err := w.message("poneway/show")
+			if err != nil {
+				return err
+			}
+			two, err := phone.twoExchanges(page, phone.pages.Addr().String(), phone.ask)
+			if err != nil {
+				return err
+			}
+			libraryTwo, err := phone.twoExchanges(page, library.serve(page), library.get)
 			if err != nil {
 				return err
 			}
 			if i >= 5 {
-				shown, there, floor = append(shown, us), append(there, message), append(floor, two)
+				shown, bare, floor = append(shown, us), append(bare, fast+two), append(floor, message+libraryTwo)
 			}
 		}
 		f.ToPhone50, f.ToPhone99 = percentiles(shown)
 		b.add(f)
 		f.System = systemTwoHTTP
-		f.ToPhone50, f.ToPhone99 = percentiles(sums(there, floor))
+		f.ToPhone50, f.ToPhone99 = percentiles(floor)
+		b.add(f)
+		f.System = systemBareTwo
+		f.ToPhone50, f.ToPhone99 = percentiles(bare)
 		b.add(f)
 	}
 	return nil
@@ -138,9 +155,9 @@ func (w *showWatch) show(p *panelPhone, text string) (us float64, page []byte, e
 }
 
 // message measures a message through the broker.
-func (w *showWatch) message() (us float64, err error) {
+func (w *showWatch) message(topic string) (us float64, err error) {
 	begin := now()
-	w.client.publish([]byte("oneway/show"), []byte(`{"text":"The washer is done","hold":true}`))
+	w.client.publish([]byte(topic), []byte(`{"text":"The washer is done","hold":true}`))
 	if err := w.client.flush(); err != nil {
 		return 0, err
 	}
@@ -245,24 +262,29 @@ func fetchPage(host, path string) ([]byte, error) {
 // give serves the page.
 func (p *panelPhone) give(conn net.Conn, _ string) { _, _ = conn.Write(p.page) }
 
-// twoExchanges measures a request to the phone, and the phone's for a page, without a bridge.
-func (p *panelPhone) twoExchanges(page []byte) (us float64, err error) {
+// twoExchanges measures a request to the phone, by ask, and the phone's for a page, without a bridge.
+func (p *panelPhone) twoExchanges(page []byte, server string, ask func(target string) error) (us float64, err error) {
 	p.page = page
 	begin := now()
-	conn, err := (&net.Dialer{KeepAlive: -1}).Dial("tcp4", p.addr())
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	at := "http://" + p.pages.Addr().String() + "/page/panel/" + token + "/0123456789"
-	if _, err := fmt.Fprintf(conn, "GET /minibrowser.htm?url=%s HTTP/1.1\r\nHost: %s\r\nConnection: keep-alive\r\n\r\n", url.QueryEscape(at), p.addr()); err != nil {
-		return 0, err
-	}
-	if _, err := io.ReadAll(conn); err != nil {
+	if err := ask("/minibrowser.htm?url=" + url.QueryEscape("http://"+server+"/page/panel/"+token+"/0123456789")); err != nil {
 		return 0, err
 	}
 	had, err := wait(p.had)
 	return float64(had-begin) / 1e3, err
+}
+
+// ask makes a request to the phone, on a bare socket.
+func (p *panelPhone) ask(target string) error {
+	conn, err := (&net.Dialer{KeepAlive: -1}).Dial("tcp4", p.addr())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: keep-alive\r\n\r\n", target, p.addr()); err != nil {
+		return err
+	}
+	_, err = io.ReadAll(conn)
+	return err
 }
 
 // showing is the table of what show costs.

@@ -41,7 +41,9 @@ func listenForActions(c config.Config, container string, events eventTaker, log 
 	if c.PhoneListen == "" {
 		return nil, nil
 	}
-	l, err := net.Listen("tcp", c.PhoneListen)
+	// A phone's connection serves one request within seconds: it is not worth four system calls to look after.
+	lc := net.ListenConfig{KeepAlive: -1}
+	l, err := lc.Listen(context.Background(), "tcp", c.PhoneListen)
 	if err != nil {
 		return nil, fmt.Errorf("action URLs: %w", err)
 	}

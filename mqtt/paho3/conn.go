@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,12 +62,14 @@ type readerFunc func([]byte) (int, error)
 
 func (r readerFunc) Read(p []byte) (int, error) { return r(p) }
 
-// read reads from the network. All that was read before has been dealt with then, so what waits to be written is written.
+// read reads from the network. All that was read before has been dealt with then, so what waits to be written is written,
+// after the goroutines that the messages have started: a request to a phone does not wait for an acknowledgement.
 //
 // Acknowledging at once is for brokers that leave Nagle's algorithm on, as Mosquitto does unless set_tcp_nodelay is
 // true: they hold back a small packet until the one before is acknowledged, which the kernel here would put off for
 // 40 ms.
 func (c *conn) read(p []byte) (int, error) {
+	runtime.Gosched()
 	c.writing <- struct{}{}
 	c.flush()
 	c.reading = true

@@ -81,7 +81,7 @@ func (p *profile) allows(c snom.Command, rules Rules, secret bool) refusal {
 // have been a secret one.
 func (p *profile) secret(m message) bool {
 	v := snom.Verb(m.name)
-	return p.Mask[v] || len(p.Mask) > 0 && (!v.Valid() || v.Nests() && m.masks(p.Mask))
+	return p.Mask[v] || len(p.Mask) > 0 && (!v.Valid() || v.Nests() && (m.fault != nil || m.masks(p.Mask)))
 }
 
 // explain is a fault in words. Of a secret payload it tells the places and what was wanted, and

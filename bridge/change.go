@@ -299,6 +299,10 @@ func (c *command) failRead(err error) {
 		code = Unreachable
 	}
 	c.err = err
+	if code == Expired {
+		c.fail(code, "it expired while the phone's settings were read: nothing was changed")
+		return
+	}
 	c.fail(code, "while its settings were read: "+words(err))
 }
 

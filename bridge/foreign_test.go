@@ -109,6 +109,28 @@ func TestADeviceThatShowsLateThatItIsAPhone(t *testing.T) {
 	}
 }
 
+// A device whose page is that of another device has no remote control, whatever model the settings name, and has it again
+// when the phone is back at its address.
+func TestADeviceOfAnotherMakeWithAModel(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var server atomic.Value
+		server.Store("lighttpd/1.4")
+		device := otherDevice(t, &server, "<html><title>Router</title>ready</html>")
+		device.phone.Model = "D735"
+		h := newHarness(t, bridge.Config{}, []testPhone{device}, nil)
+		time.Sleep(3 * time.Minute)
+		if got := h.bridge.Snapshot()[0]; got.RemoteControl != snom.No || got.Problem == "" {
+			t.Errorf("remote control %q, problem %q, expected no and a problem", got.RemoteControl, got.Problem)
+		}
+		server.Store("snom embedded")
+		time.Sleep(3 * time.Minute)
+		if got := h.bridge.Snapshot()[0]; got.RemoteControl == snom.No || got.Problem != "" {
+			t.Errorf("remote control %q, problem %q after it showed that it is a Snom phone", got.RemoteControl, got.Problem)
+		}
+	})
+}
+
 // A phone that asks for a login where none is configured has refused none: it is asked again.
 func TestNoLoginIsNoFailedLogin(t *testing.T) {
 	t.Parallel()

@@ -434,3 +434,30 @@ func TestMacrosAreListed(t *testing.T) {
 		}
 	})
 }
+
+// TestASecretInPlaceOfAMacro: a code that was put into the place of a macro's name is not repeated where arguments are masked.
+func TestASecretInPlaceOfAMacro(t *testing.T) {
+	t.Parallel()
+	phones := one()
+	phones[0].set = func(p *bridge.PhoneConfig) { p.Mask = map[snom.Verb]bool{snom.VerbDTMF: true} }
+	inHarness(t, bridge.Config{}, phones, func(h *harness) {
+		for _, payload := range []string{"739182", `{"macro":"739182"}`, `{"macro":"739182","dry_run":true}`, `{"steps":[{"739182":1}]}`, `{"macro":739182}`} {
+			h.say("snom/desk/run", payload)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			answered := false
+			for _, m := range h.out.Take() {
+				answered = answered || m.Topic == "snom/desk/result"
+				if strings.Contains(string(m.Payload), "739182") {
+					h.t.Errorf("%s: %s on %s", payload, m.Payload, m.Topic)
+				}
+			}
+			if !answered {
+				h.t.Errorf("%s: no result", payload)
+			}
+		}
+		if strings.Contains(h.log.String(), "739182") {
+			h.t.Errorf("logged: %s", h.log)
+		}
+	})
+}

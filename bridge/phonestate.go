@@ -60,6 +60,7 @@ type phoneIdentity struct {
 	reported             bool       // model and mac were reported to this process
 	authenticated        bool       // the phone has accepted a request, so a probe may log in
 	unidentified         bool       // it was probed or accepted a command, and nothing showed that it is a Snom phone
+	foreign              bool       // and what it answered was the page of another device
 	certificate          string     // SHA-256 of its certificate, which is not trusted; empty: it is, or there is none
 }
 
@@ -206,6 +207,7 @@ func (s *phoneState) learn(info snom.Info, err error) {
 		return
 	}
 	s.identity.unidentified = info.IdentifiedBy == ""
+	s.identity.foreign = info.Foreign
 	s.identity.probed = !s.identity.unidentified // a device that is starting may show more at the next poll
 	if err == nil {
 		i := &s.identity
@@ -253,7 +255,7 @@ func (p *phone) status(now time.Time) Status {
 	if model == "" {
 		model = configured.Name()
 	}
-	if is.unidentified && model == "" {
+	if is.unidentified && model == "" || is.foreign {
 		control = snom.No // as far as is known
 	}
 	problem, remedy := p.problem()

@@ -104,6 +104,8 @@ type State struct {
 	over   time.Time     // until then the last call shows as ended
 	counts bool          // nr_ongoing_calls of this phone counts a call that rings
 	idle   bool          // the phone is certainly idle while no call is tracked
+	// rejected is how many of several calls that ring were ended by the bridge, which does not know which ones.
+	rejected uint8
 	old    restored      // what Restore set and no event has confirmed
 	asOf   time.Time     // of what Restore set; zero: it was not called
 }
@@ -257,6 +259,7 @@ func (s *State) finish(i int, reason jsonval.Text, at time.Time) int {
 	g := s.remember(s.calls[i], at)
 	s.calls = slices.Delete(s.calls, i, i+1)
 	s.idle = len(s.calls) == 0
+	s.rejected = max(s.rejected, 1) - 1 // this one, perhaps: fewer are certain
 	return g
 }
 

@@ -18,8 +18,15 @@ func (s State) HungUp(asked, now time.Time) State {
 }
 
 // HungUpCurrent is HungUp for a request that ends the current call. Of several calls it is not certain which
-// one that is, and a held call may not be the current one: the phone's events show it.
+// one that is, and a held call may not be the current one: the phone's events show it. Calls that ring end without an event:
+// they have ended when the phone was asked as often as there are calls.
 func (s State) HungUpCurrent(asked, now time.Time) State {
+	if len(s.calls) > 1 && !slices.ContainsFunc(s.calls, func(c trackedCall) bool { return c.phase != Ringing || c.began.After(asked) }) {
+		if s.rejected++; int(s.rejected) >= len(s.calls) {
+			return s.HungUp(asked, now)
+		}
+		return s
+	}
 	if len(s.calls) != 1 || s.calls[0].phase == Held {
 		return s
 	}

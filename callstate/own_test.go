@@ -43,6 +43,17 @@ func TestOwnActions(t *testing.T) {
 			0 incoming a 5 | ringing 5 1
 			4 HUNGUP       | ended 5 0 hung_up 0
 			6 time         | idle - 0`},
+		{"reject two calls, one after the other", `
+			0 incoming a 5 | ringing 5 1
+			1 incoming b 6 | ringing 6 2
+			4 HUNGUP_CURRENT | ringing 6 2
+			5 HUNGUP_CURRENT | ended 6 0 hung_up 0`},
+		{"reject one of two calls, and the other is answered", `
+			0 incoming a 5 | ringing 5 1
+			1 incoming b 6 | ringing 6 2
+			4 HUNGUP_CURRENT | ringing 6 2
+			5 connected b 6  | connected 6 2
+			6 HUNGUP_CURRENT | connected 6 2`},
 		{"reject without a call id", `
 			0 incoming - 5 | ringing 5 1
 			4 HUNGUP       | ended 5 0 hung_up 0

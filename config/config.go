@@ -237,6 +237,9 @@ func (c *checker) listeners(to *Config, v variables) {
 	case v.PhoneBaseURL.text != "":
 		if a, ok := c.address(v.PhoneBaseURL, phonePorts(), "http://host:port or https://host:port, optionally with a path"); ok {
 			to.PhoneBaseURL = a.short(phonePorts()[a.scheme])
+			if ip, err := netip.ParseAddr(a.host); err == nil && ip.IsUnspecified() {
+				c.fault(v.PhoneBaseURL, "expected the address at which phones reach this machine: none can connect to this one")
+			}
 		}
 	case to.PhoneListen != "" && err == nil && !ip.IsUnspecified() && port != "0":
 		to.PhoneBaseURL = "http://" + to.PhoneListen

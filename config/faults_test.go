@@ -156,6 +156,8 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 				"ASK_EVERY: expected a time with its unit from 1s to 24h, such as 90s or 1m30s"}},
 			{name: "firmware without a version", settings: kitchen + "FIRMWARE_LATEST=https://fw.example/new.bin", want: []string{
 				"FIRMWARE_LATEST: expected a version such as 10.1.198.19, or an https URL that names one, with {model} for the model"}},
+			{name: "PHONE_BASE_URL with no address of a machine", settings: kitchen + tokenSecret + "PHONE_LISTEN=:8081\nPHONE_BASE_URL=http://0.0.0.0:8090", want: []string{
+				"PHONE_BASE_URL: expected the address at which phones reach this machine: none can connect to this one"}},
 			{name: "PHONE_BASE_URL with a query", settings: kitchen + tokenSecret + "PHONE_LISTEN=:8081\nPHONE_BASE_URL=http://a?b", want: []string{
 				"PHONE_BASE_URL: expected http://host:port or https://host:port, optionally with a path"}},
 			{name: "no tokens", settings: kitchen + "PHONE_LISTEN=:8081\nPHONE_1_NAME=b\nPHONE_1_URL=http://b", want: []string{

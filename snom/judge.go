@@ -2,6 +2,7 @@ package snom
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -492,9 +493,13 @@ func (a *answer) toIndex() bool {
 	return false
 }
 
-// isSelf reports whether the host of u is the phone that was asked, by the name in its URL or by its address.
+// isSelf reports whether the host of u is the phone that was asked, by the name in its URL or by its address. Another port
+// is another device; without one it may be the phone's, since servers omit it behind a forwarded port.
 func (a *answer) isSelf(u *url.URL) bool {
 	own, err := url.Parse("//" + a.host)
+	if err == nil && u.Port() != "" && u.Port() != cmp.Or(own.Port(), map[bool]string{true: "443", false: "80"}[a.https]) {
+		return false
+	}
 	if err == nil && strings.EqualFold(own.Hostname(), strings.TrimSuffix(u.Hostname(), ".")) {
 		return true
 	}

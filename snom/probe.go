@@ -33,6 +33,8 @@ type Info struct {
 	// Certificate is the SHA-256 of the phone's certificate, as [TLSConfig] takes it; over https only. It
 	// is set even when the certificate is not trusted.
 	Certificate string `json:"certificate"`
+	// Foreign says that nothing has shown that the device is a Snom phone, and that its page is one of another device.
+	Foreign bool `json:"-"`
 	// Address is where the phone answered: its IP address and port, of which 443 counts as 80, so that https and http of one phone are
 	// one address. It is not valid where the connection has none.
 	Address netip.AddrPort `json:"-"`
@@ -77,6 +79,7 @@ func (c *Client) Probe(ctx context.Context) (Info, error) {
 		MAC:           found.mac,
 		RemoteControl: cmp.Or(p.meaning().remote, model.RemoteControl()),
 		Address:       address,
+		Foreign:       c.identified == unproven && p.meaning().advice == foreignAdvice,
 	}
 	info.Auth, info.Realm = c.wantedLogin(p)
 	leaf := untrusted(err)

@@ -76,7 +76,7 @@ func TestProbe(t *testing.T) {
 		}, {
 			name:  "every page is somewhere else",
 			pages: site{"*": says(302, "", "Location", "/login.html")},
-			want:  snom.Info{RemoteControl: snom.Unknown}, err: snom.ErrPhone, advice: "another device",
+			want:  snom.Info{RemoteControl: snom.Unknown, Foreign: true}, err: snom.ErrPhone, advice: "another device",
 		}, {
 			name:  "no name, first page forbidden",
 			pages: site{"/info.htm": says(200, "hello"), "*": says(403, "")},

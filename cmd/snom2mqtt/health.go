@@ -13,6 +13,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
 
 // Health is the retained document that says how the bridge is doing.
@@ -85,9 +86,29 @@ func (r *reporter) run(ctx context.Context) {
 	}
 }
 
+// remember keeps in the state directory what phones have reported. With Home Assistant its publisher does so, together with
+// the identifiers.
+func (r *reporter) remember() {
+	if r.s.discovery != nil || !r.s.state.Lasting() {
+		return
+	}
+	for v := range r.s.bridge.Views() {
+		if v.MAC == "" && v.Firmware == "" {
+			continue
+		}
+		r.s.state.Update(v.Phone, func(is *statefile.Record) {
+			if is.URL != v.Config.URL { // what was known is of another phone, perhaps
+				*is = statefile.Record{ID: is.ID, URL: v.Config.URL}
+			}
+			is.Model, is.Firmware, is.MAC = string(v.Model), string(v.Firmware), string(v.MAC)
+		})
+	}
+}
+
 // report publishes how the bridge is doing, and the list of phones if it is another one. A bridge on standby, and one that
 // has no connection, says nothing.
 func (r *reporter) report() {
+	r.remember()
 	if !r.s.session.Status().Proven || r.s.bridge.Standby() != "" {
 		r.listed = nil // another bridge, or another broker, may have another one
 		return

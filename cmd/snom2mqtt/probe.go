@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -85,6 +86,9 @@ func (p *program) probe(c *cobra.Command, f probe, target string) error {
 		return usageError{err}
 	}
 	info, err := askPhone(c.Context(), client, login)
+	if errors.Is(err, snom.ErrUnreachable) {
+		err = p.orNamed(c.Context(), target, err)
+	}
 	if !login && info.Auth != "" && info.Auth != snom.SchemeNone {
 		info.Advice = append([]string{"It requires a login. Give --username, and the password when asked for it, by --password-file FILE, or by " +
 			"--password-file - from standard input; or name a phone of the settings."}, info.Advice...)
@@ -96,6 +100,29 @@ func (p *program) probe(c *cobra.Command, f probe, target string) error {
 		err = perr
 	}
 	return err
+}
+
+// orNamed adds to an error which names the settings have, where the target may have been meant as one.
+func (p *program) orNamed(ctx context.Context, target string, err error) error {
+	if !p.configured() || mqtt.ValidName(target) != nil {
+		return err
+	}
+	settings, _, lerr := p.load(ctx)
+	if lerr != nil {
+		return err
+	}
+	var names []string
+	for _, phone := range settings.Roster.Phones {
+		if phone.Name == target {
+			return err
+		}
+		names = append(names, phone.Name)
+	}
+	slices.Sort(names)
+	if most := 10; len(names) > most {
+		names = append(names[:most], fmt.Sprintf("and %d more", len(names)-most))
+	}
+	return fmt.Errorf("%w; no phone of the settings is called %q: they have %s", err, target, strings.Join(names, ", "))
 }
 
 // probeSIP asks a phone that is driven by SIP, by OPTIONS and without a login.

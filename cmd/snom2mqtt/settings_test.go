@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -37,5 +38,25 @@ func TestInstancesThatTheTopicsCannotHave(t *testing.T) {
 		}, io.Discard, io.Discard); code != want {
 			t.Errorf("check of the instance %s ends with %d, want %d: the topics say %v", instance, code, want, err)
 		}
+	}
+}
+
+// A target of probe that may have been meant as a name of the settings: the error says which names they have.
+func TestProbeNamesThePhones(t *testing.T) {
+	t.Parallel()
+	p := &program{stdout: io.Discard, stderr: io.Discard, environ: []string{
+		"SNOM2MQTT_PHONE_0_NAME=kitchen", "SNOM2MQTT_PHONE_0_URL=http://192.0.2.1", "SNOM2MQTT_PHONE_1_NAME=hall", "SNOM2MQTT_PHONE_1_URL=http://192.0.2.2",
+	}}
+	away := errors.New("no such host")
+	for target, expected := range map[string]string{
+		"kitchenn": `no such host; no phone of the settings is called "kitchenn": they have hall, kitchen`,
+		"kitchen":  "no such host", "kitchen.lan": "no such host", "http://kitchenn": "no such host",
+	} {
+		if got := p.orNamed(t.Context(), target, away); got.Error() != expected || !errors.Is(got, away) {
+			t.Errorf("%s: %v, expected %s", target, got, expected)
+		}
+	}
+	if got := (&program{}).orNamed(t.Context(), "kitchenn", away); !errors.Is(got, away) || got.Error() != away.Error() {
+		t.Errorf("without settings: %v", got)
 	}
 }

@@ -22,9 +22,10 @@ import (
 //	            | "${" id "}"                                ; as shells and templates write variables
 //	            | "$(" id                                    ; cut, where id is one of Snom's
 //	            | "$$" id "$$" | "%%" id "%%"                ; $$REMOTE$$, as DECT bases write variables
-//	            | "[" id "]"                                 ; all of the value, where id is one of Snom's
+//	            | "[" id "]" | "{" id "}" | "<" id ">" | "$[" id "]" | "@" id "@" | "%" id "%" | "#" id "#" | "${" id
+//	                                                     ; all of the value, where id is one of Snom's
 //	id          = letter *63( letter | digit | "_" | "-" )
-//	index       = "[" 1*digit "]"
+//	index       = "[" ( 1*digit | "$" id ) "]"             ; $user_name[$active_line]
 //	header      = "(" *byte ")"
 //
 // Which parts belong to a value depends on the kind of its variable (variables.csv):
@@ -138,7 +139,7 @@ func (v value) text() string {
 		for n < len(v.more) && !strings.HasPrefix(v.more[n], "=") {
 			n++
 		}
-		for n > 0 && v.more[n-1] == "" {
+		for n > 0 && (strings.TrimSpace(unescape(v.more[n-1])) == "" || isKnown(v.more[n-1])) { // or a variable without a value
 			n--
 		}
 		if strings.Trim(v.join(n), "&=") == "" {
@@ -195,7 +196,10 @@ func (v value) formText(text string) string {
 // clean returns the unescaped text of the value as it may be published, "" when it is unknown.
 func (v value) clean(text string) string {
 	text = cleantext.Clean(text, maxEventValue)
-	if id, _, ok := cutBetween(strings.TrimSpace(text), "[", "]"); ok && strings.TrimSpace(text) == "["+id+"]" && isKnown(id) {
+	if isEnclosed(strings.TrimSpace(text)) {
+		return ""
+	}
+	if v.kind == "uri" && strings.Trim(text, "+ ") == "" { // no number follows
 		return ""
 	}
 	if v.kind == "uri" && slices.Contains(unknownWords, strings.ToLower(strings.TrimSpace(text))) {
@@ -214,6 +218,22 @@ func (v value) clean(text string) string {
 		text = withoutPassword(text)
 	}
 	return text
+}
+
+// enclosures are what stands before and behind the name of a variable where another program's way of writing variables was
+// used in a URL.
+var enclosures = [][2]string{{"[", "]"}, {"$[", "]"}, {"{", "}"}, {"{{", "}}"}, {"<", ">"}, {"@", "@"}, {"%", "%"}, {"#", "#"}, {"${", ""}, {"$", ""}}
+
+// isEnclosed reports whether text is the name of one of Snom's variables, written as programs other than phones do.
+func isEnclosed(text string) bool {
+	for _, e := range enclosures {
+		id, before := strings.CutPrefix(text, e[0])
+		id, behind := strings.CutSuffix(id, e[1])
+		if before && behind && isKnown(id) {
+			return true
+		}
+	}
+	return false
 }
 
 // unknownWords are what programs write in place of an address that they do not know. Others than a phone send action URLs,
@@ -342,13 +362,21 @@ func cutPlaceholder(text string) (p placeholder, ok bool) {
 		return placeholder{}, false
 	}
 	rest = rest[len(p.id):]
-	if inner, _, closed := cutBetween(rest, "[", "]"); closed && inner != "" && strings.Trim(inner, "0123456789") == "" {
+	if inner, _, closed := cutBetween(rest, "[", "]"); closed && isIndex(inner) {
 		p.length += len("[") + len(inner) + len("]")
 		p.indexed = true
 	} else if inner, _, closed := cutBetween(rest, "(", ")"); closed {
 		p.length += len("(") + len(inner) + len(")")
 	}
 	return p, true
+}
+
+// isIndex reports whether s is a number, or a variable that stands for one.
+func isIndex(s string) bool {
+	if id, ok := strings.CutPrefix(s, "$"); ok {
+		return id != "" && isVariable(id)
+	}
+	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
 // isVariable reports whether s may be the name of a variable in a placeholder: a name that begins with a letter.

@@ -53,7 +53,12 @@ func TestPlaceholders(t *testing.T) {
 		`display_remote=$(set:user_realname[1])!`, "cancel_reason=Reason $cancel_reason", "redirect_number=0$redirect_number",
 		"redirect_number=+49/$user_idle_number1", "active_key=P$active_key", "call-id=$call-id@$user_host1", "mac=00:$mac",
 		"who=$remote", "who=x$(remote)", "who=$user_name[1]", "who=a $remote", `local="$display_local" <sip:$user_name1@$user_host1>`,
-		"context_url=<sip:$context_url>;tag=$tag")
+		"context_url=<sip:$context_url>;tag=$tag",
+		// As programs other than phones write variables.
+		"remote={remote}", "remote=$[remote]", "remote=${remote", "remote=@remote@", "remote=<remote>", "remote=%7Bremote%7D", "remote=+", "remote=%2B",
+		"remote=%20%2b%20", "local={{local}}", "remote=#remote#", "remote=%25remote%25", "display_remote={display_remote}", "display_remote=<display_remote>",
+		"display_remote=@DISPLAY_REMOTE@", "remote={REMOTE}&local=[local]", "remote=$user_name[$active_line]", "display_remote=$user_name[$active_line]",
+		"call-id={call_id}", "mac=<mac>", "remote=$[remote]&&local=@local@&")
 	for _, query := range queries {
 		if got := parse(query); !reflect.DeepEqual(got, unknown) {
 			t.Errorf("%q: %+v, expected nothing to be known", query, got)
@@ -125,7 +130,9 @@ func TestGrammar(t *testing.T) {
 		{"charsets", "x=%E2%82&remote=sip:m%FCller@pbx&display_local=K\xe4the&display_remote=%D0%9C%D0%B8%D1%80", Event{Local: Party{Name: "Käthe"},
 			Remote: party("müller", "Мир", "sip:müller@pbx"), Extra: []Variable{{"x", "â\uFFFD"}}}},
 		{"blanks around", "call-id= a &remote= sip:5@pbx &nr_ongoing_calls=%201 ", Event{CallID: "a", Remote: at("5"), Calls: 1, CallsKnown: true}},
-		{"blanks only", "call-id=%20&remote=+&mac=%20%20", Event{Remote: Party{Number: "+"}}},
+		{"blanks only", "call-id=%20&remote=+&mac=%20%20", Event{}},
+		{"variables without a value behind a name", "display_remote=A& &local&remote=sip:5@pbx", Event{Remote: party("5", "A", "sip:5@pbx")}},
+		{"a plus in front of a number", "remote=+5", Event{Remote: Party{Number: "+5"}}},
 		{"counts that are none", "nr_ongoing_calls=-1", Event{Extra: []Variable{{"nr_ongoing_calls", "-1"}}}},
 		{"an address without user", "remote=sip:@pbx&local=@", Event{Remote: party("", "", "sip:@pbx"), Local: party("", "", "sip:@"), Line: "@"}},
 		{"equals signs", "call-id==a=b=&x==", Event{CallID: "=a=b=", Extra: []Variable{{"x", "="}}}},

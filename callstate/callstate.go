@@ -106,8 +106,8 @@ type State struct {
 	idle   bool          // the phone is certainly idle while no call is tracked
 	// rejected is how many of several calls that ring were ended by the bridge, which does not know which ones.
 	rejected uint8
-	old    restored      // what Restore set and no event has confirmed
-	asOf   time.Time     // of what Restore set; zero: it was not called
+	old      restored  // what Restore set and no event has confirmed
+	asOf     time.Time // of what Restore set; zero: it was not called
 }
 
 // trackedCall is a call that is under way.

@@ -59,7 +59,7 @@ var oldNames = map[string]string{
 	"lookout": "poller", "lookers": "pollers", "forgetful": "null store", "trimmer": "packet limiter", "patience": "backoff",
 	"farewell": "stop reason", "enlist": "apply", "gathering": "group result", "suspect": "quarantine", "knock": "probe",
 	"deaf": "draining", "welcome": "proven", "mend": "normalize", "deed": "action", "resident": "phone", "unlook": "cancel poll",
-	"aside": "standby", "fought": "contested", "nobody": "none", "whoever": "caller", "silence": "timeout error",
+	"aside": "standby", "fought": "contested", "looped": "received", "trouble": "fault", "owed": "unanswered", "nobody": "none", "whoever": "caller", "silence": "timeout error",
 }
 
 // TestWords keeps the language of the project technical: see CONTRIBUTING.md, "How it is written".

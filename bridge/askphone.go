@@ -48,13 +48,13 @@ const allCalls = "all"
 
 // question carries out an ask command: the phone fetches a page that shows nothing, and calls back with its state.
 func (c *command) question(ctx context.Context, p pacedPhone) {
-	told := make(chan struct{})
+	calledBack := make(chan struct{})
 	var answered atomic.Bool
-	var said *Asked // what follows is written before told is closed
+	var said *Asked // what follows is written before calledBack is closed
 	var bad error
 	to, asked := c.to, time.Now()
 	shown := c.display(ctx, p, sheet{
-		life: pageSlack, told: told,
+		life: pageSlack, answered: calledBack,
 		main: func(base string) (minibrowser.Main, error) { return minibrowser.Ask(base + "/" + askedPart) },
 		part: func(r pages.Request) pages.Reply {
 			if r.Part != askedPart || !answered.CompareAndSwap(false, true) {
@@ -62,9 +62,9 @@ func (c *command) question(ctx context.Context, p pacedPhone) {
 			}
 			var answer minibrowser.Answer
 			if answer, bad = minibrowser.ReadAnswer(r.Query); bad == nil {
-				said = to.told(answer, asked)
+				said = to.noteAnswer(answer, asked)
 			}
-			close(told)
+			close(calledBack)
 			return to.nothing()
 		},
 	})
@@ -78,8 +78,8 @@ func (c *command) question(ctx context.Context, p pacedPhone) {
 }
 
 // awaitAnswer waits until the phone has called back, and reports whether it has.
-func (c *command) awaitAnswer(ctx context.Context, p pacedPhone, told, fetched <-chan struct{}, origin string) bool {
-	if p.await(ctx, told, answerTime) {
+func (c *command) awaitAnswer(ctx context.Context, p pacedPhone, answered, fetched <-chan struct{}, origin string) bool {
+	if p.await(ctx, answered, answerTime) {
 		return true
 	}
 	p.lane.mu.Lock()
@@ -106,8 +106,8 @@ func (p *phone) nothing() pages.Reply {
 	return pages.Reply{Type: minibrowser.ContentType, Body: body}
 }
 
-// told notes what the phone said of its state. A call that began after it was asked is none that it has not.
-func (p *phone) told(a minibrowser.Answer, asked time.Time) *Asked {
+// noteAnswer notes what the phone said of its state. A call that began after it was asked is none that it has not.
+func (p *phone) noteAnswer(a minibrowser.Answer, asked time.Time) *Asked {
 	now := time.Now()
 	read := make([]readSetting, 0, len(a.Settings))
 	for _, s := range a.Settings {

@@ -65,7 +65,7 @@ func (l *lane) lockedOut(now time.Time) error {
 // every try. A request without a login counts for nothing. Only the job that runs calls it.
 func (p pacedPhone) noteLogin(now time.Time, err error) {
 	if err != nil {
-		p.phone.noteTrouble(err)
+		p.phone.noteFault(err)
 	}
 	if errors.Is(err, snom.ErrNoLogin) {
 		return

@@ -145,9 +145,9 @@ type retainedMessages struct {
 
 // counters are what a bridge counts.
 type counters struct {
-	late  atomic.Uint64 // commands that expired
-	large atomic.Int64  // bytes of large commands that wait
-	owed  atomic.Int64  // answers of group members that are still to come
+	late       atomic.Uint64 // commands that expired
+	large      atomic.Int64  // bytes of large commands that wait
+	unanswered atomic.Int64  // answers of group members that are still to come
 }
 
 // oneAtATime is held for work that takes memory or time, of which one is done at once.
@@ -225,7 +225,7 @@ type Origin struct {
 	ID     string // for a payload without an id
 	DryRun bool   // of a command: the same as dry_run in the payload
 
-	told func(*Result) // of a command for a door, gets its result; it must not block
+	onResult func(*Result) // of a command for a door, gets its result; it must not block
 }
 
 // Submit is Handle for a command, or a request to the bridge, that did not come from the broker. It returns the id of the
@@ -340,7 +340,7 @@ func (b *Bridge) commandGroup(name string, r *roster, members []string, msg mess
 		if c := msg.command; c.Effects().Urgent && !msg.dry && !retained && msg.fault == nil && now.Before(msg.expiry(now, b.cfg.Rules.TTL)) {
 			b.endAnnouncements(name, hungUp)
 		}
-		b.owed.Add(int64(len(members)))
+		b.unanswered.Add(int64(len(members)))
 		for _, m := range members {
 			r.phones[m].take(msg, g, secret, retained, now)
 		}
@@ -350,7 +350,7 @@ func (b *Bridge) commandGroup(name string, r *roster, members []string, msg mess
 // crowded reports whether the answers of so many more members would not fit into what waits for the broker. Half of it is
 // left to the answers of commands that name one phone.
 func (b *Bridge) crowded(members int) bool {
-	return b.cfg.Room != nil && 2*(b.owed.Load()+int64(members)) > int64(b.cfg.Room())
+	return b.cfg.Room != nil && 2*(b.unanswered.Load()+int64(members)) > int64(b.cfg.Room())
 }
 
 // take checks a message for this phone: its command goes into the queue, or is refused at once. secret says that the

@@ -29,7 +29,7 @@ type command struct {
 	dry      bool          // everything is checked, and nothing sent
 	script   *script       // its steps, of a macro; nil: it is none
 	door     *door         // that it opens; nil: none
-	told     func(*Result) // gets the result, too; nil: nothing does
+	onResult func(*Result) // gets the result, too; nil: nothing does
 	part     bool          // it is a step of a macro, and its result is not published
 	revoked  *atomic.Bool  // set when it must not be sent any more; nil: it may
 	received time.Time
@@ -202,8 +202,8 @@ func (c *command) deliver(r *Result) {
 		topic = c.door.name
 	}
 	b.publish(mqtt.Message{Topic: b.cfg.Tree.Result(topic), Payload: encodeResult(r)})
-	if c.told != nil {
-		c.told(r)
+	if c.onResult != nil {
+		c.onResult(r)
 	}
 	b.cfg.Observe.Result(*r)
 	if r.Code == Expired {
@@ -221,7 +221,7 @@ func (c *command) deliver(r *Result) {
 			slog.String("command", r.Command), slog.Any("code", r.Code), slog.String("err", r.Message))
 	}
 	if c.group != nil {
-		b.owed.Add(-1)
+		b.unanswered.Add(-1)
 		if s, complete := c.group.add(r); complete {
 			b.publishSummary(s)
 		}
@@ -513,8 +513,8 @@ func (c *command) learn() {
 		if len(c.read) > 0 {
 			c.learnSettings(s, r.Time.Time)
 		}
-		if s.trouble != nil || r.Code == Refused {
-			c.learnTrouble(s)
+		if s.fault != nil || r.Code == Refused {
+			c.learnFault(s)
 		}
 		probe = s.needsProbe() || r.OK && c.to.checksURLs()
 	})

@@ -38,8 +38,8 @@ type sheet struct {
 	// fetched, if set, is called whenever the phone fetches the page itself, and where it has the page with the request. It must
 	// not block.
 	fetched func()
-	// told, if set, is closed when the phone has followed what the page says, which it must do within answerTime.
-	told <-chan struct{}
+	// answered, if set, is closed when the phone has followed what the page says, which it must do within answerTime.
+	answered <-chan struct{}
 }
 
 // canDisplay says why the bridge can show nothing on the phone, or nothing.
@@ -99,8 +99,8 @@ func (c *command) display(ctx context.Context, p pacedPhone, s sheet) bool {
 	if !fetches {
 		isShown()
 	}
-	if s.told != nil {
-		return c.awaitAnswer(ctx, p, s.told, fetched, originOf(base))
+	if s.answered != nil {
+		return c.awaitAnswer(ctx, p, s.answered, fetched, originOf(base))
 	}
 	if fetches && !p.await(ctx, fetched, fetchTime) {
 		c.result.Message = notFetched + originOf(base)

@@ -103,17 +103,17 @@ type door struct {
 	cfg   atomic.Pointer[DoorConfig] // replaced, never changed
 	dedup *dedup                     // of ids: the phone may be another one the next time
 
-	mu         sync.Mutex
-	state      DoorState           // guarded by mu
-	calls      map[string]DoorCall // with the door, by phone; guarded by mu
-	rings      ringing             // guarded by mu
-	lastOpened time.Time           // guarded by mu
-	relock     *time.Timer         // nil: it is locked; guarded by mu
-	reachable  map[string]Switch   // its phones; guarded by mu
-	told       string              // the availability that was published last; guarded by mu
-	picturing  bool                // a picture is being taken; guarded by mu
-	image      *DoorImage          // the last one; nil: none; guarded by mu
-	removed    bool                // guarded by mu
+	mu           sync.Mutex
+	state        DoorState           // guarded by mu
+	calls        map[string]DoorCall // with the door, by phone; guarded by mu
+	rings        ringing             // guarded by mu
+	lastOpened   time.Time           // guarded by mu
+	relock       *time.Timer         // nil: it is locked; guarded by mu
+	reachable    map[string]Switch   // its phones; guarded by mu
+	availability string              // the availability that was published last; guarded by mu
+	picturing    bool                // a picture is being taken; guarded by mu
+	image        *DoorImage          // the last one; nil: none; guarded by mu
+	removed      bool                // guarded by mu
 
 	pages map[string]*doorPage      // that are shown, by phone; guarded by mu
 	views map[snom.Screen]*doorView // of the camera, while pages are shown; guarded by mu
@@ -230,10 +230,10 @@ func (d *door) publishAvailability(again bool) {
 		case SwitchUnknown:
 		}
 	}
-	if payload == "" || payload == d.told && !again || d.removed || d.b.standby.active() {
+	if payload == "" || payload == d.availability && !again || d.removed || d.b.standby.active() {
 		return
 	}
-	d.told = payload
+	d.availability = payload
 	d.b.Keep(mqtt.Message{Topic: d.b.cfg.Tree.Availability(d.name), Payload: []byte(payload), Retained: true}, d.republish)
 }
 
@@ -481,7 +481,7 @@ func (d *door) take(name string, m mqtt.Message, o Origin, now time.Time) (id st
 		return msg.id
 	}
 	c := &command{
-		id: msg.id, command: cfg.Code, to: p, door: d, told: o.told, secret: true, dry: msg.dry, name: msg.name, received: now, expires: msg.expiry(now, rules.TTL),
+		id: msg.id, command: cfg.Code, to: p, door: d, onResult: o.onResult, secret: true, dry: msg.dry, name: msg.name, received: now, expires: msg.expiry(now, rules.TTL),
 	}
 	d.b.received(c)
 	var no refusal

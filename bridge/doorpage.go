@@ -26,7 +26,7 @@ const (
 	statusReload  = 2 * time.Second        // of a page on which nothing moves
 	streamReload  = time.Minute            // of a page with a stream, which begins again then
 	noteTime      = 6 * time.Second        // that it says why the door was not opened
-	settled       = 3 * time.Second        // after which the phone has reported the call that the page belongs to
+	reported      = 3 * time.Second        // after which the phone has reported the call that the page belongs to
 	addressTime   = 300 * time.Millisecond // to find out the bridge's own address: the phone waits for the answer
 	pictureWorth  = 5 * time.Second        // that a picture is shown after it was taken
 	pictureRetry  = time.Second            // after a camera that gave none
@@ -223,7 +223,7 @@ func (v *doorPage) isOver() bool {
 	v.mu.Lock()
 	over := v.over
 	v.mu.Unlock()
-	return over || time.Since(v.began) > settled && !v.p.calls().Any(v.d.cfg.Load().is)
+	return over || time.Since(v.began) > reported && !v.p.calls().Any(v.d.cfg.Load().is)
 }
 
 // press takes a press of the key that opens. Each counts once, also where the phone repeats its request.
@@ -240,7 +240,7 @@ func (v *doorPage) press(which string) {
 	}
 	d := v.d
 	d.b.checkClock(time.Now())
-	d.take(openCommand, mqtt.Message{Topic: d.b.cfg.Tree.Command(d.name, openCommand)}, Origin{ID: "page-" + rand.Text()[:10], told: v.answered}, time.Now())
+	d.take(openCommand, mqtt.Message{Topic: d.b.cfg.Tree.Command(d.name, openCommand)}, Origin{ID: "page-" + rand.Text()[:10], onResult: v.answered}, time.Now())
 }
 
 // answered takes the result of a press.

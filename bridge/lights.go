@@ -40,7 +40,7 @@ func (c *command) light(ctx context.Context, p pacedPhone, l snom.LED) {
 		return
 	}
 	page := lightsSheet(leds...)
-	page.fetched = func() { c.to.update(func(s *phoneState) { s.setLight(l) }) } // only then has the phone been told
+	page.fetched = func() { c.to.update(func(s *phoneState) { s.setLight(l) }) } // only then has the phone got it
 	c.display(ctx, p, page)
 }
 
@@ -217,11 +217,11 @@ func (s *phoneState) lights() []snom.LED {
 
 // noteRelit notes whether the phone received its lights after it has started. What it did not receive is off, and is tried again when it
 // starts the next time. The caller holds the lock, and there is a panel.
-func (s *phoneState) noteRelit(lights []snom.LED, told bool) {
+func (s *phoneState) noteRelit(lights []snom.LED, shown bool) {
 	for _, l := range lights {
 		switch {
 		case !slices.Contains(s.lights(), l): // it was switched meanwhile
-		case told:
+		case shown:
 			s.setLight(l)
 		default:
 			s.setLight(snom.LED{Key: l.Key})

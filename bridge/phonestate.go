@@ -24,7 +24,7 @@ type phoneState struct {
 	closed     bool // the phone is removed, or the bridge stops: nothing changes any more
 
 	urls     urlCheck
-	trouble  *trouble // why it does not do what it is asked; nil: nothing
+	fault    *phoneFault // why it does not do what it is asked; nil: nothing
 	identity phoneIdentity
 	contact
 	callKnowledge
@@ -223,8 +223,8 @@ func (s *phoneState) learn(info snom.Info, err error) {
 // accepted notes that the phone has accepted a request, and so the login: it may tell more now. The caller holds the
 // lock.
 func (s *phoneState) accepted() {
-	if s.trouble != nil && s.trouble.login {
-		s.trouble = nil
+	if s.fault != nil && s.fault.login {
+		s.fault = nil
 	}
 	if i := &s.identity; !i.authenticated {
 		i.authenticated, i.probed = true, i.probed && i.reported
@@ -234,7 +234,7 @@ func (s *phoneState) accepted() {
 // forget forgets what depends on the phone's settings. The caller holds the lock.
 func (s *phoneState) forget() {
 	s.reachable, s.why, s.lastSeen, s.backoff = SwitchUnknown, "", time.Time{}, 0
-	s.identity, s.settings, s.trouble, s.urls = phoneIdentity{}, nil, nil, urlsUnknown
+	s.identity, s.settings, s.fault, s.urls = phoneIdentity{}, nil, nil, urlsUnknown
 }
 
 // nextPoll is when to poll again: soon where the phone just became unreachable, for it may be restarting. The caller

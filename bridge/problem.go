@@ -11,8 +11,8 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
-// A trouble is why a phone does not do what it is asked, and what remedies that. It does not change once it is made.
-type trouble struct {
+// A phoneFault is why a phone does not do what it is asked, and what remedies that. It does not change once it is made.
+type phoneFault struct {
 	login           bool // it is about the login
 	problem, remedy string
 }
@@ -20,12 +20,12 @@ type trouble struct {
 // adviceLogin is what remedies a login that is refused.
 const adviceLogin = "correct username and password of this phone and reload: they are those of the phone's web interface; until then it is contacted rarely, because failed logins lock it"
 
-// The troubles of a phone. What the phone's settings are called: [snom.Client.Probe].
+// The faults of a phone. What the phone's settings are called: [snom.Client.Probe].
 var (
-	troubleNoLogin = &trouble{true, "the phone requires a login, and the one that it requires is not configured", "set username and password of this phone: they are those of the phone's web interface"}
-	troubleLogin   = &trouble{true, "the phone refuses the login", adviceLogin}
-	troubleLocked  = &trouble{true, "the phone is locked after failed logins", adviceLogin}
-	troubleHidden  = &trouble{false, "the phone blocks remote control", "on the phone, set use_hidden_tags and restrict_uri_queries to off (Advanced, QoS/Security)"}
+	faultNoLogin = &phoneFault{true, "the phone requires a login, and the one that it requires is not configured", "set username and password of this phone: they are those of the phone's web interface"}
+	faultLogin   = &phoneFault{true, "the phone refuses the login", adviceLogin}
+	faultLocked  = &phoneFault{true, "the phone is locked after failed logins", adviceLogin}
+	faultHidden  = &phoneFault{false, "the phone blocks remote control", "on the phone, set use_hidden_tags and restrict_uri_queries to off (Advanced, QoS/Security)"}
 )
 
 // A urlCheck is whether a phone has action URLs of this bridge.
@@ -38,38 +38,38 @@ const (
 	urlsMissing
 )
 
-// troubleOf returns the trouble that an error of a request shows; nil: none.
-func troubleOf(err error) *trouble {
+// faultOf returns the fault that an error of a request shows; nil: none.
+func faultOf(err error) *phoneFault {
 	switch {
 	case errors.Is(err, snom.ErrNoLogin):
-		return troubleNoLogin
+		return faultNoLogin
 	case errors.Is(err, snom.ErrUnauthorized):
-		return troubleLogin
+		return faultLogin
 	case errors.Is(err, snom.ErrLockedOut):
-		return troubleLocked
+		return faultLocked
 	}
 	return nil
 }
 
-// noteTrouble notes that an error of a request shows a trouble with the login, if it does.
-func (p *phone) noteTrouble(err error) {
-	if t := troubleOf(err); t != nil {
-		p.update(func(s *phoneState) { s.trouble = t })
+// noteFault notes that an error of a request shows a fault with the login, if it does.
+func (p *phone) noteFault(err error) {
+	if t := faultOf(err); t != nil {
+		p.update(func(s *phoneState) { s.fault = t })
 	}
 }
 
-// learnTrouble notes whether the phone blocks what commands ask for. The caller holds the state's lock.
-func (c *command) learnTrouble(s *phoneState) {
+// learnFault notes whether the phone blocks what commands ask for. The caller holds the state's lock.
+func (c *command) learnFault(s *phoneState) {
 	_, configurable := c.to.profile.Load().Phone.(Configurer) // what blocks them is a setting
 	switch {
 	case len(c.command.Changes()) > 0 || c.effects.Picture: // they need more than other commands do
 	case c.result.OK && c.result.Requests > 0:
-		s.trouble = nil
+		s.fault = nil
 	case c.result.Code == Refused && errors.Is(c.err, snom.ErrRefused) && configurable:
-		s.trouble = troubleHidden
+		s.fault = faultHidden
 	case c.result.Code == Refused && errors.Is(c.err, snom.ErrRefused):
-		if t := s.trouble; t == nil || t.remedy != shown(c.result.Message) {
-			s.trouble = &trouble{problem: troubleHidden.problem, remedy: shown(c.result.Message)}
+		if t := s.fault; t == nil || t.remedy != shown(c.result.Message) {
+			s.fault = &phoneFault{problem: faultHidden.problem, remedy: shown(c.result.Message)}
 		}
 	}
 }
@@ -81,8 +81,8 @@ func (p *phone) problem() (problem, remedy string) {
 	switch i := &s.identity; {
 	case i.certificate != "":
 		return is, "set cert_sha256 of this phone to " + i.certificate + " if that is its certificate"
-	case s.trouble != nil:
-		return s.trouble.problem, s.trouble.remedy
+	case s.fault != nil:
+		return s.fault.problem, s.fault.remedy
 	case i.unidentified && is == unidentified:
 		return is, "check the phone's url: it may be another device"
 	case i.known != (snom.Model{}) && is != "" && i.control != snom.No:

@@ -251,15 +251,15 @@ func (o *Outbox) Connected() int {
 // ([Outbox.Done]) or the connection is lost ([Outbox.Lost]). There is none when nothing waits, when enough is in
 // flight, or when the connection is not the current one.
 //
-// Messages of topics in quarantine travel alone, and only when settled says that the connection has lived for a while:
+// Messages of topics in quarantine travel alone, and only when stable says that the connection has lived for a while:
 // a new connection that is soon lost for another reason must not count against them.
-func (o *Outbox) Take(connection int, now time.Time, settled bool) (Entry, bool) {
+func (o *Outbox) Take(connection int, now time.Time, stable bool) (Entry, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if connection != o.connection || len(o.flight) >= o.limits.Window {
 		return Entry{}, false
 	}
-	e := o.next(now, settled)
+	e := o.next(now, stable)
 	if e == nil {
 		return Entry{}, false
 	}
@@ -271,12 +271,12 @@ func (o *Outbox) Take(connection int, now time.Time, settled bool) (Entry, bool)
 }
 
 // next removes the next entry to be sent from its queue.
-func (o *Outbox) next(now time.Time, settled bool) *entry {
+func (o *Outbox) next(now time.Time, stable bool) *entry {
 	if o.quarantine.active() {
 		if o.quarantine.alone != nil {
 			return nil // until it is known how this one ends
 		}
-		if settled && o.quarantine.anyDue(now) {
+		if stable && o.quarantine.anyDue(now) {
 			if len(o.flight) > 0 {
 				return nil // it travels alone
 			}
@@ -299,8 +299,8 @@ func (o *Outbox) next(now time.Time, settled bool) *entry {
 		default:
 			return e
 		}
-		if settled && len(o.flight) == 0 && o.quarantine.held.len > 0 && o.quarantine.anyDue(now) {
-			return o.next(now, settled)
+		if stable && len(o.flight) == 0 && o.quarantine.held.len > 0 && o.quarantine.anyDue(now) {
+			return o.next(now, stable)
 		}
 	}
 }

@@ -29,8 +29,8 @@ func newBoxWith(l mqtt.Limits, minimal func(mqtt.Message) []byte) *box {
 	return b
 }
 
-func (b *box) take(now time.Time, settled bool) (int64, mqtt.Message, bool) {
-	e, ok := b.Take(b.connection, now, settled)
+func (b *box) take(now time.Time, stable bool) (int64, mqtt.Message, bool) {
+	e, ok := b.Take(b.connection, now, stable)
 	return e.Seq, e.Message, ok
 }
 

@@ -55,7 +55,7 @@ func (p *program) discovery(ctx context.Context, ask bool) error {
 	if err != nil {
 		return usageError{err}
 	}
-	told := make(map[string]snom.Info, len(phones.Phones))
+	infos := make(map[string]snom.Info, len(phones.Phones))
 	for _, phone := range phones.Phones {
 		if !ask {
 			break
@@ -68,7 +68,7 @@ func (p *program) discovery(ctx context.Context, ask bool) error {
 		if err != nil {
 			fmt.Fprintf(p.stderr, "%s: %s\n", phone.Name, inWords(err))
 		}
-		told[phone.Name] = info
+		infos[phone.Name] = info
 	}
 	home := homeBridge(settings, tree)
 	home.Doors = func() (all []homeassistant.Door) {
@@ -80,7 +80,7 @@ func (p *program) discovery(ctx context.Context, ask bool) error {
 	home.Groups = func() []string { return bridge.PagedGroups(phones.Paging, phones.Groups) }
 	documents := []mqtt.Message{home.Message(home.ID(), home.Document())}
 	for _, phone := range phones.Phones {
-		info := told[phone.Name]
+		info := infos[phone.Name]
 		one := homePhone(settings, phone, bridge.Status{
 			Model: bridge.Text(info.Model), Firmware: bridge.Text(info.Firmware), MAC: bridge.Text(info.MAC),
 			RemoteControl: remoteControl(phone, info, ask),
@@ -107,7 +107,11 @@ func (p *program) printDocuments(documents []mqtt.Message) error {
 		if err != nil {
 			return err
 		}
-		out.WriteString([]string{",", "{"}[max(0, 1-i)])
+		if i == 0 {
+			out.WriteByte('{')
+		} else {
+			out.WriteByte(',')
+		}
 		out.Write(topic)
 		out.WriteByte(':')
 		out.Write(m.Payload)

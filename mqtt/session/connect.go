@@ -21,9 +21,9 @@ type connection struct {
 	nonce      atomic.Pointer[string] // the payload of loopback messages in this round
 	wake       chan struct{}          // notified when a message waits to be sent
 	empty      chan struct{}          // notified when none waits and none is in flight
-	looped     chan struct{}          // notified when a loopback message was received
+	received   chan struct{}          // notified when a loopback message was received
 	willSeen   chan struct{}          // notified when a message was received that says offline
-	settled    atomic.Bool            // the connection is not young any more
+	stable     atomic.Bool            // the connection is not young any more
 	commands   atomic.Uint32          // commands received so far
 	taken      atomic.Int64           // messages that the driver has handed over
 	echo       atomic.Uint32          // loopback topics received: loopBridge, loopCommands
@@ -60,7 +60,7 @@ func (s *Session) connect(ctx context.Context) (*connection, error) {
 		id:         rand.Text(),
 		wake:       make(chan struct{}, 1),
 		empty:      make(chan struct{}, 1),
-		looped:     make(chan struct{}, 1),
+		received:   make(chan struct{}, 1),
 		willSeen:   make(chan struct{}, 1),
 		pending:    pendingAcks{room: make(chan struct{}, 1)},
 		stall:      newStallDetector(),

@@ -40,7 +40,7 @@ func (s *Session) handle(c *connection, d Delivery) {
 	case mqtt.KindLoopback:
 		if nonce := c.nonce.Load(); nonce != nil && string(d.Payload()) == *nonce {
 			c.echo.Or(s.loopback(topic))
-			notify(c.looped)
+			notify(c.received)
 		}
 		return
 	case mqtt.KindCommand:
@@ -106,13 +106,13 @@ func (s *Session) serve(ctx context.Context, c *connection, b *backoff) error {
 			s.shutdown(ctx, c)
 			return s.detach(c, b)
 		case <-young.C:
-			c.settled.Store(true)
+			c.stable.Store(true)
 			notify(c.wake)
 		case <-good.C:
 			b.good()
 			s.markStable()
-		case <-c.looped:
-			s.looped(c, p)
+		case <-c.received:
+			s.loopbackReceived(c, p)
 		case <-c.willSeen:
 			// The will of the session's last connection, whose end the broker noticed only now, or another client's
 			// message. It is corrected after a moment, so that two clients that contradict each other do so slowly.
@@ -231,8 +231,8 @@ func (s *Session) undelivered(p *proof) error {
 	return fmt.Errorf("mqtt: the broker %s; the user must be allowed to write and read %q and to read the topics of commands", verb, topic)
 }
 
-// looped ends a round of the proof when all its topics have come back.
-func (s *Session) looped(c *connection, p *proof) {
+// loopbackReceived ends a round of the proof when all its topics have come back.
+func (s *Session) loopbackReceived(c *connection, p *proof) {
 	echo := c.echo.Load()
 	if echo&loopCommands != 0 && !s.loopCommands {
 		s.loopCommands = true

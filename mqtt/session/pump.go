@@ -21,7 +21,7 @@ func (s *Session) send(c *connection) {
 	defer helpers.Wait()
 	defer close(acks)
 	for {
-		e, ok := s.outbox.Take(c.number, time.Now(), c.settled.Load())
+		e, ok := s.outbox.Take(c.number, time.Now(), c.stable.Load())
 		if ok {
 			acks <- ack{e.Seq, c.Publish(e.Message)} // has room for all in flight
 			continue
@@ -36,7 +36,7 @@ func (s *Session) send(c *connection) {
 // idle waits until there may be a message to send. False means that c is lost.
 func (s *Session) idle(c *connection) bool {
 	var retry <-chan time.Time
-	if at := s.outbox.Retry(time.Now()); !at.IsZero() && c.settled.Load() {
+	if at := s.outbox.Retry(time.Now()); !at.IsZero() && c.stable.Load() {
 		if wait := time.Until(at); wait > 0 {
 			t := time.NewTimer(wait)
 			defer t.Stop()

@@ -43,7 +43,7 @@ func (p *profile) admit(m message, rules Rules, secret, retained bool, now time.
 	case retained:
 		return c, refusal{Retained, retainedCommand}
 	case m.fault != nil:
-		return c, refusal{Invalid, explain(m.fault, secret)}
+		return c, refusal{Invalid, explain(m.fault, secret || m.hasLogin())}
 	case !now.Before(c.expires):
 		return c, refusal{Expired, "expires_at is in the past"}
 	case m.command.IsTimestamp(now):

@@ -212,6 +212,9 @@ func New(cfg Config, r Roster) *Bridge {
 	return b
 }
 
+// Revision returns a value that is equal to an earlier one as long as phones, groups, doors and macros are the same.
+func (b *Bridge) Revision() any { return b.roster.Load() }
+
 // Handle takes one message, with the meaning of its topic in [Config].Tree. It never blocks, and every command is answered
 // once: later, by the phone's lane, or at once, when it is refused.
 func (b *Bridge) Handle(a mqtt.Address, m mqtt.Message) {
@@ -393,11 +396,17 @@ func (b *Bridge) refuse(name, command string, m mqtt.Message, message string, no
 	if m.Retained {
 		code, message = Retained, retainedCommand
 	}
-	b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encodeResult(&Result{
-		ID: msg.id, Phone: shown(name), Command: msg.name, Code: code, Message: message, Time: Time{Time: now},
-	})})
+	b.publishRefusal(&Result{ID: msg.id, Phone: shown(name), Command: msg.name, Code: code, Message: message, Time: Time{Time: now}})
 	b.cfg.Observe.Result(Result{Code: code})
 	b.limit.Log(slog.LevelInfo, "refused "+string(code), "command refused", slog.Any("code", code), slog.String("err", message))
+}
+
+// publishRefusal publishes the result of what names no phone.
+func (b *Bridge) publishRefusal(r *Result) {
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encodeResult(r)})
+	if b.feed.read() {
+		b.feed.send(Update{Result: r})
+	}
 }
 
 // logRetained logs once per topic that retained commands are published.

@@ -149,9 +149,18 @@ func (m *message) hideName() {
 // shownArgument is the argument as a result shows it, unless it is secret.
 func (m message) shownArgument() string {
 	if m.fault != nil {
-		return hideLogins(m.raw)
+		if m.hasLogin() {
+			return hideLogins(strings.ReplaceAll(m.raw, `\/`, "/"))
+		}
+		return m.raw
 	}
 	return m.command.Shown()
+}
+
+// hasLogin reports whether what was received has a URL with a login: no part of it may be repeated then.
+func (m message) hasLogin() bool {
+	text := strings.ReplaceAll(m.raw, `\/`, "/") // as JSON may have it
+	return hideLogins(text) != text
 }
 
 // hideLogins masks user names and passwords in the URLs of a text: what is refused may hold one.

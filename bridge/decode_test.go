@@ -301,3 +301,37 @@ func TestLoginsInURLsAreHidden(t *testing.T) {
 		}
 	}
 }
+
+// TestLoginsOfRefusedURLs: neither the argument nor the explanation of a refused command repeats a login, whole or cut off; and
+// passwords that set was to write are hidden where the command is refused by its name.
+func TestLoginsOfRefusedURLs(t *testing.T) {
+	t.Parallel()
+	const canary = "c4n4ry"
+	for _, in := range []struct{ command, payload string }{
+		{"firmware", "http://user:" + canary + "@192.0.2.1:x/f.bin"},
+		{"announce", "http://user:" + canary + "@192.0.2.1/a.wav"},
+		{"announce", `{"url":"http:\/\/user:` + canary + `@192.0.2.1\/a.wav"}`},
+		{"announce", "http://a-very-long-user-name-that-fills-what-is-repeated:" + canary + "@192.0.2.1/a.wav"},
+		{"show", `{"image":"http://user:` + canary + `@192.0.2.1/a.png"}`},
+		{"command", `{"command":"announce","url":"http://user:` + canary + `@192.0.2.1/a.wav"}`},
+	} {
+		m := decode(in.command, []byte(in.payload))
+		if m.fault == nil {
+			t.Errorf("%s %s is taken", in.command, in.payload)
+			continue
+		}
+		c, r := (&profile{}).admit(m, Rules{}, false, false, time.Now())
+		if text := c.argument + r.message; r.code != Invalid || strings.Contains(text, canary) || !strings.Contains(text, mask) {
+			t.Errorf("%s %s: %s %s %s", in.command, in.payload, r.code, c.argument, r.message)
+		}
+	}
+	for _, payload := range []string{"http_pass=" + canary, `{"settings":{"user_pass1":"` + canary + `","vol_ringer":"8"}}`} {
+		m := decode("set", []byte(payload))
+		if m.fault != nil {
+			t.Fatal(m.fault)
+		}
+		if text := m.shownArgument(); strings.Contains(text, canary) || !strings.Contains(text, mask) {
+			t.Errorf("set %s is shown as %s", payload, text)
+		}
+	}
+}

@@ -132,8 +132,8 @@ func (b *Bridge) ask(name string, m mqtt.Message, id string, now time.Time) stri
 			names = append(names, a.name)
 		}
 		// Not on a response topic: that would be made from the input.
-		b.publish(mqtt.Message{Topic: b.cfg.Tree.BridgeResult(), Payload: encodeResult(&Result{Command: shown(name), Code: Invalid,
-			Message: fmt.Sprintf("no such request %q: expected one of %s", shown(name), strings.Join(names, ", ")), Time: Time{Time: now}})})
+		b.publishRefusal(&Result{Command: shown(name), Code: Invalid,
+			Message: fmt.Sprintf("no such request %q: expected one of %s", shown(name), strings.Join(names, ", ")), Time: Time{Time: now}})
 		return ""
 	}
 	r := request{action: known[i], id: id}

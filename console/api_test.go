@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/console"
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
@@ -61,7 +63,7 @@ func TestPress(t *testing.T) {
 		t.Errorf("without Prefer: %d %s", resp.StatusCode, body)
 	}
 	for path, status := range map[string]int{
-		"/api/send/none/key": 404, "/api/send/kitchen/a%2Fb": 202, "/api/send/kitchen/status": 400, "/api/send/bridge/key": 404, "/api/bridge/a%2Fb": 400,
+		"/api/send/none/key": 404, "/api/send/kitchen/a%2Fb": 202, "/api/send/kitchen/status": 400, "/api/send/bridge/key": 404, "/api/bridge/a%2Fb": 404,
 	} {
 		if resp, body := d.ask("POST", path, "x"); resp.StatusCode != status {
 			t.Errorf("POST %s = %d %s, expected %d", path, resp.StatusCode, body, status)
@@ -72,6 +74,77 @@ func TestPress(t *testing.T) {
 	}
 	if resp, _ := d.ask("POST", "/api/send/kitchen/key", strings.Repeat("x", 600<<10)); resp.StatusCode != 413 {
 		t.Errorf("600 KiB = %d", resp.StatusCode)
+	}
+}
+
+// A dry run, however it is spelled, presses nothing; and what is no request to the bridge is said at once.
+func TestDryRunIsUnderstoodOrRefused(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t, nil)
+	before := d.pressed()
+	for query, status := range map[string]int{"dry_run=1": 200, "dry_run=TRUE": 200, "dry_run": 200, "dry_run=maybe": 400, "dry_run=true&dry_run=false": 400} {
+		if resp, body := d.ask("POST", "/api/send/kitchen/key?"+query, "P1", "Prefer", "wait=20"); resp.StatusCode != status || status == 200 && !strings.Contains(body, `"would":[`) {
+			t.Errorf("%s = %d %s, expected %d", query, resp.StatusCode, body, status)
+		}
+	}
+	if n := d.pressed() - before; n != 0 {
+		t.Errorf("%d keys were pressed", n)
+	}
+	if d.press("/api/send/kitchen/key?dry_run=false", "P1"); d.pressed() == before {
+		t.Error("dry_run=false pressed nothing")
+	}
+	if resp, body := d.ask("POST", "/api/bridge/ping?dry_run=true", ""); resp.StatusCode != 400 || !strings.Contains(body, "no dry run") {
+		t.Errorf("a dry run of a request = %d %s", resp.StatusCode, body)
+	}
+	if resp, body := d.ask("POST", "/api/bridge/nosuch", "", "Prefer", "wait=20"); resp.StatusCode != 404 || !strings.Contains(body, "ping, reload") {
+		t.Errorf("a request that there is not = %d %s", resp.StatusCode, body)
+	}
+}
+
+// A command for a phone that there is not, the most usual mistake, is seen by readers.
+func TestRefusalsAreFollowed(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t, nil)
+	all := d.follow("")
+	topic := "snom/nosuch/key"
+	tree, err := mqtt.NewTree("snom", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.bridge.Handle(tree.Read(topic), mqtt.Message{Topic: topic, Payload: []byte("5")})
+	all.until("result", `"code":"unknown_phone"`)
+}
+
+// Readers receive how the bridge stands with the broker, and that its phones are others.
+func TestTheStateOfTheBridgeIsFollowed(t *testing.T) {
+	t.Parallel()
+	var ready atomic.Bool
+	d := newFixture(t, func(c *console.Config) {
+		c.Ready = func() (bool, string, string) {
+			if ready.Load() {
+				return true, "", ""
+			}
+			return false, "waiting for the broker", "no route"
+		}
+	})
+	hall := d.follow("?phone=hall")
+	hall.until("bridge", `"takes_commands":false,"connection":"waiting for the broker: no route","class":"bad"`)
+	ready.Store(true)
+	hall.until("bridge", `"takes_commands":true,"connection":"Takes commands","class":"good","reloaded":false`)
+	if _, err := d.bridge.Apply(bridge.Roster{}); err != nil {
+		t.Fatal(err)
+	}
+	hall.until("bridge", `"reloaded":true`)
+}
+
+// Logins of two consoles on one machine are kept apart: browsers send cookies to every port.
+func TestCookiesOfTwoPorts(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t, func(c *console.Config) { c.Password = canary })
+	first, _ := d.ask("POST", "/login", "password="+canary, "Content-Type", "application/x-www-form-urlencoded", "Host", "127.0.0.1:8080")
+	second, _ := d.ask("POST", "/login", "password="+canary, "Content-Type", "application/x-www-form-urlencoded", "Host", "127.0.0.1:8081")
+	if len(first.Cookies()) != 1 || len(second.Cookies()) != 1 || first.Cookies()[0].Name == second.Cookies()[0].Name {
+		t.Errorf("the cookies are %v and %v", first.Cookies(), second.Cookies())
 	}
 }
 
@@ -126,6 +199,8 @@ func TestQuoting(t *testing.T) {
 		"it's":           {`-m 'it'\''s'`, "payload: 'it''s'"},
 		"{{ x }}":        {"-m '{{ x }}'", "payload: '{% raw %}{{ x }}{% endraw %}'"},
 		"a\nb":           {"-m 'a\nb'", `payload: "a\nb"`},
+		"a\n{{ x }}":     {"-m 'a\n{{ x }}'", `payload: "{% raw %}a\n{{ x }}{% endraw %}"`},
+		`{"a":"{{{% x"}`: {`-m '{"a":"{{{% x"}'`, `payload: '{"a":"\u007b\u007b\u007b% x"}'`}, // Home Assistant would make an object of a template's
 		`{"keys":"P1"}`:  {`-m '{"keys":"P1"}'`, `payload: '{"keys":"P1"}'`},
 		"$(reboot); `x`": {"-m '$(reboot); `x`'", "payload: '$(reboot); `x`'"},
 	} {

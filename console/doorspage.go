@@ -59,11 +59,12 @@ func (h *handler) doorsPage(w http.ResponseWriter, r *http.Request) {
 	for _, d := range doors {
 		p.write(`<article data-door="{}"><h2>{}</h2><p data-part="state" class="state {}">{}</p>`, d.Door, d.Door, string(d.State), p.t(string(d.State)))
 		if d.Camera {
-			p.write(`<img src="api/doors/{}/image" alt="{}"`, d.Door, p.t("Picture of the last ring"))
+			p.write(`<img alt="{}"`, p.t("Picture of the last ring"))
 			if h.Bridge.DoorPicture(d.Door) == nil {
-				p.write(` hidden`)
+				p.write(` hidden>`)
+			} else {
+				p.write(` src="api/doors/{}/image">`, d.Door)
 			}
-			p.write(`>`)
 		}
 		p.write(`<dl class="facts"><dt>{}</dt><dd data-part="ring">`, p.t("Last ring"))
 		p.moment(d.LastRing.Time)
@@ -77,7 +78,7 @@ func (h *handler) doorsPage(w http.ResponseWriter, r *http.Request) {
 		for _, phone := range d.Phones {
 			p.write(`<a href="phones/{}">{}</a> `, phone, phone)
 		}
-		p.write(`</dd></dl><p><button type="button" class="main" data-open="{}"{}>{}</button></p><div role="status" data-part="answer"></div></article>`, d.Door, h.disabled(), p.t("Open"))
+		p.write(`</dd></dl><p><button type="button" class="main" data-open="{}"{}>{}</button> <button type="button" data-open="{}" data-dry{}>{}</button></p><div role="status" data-part="answer"></div></article>`, d.Door, h.disabled(), p.t("Open"), d.Door, h.disabled(), p.t("Dry run"))
 	}
 	p.write(`</div>`)
 	p.send(w, http.StatusOK)

@@ -49,6 +49,7 @@ func encodeEvent(b []byte, name string, data any) []byte {
 // readerRoom updates; a reader that is further behind than that has lost its position and is disconnected.
 type hub struct {
 	updates <-chan bridge.Update
+	watch   func() bridgeNote
 	end     func()        // ends updates
 	done    chan struct{} // closed when run has ended
 	readers places        // guarded by hubs.mu
@@ -60,17 +61,42 @@ type hub struct {
 	ended bool          // guarded by mu
 }
 
-func newHub(updates <-chan bridge.Update, end func()) *hub {
-	return &hub{updates: updates, end: end, done: make(chan struct{}), news: make(chan struct{})}
+func newHub(updates <-chan bridge.Update, watch func() bridgeNote, end func()) *hub {
+	return &hub{updates: updates, watch: watch, end: end, done: make(chan struct{}), news: make(chan struct{})}
+}
+
+// A bridgeNote is how the bridge stands with the broker, and whether its settings were read again since the last note.
+type bridgeNote struct {
+	TakesCommands bool   `json:"takes_commands"`
+	Connection    string `json:"connection"` // in words
+	Class         string `json:"class"`      // good, doubtful or bad
+	Reloaded      bool   `json:"reloaded"`   // there may be other phones, groups and doors
+
+	revision any
 }
 
 // run keeps updates until the subscription ends. After the first one it lets others come: a wake-up for each of them would
-// cost the bridge more than the update itself.
+// cost the bridge more than the update itself. Every second it looks how the bridge stands.
 func (h *hub) run() {
 	defer close(h.done)
-	for u := range h.updates {
-		time.Sleep(readerPause)
-		h.keep(h.collect(u))
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	last := h.watch()
+	for open := true; open; {
+		select {
+		case u, more := <-h.updates:
+			if open = more; more {
+				time.Sleep(readerPause)
+				h.keep(h.collect(u))
+			}
+		case <-look.C:
+			if is := h.watch(); is != last {
+				note := is
+				note.Reloaded = is.revision != last.revision
+				last = is
+				h.keep([]*frame{{liveUpdate: liveUpdate{name: "bridge", data: &note}}})
+			}
+		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -165,7 +191,7 @@ type hubs struct {
 }
 
 // enter returns the hub, for one more reader, the reader's place there, and what it calls when it leaves.
-func (all *hubs) enter(subscribe func(room int) (*bridge.Subscription, error)) (h *hub, place int, leave func(), err error) {
+func (all *hubs) enter(subscribe func(room int) (*bridge.Subscription, error), watch func() bridgeNote) (h *hub, place int, leave func(), err error) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if h := all.current; h == nil || h.over() {
@@ -173,7 +199,7 @@ func (all *hubs) enter(subscribe func(room int) (*bridge.Subscription, error)) (
 		if err != nil {
 			return nil, 0, nil, err
 		}
-		all.current = newHub(sub.C, sub.Close)
+		all.current = newHub(sub.C, watch, sub.Close)
 		go all.current.run() // the last reader waits for it
 	}
 	h = all.current

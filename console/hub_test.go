@@ -17,7 +17,7 @@ func TestUpdatesAreEncodedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		updates := make(chan bridge.Update, readerRoom)
-		h := newHub(updates, func() { close(updates) })
+		h := newHub(updates, func() bridgeNote { return bridgeNote{} }, func() { close(updates) })
 		go h.run()
 		positions := make([]position, readersMost)
 		for i := range positions {
@@ -100,7 +100,7 @@ func TestAReaderCostsNoEncoding(t *testing.T) {
 func TestTheLastStateIsSent(t *testing.T) {
 	t.Parallel()
 	updates := make(chan bridge.Update, 8)
-	h := newHub(updates, nil)
+	h := newHub(updates, nil, nil)
 	for _, model := range []string{"D715", "D725", "D735"} {
 		updates <- bridge.Update{Status: &bridge.Status{Phone: "kitchen", Model: bridge.Text(model)}}
 	}

@@ -20,6 +20,7 @@ const (
 	readerWrite  = 10 * time.Second      // for one write
 	readerBuffer = 256 << 10             // of one write
 
+	lookEvery      = time.Second          // at how the bridge stands, while there are readers
 	readerTurn     = 2 * time.Millisecond // from the turn of a reader to that of the next one
 	framesTogether = 8                    // updates that are encoded without a pause, at least
 	turnsMost      = 16                   // pauses in a batch
@@ -85,7 +86,7 @@ func read(u bridge.Update) liveUpdate {
 }
 
 func (f filter) takes(u liveUpdate) bool {
-	return u.name != "" && (f.phone == "" || u.phone == f.phone) && (len(f.types) == 0 && u.name != "log" || slices.Contains(f.types, u.name))
+	return u.name != "" && (f.phone == "" || u.phone == f.phone || u.name == "bridge") && (len(f.types) == 0 && u.name != "log" || slices.Contains(f.types, u.name))
 }
 
 // A stream writes server-sent events to one reader.
@@ -124,6 +125,9 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 	f := filterOf(r)
 	s.b.WriteString("retry: 1000\n\n")
 	s.add("hello", hello{ReadOnly: h.ReadOnly, Version: h.About.Version})
+	if now := h.note(); f.takes(liveUpdate{name: "bridge"}) {
+		s.add("bridge", now)
+	}
 	last := uint64(0)
 	var logged <-chan struct{}
 	if slices.Contains(f.types, "log") && h.Journal != nil {
@@ -157,6 +161,13 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// note says how the bridge stands.
+func (h *handler) note() bridgeNote {
+	ok, _, _ := h.Ready()
+	words, class := h.connection("en")
+	return bridgeNote{TakesCommands: ok, Connection: words, Class: class, revision: h.Bridge.Revision()}
+}
+
 // stream begins an answer that lasts, or answers that there is no room for it.
 func (h *handler) stream(w http.ResponseWriter, kind string) (s *stream, leave func(), ok bool) {
 	if !h.readers.enter() {
@@ -164,7 +175,7 @@ func (h *handler) stream(w http.ResponseWriter, kind string) (s *stream, leave f
 		answer(w, http.StatusServiceUnavailable, "busy", "too many readers follow what happens")
 		return nil, nil, false
 	}
-	shared, place, end, err := h.hubs.enter(h.Bridge.Subscribe)
+	shared, place, end, err := h.hubs.enter(h.Bridge.Subscribe, h.note)
 	if err != nil {
 		h.readers.leave()
 		answer(w, http.StatusServiceUnavailable, "busy", err.Error())

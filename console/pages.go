@@ -1,6 +1,8 @@
 package console
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,7 +21,7 @@ func (h *handler) messagesPage(w http.ResponseWriter, r *http.Request) {
 	p := h.begin(r, "messages", translate(language(r), "Messages"), "messages")
 	p.write(`<form class="filter" id="filter" role="search"><label>{} <input type="search" id="q" autocomplete="off" maxlength="64"></label>
 <label>{} <select id="kind"><option value="">{}</option>`, p.t("Text"), p.t("Kind"), p.t("all"))
-	for _, kind := range []string{"command", "result", "event", "status", "response"} {
+	for _, kind := range []string{"command", "result", "event", "status", "response", "ring", "door"} {
 		p.option(kind, p.t(kind), "")
 	}
 	p.write(`</select></label><button type="button" id="pause" aria-pressed="false">{}</button><button type="button" id="clear">{}</button><output id="count"></output></form>
@@ -90,14 +92,15 @@ func (h *handler) streamMessages(w http.ResponseWriter, r *http.Request) {
 func (h *handler) setupPage(w http.ResponseWriter, r *http.Request) {
 	p := h.begin(r, "setup", translate(language(r), "Set-up"), "setup")
 	words, class := h.connection(p.lang)
-	p.write(`<section aria-labelledby="broker"><h2 id="broker">{}</h2><p class="{}">{}</p><p><code>mosquitto_sub {} -v -t '{}/#'</code></p></section>`,
+	p.write(`<section aria-labelledby="broker"><h2 id="broker">{}</h2><p id="brokerwords" class="{}">{}</p><p><code>mosquitto_sub {} -v -t '{}/#'</code></p></section>`,
 		p.t("Connection to the broker"), markup(class), words, h.BrokerFlags, h.Tree.Base)
+	p.write(`<div id="faulty">`)
 	if faults := h.faults(); len(faults) == 0 {
 		p.write(`<section aria-labelledby="faults"><h2 id="faults">{}</h2><p class="good">{}</p></section>`, p.t("The settings"), p.t("No fault is known."))
 	} else {
 		p.faults(faults)
 	}
-	p.write(`<section aria-labelledby="each"><h2 id="each">{}</h2><p class="hint">{}</p><div id="setup" data-readonly="{}">`, p.t("Each phone"),
+	p.write(`</div><section aria-labelledby="each"><h2 id="each">{}</h2><p class="hint">{}</p><div id="setup" data-readonly="{}">`, p.t("Each phone"),
 		p.t("Probe asks the phone what it is and costs no failed login. Install writes the bridge's action URLs into the phone, so that it reports its calls; URLs of other hosts are kept."), yes(h.ReadOnly))
 	n := 0
 	for _, wanting := range []bool{true, false} { // those that lack something first
@@ -130,7 +133,7 @@ func (h *handler) checks(v *bridge.View) (missing []string) {
 	add(uncontrolled(v), "The phone has no remote control over HTTP.")
 	add(v.Silent, "Phones cannot report their calls: set PHONE_LISTEN to an address that the phones reach, restart, and install the action URLs.")
 	add(!v.Silent && v.LastEvent.Type == "" && v.Reachable == bridge.SwitchOn,
-		"The phone has reported nothing since the bridge started: install the action URLs, then lift and replace the handset.")
+		"The phone has reported nothing since the bridge started: install the action URLs if they are not installed, then lift and replace the handset.")
 	add(h.missesAnnouncements(v), "The phone does not listen to all announcements that are for it: install writes their addresses into the phone, too.")
 	add(v.Status.Registered == bridge.SwitchOff, "The phone is not registered at its telephone system: check the identity on the phone.")
 	return missing
@@ -143,7 +146,7 @@ func (h *handler) missesAnnouncements(v *bridge.View) bool {
 
 // phoneSetup writes what is missing at one phone.
 func (h *handler) phoneSetup(p *page, v *bridge.View, missing []string) {
-	p.write(`<article class="setup" data-phone="{}"><h3><a href="phones/{}">{}</a> <small>{}</small></h3>`, v.Phone, v.Phone, v.Phone, string(v.Model))
+	p.write(`<article class="setup" data-phone="{}"><h3><a href="phones/{}">{}</a> <small>{}</small></h3><div data-part="checks">`, v.Phone, v.Phone, v.Phone, string(v.Model))
 	if v.Problem != "" {
 		p.write(`<p class="bad" lang="en">{}</p>`, string(v.Problem))
 	}
@@ -159,7 +162,7 @@ func (h *handler) phoneSetup(p *page, v *bridge.View, missing []string) {
 		}
 		p.write(`</ul>`)
 	}
-	p.write(`<div class="row"><button type="button" data-request="probe"{}>{}</button><button type="button" data-request="install"{}>{}</button></div><div class="answers" role="status"></div></article>`,
+	p.write(`</div><div class="row"><button type="button" data-request="probe"{}>{}</button><button type="button" data-request="install"{}>{}</button></div><div class="answers" role="status"></div></article>`,
 		h.disabled(), p.t("Probe"), h.disabled(), p.t("Install action URLs"))
 }
 
@@ -177,15 +180,25 @@ func (h *handler) logPage(w http.ResponseWriter, r *http.Request) {
 <a id="download" href="log.txt?{}" download>{}</a></form>`, p.t("Filter"), p.t("Pause"), url.Values{"q": {want.text}, "level": {want.level}}.Encode(), p.t("Download"))
 	p.write(`<form id="loglevel" class="row"><label>{} <select name="level"{}>`, p.t("Log from now on"), h.disabled())
 	for _, level := range levels() {
-		p.option(level, level, "info")
+		p.option(level, level, h.logLevel(r.Context()))
 	}
-	p.write(`</select></label><button{}>{}</button></form><p class="hint">{}</p><ol id="log" class="log" data-last="{}" lang="en">`,
+	p.write(`</select></label><button{}>{}</button></form><div id="answer" role="status"></div><p class="hint">{}</p><ol id="log" class="log" data-last="{}" lang="en">`,
 		h.disabled(), p.t("Set"), p.t("The last 128 KiB are kept. In containers and under systemd the whole log is with the system."), int(last)) //nolint:gosec // a count of lines
 	for _, l := range found {
 		p.write(`<li class="{}">{}</li>`, l.Level, l.Text)
 	}
 	p.write(`</ol>`)
 	p.send(w, http.StatusOK)
+}
+
+// logLevel is the least level that is logged.
+func (h *handler) logLevel(ctx context.Context) string {
+	for i, at := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
+		if h.Log.Enabled(ctx, at) {
+			return levels()[i]
+		}
+	}
+	return "error"
 }
 
 // aboutPage says what the program is.

@@ -51,7 +51,7 @@ func (s selection) takes(v *bridge.View) bool {
 // statesOf are the states of a phone, separated by spaces.
 func statesOf(v *bridge.View) string {
 	all := []string{reach(v.Reachable)}
-	if call := v.Status.Call; !v.Silent && call.State != callstate.Ended {
+	if call := v.Status.Call; v.Reachable == bridge.SwitchOn && !v.Silent && call.State != callstate.Ended {
 		all = append(all, string(call.State))
 	}
 	if v.Status.Registered == bridge.SwitchOff {
@@ -81,15 +81,20 @@ func (h *handler) phonesPage(w http.ResponseWriter, r *http.Request) {
 	first, _ := strconv.Atoi(r.URL.Query().Get("from")) // what is no number is 0
 	found, all := 0, 0
 	rows := page{lang: p.lang, now: p.now}
+	whole := first == 0 // all are on the page, those that are not asked for hidden, so that a script may show them
+	for range h.Bridge.Views() {
+		if all++; all > phonesShown {
+			whole = false
+		}
+	}
 	for v := range h.Bridge.Views() {
-		all++
-		if !want.takes(&v) {
-			continue
+		taken := want.takes(&v)
+		if whole || taken && found >= first && found < first+phonesShown {
+			rows.phoneRow(&v, taken)
 		}
-		if found >= first && found < first+phonesShown {
-			rows.phoneRow(&v)
+		if taken {
+			found++
 		}
-		found++
 	}
 	p.faults(h.faults())
 	p.write(`<form class="filter" method="get" role="search"><label>{} <input type="search" name="q" id="q" value="{}" autocomplete="off" maxlength="64"></label>
@@ -101,7 +106,7 @@ func (h *handler) phonesPage(w http.ResponseWriter, r *http.Request) {
 	if all == 0 {
 		p.write(`<p>{}</p>`, p.t("There are no phones in the settings."))
 	}
-	p.write(`<div class="scroll" tabindex="0" role="region" aria-label="{}"><table id="phones" data-whole="{}"><thead><tr>`, p.t("Phones"), strconv.FormatBool(found == all && found <= phonesShown))
+	p.write(`<div class="scroll" tabindex="0" role="region" aria-label="{}"><table id="phones" data-whole="{}"><thead><tr>`, p.t("Phones"), yes(whole))
 	for _, title := range []string{"Phone", "State", "Other party", "Registration", "Problem", "Last event"} {
 		p.write(`<th scope="col">{}</th>`, p.t(title))
 	}
@@ -156,9 +161,13 @@ func (p *page) faults(all []string) {
 }
 
 // phoneRow writes the row of one phone, as static/phones.js changes it.
-func (p *page) phoneRow(v *bridge.View) {
-	p.write(`<tr data-phone="{}" data-model="{}"><th scope="row"><a href="phones/{}">{}</a> <small>{}</small></th><td>`,
-		v.Phone, string(v.Model), v.Phone, v.Phone, string(v.Model))
+func (p *page) phoneRow(v *bridge.View, shown bool) {
+	hidden := markup("")
+	if !shown {
+		hidden = " hidden"
+	}
+	p.write(`<tr data-phone="{}" data-model="{}"{}><th scope="row"><a href="phones/{}">{}</a> <small>{}</small></th><td>`,
+		v.Phone, string(v.Model), hidden, v.Phone, v.Phone, string(v.Model))
 	p.state(v)
 	p.write(`</td><td>{}</td><td>{}</td><td>{}</td><td>`, party(v), p.registration(v), p.problem(v))
 	if v.LastEvent.Type != "" {

@@ -51,7 +51,31 @@ func (h *handler) press(w http.ResponseWriter, r *http.Request) {
 
 // request answers POST /api/bridge/{action}: the body is the payload of a request to the bridge.
 func (h *handler) request(w http.ResponseWriter, r *http.Request) {
-	h.submit(w, r, h.Tree.Request(r.PathValue("action")), mqtt.KindRequest, 1)
+	action := r.PathValue("action")
+	if !slices.ContainsFunc(bridge.Actions(), func(a bridge.ActionDoc) bool { return a.Name == action }) {
+		answer(w, http.StatusNotFound, "not found", "expected one of "+actionNames())
+		return
+	}
+	if dry, _ := dryRun(r); dry {
+		answer(w, http.StatusBadRequest, "bad request", "a request to the bridge has no dry run")
+		return
+	}
+	h.submit(w, r, h.Tree.Request(action), mqtt.KindRequest, 1)
+}
+
+// dryRun reads what an address says of a dry run. A value that is not understood is no permission to press.
+func dryRun(r *http.Request) (dry, ok bool) {
+	values, given := r.URL.Query()["dry_run"]
+	if !given {
+		return false, true
+	}
+	switch strings.ToLower(values[len(values)-1]) {
+	case "", "true", "1", "yes", "on":
+		return true, len(values) == 1
+	case "false", "0", "no", "off":
+		return false, len(values) == 1
+	}
+	return true, false
 }
 
 // submit hands the body of a request to the bridge as a message on a topic, and answers with what was sent. With
@@ -64,6 +88,11 @@ func (h *handler) submit(w http.ResponseWriter, r *http.Request, topic string, k
 	}
 	if other := h.Bridge.Standby(); other != "" {
 		answer(w, http.StatusServiceUnavailable, "standby", "another bridge uses the same topics and was first")
+		return
+	}
+	dry, ok := dryRun(r)
+	if !ok {
+		answer(w, http.StatusBadRequest, "bad request", "dry_run: expected true or false")
 		return
 	}
 	payload, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPress))
@@ -80,7 +109,7 @@ func (h *handler) submit(w http.ResponseWriter, r *http.Request, topic string, k
 	p := Press{Topic: topic, Payload: string(payload), Results: []*bridge.Result{}, Responses: []*bridge.Response{}}
 	p.MosquittoPub, p.HomeAssistant = h.mosquittoPub(topic, p.Payload), homeAssistant(topic, p.Payload)
 	p.ID = h.Bridge.Submit(to, mqtt.Message{Topic: topic, Payload: payload},
-		bridge.Origin{ID: "console-" + rand.Text()[:10], DryRun: r.URL.Query().Get("dry_run") == "true"})
+		bridge.Origin{ID: "console-" + rand.Text()[:10], DryRun: dry})
 	status := http.StatusAccepted
 	if wait := preferred(r); wait > 0 {
 		ctx, cancel := context.WithTimeout(r.Context(), wait)
@@ -147,6 +176,8 @@ func sendPicture(w http.ResponseWriter, result *bridge.Result, picture []byte) {
 // await collects the answers to p, and reports whether all of them came.
 func (h *handler) await(ctx context.Context, w http.ResponseWriter, sub *bridge.Subscription, p *Press, expected int) bool {
 	control := http.NewResponseController(w)
+	until, _ := ctx.Deadline()
+	_ = control.SetWriteDeadline(until.Add(readerWrite)) // of a test's recorder there is none
 	for len(p.Results)+len(p.Responses) < expected {
 		select {
 		case u, more := <-sub.C:
@@ -163,7 +194,6 @@ func (h *handler) await(ctx context.Context, w http.ResponseWriter, sub *bridge.
 		case <-ctx.Done():
 			return false
 		}
-		_ = control.SetWriteDeadline(time.Now().Add(readerWrite)) // of a test's recorder there is none
 	}
 	return true
 }
@@ -212,14 +242,19 @@ func homeAssistant(topic, payload string) string {
 
 // yamlQuoted returns text as a scalar of YAML in quotes.
 func yamlQuoted(text string) string {
+	templates := strings.Contains(text, "{{") || strings.Contains(text, "{%") || strings.Contains(text, "{#") // Home Assistant reads them
+	if templates && json.Valid([]byte(text)) {                                                                // Home Assistant would make a list of it, not a text
+		text = strings.NewReplacer("{{", `\u007b\u007b`, "{%", `\u007b%`, "{#", `\u007b#`).Replace(text)
+		templates = false
+	}
+	if templates {
+		text = "{% raw %}" + text + "{% endraw %}"
+	}
 	if strings.ContainsFunc(text, func(r rune) bool {
 		return r < ' ' || r == '\u0085' || r == '\u2028' || r == '\u2029' || r == '\uFEFF' || r == 0x7F
 	}) {
 		quoted, _ := json.Marshal(text) // a text: it cannot fail
 		return string(quoted)
-	}
-	if strings.Contains(text, "{{") || strings.Contains(text, "{%") || strings.Contains(text, "{#") { // Home Assistant reads templates
-		return "'{% raw %}" + strings.ReplaceAll(text, "'", "''") + "{% endraw %}'"
 	}
 	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 }

@@ -104,7 +104,7 @@ func routes() []route {
 		{
 			method: "GET", path: "/api/live", access: reads, serve: (*handler).follow, kind: "text/event-stream",
 			summary: "Commands, results, events, states and responses as they come: server-sent events called command, result, event, status, " +
-				"response, door, ring and door_image, and log. A reader that is too slow is disconnected",
+				"response, door, ring and door_image, bridge (how the bridge stands with the broker), and log. A reader that is too slow is disconnected",
 			parameters: []parameter{{"phone", "query", "only those of this phone"}, {"types", "query", "only these, separated by commas; unless given, all but log"}},
 		},
 		{

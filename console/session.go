@@ -3,6 +3,7 @@ package console
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 // Bounds of sessions.
 const (
-	sessionName  = "snom2mqtt_session"
+	sessionName  = "snom2mqtt_session" // and the port
 	sessionIdle  = 24 * time.Hour      // without a request
 	sessionMost  = 30 * 24 * time.Hour // in all
 	sessionsKept = 100                 // the one that was not used for the longest time is forgotten
@@ -27,8 +28,22 @@ type sessions struct {
 // A session is one browser.
 type session struct{ began, used time.Time }
 
+// cookieName is the name of the cookie at the address that the browser asked for. Browsers send cookies of one port to all others of the
+// host, where there may be another console.
+func cookieName(r *http.Request) string {
+	if _, port, err := net.SplitHostPort(r.Host); err == nil {
+		return sessionName + "_" + strings.Map(func(c rune) rune {
+			if c < '0' || c > '9' {
+				return -1
+			}
+			return c
+		}, port)
+	}
+	return sessionName
+}
+
 // start makes a session and returns its cookie.
-func (s *sessions) start() *http.Cookie {
+func (s *sessions) start(r *http.Request) *http.Cookie {
 	now, value := time.Now(), rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,7 +53,7 @@ func (s *sessions) start() *http.Cookie {
 	}
 	s.all[sha256.Sum256([]byte(value))] = &session{now, now}
 	return &http.Cookie{
-		Name: sessionName, Value: value, Path: "/", MaxAge: int(sessionMost / time.Second), HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: cookieName(r), Value: value, Path: "/", MaxAge: int(sessionMost / time.Second), HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	}
 }
 
@@ -63,7 +78,7 @@ func (s *session) over(now time.Time) bool {
 
 // key returns the digest of a request's cookie; false where it has none.
 func key(r *http.Request) (digest [sha256.Size]byte, ok bool) {
-	cookie, err := r.Cookie(sessionName)
+	cookie, err := r.Cookie(cookieName(r))
 	if err != nil {
 		return digest, false
 	}
@@ -94,7 +109,7 @@ func (s *sessions) end(r *http.Request) *http.Cookie {
 		delete(s.all, digest)
 		s.mu.Unlock()
 	}
-	return &http.Cookie{Name: sessionName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode}
+	return &http.Cookie{Name: cookieName(r), Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 }
 
 // loginPage asks for the password.
@@ -137,7 +152,7 @@ func (h *handler) login(w http.ResponseWriter, r *http.Request) {
 	}
 	switch h.check(r, r.PostForm.Get("password")) {
 	case passwordRight:
-		http.SetCookie(w, h.sessions.start())
+		http.SetCookie(w, h.sessions.start(r))
 		redirect(w, "./"+next(r))
 	case passwordWrong:
 		h.askPassword(w, r, http.StatusUnauthorized, "The password is wrong.")

@@ -21,10 +21,10 @@ func usedTexts(t *testing.T) map[string]bool {
 	t.Helper()
 	used := map[string]bool{}
 	for _, list := range [][]string{states(), {
-		"command", "result", "event", "status", "response", // kinds of messages
+		"command", "result", "event", "status", "response", "ring", "door", // kinds of messages
 		"Dial", "Send tones", "Transfer", "Number", "Hang up", "Mute", "Before", "After", "on the hook", "off the hook", // of tables
 		"The model is not known: send a command, or set MODEL for this phone.",
-		"The phone has reported nothing since the bridge started: install the action URLs, then lift and replace the handset.",
+		"The phone has reported nothing since the bridge started: install the action URLs if they are not installed, then lift and replace the handset.",
 	}} {
 		for _, text := range list {
 			used[text] = true
@@ -140,24 +140,24 @@ func TestSessions(t *testing.T) {
 			r.AddCookie(c)
 			return r
 		}
-		first := s.start()
+		first := s.start(httptest.NewRequest("GET", "/", nil))
 		time.Sleep(sessionIdle)
 		if !s.valid(request(first)) {
 			t.Error("a session in use ended")
 		}
 		for range sessionsKept {
 			time.Sleep(time.Second)
-			s.start()
+			s.start(httptest.NewRequest("GET", "/", nil))
 		}
 		if s.valid(request(first)) || len(s.all) != sessionsKept {
 			t.Errorf("%d sessions, the oldest is among them: %v", len(s.all), s.valid(request(first)))
 		}
-		second := s.start()
+		second := s.start(httptest.NewRequest("GET", "/", nil))
 		time.Sleep(sessionIdle + 1)
 		if s.valid(request(second)) {
 			t.Error("a session that was not used goes on")
 		}
-		third := s.start()
+		third := s.start(httptest.NewRequest("GET", "/", nil))
 		for range int(sessionMost/sessionIdle) + 1 {
 			s.valid(request(third))
 			time.Sleep(sessionIdle)

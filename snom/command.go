@@ -157,10 +157,13 @@ func (c Command) Argument() string {
 }
 
 // Shown returns the argument as it may be shown: that of [Command.Argument], with the size of a picture in the place of its
-// bytes.
+// bytes, and *** in the place of the value of a setting for which [SettingBarred] holds: it may be a password.
 func (c Command) Shown() string {
-	if a, ok := c.arg.(show); ok {
+	switch a := c.arg.(type) {
+	case show:
 		return a.shown()
+	case set:
+		return a.shown().text()
 	}
 	return c.Argument()
 }

@@ -176,6 +176,18 @@ func (s set) each() iter.Seq2[string, string] {
 	}
 }
 
+// shown returns the settings with *** for values that may be secret.
+func (s set) shown() set {
+	var lines []string
+	for name, value := range s.each() {
+		if SettingBarred(name) {
+			value = "***"
+		}
+		lines = append(lines, name+"="+value)
+	}
+	return set(strings.Join(lines, "\n"))
+}
+
 func (s set) text() string {
 	if !strings.Contains(string(s), "\n") {
 		return string(s)

@@ -31,11 +31,17 @@ export function say(text) {
 	document.getElementById("said").textContent = text;
 }
 
+// login leads to the login, and from there back to this page.
+function login() {
+	const here = location.pathname.slice(new URL(root || "./", location.href).pathname.length) + location.search;
+	location.href = root + "login?next=" + encodeURIComponent(here);
+}
+
 // request asks the API. A session that has ended leads to the login.
 export async function request(path, options = {}) {
 	const answer = await fetch(root + path, { ...options, headers: { "X-Requested-With": "console", ...options.headers } });
 	if (answer.status === 401) {
-		location.href = root + "login";
+		login();
 		throw new Error("unauthorized");
 	}
 	const text = await answer.text();
@@ -45,35 +51,118 @@ export async function request(path, options = {}) {
 	return body;
 }
 
-// send sends a payload to a phone or to the bridge.
+let isLive = false;
+
+// send sends a payload to a phone or to the bridge. While the page is not live, it waits for the answer.
 export function send(path, payload) {
-	return request(path, { method: "POST", body: payload, headers: { "Content-Type": payload.startsWith("{") ? "application/json" : "text/plain" } });
+	const headers = { "Content-Type": payload.startsWith("{") ? "application/json" : "text/plain" };
+	if (!isLive) headers.Prefer = "wait=60";
+	return request(path, { method: "POST", body: payload, headers });
+}
+
+// answers returns what brings the answers to what was sent from this page to their places, by show.
+export function answers(show) {
+	const places = new Map(), early = new Map(); // of those that are not answered; and answers that came before the answer to their press
+	const came = answer => {
+		const place = places.get(answer.id);
+		if (place) {
+			places.delete(answer.id);
+			return show(place, answer);
+		}
+		early.set(answer.id, answer);
+		if (early.size > 100) early.delete(early.keys().next().value);
+	};
+	return {
+		came,
+		expect(sent, place) {
+			places.set(sent.id, place);
+			const first = sent.results[0] ?? sent.responses[0] ?? early.get(sent.id);
+			if (first) came(first);
+		},
+		missed() { // they may have come while the page was not live
+			for (const place of places.values()) place.replaceChildren(t("The answer is not known: the page was not live."));
+		},
+	};
+}
+
+// sentLines shows what was sent, and what does the same.
+export function sentLines(sent) {
+	const line = (title, text) => [make("dt", {}, title), make("dd", {}, make("pre", {}, text), copyButton(text, title))];
+	return [...line(t("Topic"), sent.topic), ...line(t("Payload"), sent.payload), ...line("mosquitto_pub", sent.mosquitto_pub), ...line("Home Assistant", sent.home_assistant)];
+}
+
+// outcome shows the answer to what was sent, and what the phone would have been asked.
+export function outcome(answer) {
+	const after = answer.requests ? t("after") + " " + (answer.queued_ms + answer.duration_ms) + " ms" : "";
+	const all = [make("span", { class: answer.ok ? "good" : "bad" }, [answer.code, answer.message, after].filter(Boolean).join(" – "))];
+	if (answer.would?.length) all.push(make("pre", {}, answer.would.map(w => typeof w === "string" ? w : JSON.stringify(w)).join("\n")));
+	return all;
+}
+
+// fresh returns this page as it is now.
+export async function fresh() {
+	const answer = await fetch(location.href);
+	if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
+	return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 
 // follow calls the functions of on, by kind, with what happens. on.start is called at every connection: what happened before
-// is to be read then.
+// is to be read then. A page that is not seen does not follow, unless on.hidden: a browser has few connections to one host.
 export function follow(query, on) {
-	const light = document.getElementById("live");
+	const light = document.getElementById("live"), takes = document.getElementById("takes");
 	const show = state => {
+		isLive = state === "on";
 		light.hidden = false;
 		light.dataset.live = state;
-		light.textContent = state === "on" ? t("live") : t("not live");
+		light.textContent = isLive ? t("live") : t("not live");
 	};
-	let source, again = 1000;
+	const kinds = {
+		...on,
+		bridge(is) {
+			takes.className = is.class;
+			takes.textContent = is.connection.split(", ").map(t).join(", ");
+			on.bridge?.(is);
+		},
+	};
+	delete kinds.start;
+	delete kinds.hidden;
+	let source, later, again = 1000;
 	const connect = () => {
+		clearTimeout(later);
 		source = new EventSource(root + "api/live" + query);
-		source.addEventListener("hello", () => { again = 1000; show("on"); on.start?.(); });
-		for (const kind of Object.keys(on)) if (kind !== "start") source.addEventListener(kind, e => on[kind](JSON.parse(e.data)));
+		const mine = source;
+		source.addEventListener("hello", async () => {
+			again = 1000;
+			try { await on.start?.(); } catch { return; } // it connects again, or leads to the login
+			if (source === mine) show("on");
+		});
+		for (const kind of Object.keys(kinds)) source.addEventListener(kind, e => kinds[kind](JSON.parse(e.data)));
 		source.onerror = () => {
 			show("off");
-			if (source.readyState !== EventSource.CLOSED) return; // the browser connects again by itself
-			setTimeout(connect, again);
+			if (source?.readyState !== EventSource.CLOSED) return; // the browser connects again by itself
+			request("api/bridge").catch(() => {}); // leads to the login, if that is why
+			clearTimeout(later);
+			later = setTimeout(connect, again);
 			again = Math.min(again * 2, 30000);
 		};
 	};
-	connect();
-	addEventListener("pagehide", () => source.close());
-	addEventListener("pageshow", e => { if (e.persisted) connect(); });
+	const close = () => {
+		clearTimeout(later);
+		source?.close();
+		source = undefined;
+		show("off");
+	};
+	if (on.hidden || !document.hidden) connect();
+	document.addEventListener("visibilitychange", () => {
+		if (on.hidden) return;
+		if (document.hidden) {
+			clearTimeout(later);
+			later = setTimeout(close, 500);
+		} else if (source) clearTimeout(later);
+		else connect();
+	});
+	addEventListener("pagehide", close);
+	addEventListener("pageshow", e => { if (e.persisted && !source) connect(); });
 }
 
 // frame returns a function that has work done once in the next frame, however often it is called.

@@ -1,9 +1,12 @@
 // The doors: rings, pictures and states as they come, and opening.
 
-import { root, t, make, time, say, send, request, follow, copyButton } from "./console.js";
+import { root, t, make, time, say, send, request, follow, answers, sentLines, outcome } from "./console.js";
 
 const part = (door, name) => document.querySelector(`[data-door="${door}"] [data-part=${name}]`);
-const answers = new Map(), early = new Map(); // places of results, and results that came before the answer to their press
+const sentHere = answers((place, result) => {
+	place.replaceChildren(...outcome(result));
+	say(result.command + ": " + result.code + " " + result.message);
+});
 
 function show(door) {
 	const state = part(door.door, "state");
@@ -22,37 +25,32 @@ function picture(door) {
 	image.hidden = false;
 }
 
-function outcome(result) {
-	answers.get(result.id)?.append(make("p", { class: result.ok ? "good" : "bad" }, [result.code, result.message].filter(Boolean).join(" – ")));
-	say(result.command + ": " + result.code + " " + result.message);
-}
-
 document.addEventListener("click", async e => {
-	const door = e.target.closest("button[data-open]")?.dataset.open;
-	if (!door) return;
-	const place = part(door, "answer");
-	place.replaceChildren("…");
+	const button = e.target.closest("button[data-open]");
+	if (!button) return;
+	const door = button.dataset.open, dryRun = button.dataset.dry !== undefined;
+	const list = make("dl", { class: "press" }), result = make("dd", {}, "…");
+	part(door, "answer").replaceChildren(list);
 	try {
-		const sent = await send(`api/send/${door}/open`, "");
-		place.replaceChildren(make("pre", {}, sent.mosquitto_pub), copyButton(sent.mosquitto_pub, "mosquitto_pub"));
-		answers.set(sent.id, place);
-		if (early.has(sent.id)) outcome(early.get(sent.id));
+		const sent = await send(`api/send/${door}/open${dryRun ? "?dry_run=true" : ""}`, "");
+		list.append(...sentLines(sent), make("dt", {}, dryRun ? t("Dry run") : t("Result")), result);
+		sentHere.expect(sent, result);
 	} catch (fault) {
-		place.replaceChildren(make("p", { class: "bad" }, fault.message));
+		list.append(make("dd", { class: "bad" }, fault.message));
 	}
 });
 
-follow("?types=door,ring,door_image,result", {
-	async start() { for (const door of (await request("api/doors")).doors) show(door); },
+follow("?types=door,ring,door_image,result,bridge", {
+	bridge(is) { if (is.reloaded) location.reload(); },
+	async start() {
+		sentHere.missed();
+		for (const door of (await request("api/doors")).doors) show(door);
+	},
 	door: show,
 	ring(ring) {
 		part(ring.door, "ring")?.replaceChildren(time(ring.time));
 		say(t("Ring") + ": " + ring.door);
 	},
 	door_image(image) { picture(image.door); },
-	result(result) {
-		early.set(result.id, result);
-		if (early.size > 100) early.delete(early.keys().next().value);
-		if (answers.has(result.id)) outcome(result);
-	},
+	result: sentHere.came,
 });

@@ -1,11 +1,15 @@
 // The log as it comes.
 
-import { make, follow, request, frame, send, say } from "./console.js";
+import { make, follow, request, frame, send, say, answers, sentLines, outcome } from "./console.js";
 
 const list = document.getElementById("log");
 const text = document.getElementById("q"), level = document.getElementById("level"), pause = document.getElementById("pause");
 const download = document.getElementById("download"), setLevel = document.getElementById("loglevel");
 const most = 2000;
+const sentHere = answers((place, response) => {
+	place.replaceChildren(...outcome(response));
+	say(response.action + ": " + response.code);
+});
 let last = Number(list.dataset.last), fresh = [];
 const query = () => new URLSearchParams({ q: text.value, level: level.value });
 
@@ -48,15 +52,18 @@ pause.addEventListener("click", () => {
 });
 setLevel.addEventListener("submit", async e => {
 	e.preventDefault();
+	const place = document.getElementById("answer"), result = make("dd", {}, "…");
 	try {
-		await send("api/bridge/log_level", JSON.stringify({ level: setLevel.elements.level.value }));
-		say("log_level: ok");
+		const sent = await send("api/bridge/log_level", JSON.stringify({ level: setLevel.elements.level.value }));
+		place.replaceChildren(make("dl", { class: "press" }, ...sentLines(sent), result));
+		sentHere.expect(sent, result);
 	} catch (fault) {
-		say(fault.message);
+		place.replaceChildren(fault.message);
 	}
 });
 
-follow("?types=log", {
+follow("?types=log,response,bridge", {
+	response: sentHere.came,
 	async start() { for (const line of (await request("api/log?after=" + last)).lines) add(line); },
 	log: add,
 });

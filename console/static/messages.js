@@ -1,6 +1,6 @@
 // Messages as they come.
 
-import { t, eventWords, make, time, follow, frame, party } from "./console.js";
+import { t, eventWords, make, time, follow, frame, party, stateOf } from "./console.js";
 
 const body = document.getElementById("messages").tBodies[0];
 const text = document.getElementById("q"), kind = document.getElementById("kind"), count = document.getElementById("count");
@@ -14,7 +14,7 @@ const shown = row => (!kind.value || row.dataset.kind === kind.value) && (!text.
 
 const draw = frame(() => {
 	const rows = fresh.splice(0).slice(-most).map(([name, doc]) => {
-		const row = make("tr", { "data-kind": name }, make("td", {}, time(doc.time)), make("td", {}, t(name)), make("td", {}, doc.phone ?? ""), make("td", {}, ...words(name, doc)));
+		const row = make("tr", { "data-kind": name }, make("td", {}, time(doc.time)), make("td", {}, t(name)), make("td", {}, doc.door ?? doc.phone ?? ""), make("td", {}, ...words(name, doc)));
 		row.hidden = !shown(row);
 		return row;
 	});
@@ -37,8 +37,10 @@ function summary(name, doc) {
 	switch (name) {
 	case "command": return [doc.command, doc.argument, doc.group && "(" + doc.group + ")"].filter(Boolean).join(" ");
 	case "result": return [doc.command, doc.argument, doc.message].filter(Boolean).join(" ");
-	case "event": return [eventWords(doc.event_type), party(doc.remote), doc.key].filter(Boolean).join(" ");
-	case "status": return [t(doc.call?.state ?? (doc.reachable ? "online" : "offline")), party(doc.call?.remote)].filter(Boolean).join(" ");
+	case "event": return [eventWords(doc.event_type), party(doc.remote), doc.key, doc.name, doc.choice, doc.text].filter(Boolean).join(" ");
+	case "ring": return [t("Ring"), party(doc.remote)].filter(Boolean).join(" ");
+	case "door": return [t(doc.state), doc.call && doc.call.phone + " " + t(doc.call.state)].filter(Boolean).join(" ");
+	case "status": return [t(stateOf(doc)), party(doc.call?.remote)].filter(Boolean).join(" ");
 	}
 	return [doc.action, doc.code, doc.message].filter(Boolean).join(" ");
 }
@@ -64,4 +66,4 @@ pause.addEventListener("click", () => {
 document.getElementById("clear").addEventListener("click", () => { held = []; body.replaceChildren(); tell(); });
 for (const control of [text, kind]) control.addEventListener("input", () => { for (const row of body.rows) row.hidden = !shown(row); });
 
-follow("", Object.fromEntries(["command", "result", "event", "status", "response"].map(name => [name, doc => came(name, doc)])));
+follow("", { hidden: true, ...Object.fromEntries(["command", "result", "event", "status", "response", "ring", "door"].map(name => [name, doc => came(name, doc)])) });

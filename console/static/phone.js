@@ -1,13 +1,15 @@
 // One phone: its state as it comes, its keypad, and what was sent from here.
 
-import { root, t, eventWords, make, time, say, send, request, follow, frame, copyButton, party, stateCell, registration } from "./console.js";
+import { root, t, eventWords, make, time, say, send, request, follow, frame, party, stateCell, registration, answers, sentLines, outcome } from "./console.js";
 
 const phone = document.getElementById("phone").dataset.phone;
 const presses = document.getElementById("presses"), happenings = document.getElementById("happenings");
 const hold = document.getElementById("hold"), dry = document.getElementById("dry");
 const most = 30;
-const pending = new Map(); // presses whose result did not come yet, by id
-const early = new Map(); // results that came before the answer to their press
+const sentHere = answers((place, result) => {
+	place.replaceChildren(...outcome(result));
+	say(result.command + ": " + result.code + " " + result.message);
+});
 
 const fact = name => document.querySelector(`[data-fact=${name}]`);
 
@@ -16,7 +18,7 @@ function showState(status) {
 	fact("state").replaceChildren(...stateCell(status));
 	fact("party").textContent = party(status.call?.remote);
 	fact("registration").textContent = registration(status);
-	fact("problem").textContent = status.problem ?? "";
+	fact("problem").textContent = status.problem || (status.reachable === false ? why : "");
 	fact("dnd").textContent = on(status.dnd);
 	fact("forwarding").textContent = on(status.forwarding);
 	fact("hook").textContent = status.hook ? t(status.hook === "on" ? "on the hook" : "off the hook") : "";
@@ -35,35 +37,12 @@ function showState(status) {
 	document.getElementById("status").textContent = JSON.stringify(status, null, 2);
 }
 
-let latest;
+let latest, why = fact("problem").textContent; // why it is not reachable
 const draw = frame(() => showState(latest));
 
 function happened(...what) {
 	happenings.prepend(make("li", {}, ...what));
 	while (happenings.children.length > most) happenings.lastChild.remove();
-}
-
-function outcome(result) {
-	const words = [result.code, result.message, result.requests ? t("after") + " " + (result.queued_ms + result.duration_ms) + " ms" : ""].filter(Boolean).join(" – ");
-	return make("span", { class: result.ok ? "good" : "bad" }, words);
-}
-
-function showResult(result) {
-	const place = pending.get(result.id);
-	if (place) {
-		pending.delete(result.id);
-		place.replaceChildren(outcome(result), ...would(result));
-		say(result.command + ": " + result.code + " " + result.message);
-	}
-}
-
-// would lists what the phone would have been asked.
-function would(result) {
-	return result.would?.length ? [make("pre", {}, result.would.map(w => typeof w === "string" ? w : JSON.stringify(w)).join("\n"))] : [];
-}
-
-function line(title, text) {
-	return [make("dt", {}, title), make("dd", {}, make("pre", {}, text), copyButton(text, title))];
 }
 
 // again is a button that says what the phone is asked for a press, without sending it.
@@ -75,19 +54,16 @@ function again(command, payload) {
 
 async function press(command, payload, dryRun = dry.checked) {
 	const result = make("dd", {}, "…");
-	const list = make("dl");
+	const list = make("dl", { class: "press" });
 	const entry = make("li", {}, make("strong", {}, command), " ", time(new Date().toISOString()), list);
 	document.getElementById("nothing").hidden = true;
 	presses.prepend(entry);
 	while (presses.children.length > most) presses.lastChild.remove();
 	try {
 		const sent = await send(`api/send/${phone}/${command}${dryRun ? "?dry_run=true" : ""}`, payload);
-		list.append(...line(t("Topic"), sent.topic), ...line(t("Payload"), sent.payload), ...line("mosquitto_pub", sent.mosquitto_pub),
-			...line("Home Assistant", sent.home_assistant), make("dt", {}, dryRun ? t("Dry run") : t("Result")), result);
+		list.append(...sentLines(sent), make("dt", {}, dryRun ? t("Dry run") : t("Result")), result);
 		if (!dryRun) list.before(" ", again(command, payload));
-		pending.set(sent.id, result);
-		const first = early.get(sent.id);
-		if (first) showResult(first);
+		sentHere.expect(sent, result);
 	} catch (fault) {
 		list.append(make("dt", {}, t("Result")), make("dd", { class: "bad" }, fault.message));
 		say(fault.message);
@@ -136,24 +112,34 @@ any.addEventListener("submit", e => {
 });
 help();
 
+// reason asks why the phone is not reachable.
+async function reason() {
+	why = (await request("api/phones/" + phone)).why ?? "";
+	draw();
+}
+
 follow("?phone=" + phone, {
 	async start() {
 		const doc = await request("api/phones/" + phone);
 		if (!latest || latest.time <= doc.status.time) latest = doc.status; // else something came while this was under way
 		draw();
 		fact("waiting").textContent = doc.waiting;
-		if (doc.why) fact("problem").textContent = doc.why;
+		why = doc.why ?? "";
+		sentHere.missed();
 		if (doc.last_event) fact("event").replaceChildren(eventWords(doc.last_event.event_type) + " ", time(doc.last_event.time));
 	},
-	status(status) { latest = status; draw(); },
+	status(status) {
+		latest = status;
+		draw();
+		if (status.reachable === false && !why) reason();
+		if (status.reachable) why = "";
+	},
 	event(event) {
 		fact("event").replaceChildren(eventWords(event.event_type) + " ", time(event.time));
-		happened(time(event.time), " ", eventWords(event.event_type), " ", party(event.remote));
+		happened(time(event.time), " ", [eventWords(event.event_type), party(event.remote), event.key, event.name, event.choice, event.text].filter(Boolean).join(" "));
 	},
 	result(result) {
-		early.set(result.id, result);
-		if (early.size > 100) early.delete(early.keys().next().value);
-		showResult(result);
-		happened(time(result.time), " ", make("code", {}, result.command + " " + result.argument), " ", outcome(result));
+		sentHere.came(result);
+		happened(time(result.time), " ", make("code", {}, result.command + " " + result.argument), " ", outcome(result)[0]);
 	},
 });

@@ -1,8 +1,11 @@
 // Set-up: probes and installations on request, and what they found.
 
-import { t, make, send, follow, say } from "./console.js";
+import { t, make, send, follow, say, answers, sentLines, fresh } from "./console.js";
 
-const places = new Map(); // of answers, by the id of their request
+const sentHere = answers((place, response) => {
+	place.replaceChildren(lines(response));
+	say(response.action + ": " + response.code);
+});
 
 function lines(response) {
 	const all = [make("p", { class: response.ok ? "good" : "bad" }, response.action + ": " + response.code + (response.message ? " – " + response.message : ""))];
@@ -17,29 +20,50 @@ document.addEventListener("click", async e => {
 	const button = e.target.closest("button[data-request]");
 	if (!button) return;
 	const article = button.closest("article"), place = article.querySelector(".answers");
-	place.replaceChildren("…");
+	const list = make("dl", { class: "press" }), result = make("dd", {}, "…");
+	place.replaceChildren(list);
 	button.disabled = true;
 	try {
 		const sent = await send("api/bridge/" + button.dataset.request, JSON.stringify({ phone: article.dataset.phone }));
-		places.set(sent.id, place);
-		const first = early.get(sent.id);
-		if (first) show(first);
+		list.append(...sentLines(sent), make("dt", {}, t("Result")), result);
+		sentHere.expect(sent, result);
 	} catch (fault) {
 		place.replaceChildren(make("p", { class: "bad" }, fault.message));
 	}
 	button.disabled = false;
 });
 
-const early = new Map(); // answers that came before the answer to the request
-function show(response) {
-	places.get(response.id)?.replaceChildren(lines(response));
-	say(response.action + ": " + response.code);
+// refresh shows what is missing now, and the phones that there are, and keeps the answers.
+let waiting;
+function refresh() {
+	clearTimeout(waiting);
+	waiting = setTimeout(async () => {
+		const now = await fresh().catch(() => null);
+		if (!now) return;
+		const kept = new Map([...document.querySelectorAll("article[data-phone]")].map(one => [one.dataset.phone, one]));
+		const articles = [...now.querySelectorAll("article[data-phone]")].map(is => {
+			const one = kept.get(is.dataset.phone);
+			if (!one) return document.adoptNode(is);
+			one.querySelector("[data-part=checks]").replaceWith(document.adoptNode(is.querySelector("[data-part=checks]")));
+			return one;
+		});
+		const same = articles.length === kept.size && articles.every(one => kept.get(one.dataset.phone) === one);
+		if (!same) document.getElementById("setup").replaceChildren(...articles);
+		document.getElementById("faulty").replaceWith(document.adoptNode(now.getElementById("faulty")));
+	}, 500);
 }
 
-follow("?types=response", {
+follow("?types=response,status,bridge", {
+	start() { sentHere.missed(); refresh(); },
+	bridge(is) {
+		const words = document.getElementById("brokerwords");
+		words.className = is.class;
+		words.textContent = is.connection.split(", ").map(t).join(", ");
+		if (is.reloaded) refresh();
+	},
+	status: refresh,
 	response(response) {
-		early.set(response.id, response);
-		if (early.size > 100) early.delete(early.keys().next().value);
-		if (places.has(response.id)) show(response);
+		sentHere.came(response);
+		refresh();
 	},
 });

@@ -314,6 +314,12 @@ func (c *command) tell(ctx context.Context, p pacedPhone, changes []snom.Change)
 			return
 		}
 	}
+	if l, ok := c.command.LED(); ok && !p.model.IsZero() { // an unknown model would be asked for first
+		if _, why := p.led(l); why != "" {
+			c.fail(Unsupported, why)
+			return
+		}
+	}
 	if c.command.Displays() {
 		shown, err := c.wouldDisplay(ctx, p)
 		if err != nil {

@@ -527,8 +527,10 @@ func TestLightsAreSetAgain(t *testing.T) {
 		}
 	})
 	inPanel(t, snomtest.Config{Model: "D765"}, nil, func(h *harness, device *snomtest.Phone) {
-		if r := h.result("snom/desk/led", "P1 on", time.Second); r.Code != bridge.Unsupported || !strings.Contains(r.Message, "led_offset") {
-			t.Errorf("%+v", r)
+		for _, payload := range []string{"P1 on", `{"key":"P1","color":"on","dry_run":true}`} {
+			if r := h.result("snom/desk/led", payload, time.Second); r.Code != bridge.Unsupported || !strings.HasPrefix(r.Message, "no source says") || !strings.Contains(r.Message, "led_offset") {
+				t.Errorf("%s: %+v", payload, r)
+			}
 		}
 	})
 	inPanel(t, snomtest.Config{Model: "D765"}, func(p *bridge.PhoneConfig) { p.LED = 1 }, func(h *harness, device *snomtest.Phone) {

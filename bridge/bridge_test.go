@@ -349,6 +349,13 @@ func TestTransferIsAStateOfItsOwn(t *testing.T) {
 			{"transfer", "12", 0, bridge.OK},
 			{"hangup", "", 0, bridge.OK},
 			{"transfer", "complete", 0, bridge.Invalid},
+			{"transfer", "12", 0, bridge.OK},
+			{"key", "P1;TRANSFER", 0, bridge.OK}, // which completes it
+			{"transfer", "complete", 0, bridge.Invalid},
+			{"transfer", "cancel", 0, bridge.Invalid},
+			{"transfer", "12", 0, bridge.OK},
+			{"key", "P1", 0, bridge.OK},
+			{"transfer", "complete", 0, bridge.OK},
 			{"transfer", "12", 2 * time.Hour, bridge.OK},
 			{"transfer", "complete", 0, bridge.Invalid},
 			{"transfer", `{"number":"5","mode":"blind"}`, 0, bridge.OK},

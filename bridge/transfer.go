@@ -18,7 +18,7 @@ type transfer struct {
 func (c *command) planTransfer(p pacedPhone, now time.Time) error {
 	step, ok := c.command.Transfer()
 	if !ok {
-		if c.effects.EndsCalls || c.effects.EndsCall {
+		if c.effects.EndsCalls || c.effects.EndsCall || c.effects.Transfers {
 			c.transfer = new(transfer) // whatever was under way is over
 		}
 		return nil

@@ -49,8 +49,16 @@ func keyEffects(a argument) Effects {
 			effects.TogglesDND = effects.TogglesDND || e.Key == dndKey || e.Key == "F_"+dndKey
 		}
 	}
+	if strings.Contains(string(keys), transferKey) {
+		for e := range keys.events() {
+			effects.Transfers = effects.Transfers || e.Key == transferKey || e.Key == "F_"+transferKey
+		}
+	}
 	return effects
 }
+
+// transferKey transfers the call on hold to the other party.
+const transferKey = "TRANSFER"
 
 // endingKeys end or reject the current call: see keys.csv.
 var endingKeys = []string{string(hangupCurrent.keys()), "F_CANCEL", "DISCONNECT"}

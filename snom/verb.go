@@ -125,6 +125,7 @@ type Effects struct {
 	IntoCall     bool // it is meant for the other side of the call under way
 	TogglesDND   bool // do not disturb is on afterwards where it was off, and off where it was on
 	StopsRings   bool // requests that are left of a command that yields are dropped
+	Transfers    bool // the attended transfer that is under way is completed, or is none any more
 	Picture      bool // the reply to its request is a picture: see [Client.Picture]
 }
 

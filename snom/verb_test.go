@@ -35,6 +35,8 @@ func TestEffects(t *testing.T) {
 		`key {"keys":["CANCEL"]}`:             {EndsCall: true},
 		`key {"keys":[{"key":"CANCEL"}]}`:     {EndsCall: true},
 		"key P1;CANCEL":                       {},
+		"key TRANSFER":                        {Transfers: true},
+		"key 1;F_TRANSFER,200":                {Transfers: true},
 		"key ONHOOK":                          {},
 		"dnd on":                              {},
 		"dnd toggle":                          {TogglesDND: true},

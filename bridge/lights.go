@@ -94,7 +94,10 @@ func lightsSheet(leds ...minibrowser.LED) sheet {
 // led returns a light as a document has it, or says why its number is not known.
 func (p *profile) led(l snom.LED) (led minibrowser.LED, why string) {
 	number, ok := p.model.LEDNumber(l, p.LED)
-	if !ok {
+	switch {
+	case !ok && p.model.IsZero():
+		return led, "the phone does not say its model, on which the numbers of its lights depend: set model, or led_offset, the number of the light of P1"
+	case !ok:
 		return led, fmt.Sprintf("no source says which numbers the lights of %s have: set led_offset, the number of the light of P1", p.model)
 	}
 	led = minibrowser.LED{Number: number, Color: minibrowser.Color(l.Color), Light: minibrowser.LightOn}

@@ -22,6 +22,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/pages"
 	"github.com/snom2mqtt/snom2mqtt/phoneweb"
 	"github.com/snom2mqtt/snom2mqtt/picture"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/snom/snomtest"
 )
@@ -531,6 +532,11 @@ func TestLightsAreSetAgain(t *testing.T) {
 			if r := h.result("snom/desk/led", payload, time.Second); r.Code != bridge.Unsupported || !strings.HasPrefix(r.Message, "no source says") || !strings.Contains(r.Message, "led_offset") {
 				t.Errorf("%s: %+v", payload, r)
 			}
+		}
+	})
+	inPanel(t, snomtest.Config{Model: "D865"}, func(p *bridge.PhoneConfig) { p.Model = snom.Model{} }, func(h *harness, device *snomtest.Phone) {
+		if r := h.result("snom/desk/led", "P1 on", 10*time.Second); r.Code != bridge.Unsupported || strings.Contains(r.Message, "unknown model") {
+			t.Errorf("%+v", r)
 		}
 	})
 	inPanel(t, snomtest.Config{Model: "D765"}, func(p *bridge.PhoneConfig) { p.LED = 1 }, func(h *harness, device *snomtest.Phone) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -301,5 +302,44 @@ func TestManyConnections(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// Without a reader the console takes less than 1 MiB, also when its pages, its texts in German and its stream have been used. It runs
+// alone: what other tests keep would count.
+func TestMemoryWithoutAReader(t *testing.T) { //nolint:paralleltest // it measures memory
+	d := newFixture(t, nil)
+	used := func() int {
+		var m runtime.MemStats
+		for range 3 { // what a finalizer keeps is freed by the next one
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc + m.StackInuse) //nolint:gosec // far less
+	}
+	d.ask("GET", "/healthz", "") // what net/http keeps of the client is there
+	before := used()
+	for _, path := range []string{"/", "/phones/kitchen", "/doors", "/messages", "/setup", "/log", "/about", "/api/openapi.json", "/static/console.js", "/static/german.json"} {
+		if resp, _ := d.ask("GET", path, "", "Accept-Language", "de"); resp.StatusCode != 200 {
+			t.Errorf("GET %s = %d", path, resp.StatusCode)
+		}
+	}
+	tries := 0
+	one := d.follow("")
+	d.press("/api/send/kitchen/key", "P1")
+	one.until("result", "")
+	_ = one.body.Close() // it was open
+	for {
+		if more := used() - before; more < 1<<20 {
+			t.Logf("%d KiB more than before", more>>10)
+			return
+		}
+		<-time.After(50 * time.Millisecond) // the reader is still leaving
+		if resp, _ := d.ask("GET", "/healthz", ""); resp.StatusCode != 200 {
+			t.Fatal(resp.Status)
+		}
+		if tries++; tries > 200 {
+			t.Fatalf("%d KiB more than before", (used()-before)>>10)
+		}
 	}
 }

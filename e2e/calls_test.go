@@ -145,9 +145,7 @@ func newFeed(w *watcher) *feed {
 
 // more reads what is new, or waits for that; false: it was the end.
 func (f *feed) more() bool {
-	f.w.mu.Lock()
-	lines, changed := f.w.out[f.read:], f.w.changed
-	f.w.mu.Unlock()
+	lines, changed := f.w.More(f.read)
 	if len(lines) == 0 {
 		select {
 		case <-changed:

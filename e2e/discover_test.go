@@ -88,8 +88,8 @@ func TestDiscover(t *testing.T) {
 		break
 	}
 	var list []found
-	if err := json.Unmarshal([]byte(strings.Join(d.stdout(), "")), &list); err != nil || d.err != nil {
-		t.Fatalf("%v, %v: %q", err, d.err, d.stdout())
+	if err := json.Unmarshal([]byte(strings.Join(d.stdout(), "")), &list); err != nil || d.wait() != 0 {
+		t.Fatalf("%v, exit code %d: %q", err, d.wait(), d.stdout())
 	}
 	short := make([]string, 0, len(list))
 	for _, f := range list {

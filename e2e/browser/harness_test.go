@@ -1,7 +1,6 @@
 package browser
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net/http"
@@ -38,58 +37,37 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start runs the built program until the test ends, and returns the lines of its standard error.
-func start(t *testing.T, env []string, args ...string) <-chan string {
+// said are the lines of a program's standard error, of which some were read.
+type said struct {
+	*program.Process
+	read int
+}
+
+// start runs the built program until the test ends.
+func start(t *testing.T, env []string, args ...string) *said {
 	t.Helper()
 	path, err := built().Path()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, args...)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
-	errors, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := make(chan string, 4000)
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		defer close(lines)
-		for in := bufio.NewScanner(errors); in.Scan(); {
-			select {
-			case lines <- in.Text():
-			default: // after the start no line is of interest
-			}
-		}
-	})
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		reading.Wait()
-		_ = cmd.Wait() // it was killed
-	})
-	return lines
+	env = append([]string{"HOME=" + t.TempDir()}, env...)
+	return &said{Process: program.Start(t, program.Command{Name: args[0], Path: path, Args: args, Env: env})}
 }
 
-// next returns the rest of the next line that begins so.
-func next(t *testing.T, lines <-chan string, begin string) string {
-	t.Helper()
-	late := time.After(waitLimit)
-	for {
-		select {
-		case line, more := <-lines:
-			if !more {
-				t.Fatalf("the program ended before a line that begins with %q", begin)
+// next returns the rest of the next line that has this text.
+func (s *said) next(begin string) (rest string) {
+	s.Until("a line with "+begin, func(_, log []string) bool {
+		for s.read < len(log) {
+			line := log[s.read]
+			s.read++
+			var found bool
+			if _, rest, found = strings.Cut(line, begin); found {
+				return true
 			}
-			if _, rest, ok := strings.Cut(line, begin); ok {
-				return rest
-			}
-		case <-late:
-			t.Fatalf("no line that begins with %q", begin)
 		}
-	}
+		return false
+	})
+	return rest
 }
 
 // A rig is a bridge with simulated phones and a console.
@@ -120,9 +98,9 @@ func newRig(t *testing.T, phones int, settings ...string) *rig {
 		if i == 0 {
 			keys = ", keys: {P1: {name: garage, label: Garage}}"
 		}
-		fmt.Fprintf(&file, "  desk%d: {url: %q, model: D735, username: admin, password: demo, token: %s%s}\n", i+1, next(t, lines, name+" "), token, keys)
+		fmt.Fprintf(&file, "  desk%d: {url: %q, model: D735, username: admin, password: demo, token: %s%s}\n", i+1, lines.next(name+" "), token, keys)
 	}
-	r.control = next(t, lines, "control ")
+	r.control = lines.next("control ")
 	path, code := filepath.Join(t.TempDir(), "phones.yml"), filepath.Join(t.TempDir(), "door.code")
 	if err := os.WriteFile(code, []byte("4711\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -137,7 +115,7 @@ func newRig(t *testing.T, phones int, settings ...string) *rig {
 	}, settings...)
 	lines = start(t, env, "run")
 	for r.url == "" || r.actions == "" {
-		line := next(t, lines, "level=INFO msg=")
+		line := lines.next("level=INFO msg=")
 		_, from, _ := strings.Cut(line, "from=")
 		from, _, _ = strings.Cut(from, " ")
 		switch {

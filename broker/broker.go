@@ -60,6 +60,10 @@ type Broker struct {
 	slow           atomic.Uint64 // clients that were dropped because they did not read
 	writes         atomic.Uint64 // to clients
 
+	// retaining is held while the server retains a message, and for reading while it looks for retained messages that match a
+	// subscription: it does both at once, without a lock, to the same memory.
+	retaining sync.RWMutex
+
 	mu      sync.Mutex
 	conns   map[*conn]bool   // guarded by mu
 	latest  map[string]*conn // the last of conns with each client id; guarded by mu

@@ -28,6 +28,8 @@ type conn struct {
 	ended  chan struct{} // closed by Close
 	replay []byte        // what login read; used up by Read, which one goroutine calls
 
+	retains, scans bool // it holds the Broker's retaining, and for reading; of the goroutine that handles its packets
+
 	mu       sync.Mutex
 	changed  *sync.Cond // on mu: less waits, or the connection is closed
 	queued   int64      // of what was retained and is on its way to the server's queue or in it; guarded by mu

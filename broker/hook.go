@@ -23,6 +23,7 @@ func (*hook) Provides(b byte) bool {
 		mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnSessionEstablish, mochi.OnSessionEstablished, mochi.OnDisconnect,
 		mochi.OnClientExpired, mochi.OnSubscribe, mochi.OnUnsubscribe, mochi.OnPublish, mochi.OnWill, mochi.OnRetainMessage,
 		mochi.OnRetainPublished, mochi.OnRetainedExpired, mochi.OnQosPublish, mochi.OnPublishDropped, mochi.OnPacketEncode,
+		mochi.OnPacketSent, mochi.OnPacketProcessed,
 	}, b)
 }
 
@@ -126,11 +127,16 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 	if c.own {
 		if pk.FixedHeader.Retain {
 			h.broker.budgets.retainOwn(pk.TopicName, retainedCost(pk), h.broker.keptCost(pk.TopicName))
+			c.beginRetaining()
 		}
 		return pk, nil
 	}
 	h.broker.pace(c, &pk)
-	if !pk.FixedHeader.Retain || h.broker.retain(cl, pk) {
+	if !pk.FixedHeader.Retain {
+		return pk, nil
+	}
+	if h.broker.retain(cl, pk) {
+		c.beginRetaining()
 		return pk, nil
 	}
 	if cl.Properties.ProtocolVersion == 5 && pk.FixedHeader.Qos > 0 {
@@ -144,6 +150,9 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 func (h *hook) OnWill(cl *mochi.Client, will mochi.Will) (mochi.Will, error) {
 	if c := connOf(cl); c != nil && !c.own && will.Retain && !h.broker.retain(cl, packets.Packet{TopicName: will.TopicName, Payload: will.Payload}) {
 		will.Retain = false
+	}
+	if c := connOf(cl); c != nil && will.Retain {
+		c.beginRetaining()
 	}
 	return will, nil
 }
@@ -179,7 +188,11 @@ func retainedCost(pk packets.Packet) int64 {
 }
 
 // OnRetainMessage counts what was retained in the end: of two messages at once for one topic, one.
-func (h *hook) OnRetainMessage(_ *mochi.Client, pk packets.Packet, _ int64) {
+func (h *hook) OnRetainMessage(cl *mochi.Client, pk packets.Packet, _ int64) {
+	if c := connOf(cl); c != nil && c.retains {
+		c.retains = false
+		h.broker.retaining.Unlock()
+	}
 	if size := h.broker.keptCost(pk.TopicName); size > 0 {
 		h.broker.budgets.retained(pk.TopicName, size)
 	} else {
@@ -213,11 +226,46 @@ func (h *hook) OnPublishDropped(cl *mochi.Client, _ packets.Packet) {
 	}
 }
 
+// beginRetaining waits for the turn to have a message retained, which ends in OnRetainMessage.
+func (c *conn) beginRetaining() {
+	c.broker.retaining.Lock()
+	c.retains = true
+}
+
+// OnPacketSent holds up messages that are to be retained while the server looks for those that match a subscription, which
+// it does after it has confirmed that.
+func (h *hook) OnPacketSent(cl *mochi.Client, pk packets.Packet, _ []byte) {
+	if c := connOf(cl); c != nil && pk.FixedHeader.Type == packets.Suback {
+		c.scan(true)
+	}
+}
+
+// OnPacketProcessed ends that.
+func (h *hook) OnPacketProcessed(cl *mochi.Client, pk packets.Packet, _ error) {
+	if c := connOf(cl); c != nil && pk.FixedHeader.Type == packets.Subscribe {
+		c.scan(false)
+	}
+}
+
+// scan takes the Broker's retaining for reading, or gives it back.
+func (c *conn) scan(begins bool) {
+	switch {
+	case begins == c.scans:
+	case begins:
+		c.broker.retaining.RLock()
+	default:
+		c.broker.retaining.RUnlock()
+	}
+	c.scans = begins
+}
+
 // OnRetainPublished holds up a client that has just subscribed while it has not read what it was sent so far. A client
 // that reads slowly gets all that is retained, and the server's queue stays short.
 func (h *hook) OnRetainPublished(cl *mochi.Client, pk packets.Packet) {
 	// One that limits how many messages it may owe is sent more only as it acknowledges, which it could not do here.
 	if c := connOf(cl); c != nil && cl.Properties.Props.ReceiveMaximum == 0 {
+		c.scan(false) // the messages of one filter have been found, and this may last
+		defer c.scan(true)
 		c.burst(cost(pk.TopicName, len(pk.Payload)))
 	}
 }

@@ -13,6 +13,8 @@ const watcher = 1
 // Watch calls seen for every message whose topic matches filter, as a client would get it, until the broker ends. seen
 // must not block: the message waits for it. It may be called once.
 func (b *Broker) Watch(filter string, seen func(topic string, payload []byte)) error {
+	b.retaining.RLock()
+	defer b.retaining.RUnlock()
 	err := b.server.Subscribe(filter, watcher, func(_ *mochi.Client, _ packets.Subscription, pk packets.Packet) {
 		seen(pk.TopicName, pk.Payload)
 	})

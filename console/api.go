@@ -142,7 +142,7 @@ func (h *handler) phone(w http.ResponseWriter, r *http.Request) {
 	}
 	writeJSON(w, http.StatusOK, OnePhoneDocument{
 		PhoneDocument: documentOf(&v), URL: v.Config.URL, Model: v.Is.Name(), Series: v.Is.Series(),
-		Groups: h.groupsOf(v.Phone), Announcements: h.Bridge.Listening(v.Phone), Commands: commandsOf(&v), Keys: keysOf(v.Is), SetUp: setUp,
+		Groups: h.groupsOf(v.Phone), Announcements: h.Bridge.Listening(v.Phone), Commands: commandsOf(&v), Keys: keysOf(&v), SetUp: setUp,
 	})
 }
 

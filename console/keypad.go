@@ -1,9 +1,12 @@
 package console
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
@@ -34,9 +37,10 @@ func faces() []keyFace {
 // linesUnknown is how many programmable keys are drawn where the number of a model's is not known.
 const linesUnknown = 4
 
-// keysOf returns the keys that a model has, in the order in which they are drawn; those that it certainly lacks are not
-// among them.
-func keysOf(m snom.Model) []KeyDocument {
+// keysOf returns the keys of a phone's model, in the order in which they are drawn; those that it certainly lacks, or that
+// certainly do not work the way the phone is driven, are not among them.
+func keysOf(v *bridge.View) []KeyDocument {
+	m := v.Is
 	all := []KeyDocument{}
 	seen := map[string]bool{}
 	add := func(key, group, does string) {
@@ -45,9 +49,9 @@ func keysOf(m snom.Model) []KeyDocument {
 		if err != nil {
 			return
 		}
-		warning, err := m.Check(c)
-		if err != nil && m.RemoteControl() != snom.No {
-			return // the model has no such key
+		_, warning, err := v.Config.Phone.Plan(c, m)
+		if err != nil && !uncontrolled(v) {
+			return // there is no such key
 		}
 		all = append(all, KeyDocument{key, group, does, warning})
 	}
@@ -78,6 +82,23 @@ func keysOf(m snom.Model) []KeyDocument {
 		if k.Last == "" && !seen[k.Name] {
 			add(k.Name, "other", k.Does)
 		}
+	}
+	return withoutCommon(all)
+}
+
+// withoutCommon removes from the warnings what all of them end with: it is no doubt about one key, but about how the phone is driven.
+func withoutCommon(all []KeyDocument) []KeyDocument {
+	if len(all) < 2 {
+		return all
+	}
+	common := slices.MinFunc(all, func(a, b KeyDocument) int { return cmp.Compare(len(a.Warning), len(b.Warning)) }).Warning
+	for _, k := range all {
+		if !strings.HasSuffix(k.Warning, common) {
+			return all
+		}
+	}
+	for i := range all {
+		all[i].Warning = strings.TrimSuffix(strings.TrimSuffix(all[i].Warning, common), "; ")
 	}
 	return all
 }

@@ -114,7 +114,11 @@ func (p *page) link(path string) string {
 // writeState writes whether the bridge takes commands, and the way out of a session.
 func (h *handler) writeState(p *page, r *http.Request) {
 	words, class := h.connection(p.lang)
-	p.write(`<p class="bridge" role="status"><span id="live" data-live="off" hidden></span><span id="takes" class="{}">{}</span></p>`, class, words)
+	english := markup("")
+	if class == "bad" { // reasons are English
+		english = ` lang="en"`
+	}
+	p.write(`<p class="bridge" role="status"><span id="live" data-live="off" hidden></span><span id="takes" class="{}"{}>{}</span></p>`, class, english, words)
 	if h.Password != "" && h.sessions.valid(r) {
 		p.write(`<form method="post" action="{}logout"><button>{}</button></form>`, p.root, p.t("Log out"))
 	}

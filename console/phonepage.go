@@ -128,7 +128,7 @@ func (p *page) number(n int, unknown bool) string {
 
 // keypad draws the keys of the phone's model.
 func (h *handler) keypad(p *page, v *bridge.View) {
-	keys := keysOf(v.Is)
+	keys := keysOf(v)
 	disabled := h.disabled()
 	p.screen(v, disabled)
 	if uncontrolled(v) {

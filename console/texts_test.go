@@ -170,3 +170,16 @@ func TestSessions(t *testing.T) {
 		}
 	})
 }
+
+// What is doubtful about all keys of a phone, because of how it is driven, is no doubt about one of them.
+func TestWarningsOfKeys(t *testing.T) {
+	t.Parallel()
+	all := withoutCommon([]KeyDocument{{Key: "1", Warning: "taken"}, {Key: "RECALL", Warning: "no source; taken"}})
+	if all[0].Warning != "" || all[1].Warning != "no source" {
+		t.Errorf("%+v", all)
+	}
+	all = withoutCommon([]KeyDocument{{Key: "1"}, {Key: "RECALL", Warning: "no source"}})
+	if all[0].Warning != "" || all[1].Warning != "no source" {
+		t.Errorf("%+v", all)
+	}
+}

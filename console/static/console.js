@@ -120,6 +120,7 @@ export function follow(query, on) {
 		...on,
 		bridge(is) {
 			takes.className = is.class;
+			takes.lang = is.class === "bad" ? "en" : document.documentElement.lang;
 			takes.textContent = is.connection.split(", ").map(t).join(", ");
 			on.bridge?.(is);
 		},

@@ -73,6 +73,7 @@ async function press(command, payload, dryRun = dry.checked) {
 document.addEventListener("click", e => {
 	const button = e.target.closest("button");
 	if (!button) return;
+	if (button.dataset.key && !hold.reportValidity()) return;
 	if (button.dataset.key) press("key", button.dataset.key + (hold.value > 0 ? "," + Number(hold.value) : ""));
 	else if (button.dataset.send) press(button.dataset.send, button.dataset.payload);
 });

@@ -15,19 +15,18 @@ import (
 
 // What is measured. The first eight are floors, the next two are close to one.
 const (
-	systemFloor   = "floor"                          // what a command costs with the libraries: the sums of the next three
-	systemPOneWay = "one way, Paho"                  // through the broker to Paho
-	systemPEcho   = "echo, Paho"                     // through the broker to another process with Paho and back
-	systemGoHTTP  = "request, Go"                    // a request on a fresh connection with net/http, the challenge known
-	systemBare    = "bare floor"                     // what it costs with nothing but sockets: the sums of the next three
-	systemEcho    = "echo"                           // through the broker to another process and back
-	systemOneWay  = "one way"                        // through the broker
-	systemHTTP    = "request"                        // a request on a fresh connection, the challenge known
-	systemLeast   = "least"                          // the least bridge there can be
-	systemPLeast  = "least, Paho"                    // the same with the libraries
-	systemNotify  = "bare NOTIFY"                    // to a phone that is driven by SIP
-	systemTwoHTTP = "message and two HTTP exchanges" // with the libraries
-	systemBareTwo = "the same on bare sockets"
+	systemFloor   = "floor"         // what a command costs with the libraries: the sums of the next three
+	systemPOneWay = "one way, Paho" // through the broker to Paho
+	systemPEcho   = "echo, Paho"    // through the broker to another process with Paho and back
+	systemGoHTTP  = "request, Go"   // a request on a fresh connection with net/http, the challenge known
+	systemBare    = "bare floor"    // what it costs with nothing but sockets: the sums of the next three
+	systemEcho    = "echo"          // through the broker to another process and back
+	systemOneWay  = "one way"       // through the broker
+	systemHTTP    = "request"       // a request on a fresh connection, the challenge known
+	systemLeast   = "least"         // the least bridge there can be
+	systemPLeast  = "least, Paho"   // the same with the libraries
+	systemNotify  = "bare NOTIFY"   // to a phone that is driven by SIP
+	systemTwoHTTP = "message and two HTTP exchanges"
 	systemOurs    = "snom2mqtt"
 	systemOther   = "other" // another build of snom2mqtt, to compare
 	systemPython  = "Python"

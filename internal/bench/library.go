@@ -3,15 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	digestauth "github.com/icholy/digest"
@@ -137,55 +134,35 @@ func (p *libraryCaller) dial(n uint64) error {
 	return nil
 }
 
-// A libraryCourier does what the floor of show consists of with the libraries: it hears a message with Paho, makes a
-// request to a phone and serves a page with net/http.
-type libraryCourier struct {
-	mqtt    paho.Client
-	client  http.Client
-	phone   string
-	server  http.Server
-	address string
-	page    atomic.Pointer[[]byte] // that is served
-	serving sync.WaitGroup
-}
-
-// newLibraryCourier returns one that tells heard when a message came, and asks the phone at that address.
-func newLibraryCourier(broker, phone string, heard chan<- int64) (*libraryCourier, error) {
-	c := &libraryCourier{phone: phone, client: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: -1}}}
+// leastShow is a process that is the least bridge there can be for show, with the libraries: for a message it makes a
+// request to the phone on port, and serves a page of an ordinary size. It checks nothing and makes no page.
+func leastShow(ctx context.Context, broker string, port int) error {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	c.address = l.Addr().String()
-	c.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write(*c.page.Load()) // a phone that has gone is missed elsewhere
-	})
-	c.mqtt, err = newPaho(broker, "bench-pshow", "poneway/show", func(paho.Client, paho.Message) { heard <- now() })
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	c.serving.Go(func() { _ = c.server.Serve(l) }) // ends when it is closed
-	return c, nil
-}
-
-func (c *libraryCourier) close() {
-	c.mqtt.Disconnect(100)
-	_ = c.server.Close() // what it serves has ended
-	c.serving.Wait()
-}
-
-// serve has a page served, and returns the address.
-func (c *libraryCourier) serve(page []byte) string {
-	_, body, _ := bytes.Cut(page, []byte("\r\n\r\n"))
-	c.page.Store(&body)
-	return c.address
-}
-
-// get makes a request to the phone.
-func (c *libraryCourier) get(target string) error {
-	resp, err := c.client.Get("http://" + c.phone + target)
 	if err != nil {
 		return err
 	}
-	return resp.Body.Close()
+	page := []byte(strings.Repeat("x", pageLength))
+	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(page) // a phone that has gone is missed elsewhere
+	})}
+	go func() { _ = server.Serve(l) }() // ends with the process
+	target := fmt.Sprintf("http://127.0.0.1:%d/minibrowser.htm?url=%s", port, url.QueryEscape("http://"+l.Addr().String()+"/page/panel/"+token+"/0123456789"))
+	client := http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: -1}}
+	c, err := newPaho(broker, "bench-pshow", "pleast/panel/show", func(c paho.Client, _ paho.Message) {
+		code := "ok"
+		if resp, err := client.Get(target); err != nil || resp.Body.Close() != nil {
+			code = "failed"
+		}
+		c.Publish("pleast/panel/result", 1, false, fmt.Appendf(nil, `{"code":%q}`, code))
+	})
+	if err != nil {
+		return err
+	}
+	defer c.Disconnect(100)
+	c.Publish("pleast/bridge/state", 1, false, "online")
+	<-ctx.Done()
+	return nil
 }
+
+// pageLength is about the length of the page of a short text, in bytes.
+const pageLength = 160

@@ -58,7 +58,7 @@ func measure(ctx context.Context) error {
 		names = append(names, p.name)
 	}
 	b := &bench{ctx: ctx, tries: 4}
-	be := flag.String("be", "", "be one of the processes that are measured: echo, pecho, least or pleast")
+	be := flag.String("be", "", "be one of the processes that are measured: echo, pecho, least, pleast or pshow")
 	broker := flag.String("broker", "", "address of the broker, for -be")
 	port := flag.Int("port", 0, "port of the phones, for -be")
 	hears := flag.String("hears", "", "address where phones tell events, for -be")
@@ -118,6 +118,8 @@ func role(ctx context.Context, be, broker string, port int, hears string) error 
 		return least(broker, port, hears)
 	case "pleast":
 		return leastPaho(ctx, broker, port)
+	case "pshow":
+		return leastShow(ctx, broker, port)
 	}
 	return fmt.Errorf("-be: no such process %q", be)
 }

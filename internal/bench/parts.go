@@ -25,7 +25,7 @@ func parts() []part {
 		{"start", "from the start of the process to \"online\"", (*bench).start},
 		{"idle", "processor time of doing nothing with 1,000 phones, availability on", (*bench).idle},
 		{"sip", "1,000 phones driven by SIP that answer in 20 ms, beside a bare NOTIFY", (*bench).sip},
-		{"show", "a page on the display of a phone, beside a message and two HTTP exchanges", (*bench).show},
+		{"show", "a page on the display of a phone, beside the least bridge with the libraries, and beside a message and two HTTP exchanges", (*bench).show},
 		{"announce", "20 announcements at once beside commands, and how late their packets arrive", (*bench).announce},
 		{"console", "one phone, without readers of the console, with those that read and do not read, and with 5,000 connections held", (*bench).console},
 		{"order", "a million commands, several at a time for each phone: lost, twice, out of order", (*bench).order},

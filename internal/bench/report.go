@@ -83,7 +83,7 @@ func (r report) tables() (all []table) {
 
 // systems are all systems that were measured in a part, in the order of this list.
 func (r report) systems(part string) (all []string) {
-	for _, s := range []string{systemFloor, systemPOneWay, systemPEcho, systemGoHTTP, systemBare, systemOneWay, systemEcho, systemHTTP, systemLeast, systemPLeast, systemNotify, systemTwoHTTP, systemBareTwo, systemOurs, systemOther, systemPython, systemNodeRED} {
+	for _, s := range []string{systemFloor, systemPOneWay, systemPEcho, systemGoHTTP, systemBare, systemOneWay, systemEcho, systemHTTP, systemLeast, systemPLeast, systemNotify, systemTwoHTTP, systemOurs, systemOther, systemPython, systemNodeRED} {
 		if slices.ContainsFunc(r.Figures, func(f figure) bool { return f.Part == part && f.System == s }) {
 			all = append(all, s)
 		}

@@ -8,14 +8,15 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// show measures the way of a page: from the publish of show until the phone has the page. Its floor is a message through the broker
-// and two HTTP exchanges: the request to the phone, and the phone's for the same page. As that of a command, it is measured with
-// the libraries that a bridge in Go has, and once more on bare sockets.
+// show measures the way of a page: from the publish of show until the phone has the page. Its floor is the least bridge with
+// the libraries that a bridge in Go has. Beside it stands what it consists of, on bare sockets and within this process: a
+// message through the broker, the request to the phone, and the phone's for the page.
 func (b *bench) show() error {
 	dir, err := b.folder("show-")
 	if err != nil {
@@ -48,19 +49,22 @@ func (b *bench) show() error {
 	if _, err := wait(w.online); err != nil {
 		return errors.Join(errors.New("snom2mqtt is not online"), ours.died())
 	}
-	library, err := newLibraryCourier(address, phone.addr(), w.back)
+	least, err := startProcess(dir, "pshow", nil, b.self, "-be", "pshow", "-broker", address, "-port", phone.port())
 	if err != nil {
 		return err
 	}
-	defer library.close()
+	defer least.stop()
+	if _, err := wait(w.online); err != nil {
+		return errors.Join(errors.New("the least bridge is not online"), least.died())
+	}
 	count := b.full(500, 50)
 	for round := range b.count {
 		f := figure{Part: "show", Broker: nodelay, System: systemOurs, Round: round, Phones: 1, Outstanding: 1, Commands: count}
 		times := map[string][]float64{}
 		for i := range count + 5 { // the first ones are not counted
-			one, err := w.showOnce(phone, library, fmt.Sprintf("%d-%d", round, i))
+			one, err := w.showOnce(phone, fmt.Sprintf("%d-%d", round, i))
 			if err != nil {
-				return errors.Join(err, ours.died())
+				return errors.Join(err, ours.died(), least.died())
 			}
 			for system, us := range one {
 				if i >= 5 {
@@ -68,7 +72,7 @@ func (b *bench) show() error {
 				}
 			}
 		}
-		for _, f.System = range []string{systemOurs, systemTwoHTTP, systemBareTwo} {
+		for _, f.System = range []string{systemOurs, systemPLeast, systemTwoHTTP} {
 			f.ToPhone50, f.ToPhone99 = percentiles(times[f.System])
 			b.add(f)
 		}
@@ -76,29 +80,25 @@ func (b *bench) show() error {
 	return nil
 }
 
-// showOnce shows a page, and measures the floors after that, in microseconds.
-func (w *showWatch) showOnce(phone *panelPhone, library *libraryCourier, text string) (map[string]float64, error) {
-	shown, page, err := w.show(phone, text)
+// showOnce shows a page by both bridges, and measures what that consists of, in microseconds.
+func (w *showWatch) showOnce(phone *panelPhone, text string) (map[string]float64, error) {
+	least, _, err := w.show(phone, "pleast", text)
 	if err != nil {
 		return nil, err
 	}
-	bareMessage, err := w.message("oneway/show")
+	shown, page, err := w.show(phone, "ours", text)
 	if err != nil {
 		return nil, err
 	}
-	bare, err := phone.twoExchanges(page, phone.pages.Addr().String(), phone.ask)
+	message, err := w.message()
 	if err != nil {
 		return nil, err
 	}
-	message, err := w.message("poneway/show")
+	two, err := phone.twoExchanges(page)
 	if err != nil {
 		return nil, err
 	}
-	two, err := phone.twoExchanges(page, library.serve(page), library.get)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]float64{systemOurs: shown, systemTwoHTTP: message + two, systemBareTwo: bareMessage + bare}, nil
+	return map[string]float64{systemOurs: shown, systemPLeast: least, systemTwoHTTP: message + two}, nil
 }
 
 // A showWatch publishes commands, and waits for their results.
@@ -109,7 +109,7 @@ type showWatch struct {
 }
 
 func newShowWatch(broker string) (*showWatch, error) {
-	c, err := newClient(broker, "bench-show", "ours/panel/result", "ours/bridge/state", "oneway/show")
+	c, err := newClient(broker, "bench-show", "ours/panel/result", "ours/bridge/state", "pleast/panel/result", "pleast/bridge/state", "oneway/show")
 	if err != nil {
 		return nil, err
 	}
@@ -148,9 +148,9 @@ func wait(c <-chan int64) (int64, error) {
 }
 
 // show shows a page, and returns how long it took in microseconds until the phone had it, and the page. It waits for the result.
-func (w *showWatch) show(p *panelPhone, text string) (us float64, page []byte, err error) {
+func (w *showWatch) show(p *panelPhone, base, text string) (us float64, page []byte, err error) {
 	begin := now()
-	w.client.publish([]byte("ours/panel/show"), fmt.Appendf(nil, `{"text":"The washer is done: %s","hold":true}`, text))
+	w.client.publish([]byte(base+"/panel/show"), fmt.Appendf(nil, `{"text":"The washer is done: %s","hold":true}`, text))
 	if err := w.client.flush(); err != nil {
 		return 0, nil, err
 	}
@@ -162,9 +162,9 @@ func (w *showWatch) show(p *panelPhone, text string) (us float64, page []byte, e
 }
 
 // message measures a message through the broker.
-func (w *showWatch) message(topic string) (us float64, err error) {
+func (w *showWatch) message() (us float64, err error) {
 	begin := now()
-	w.client.publish([]byte(topic), []byte(`{"text":"The washer is done","hold":true}`))
+	w.client.publish([]byte("oneway/show"), []byte(`{"text":"The washer is done","hold":true}`))
 	if err := w.client.flush(); err != nil {
 		return 0, err
 	}
@@ -196,6 +196,8 @@ func newPanelPhone() (*panelPhone, error) {
 }
 
 func (p *panelPhone) addr() string { return p.listener.Addr().String() }
+
+func (p *panelPhone) port() string { return strconv.Itoa(p.listener.Addr().(*net.TCPAddr).Port) }
 
 func (p *panelPhone) close() {
 	_ = p.listener.Close() // it was open
@@ -269,39 +271,34 @@ func fetchPage(host, path string) ([]byte, error) {
 // give serves the page.
 func (p *panelPhone) give(conn net.Conn, _ string) { _, _ = conn.Write(p.page) }
 
-// twoExchanges measures a request to the phone, by ask, and the phone's for a page, without a bridge.
-func (p *panelPhone) twoExchanges(page []byte, server string, ask func(target string) error) (us float64, err error) {
+// twoExchanges measures a request to the phone, and the phone's for a page, without a bridge.
+func (p *panelPhone) twoExchanges(page []byte) (us float64, err error) {
 	p.page = page
 	begin := now()
-	if err := ask("/minibrowser.htm?url=" + url.QueryEscape("http://"+server+"/page/panel/"+token+"/0123456789")); err != nil {
+	conn, err := (&net.Dialer{KeepAlive: -1}).Dial("tcp4", p.addr())
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	at := "http://" + p.pages.Addr().String() + "/page/panel/" + token + "/0123456789"
+	if _, err := fmt.Fprintf(conn, "GET /minibrowser.htm?url=%s HTTP/1.1\r\nHost: %s\r\nConnection: keep-alive\r\n\r\n", url.QueryEscape(at), p.addr()); err != nil {
+		return 0, err
+	}
+	if _, err := io.ReadAll(conn); err != nil {
 		return 0, err
 	}
 	had, err := wait(p.had)
 	return float64(had-begin) / 1e3, err
 }
 
-// ask makes a request to the phone, on a bare socket.
-func (p *panelPhone) ask(target string) error {
-	conn, err := (&net.Dialer{KeepAlive: -1}).Dial("tcp4", p.addr())
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: keep-alive\r\n\r\n", target, p.addr()); err != nil {
-		return err
-	}
-	_, err = io.ReadAll(conn)
-	return err
-}
-
 // showing is the table of what show costs.
 func (r report) showing() table {
 	t := table{
 		title: "A page on the display of a phone",
-		note:  "Microseconds from the publish of show until the phone has the page; in brackets the multiple of the floor, a message and two HTTP exchanges.",
+		note:  "Microseconds from the publish of show until the phone has the page; in brackets the multiple of the least bridge with the same libraries.",
 		head:  []string{"", "p50", "p99"},
 	}
-	floor := r.of("show", nodelay, systemTwoHTTP, 1, 0)
+	floor := r.of("show", nodelay, systemPLeast, 1, 0)
 	for _, s := range r.systems("show") {
 		own := r.of("show", nodelay, s, 1, 0)
 		t.rows = append(t.rows, []string{

@@ -26,8 +26,9 @@ test: ## everything: installs what is missing, runs test-go with the race detect
 	@$(MAKE) --no-print-directory test-go RACE=-race STRICT=$(CI)
 	@scripts/test-e2e.sh
 
-faults: ## the fault suite at full length, with the race detector in the bridge: half an hour
+faults: ## the fault suite at full length, with the race detector: first what runs in virtual time, then the program; 45 minutes
 	@scripts/tools.sh
+	go test -race -count=1 -timeout 1h ./bridge ./broker ./mqtt/... ./snom/... ./config ./phoneweb ./console
 	go test -v -count=1 -timeout 3h -run '^TestFault' ./e2e -faults
 
 test-brokers: ## the bridge against Mosquitto, RabbitMQ, NATS and the broker inside; installs them where it may

@@ -106,21 +106,39 @@ func (f phonesFile) key(phone string, number int, at, is *node) Key {
 
 // keysMean checks that the doors and macros that keys name are there.
 func (f phonesFile) keysMean(r Roster) {
-	doors, macros := map[string]bool{}, map[string]bool{}
+	doors, macros := map[string]bool{}, map[string]Macro{}
 	for _, d := range r.Doors {
 		doors[d.Name] = true
 	}
 	for _, m := range r.Macros {
-		macros[m.Name] = true
+		macros[m.Name] = m
 	}
 	for _, p := range r.Phones {
 		for _, k := range p.Keys.All() {
 			if k.Open != "" && !doors[k.Open] {
 				f.add(k.Where, "%s: keys: P%d: open: no door has the name %s", p.Name, k.Number, shown(k.Open))
 			}
-			if k.Run != "" && !macros[k.Run] {
+			m, ok := macros[k.Run]
+			switch {
+			case k.Run == "":
+			case !ok:
 				f.add(k.Where, "%s: keys: P%d: run: no macro has the name %s", p.Name, k.Number, shown(k.Run))
+			case (m.Phone == "" || m.Phone == p.Name) && m.presses(k.Number):
+				f.add(k.Where, "%s: keys: P%d: run: the macro %s presses this key, and would run again and again", p.Name, k.Number, shown(k.Run))
 			}
 		}
 	}
+}
+
+// presses reports whether m presses the programmable key of that number.
+func (m Macro) presses(number int) bool {
+	key := "P" + strconv.Itoa(number)
+	return slices.ContainsFunc(slices.Concat(m.Steps, m.Otherwise), func(s MacroStep) bool {
+		for e := range s.Command.KeyEvents() {
+			if e.Key == key {
+				return true
+			}
+		}
+		return false
+	})
 }

@@ -16,7 +16,7 @@ func TestKeysOfThePhonesFile(t *testing.T) {
       p2: {name: door, open: front}
       P300:
   hall: {url: "http://192.0.2.11"}
-macros: {night: {steps: [{hangup: all}]}}
+macros: {night: {steps: [{hangup: all}]}, itself: {steps: [{wait: 1s}, {key: "F1;P1"}]}, atlast: {steps: [{hangup: all}], otherwise: [{key: P2}]}}
 doors: {front: {phone: kitchen, number: "61", code: "1"}}
 `)
 	if err != nil {
@@ -67,9 +67,11 @@ func TestFaultsOfKeys(t *testing.T) {
 		"{P1: {open: front, run: night}}": "expected open or run, not both",
 		"{P1: {open: back}}":              "open: no door has the name back",
 		"{P1: {run: day}}":                "run: no macro has the name day",
+		"{P1: {run: itself}}":             "P1: run: the macro itself presses this key, and would run again and again",
+		"{P2: {run: atlast}}":             "P2: run: the macro atlast presses this key",
 		"{P1: {label: " + strings.Repeat("x", 65) + "}}": "P1: label: expected 1 to 64 bytes",
 	} {
-		_, err := loadFile(t, keysFile+"    keys: "+text+"\n"+`macros: {night: {steps: [{hangup: all}]}}
+		_, err := loadFile(t, keysFile+"    keys: "+text+"\n"+`macros: {night: {steps: [{hangup: all}]}, itself: {steps: [{wait: 1s}, {key: "F1;P1"}]}, atlast: {steps: [{hangup: all}], otherwise: [{key: P2}]}}
 doors: {front: {phone: kitchen, number: "61", code: "1"}}
 `)
 		if err == nil || !strings.Contains(err.Error(), expected) {

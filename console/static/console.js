@@ -106,6 +106,20 @@ export async function fresh() {
 	return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 
+// turns has the last four tabs that asked follow what happens: a browser has six connections to a host, and they are needed for what is
+// pressed, too. lost is called when this tab is none of them any more.
+function turns(lost) {
+	const channel = new BroadcastChannel("snom2mqtt"), most = 4, later = new Set();
+	const id = sessionStorage.tab ??= String(Math.random());
+	const say = gone => channel.postMessage({ id, gone });
+	channel.onmessage = ({ data }) => {
+		if (data.id === id) return;
+		if (data.gone) later.delete(data.id);
+		else if (later.add(data.id).size >= most) lost();
+	};
+	return { take() { later.clear(); say(false); }, leave() { say(true); } };
+}
+
 // follow calls the functions of on, by kind, with what happens. on.start is called at every connection: what happened before
 // is to be read then. A page that is not seen does not follow, unless on.hidden: a browser has few connections to one host.
 export function follow(query, on) {
@@ -127,9 +141,11 @@ export function follow(query, on) {
 	};
 	delete kinds.start;
 	delete kinds.hidden;
-	let source, later, again = 1000;
+	let source, later, reading, again = 1000;
 	const connect = () => {
 		clearTimeout(later);
+		clearInterval(reading);
+		turn.take();
 		source = new EventSource(root + "api/live" + query);
 		const mine = source;
 		source.addEventListener("hello", async () => {
@@ -149,20 +165,27 @@ export function follow(query, on) {
 	};
 	const close = () => {
 		clearTimeout(later);
+		clearInterval(reading);
 		source?.close();
 		source = undefined;
 		show("off");
 	};
+	const turn = turns(() => { // it reads now and then, until it is used again
+		if (!source) return;
+		close();
+		reading = setInterval(async () => { try { await on.start?.(); } catch {} }, 5000);
+	});
+	for (const used of ["focus", "pointerdown", "keydown"]) addEventListener(used, () => { if (!source && !document.hidden) connect(); });
 	if (on.hidden || !document.hidden) connect();
 	document.addEventListener("visibilitychange", () => {
 		if (on.hidden) return;
 		if (document.hidden) {
 			clearTimeout(later);
-			later = setTimeout(close, 500);
+			later = setTimeout(() => { close(); turn.leave(); }, 500);
 		} else if (source) clearTimeout(later);
 		else connect();
 	});
-	addEventListener("pagehide", close);
+	addEventListener("pagehide", () => { close(); turn.leave(); });
 	addEventListener("pageshow", e => { if (e.persisted && !source) connect(); });
 }
 

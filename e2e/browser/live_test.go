@@ -176,3 +176,26 @@ func TestKeyboardOnly(t *testing.T) {
 	b.do(chromedp.KeyEvent("\r"))
 	b.until(`document.activeElement.parentElement.open`)
 }
+
+// Ten tabs of a browser, which has six connections to a host, all load; in each of them what is pressed is answered, and the last
+// ones are live.
+func TestManyTabs(t *testing.T) {
+	r := newRig(t, 2)
+	b := r.open(look{})
+	b.visit("phones/desk1")
+	b.live()
+	last := b
+	for i := range 9 {
+		ctx, cancel := chromedp.NewContext(b.ctx)
+		t.Cleanup(cancel)
+		last = &tab{t: t, ctx: ctx, rig: r}
+		last.visit(append(pages(), "", "phones/desk2")[i])
+		last.until(`document.querySelector("h1")`)
+	}
+	last.live()
+	b.until(`document.getElementById("live").dataset.live === "off"`)
+	eval[bool](b, `(document.querySelector("[data-key=P1]").click(), true)`)
+	b.until(`/^ok/.test(document.querySelector("#presses dd:last-of-type").textContent)`)
+	b.do(chromedp.Focus("#hold"), chromedp.KeyEvent("1"))
+	b.live()
+}

@@ -156,6 +156,13 @@ func TestScreen(t *testing.T) {
 	if resp.StatusCode != 200 || !strings.HasPrefix(body, "\x89PNG") {
 		t.Errorf("kitchen = %d %q", resp.StatusCode, body)
 	}
+	sent, err := url.PathUnescape(resp.Header.Get("X-Press"))
+	if err != nil || !strings.Contains(sent, `"topic":"snom/kitchen/screen"`) || !strings.Contains(sent, "mosquitto_pub -h ") {
+		t.Errorf("X-Press = %q, %v, expected what was sent", sent, err)
+	}
+	if resp, _ := d.ask("POST", "/api/phones/kitchen/screen?which="+strings.Repeat("x", 3000), ""); resp.StatusCode != 409 || resp.Header.Get("X-Press") != "" {
+		t.Errorf("a long parameter = %d with a header of %d bytes", resp.StatusCode, len(resp.Header.Get("X-Press")))
+	}
 	if resp, body := d.ask("POST", "/api/phones/hall/screen", ""); resp.StatusCode != 409 || !strings.Contains(body, "ALLOW=screen") {
 		t.Errorf("hall = %d %s", resp.StatusCode, body)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +22,9 @@ import (
 const (
 	maxLogin = 4 << 10
 	maxPress = 512 << 10 // above what any command may have
-	maxWait  = time.Hour // of Prefer: wait
+	// maxPressHeader bounds X-Press before it is escaped. A longer one is no picture's.
+	maxPressHeader = 2 << 10
+	maxWait        = time.Hour // of Prefer: wait
 )
 
 // A Press is what was sent to the bridge, as any program may send it over MQTT.
@@ -106,8 +109,7 @@ func (h *handler) submit(w http.ResponseWriter, r *http.Request, topic string, k
 		return
 	}
 	defer sub.Close()
-	p := Press{Topic: topic, Payload: string(payload), Results: []*bridge.Result{}, Responses: []*bridge.Response{}}
-	p.MosquittoPub, p.HomeAssistant = h.mosquittoPub(topic, p.Payload), homeAssistant(topic, p.Payload)
+	p := h.newPress(topic, string(payload))
 	p.ID = h.Bridge.Submit(to, mqtt.Message{Topic: topic, Payload: payload},
 		bridge.Origin{ID: "console-" + rand.Text()[:10], DryRun: dry})
 	status := http.StatusAccepted
@@ -121,7 +123,16 @@ func (h *handler) submit(w http.ResponseWriter, r *http.Request, topic string, k
 	writeJSON(w, status, p)
 }
 
-// screen answers POST /api/phones/{name}/screen with the picture that the command screen takes.
+// newPress returns what is sent to a topic, and how other programs send it.
+func (h *handler) newPress(topic, payload string) Press {
+	return Press{
+		Topic: topic, Payload: payload, MosquittoPub: h.mosquittoPub(topic, payload), HomeAssistant: homeAssistant(topic, payload),
+		Results: []*bridge.Result{}, Responses: []*bridge.Response{},
+	}
+}
+
+// screen answers POST /api/phones/{name}/screen with the picture that the command screen takes. What was sent for it is a
+// [Press] in the header X-Press, as JSON that is escaped as a segment of a path.
 func (h *handler) screen(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	if _, served := h.Bridge.View(name); !served {
@@ -134,8 +145,11 @@ func (h *handler) screen(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer sub.Close()
-	topic := h.Tree.Command(name, string(snom.VerbScreen))
-	id := h.Bridge.Submit(h.Tree.Read(topic), mqtt.Message{Topic: topic, Payload: []byte(r.URL.Query().Get("which"))}, bridge.Origin{ID: "console-" + rand.Text()[:10]})
+	p := h.newPress(h.Tree.Command(name, string(snom.VerbScreen)), r.URL.Query().Get("which"))
+	p.ID = h.Bridge.Submit(h.Tree.Read(p.Topic), mqtt.Message{Topic: p.Topic, Payload: []byte(p.Payload)}, bridge.Origin{ID: "console-" + rand.Text()[:10]})
+	if sent, err := json.Marshal(p); err == nil && len(sent) <= maxPressHeader {
+		w.Header().Set("X-Press", url.PathEscape(string(sent)))
+	}
 	control := http.NewResponseController(w)
 	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 	defer cancel()
@@ -149,7 +163,7 @@ func (h *handler) screen(w http.ResponseWriter, r *http.Request) {
 				return
 			case u.Image != nil && u.Image.Phone == name:
 				picture = u.Image.PNG
-			case u.Result != nil && u.Result.ID == id:
+			case u.Result != nil && u.Result.ID == p.ID:
 				_ = control.SetWriteDeadline(time.Now().Add(readerWrite)) // of a test's recorder there is none
 				sendPicture(w, u.Result, picture)
 				return

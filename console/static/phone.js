@@ -52,13 +52,17 @@ function again(command, payload) {
 	return button;
 }
 
-async function press(command, payload, dryRun = dry.checked) {
-	const result = make("dd", {}, "…");
+// entry shows a press first in their list, and returns the place for its lines.
+function entry(command) {
 	const list = make("dl", { class: "press" });
-	const entry = make("li", {}, make("strong", {}, command), " ", time(new Date().toISOString()), list);
 	document.getElementById("nothing").hidden = true;
-	presses.prepend(entry);
+	presses.prepend(make("li", {}, make("strong", {}, command), " ", time(new Date().toISOString()), list));
 	while (presses.children.length > most) presses.lastChild.remove();
+	return list;
+}
+
+async function press(command, payload, dryRun = dry.checked) {
+	const result = make("dd", {}, "…"), list = entry(command);
 	try {
 		const sent = await send(`api/send/${phone}/${command}${dryRun ? "?dry_run=true" : ""}`, payload);
 		list.append(...sentLines(sent), make("dt", {}, dryRun ? t("Dry run") : t("Result")), result);
@@ -86,9 +90,11 @@ for (const form of document.querySelectorAll("form[data-command]")) {
 }
 
 document.getElementById("screen")?.addEventListener("click", async () => {
-	const picture = document.getElementById("picture");
+	const picture = document.getElementById("picture"), list = entry("screen"), result = make("dd", { class: "good" }, "ok");
 	try {
 		const answer = await fetch(`${root}api/phones/${phone}/screen`, { method: "POST", headers: { "X-Requested-With": "console" } });
+		const sent = answer.headers.get("X-Press");
+		if (sent) list.append(...sentLines(JSON.parse(decodeURIComponent(sent))));
 		if (!answer.ok) throw new Error((await answer.json()).reason);
 		URL.revokeObjectURL(picture.src);
 		picture.src = URL.createObjectURL(await answer.blob());
@@ -96,8 +102,10 @@ document.getElementById("screen")?.addEventListener("click", async () => {
 	} catch (fault) {
 		picture.hidden = true;
 		say(fault.message);
-		happened(make("span", { class: "bad" }, "screen – " + fault.message));
+		result.className = "bad";
+		result.textContent = fault.message;
 	}
+	list.append(make("dt", {}, t("Result")), result);
 });
 
 const any = document.getElementById("any");

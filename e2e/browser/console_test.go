@@ -141,6 +141,7 @@ func TestPhonePage(t *testing.T) {
 	// its screen
 	click(`#screen`)
 	b.until(`document.getElementById("picture").naturalWidth > 0 && !document.getElementById("picture").hidden`)
+	sent("snom/desk1/screen", "")
 	b.set(`#any select`, "key")
 	// a mistake
 	b.set(`#any textarea`, "offhook")

@@ -438,6 +438,9 @@ func (r *rig) checkGoroutines() {
 	if slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "SNOM2MQTT_PHONE_LISTEN=") }) { // the other one has that port
 		env = append(env, fmt.Sprintf("SNOM2MQTT_PHONE_LISTEN=127.0.0.1:%d", freePort(r.t)))
 	}
+	if slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "SNOM2MQTT_MQTT_CLIENT_ID=") }) { // likewise
+		env = append(env, "SNOM2MQTT_MQTT_CLIENT_ID=fresh")
+	}
 	fresh := start(r.t, "fresh bridge", env, r.path)
 	eventually(r.t, "a fresh bridge is online", func() bool {
 		return retained(r.t, r.broker.addr(), "elsewhere/bridge/state", r.login) == "online"

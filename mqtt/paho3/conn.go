@@ -20,9 +20,8 @@ type conn struct {
 	options  session.ConnectOptions
 	in       packetReader
 	began    time.Time
-	first    bool         // the first bytes were read; only read looks at it
-	quickAck func()       // acknowledges what was read, now
-	messages atomic.Int64 // that were read
+	first    bool   // the first bytes were read; only read looks at it
+	quickAck func() // acknowledges what was read, now
 
 	heard  atomic.Int64 // when bytes were read last: nanoseconds after began
 	sent   atomic.Int64 // when bytes were written last, likewise
@@ -110,7 +109,6 @@ func (c *conn) receive() {
 func (c *conn) handle(p packets.ControlPacket) error {
 	switch p := p.(type) {
 	case *packets.PublishPacket:
-		c.messages.Add(1)
 		c.options.Receive(&delivery{p, c})
 	case *packets.PubackPacket:
 		c.end(p.MessageID, nil)

@@ -50,7 +50,9 @@ func TestAcknowledgementsGoTogether(t *testing.T) {
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
+			received := 0
 			c, far := connectTo(t, func(d session.Delivery) {
+				received++
 				if int(d.MessageID()) != tt.unacknowledged {
 					d.Ack()
 				}
@@ -77,8 +79,8 @@ func TestAcknowledgementsGoTogether(t *testing.T) {
 			if took := time.Since(began); took != 0 {
 				t.Errorf("%s: it took %v, expected no wait", tt.name, took)
 			}
-			if c.Received() != int64(tt.messages) {
-				t.Errorf("%s: %d messages were received, expected %d", tt.name, c.Received(), tt.messages)
+			if received != tt.messages {
+				t.Errorf("%s: %d messages were received, expected %d", tt.name, received, tt.messages)
 			}
 		})
 	}

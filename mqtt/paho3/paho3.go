@@ -107,9 +107,6 @@ func (c *conn) Flush() {
 	c.flush()
 }
 
-// Received is [session.Conn].
-func (c *conn) Received() int64 { return c.messages.Load() }
-
 // closeTimeout is how long the broker may take to close the connection after DISCONNECT.
 const closeTimeout = time.Second
 

@@ -25,7 +25,6 @@ type connection struct {
 	willSeen   chan struct{}          // notified when a message was received that says offline
 	stable     atomic.Bool            // the connection is not young any more
 	commands   atomic.Uint32          // commands received so far
-	taken      atomic.Int64           // messages that the driver has handed over
 	echo       atomic.Uint32          // loopback topics received: loopBridge, loopCommands
 	pending    pendingAcks
 	stall      *stallDetector

@@ -28,7 +28,8 @@ type ConnectOptions struct {
 	PingTimeout  time.Duration // for the answer to a ping
 	WriteTimeout time.Duration // for each write
 
-	// Receive is called for each message, one after the other. It must not block.
+	// Receive is called for each message, one after the other, before any later packet of the broker is dealt with. It
+	// must not block.
 	Receive func(Delivery)
 }
 
@@ -61,8 +62,6 @@ type Conn interface {
 	Unsubscribe(filters []string) Pending
 	Publish(m mqtt.Message) Pending // with QoS 1; it may wait until Flush
 	Flush()                         // sends what waits
-	// Received is how many messages of the broker were read so far, whether they were handed over already or not.
-	Received() int64
 
 	// Disconnect sends DISCONNECT, so that the broker does not publish the will, and closes the connection, after
 	// timeout at the latest.

@@ -11,7 +11,6 @@ import (
 
 // receive is called by the driver for each message, in order.
 func (s *Session) receive(c *connection, d Delivery) {
-	defer c.taken.Add(1)
 	if c.stall.check() {
 		c.Fail(errStalled)
 		return

@@ -98,7 +98,6 @@ const (
 	proofAgain     = 15 * time.Second  // the timeout of that one; a busy broker may take longer than a new one
 	correctEvery   = time.Second       // a wrong state that another client published
 	shutdownFlush  = 2 * time.Second   // all that waits, at the end
-	shutdownLast   = time.Second / 2   // the last messages that were received, before that
 	shutdownState  = time.Second / 2   // the state offline, after that
 
 	proofPause    = 10 * time.Second // after a proof that failed; doubled each time

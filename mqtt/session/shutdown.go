@@ -14,10 +14,8 @@ func (s *Session) shutdown(ctx context.Context, c *connection) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownFlush)
 	defer cancel()
 	// Nothing must come in any more: closing a connection with unread bytes resets it, and the broker would miss
-	// DISCONNECT. An error shows again below.
-	if c.unsubscribe(ctx, slices.Collect(maps.Keys(c.asked))) == nil {
-		c.awaitReceived(ctx)
-	}
+	// DISCONNECT. What came before is handed over when UNSUBACK is dealt with. An error shows again below.
+	_ = c.unsubscribe(ctx, slices.Collect(maps.Keys(c.asked)))
 	for !s.drained(c, c.ended(ctx)) {
 		select {
 		case <-c.empty:
@@ -39,25 +37,6 @@ func (s *Session) shutdown(ctx context.Context, c *connection) {
 	}
 	c.left = true
 	c.Disconnect(shutdownState)
-}
-
-// awaitReceived waits until the messages that were received before the subscriptions ended are handed over.
-func (c *connection) awaitReceived(ctx context.Context) {
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	limit := time.NewTimer(shutdownLast)
-	defer limit.Stop()
-	for c.taken.Load() < c.Received() {
-		select {
-		case <-look.C:
-		case <-c.Lost():
-			return
-		case <-ctx.Done():
-			return
-		case <-limit.C:
-			return
-		}
-	}
 }
 
 // drained reports whether nothing waits to be sent, or whether it is late; then no message is handed over any more,

@@ -50,7 +50,7 @@ func TestEveryPage(t *testing.T) {
 				}
 				if path == "phones/desk1" {
 					b.do(chromedp.Click(`[data-key="P1"]`), chromedp.Click("#screen"))
-					b.until(`document.querySelectorAll("#presses pre").length === 4 && document.getElementById("picture").naturalWidth > 0`)
+					b.until(`document.querySelectorAll("#presses .good").length === 2 && document.getElementById("picture").naturalWidth > 0`)
 				}
 				if got := eval[string](b, "document.documentElement.lang"); got != l.lang && l.lang != "" {
 					t.Errorf("/%s is in %s", path, got)

@@ -45,8 +45,7 @@ type BridgeDocument struct {
 }
 
 func (h *handler) bridgeDocument(w http.ResponseWriter, _ *http.Request) {
-	takes, _, _ := h.Ready()
-	words, _ := h.connection("en")
+	is := h.connection()
 	n := 0
 	for range h.Bridge.Views() {
 		n++
@@ -54,7 +53,7 @@ func (h *handler) bridgeDocument(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, BridgeDocument{
 		Version: h.About.Version, Revision: h.About.Revision, Go: h.About.Go, Started: bridge.Time{Time: h.About.Started},
 		BaseTopic: h.Tree.Base, Instance: h.Tree.Instance, Features: append([]string{}, h.About.Features...), ReadOnly: h.ReadOnly,
-		TakesCommands: takes, Connection: words, Faults: h.faults(), Phones: n, Groups: h.Bridge.Groups(), BrokerFlags: h.BrokerFlags,
+		TakesCommands: is.takes, Connection: is.words(), Faults: h.faults(), Phones: n, Groups: h.Bridge.Groups(), BrokerFlags: h.BrokerFlags,
 	})
 }
 
@@ -93,7 +92,21 @@ type PhonesDocument struct {
 	Phones []PhoneDocument `json:"phones"`
 }
 
+// refuses answers a request in which a parameter has, or lists, another value than these. Without the parameter it is none.
+func refuses(w http.ResponseWriter, parameter string, given []string, values []string) bool {
+	for _, one := range given {
+		if one != "" && !slices.Contains(values, one) {
+			answer(w, http.StatusBadRequest, "bad request", parameter+": expected "+strings.Join(values, ", "))
+			return true
+		}
+	}
+	return false
+}
+
 func (h *handler) phones(w http.ResponseWriter, r *http.Request) {
+	if refuses(w, "state", r.URL.Query()["state"], states()) {
+		return
+	}
 	want := selectionOf(r)
 	all := PhonesDocument{Phones: []PhoneDocument{}}
 	for v := range h.Bridge.Views() {
@@ -189,18 +202,11 @@ type CodeDocument struct {
 func codesIn(lang string) []CodeDocument {
 	all := []CodeDocument{}
 	for _, c := range bridge.Codes() {
-		all = append(all, CodeDocument{string(c.Code), c.Sent, codeText(lang, "code ", c.Code, c.Meaning), codeText(lang, "advice ", c.Code, c.Advice)})
+		all = append(all, CodeDocument{
+			string(c.Code), c.Sent, about(lang, "code ", string(c.Code), c.Meaning), about(lang, "advice ", string(c.Code), c.Advice),
+		})
 	}
 	return all
-}
-
-// codeText returns a text about a code in a language. It is found by the code, so that it stays when the English one is
-// worded differently.
-func codeText(lang, about string, code bridge.Code, english string) string {
-	if text := translate(lang, about+string(code)); text != about+string(code) {
-		return text
-	}
-	return english
 }
 
 func (h *handler) codes(w http.ResponseWriter, r *http.Request) {
@@ -225,6 +231,9 @@ func searchOf(r *http.Request) search {
 }
 
 func (h *handler) logLines(w http.ResponseWriter, r *http.Request) {
+	if refuses(w, "level", r.URL.Query()["level"], levels()) {
+		return
+	}
 	d := LogDocument{Lines: []Line{}}
 	var found []Line
 	found, d.Last = h.Journal.find(searchOf(r))
@@ -234,6 +243,9 @@ func (h *handler) logLines(w http.ResponseWriter, r *http.Request) {
 
 // downloadLog answers with the lines as a text file.
 func (h *handler) downloadLog(w http.ResponseWriter, r *http.Request) {
+	if refuses(w, "level", r.URL.Query()["level"], levels()) {
+		return
+	}
 	found, _ := h.Journal.find(searchOf(r))
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")

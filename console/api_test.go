@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -14,11 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"context"
-
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/console"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
@@ -101,6 +101,55 @@ func TestDryRunIsUnderstoodOrRefused(t *testing.T) {
 	}
 }
 
+// A misspelt parameter is no permission to press, and what is asked for in a wrong way is not answered with something else.
+func TestUnknownParameters(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t, nil)
+	before := d.pressed()
+	for _, path := range []string{
+		"/api/send/kitchen/key?dryrun=true", "/api/send/kitchen/key?dry-run", "/api/send/kitchen/key?dry_run=true&hold=5", "/api/phones/kitchen/screen?dry_run=true",
+		"/api/bridge/reload?dryrun=1",
+	} {
+		if resp, body := d.ask("POST", path, "P1", "Prefer", "wait=20"); resp.StatusCode != 400 || !strings.Contains(body, "unknown parameter") {
+			t.Errorf("POST %s = %d %s", path, resp.StatusCode, body)
+		}
+	}
+	if n := d.pressed() - before; n != 0 {
+		t.Errorf("%d requests were carried out", n)
+	}
+	for path, expected := range map[string]string{
+		"/api/phones?state=nosuch": "state: expected online, ", "/api/log?level=loud": "level: expected debug, ", "/log.txt?level=loud": "level: expected debug, ",
+		"/api/live?types=event,results": "types: expected command, ",
+	} {
+		if resp, body := d.ask("GET", path, ""); resp.StatusCode != 400 || !strings.Contains(body, expected) {
+			t.Errorf("GET %s = %d %s", path, resp.StatusCode, body)
+		}
+	}
+}
+
+// What is wrong with a phone is shown with what remedies it.
+func TestRemedy(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t, nil)
+	v, _ := d.bridge.View("kitchen")
+	wrong, err := snom.NewClient(snom.ClientConfig{URL: v.Config.URL, Username: "admin", Password: "wrong", Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Config.Phone, v.Config.Fingerprint = wrong, "changed"
+	if _, err := d.bridge.Apply(bridge.Roster{Phones: []bridge.PhoneConfig{v.Config}}); err != nil {
+		t.Fatal(err)
+	}
+	if p := d.press("/api/send/kitchen/key", "P1"); p.Results[0].Code != bridge.Unauthorized {
+		t.Fatalf("%+v", p.Results[0])
+	}
+	for _, path := range []string{"/setup", "/phones/kitchen"} {
+		if _, body := d.ask("GET", path, ""); !strings.Contains(body, "the phone refuses the login") || !strings.Contains(body, "correct username and password of this phone and reload") {
+			t.Errorf("%s does not say what to do: %s", path, body)
+		}
+	}
+}
+
 // A command for a phone that there is not, the most usual mistake, is seen by readers.
 func TestRefusalsAreFollowed(t *testing.T) {
 	t.Parallel()
@@ -135,6 +184,26 @@ func TestTheStateOfTheBridgeIsFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	hall.until("bridge", `"reloaded":true`)
+}
+
+// German pages say in German why no commands are taken, and what keys do; what an error of the system says is marked as English.
+func TestGermanPages(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t, func(c *console.Config) {
+		c.Ready = func() (bool, string, string) { return false, "waiting for the broker", "no <route>" }
+	})
+	broken := `class="bad">wartet auf den Broker: <span lang="en">no &lt;route&gt;</span></`
+	for path, expected := range map[string][]string{
+		"/": {`id="takes" ` + broken}, "/setup": {`id="takes" ` + broken, `id="brokerwords" ` + broken},
+		"/phones/kitchen": {`data-key="OFFHOOK" title="hebt den Hörer ab"`, `data-key="P1" title="programmierbare Tasten"`, `data-key="F_OK" title="OK. F_OK ist eine Taste des Telefons, aber keine Quelle sagt, dass sie sich aus der Ferne drücken lässt"`},
+	} {
+		_, body := d.ask("GET", path, "", "Accept-Language", "de")
+		for _, text := range expected {
+			if !strings.Contains(body, text) {
+				t.Errorf("%s has no %s: %s", path, text, body)
+			}
+		}
+	}
 }
 
 // Logins of two consoles on one machine are kept apart: browsers send cookies to every port.
@@ -346,6 +415,9 @@ func TestLogin(t *testing.T) {
 	if resp.StatusCode != 303 || resp.Header.Get("Location") != "../login?next=phones%2Fkitchen" {
 		t.Errorf("a page = %d, %s", resp.StatusCode, resp.Header.Get("Location"))
 	}
+	if resp, _ := d.ask("GET", "/?state=ringing&q=a%26b", "", "Accept", "text/html"); resp.Header.Get("Location") != "login?next=%3Fstate%3Dringing%26q%3Da%2526b" {
+		t.Errorf("a page with a filter leads to %s", resp.Header.Get("Location"))
+	}
 	if resp, body := d.ask("GET", "/login", ""); resp.StatusCode != 200 || !strings.Contains(body, `type="password"`) {
 		t.Errorf("GET /login = %d", resp.StatusCode)
 	}
@@ -357,7 +429,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("a login from another site = %d", resp.StatusCode)
 	}
 	for next, expected := range map[string]string{
-		"phones/kitchen": "./phones/kitchen", "//attacker.example/": "./attacker.example/", "https://attacker.example": "./", `\\attacker.example`: "./", "login": "./",
+		"phones/kitchen": "./phones/kitchen", "?state=ringing&q=a%26b": "./?state=ringing&q=a%26b", "//attacker.example/": "./attacker.example/", "https://attacker.example": "./", `\\attacker.example`: "./", "login": "./",
 	} {
 		resp, _ := d.ask("POST", "/login?next="+url.QueryEscape(next), "password=right", "Content-Type", form)
 		if resp.StatusCode != 303 || resp.Header.Get("Location") != expected {

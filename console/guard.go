@@ -131,7 +131,7 @@ func (h *handler) basic(w http.ResponseWriter, r *http.Request) bool {
 	}
 	if !tried && isPage(r) {
 		w.Header().Set("Cache-Control", "no-store")
-		redirect(w, strings.Repeat("../", strings.Count(r.URL.Path, "/")-1)+"login?next="+url.QueryEscape(strings.TrimPrefix(r.URL.Path, "/")))
+		redirect(w, strings.Repeat("../", strings.Count(r.URL.Path, "/")-1)+"login?next="+url.QueryEscape(strings.TrimPrefix((&url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}).String(), "/")))
 		return false
 	}
 	if r.Header.Get("Sec-Fetch-Dest") != "empty" && r.Header.Get("X-Requested-With") == "" { // scripts of the pages: no browser asks for a password then

@@ -68,9 +68,11 @@ func newHub(updates <-chan bridge.Update, watch func() bridgeNote, end func()) *
 // A bridgeNote is how the bridge stands with the broker, and whether its settings were read again since the last note.
 type bridgeNote struct {
 	TakesCommands bool   `json:"takes_commands"`
-	Connection    string `json:"connection"` // in words
+	Connection    string `json:"connection"` // in words: reason and detail
 	Class         string `json:"class"`      // good, doubtful or bad
 	Reloaded      bool   `json:"reloaded"`   // there may be other phones, groups and doors
+	Reason        string `json:"reason"`     // the first part of connection
+	Detail        string `json:"detail"`     // the second part; may be empty
 
 	revision any
 }

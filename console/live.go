@@ -47,6 +47,11 @@ type filter struct {
 	types []string // empty: all but log
 }
 
+// liveTypes are the types that a reader may ask for.
+func liveTypes() []string {
+	return []string{"command", "result", "event", "status", "response", "door", "ring", "door_image", "bridge", "log"}
+}
+
 func filterOf(r *http.Request) filter {
 	f := filter{phone: r.URL.Query().Get("phone")}
 	if types := r.URL.Query().Get("types"); types != "" {
@@ -116,13 +121,16 @@ func (s *stream) flush() bool {
 // follow answers GET /api/live: what happens from now on, as server-sent events. A reader that is too slow loses its
 // position, and with it the connection; then it reads the present state and follows again. Nothing waits for it.
 func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
+	f := filterOf(r)
+	if refuses(w, "types", f.types, liveTypes()) {
+		return
+	}
 	s, leave, ok := h.stream(w, "text/event-stream")
 	if !ok {
 		return
 	}
 	defer leave()
 	at := s.hub.now()
-	f := filterOf(r)
 	s.b.WriteString("retry: 1000\n\n")
 	s.add("hello", hello{ReadOnly: h.ReadOnly, Version: h.About.Version})
 	if now := h.note(); f.takes(liveUpdate{name: "bridge"}) {
@@ -163,9 +171,10 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 
 // note says how the bridge stands.
 func (h *handler) note() bridgeNote {
-	ok, _, _ := h.Ready()
-	words, class := h.connection("en")
-	return bridgeNote{TakesCommands: ok, Connection: words, Class: class, revision: h.Bridge.Revision()}
+	is := h.connection()
+	return bridgeNote{
+		TakesCommands: is.takes, Connection: is.words(), Reason: is.reason, Detail: is.detail, Class: is.class, revision: h.Bridge.Revision(),
+	}
 }
 
 // stream begins an answer that lasts, or answers that there is no room for it.

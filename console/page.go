@@ -113,29 +113,56 @@ func (p *page) link(path string) string {
 
 // writeState writes whether the bridge takes commands, and the way out of a session.
 func (h *handler) writeState(p *page, r *http.Request) {
-	words, class := h.connection(p.lang)
-	english := markup("")
-	if class == "bad" { // reasons are English
-		english = ` lang="en"`
-	}
-	p.write(`<p class="bridge" role="status"><span id="live" data-live="off" hidden></span><span id="takes" class="{}"{}>{}</span></p>`, class, english, words)
+	p.write(`<p class="bridge" role="status"><span id="live" data-live="off" hidden></span>`)
+	h.writeConnection(p, "span", "takes")
+	p.write(`</p>`)
 	if h.Password != "" && h.sessions.valid(r) {
 		p.write(`<form method="post" action="{}logout"><button>{}</button></form>`, p.root, p.t("Log out"))
 	}
 }
 
-// connection says in words how the bridge stands with the broker, and names the class that shows it.
-func (h *handler) connection(lang string) (words, class string) {
+// A connection says how the bridge stands with the broker.
+type connection struct {
+	takes  bool   // it takes commands
+	reason string // in words, in English
+	detail string // more of it, an error of a broker or of the system; may be empty
+	class  string // good, doubtful or bad: it is shown like that
+}
+
+func (h *handler) connection() connection {
 	ok, reason, detail := h.Ready()
 	switch {
-	case !ok && detail != "":
-		return reason + ": " + detail, "bad"
 	case !ok:
-		return reason, "bad"
+		return connection{ok, reason, detail, "bad"}
 	case detail != "":
-		return translate(lang, "Takes commands") + ", " + detail, "doubtful"
+		return connection{ok, "Takes commands", detail, "doubtful"}
 	}
-	return translate(lang, "Takes commands"), "good"
+	return connection{ok, "Takes commands", "", "good"}
+}
+
+// words is the connection as a text in English.
+func (c connection) words() string {
+	switch {
+	case c.detail == "":
+		return c.reason
+	case c.takes:
+		return c.reason + ", " + c.detail
+	}
+	return c.reason + ": " + c.detail
+}
+
+// writeConnection writes an element that says how the bridge stands with the broker, as static/console.js changes it.
+func (h *handler) writeConnection(p *page, tag, id string) {
+	c := h.connection()
+	p.write(`<{} id="{}" class="{}">{}`, markup(tag), id, c.class, p.t(c.reason))
+	if c.detail != "" {
+		mark := ":"
+		if c.takes {
+			mark = ","
+		}
+		p.write(`{} <span lang="en">{}</span>`, mark, c.detail)
+	}
+	p.write(`</{}>`, markup(tag))
 }
 
 // send ends the page and writes it as the answer.

@@ -91,17 +91,18 @@ func (h *handler) streamMessages(w http.ResponseWriter, r *http.Request) {
 // setupPage shows what is missing, for each phone, and how the bridge stands.
 func (h *handler) setupPage(w http.ResponseWriter, r *http.Request) {
 	p := h.begin(r, "setup", translate(language(r), "Set-up"), "setup")
-	words, class := h.connection(p.lang)
-	p.write(`<section aria-labelledby="broker"><h2 id="broker">{}</h2><p id="brokerwords" class="{}">{}</p><p><code>mosquitto_sub {} -v -t '{}/#'</code></p></section>`,
-		p.t("Connection to the broker"), markup(class), words, h.BrokerFlags, h.Tree.Base)
+	p.write(`<section aria-labelledby="broker"><h2 id="broker">{}</h2>`, p.t("Connection to the broker"))
+	h.writeConnection(p, "p", "brokerwords")
+	p.write(`<p><code>mosquitto_sub {} -v -t '{}/#'</code></p></section>`, h.BrokerFlags, h.Tree.Base)
 	p.write(`<div id="faulty">`)
 	if faults := h.faults(); len(faults) == 0 {
 		p.write(`<section aria-labelledby="faults"><h2 id="faults">{}</h2><p class="good">{}</p></section>`, p.t("The settings"), p.t("No fault is known."))
 	} else {
 		p.faults(faults)
 	}
-	p.write(`</div><section aria-labelledby="each"><h2 id="each">{}</h2><p class="hint">{}</p><div id="setup" data-readonly="{}">`, p.t("Each phone"),
-		p.t("Probe asks the phone what it is and costs no failed login. Install writes the bridge's action URLs into the phone, so that it reports its calls; URLs of other hosts are kept."), yes(h.ReadOnly))
+	p.write(`</div><section aria-labelledby="each"><h2 id="each">{}</h2><p class="hint">{}</p><p class="hint">{} <code>snom2mqtt action-urls {}</code></p><div id="setup" data-readonly="{}">`, p.t("Each phone"),
+		p.t("Probe asks the phone what it is and costs no failed login. Install writes the bridge's action URLs into the phone, so that it reports its calls; URLs of other hosts are kept."),
+		p.t("What to enter by hand, and into which setting, is printed by:"), "<"+p.t("Phone")+">", yes(h.ReadOnly))
 	n := 0
 	for _, wanting := range []bool{true, false} { // those that lack something first
 		for v := range h.Bridge.Views() {
@@ -148,7 +149,7 @@ func (h *handler) missesAnnouncements(v *bridge.View) bool {
 func (h *handler) phoneSetup(p *page, v *bridge.View, missing []string) {
 	p.write(`<article class="setup" data-phone="{}"><h3><a href="phones/{}">{}</a> <small>{}</small></h3><div data-part="checks">`, v.Phone, v.Phone, v.Phone, string(v.Model))
 	if v.Problem != "" {
-		p.write(`<p class="bad" lang="en">{}</p>`, string(v.Problem))
+		p.write(`<p class="bad" lang="en">{}</p><p lang="en">{}</p>`, string(v.Problem), string(v.Remedy))
 	}
 	if v.Why != "" {
 		p.write(`<p class="bad" lang="en">{}</p>`, v.Why)

@@ -3,7 +3,9 @@ package console
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
@@ -65,11 +67,14 @@ func (h *handler) known(p *page, v *bridge.View) {
 	p.write(`</dd>`)
 	row("Other party", "party", party(v))
 	row("Registration", "registration", p.registration(v))
-	row("Problem", "problem", p.problem(v))
+	p.write(`<dt>{}</dt><dd data-fact="problem">`, p.t("Problem"))
+	p.problem(v)
+	p.write(`</dd><dt>{}</dt><dd data-fact="remedy" lang="en">{}</dd>`, p.t("Remedy"), string(v.Remedy))
 	row("Do not disturb", "dnd", p.onOff(v.Status.DND))
 	row("Forwarding", "forwarding", p.onOff(v.Status.Forwarding))
 	row("Handset", "hook", p.t(map[string]string{"on": "on the hook", "off": "off the hook"}[string(v.Status.Hook)]))
 	row("Missed calls", "missed", p.number(v.Status.Missed, v.Silent))
+	row("Lights", "lights", lights(v))
 	row("Last caller", "caller", strings.TrimSpace(string(v.Status.LastCaller.Name)+" "+string(v.Status.LastCaller.Number)))
 	p.write(`<dt>{}</dt><dd data-fact="event">`, p.t("Last event"))
 	if v.LastEvent.Type != "" {
@@ -86,9 +91,21 @@ func (h *handler) known(p *page, v *bridge.View) {
 		row("Announcements", "listening", p.listening(all))
 	}
 	row("Commands that wait", "waiting", p.number(v.Load.Waiting, false))
-	p.write(`<dt>{}</dt><dd>`, p.t("Last answer"))
+	p.write(`<dt>{}</dt><dd data-fact="seen">`, p.t("Last answer"))
 	p.moment(v.LastSeen.Time)
 	p.write(`</dd></dl>`)
+}
+
+// lights lists the lights that were switched on.
+func lights(v *bridge.View) string {
+	if v.Status.Panel == nil {
+		return ""
+	}
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(v.Status.Panel.Lights)) {
+		all = append(all, key+" "+v.Status.Panel.Lights[key])
+	}
+	return strings.Join(all, ", ")
 }
 
 // listening says to which multicast addresses the phone listens.
@@ -147,9 +164,9 @@ func (h *handler) keypad(p *page, v *bridge.View) {
 			if k.Group != group.name {
 				continue
 			}
-			doubtful, title := markup(""), k.Does
+			doubtful, title := markup(""), about(p.lang, "key ", k.Does, k.Does)
 			if k.Warning != "" {
-				doubtful, title = ` class="doubtful"`, k.Does+". "+k.Warning
+				doubtful, title = ` class="doubtful"`, title+". "+p.warning(k)
 			}
 			if group.name == "line" {
 				p.lineKey(v, k.Key, title, markup(doubtful+disabled))
@@ -163,6 +180,14 @@ func (h *handler) keypad(p *page, v *bridge.View) {
 		}
 	}
 	p.write(`<label class="row">{} <input id="hold" type="number" min="0" max="60000" step="100" inputmode="numeric" placeholder="0"{}> ms</label>`, p.t("Hold the key for"), disabled)
+}
+
+// warning is what is doubtful about a key. What holds for most of the doubtful keys is in the page's language, all else in English.
+func (p *page) warning(k KeyDocument) string {
+	if text, ok := strings.CutPrefix(k.Warning, k.Key+" "); ok {
+		return k.Key + " " + p.t(text)
+	}
+	return k.Warning
 }
 
 // lineKey writes a programmable key: what it is for, by the settings, and its light, as far as it was set. static/phone.js

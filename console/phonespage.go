@@ -169,7 +169,9 @@ func (p *page) phoneRow(v *bridge.View, shown bool) {
 	p.write(`<tr data-phone="{}" data-model="{}"{}><th scope="row"><a href="phones/{}">{}</a> <small>{}</small></th><td>`,
 		v.Phone, string(v.Model), hidden, v.Phone, v.Phone, string(v.Model))
 	p.state(v)
-	p.write(`</td><td>{}</td><td>{}</td><td>{}</td><td>`, party(v), p.registration(v), p.problem(v))
+	p.write(`</td><td>{}</td><td>{}</td><td>`, party(v), p.registration(v))
+	p.problem(v)
+	p.write(`</td><td>`)
 	if v.LastEvent.Type != "" {
 		p.write(`{} `, eventWords(p.lang, string(v.LastEvent.Type)))
 		p.moment(v.LastEvent.Time.Time)
@@ -209,16 +211,19 @@ func (p *page) registration(v *bridge.View) string {
 	return ""
 }
 
-func (p *page) problem(v *bridge.View) string {
+// problem writes what is wrong with the phone. Errors are English.
+func (p *page) problem(v *bridge.View) {
+	english := string(v.Problem)
 	switch {
-	case v.Problem != "":
-		return string(v.Problem)
+	case english != "":
 	case v.Load.LockedOut:
-		return p.t("refused the login")
+		p.write("{}", p.t("refused the login"))
 	case v.Reachable == bridge.SwitchOff:
-		return v.Why
+		english = v.Why
 	}
-	return ""
+	if english != "" {
+		p.write(`<span lang="en">{}</span>`, english)
+	}
 }
 
 // eventWords is the name of a kind of event for people.

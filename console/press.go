@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -66,6 +67,26 @@ func (h *handler) request(w http.ResponseWriter, r *http.Request) {
 	h.submit(w, r, h.Tree.Request(action), mqtt.KindRequest, 1)
 }
 
+// refusesAddress answers a request whose address has parameters that are not these: a misspelt one is no permission to press.
+func refusesAddress(w http.ResponseWriter, r *http.Request, known ...string) bool {
+	for name := range r.URL.Query() {
+		if !slices.Contains(known, name) {
+			answer(w, http.StatusBadRequest, "bad request", "unknown parameter "+strconv.Quote(name)+": expected "+cmp.Or(strings.Join(known, ", "), "none"))
+			return true
+		}
+	}
+	return false
+}
+
+// refusesStandby answers a request while another bridge carries out what is sent.
+func (h *handler) refusesStandby(w http.ResponseWriter) bool {
+	if h.Bridge.Standby() == "" {
+		return false
+	}
+	answer(w, http.StatusServiceUnavailable, "standby", "another bridge uses the same topics and was first")
+	return true
+}
+
 // dryRun reads what an address says of a dry run. A value that is not understood is no permission to press.
 func dryRun(r *http.Request) (dry, ok bool) {
 	values, given := r.URL.Query()["dry_run"]
@@ -89,8 +110,7 @@ func (h *handler) submit(w http.ResponseWriter, r *http.Request, topic string, k
 		answer(w, http.StatusBadRequest, "bad request", "expected the name of a command")
 		return
 	}
-	if other := h.Bridge.Standby(); other != "" {
-		answer(w, http.StatusServiceUnavailable, "standby", "another bridge uses the same topics and was first")
+	if refusesAddress(w, r, "dry_run") || h.refusesStandby(w) {
 		return
 	}
 	dry, ok := dryRun(r)
@@ -137,6 +157,9 @@ func (h *handler) screen(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	if _, served := h.Bridge.View(name); !served {
 		answer(w, http.StatusNotFound, "not found", "no phone of this bridge is called so")
+		return
+	}
+	if refusesAddress(w, r, "which") || h.refusesStandby(w) {
 		return
 	}
 	sub, err := h.Bridge.Subscribe(readerRoom)

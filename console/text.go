@@ -38,6 +38,15 @@ func translate(lang, english string) string {
 	return english
 }
 
+// about returns a text about a thing in a language. It is found by what it is about and the name of the thing, so that it stays when
+// the English one is worded differently, and is no other text of the same words.
+func about(lang, what, name, english string) string {
+	if text := translate(lang, what+name); text != what+name {
+		return text
+	}
+	return english
+}
+
 // language returns the language in which the pages answer a request: the one of English and German that the browser
 // prefers, English unless it says.
 func language(r *http.Request) string {

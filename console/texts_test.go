@@ -14,6 +14,7 @@ import (
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
 	"github.com/snom2mqtt/snom2mqtt/callstate"
+	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
 // usedTexts are the texts of pages and scripts that are translated.
@@ -23,6 +24,7 @@ func usedTexts(t *testing.T) map[string]bool {
 	for _, list := range [][]string{states(), {
 		"command", "result", "event", "status", "response", "ring", "door", // kinds of messages
 		"Dial", "Send tones", "Transfer", "Number", "Hang up", "Mute", "Before", "After", "on the hook", "off the hook", // of tables
+		"is a key of the phone, but no source says that it can be pressed remotely", "Takes commands",
 		"The model is not known: send a command, or set MODEL for this phone.",
 		"The phone has reported nothing since the bridge started: install the action URLs if they are not installed, then lift and replace the handset.",
 	}} {
@@ -41,6 +43,20 @@ func usedTexts(t *testing.T) map[string]bool {
 	}
 	for _, c := range bridge.Codes() {
 		used["code "+string(c.Code)], used["advice "+string(c.Code)] = true, true
+	}
+	for _, k := range snom.KeyTable() {
+		used["key "+k.Does] = true
+	}
+	serve, err := os.ReadFile("../cmd/snom2mqtt/serve.go") // why no commands are taken
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := regexp.MustCompile(`return false, "([^"]+)", `).FindAllSubmatch(serve, -1)
+	if len(reasons) < 3 {
+		t.Errorf("%d reasons were found", len(reasons))
+	}
+	for _, m := range reasons {
+		used[string(m[1])] = true
 	}
 	calls := regexp.MustCompile(`\bt\("([^"]+)"\)|translate\((?:lang|language\(r\)), "([^"]+)"\)|h\.askPassword\(w, r, [^,]+, "([^"]+)"\)`)
 	listed := regexp.MustCompile(`(?:\brow\(|\badd\([^"]*,\s*|^\s*\{"\w*", (?:"\w*", )?|"[a-z]+", )"([A-Z][^"]+)"`)

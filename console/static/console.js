@@ -18,6 +18,9 @@ export function make(tag, attributes = {}, ...content) {
 	return e;
 }
 
+// inEnglish returns an element that says a text which is English in every language.
+export const inEnglish = text => make("span", { lang: "en" }, text);
+
 // time returns an element that shows a moment in the browser's time zone.
 export function time(iso) {
 	const at = new Date(iso);
@@ -94,7 +97,8 @@ export function sentLines(sent) {
 // outcome shows the answer to what was sent, and what the phone would have been asked.
 export function outcome(answer) {
 	const after = answer.requests ? t("after") + " " + (answer.queued_ms + answer.duration_ms) + " ms" : "";
-	const all = [make("span", { class: answer.ok ? "good" : "bad" }, [answer.code, answer.message, after].filter(Boolean).join(" – "))];
+	const parts = [answer.code, answer.message && inEnglish(answer.message), after].filter(Boolean);
+	const all = [make("span", { class: answer.ok ? "good" : "bad" }, ...parts.flatMap((part, i) => i ? [" – ", part] : [part]))];
 	if (answer.would?.length) all.push(make("pre", {}, answer.would.map(w => typeof w === "string" ? w : JSON.stringify(w)).join("\n")));
 	return all;
 }
@@ -120,6 +124,11 @@ function turns(lost) {
 	return { take() { later.clear(); say(false); }, leave() { say(true); } };
 }
 
+// connection says how the bridge stands with the broker. What a broker or the system says of it is English.
+export function connection(is) {
+	return is.detail ? [t(is.reason) + (is.takes_commands ? ", " : ": "), inEnglish(is.detail)] : [t(is.reason)];
+}
+
 // follow calls the functions of on, by kind, with what happens. on.start is called at every connection: what happened before
 // is to be read then. A page that is not seen does not follow, unless on.hidden: a browser has few connections to one host.
 export function follow(query, on) {
@@ -134,8 +143,7 @@ export function follow(query, on) {
 		...on,
 		bridge(is) {
 			takes.className = is.class;
-			takes.lang = is.class === "bad" ? "en" : document.documentElement.lang;
-			takes.textContent = is.connection.split(", ").map(t).join(", ");
+			takes.replaceChildren(...connection(is));
 			on.bridge?.(is);
 		},
 	};

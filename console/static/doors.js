@@ -1,6 +1,6 @@
 // The doors: rings, pictures and states as they come, and opening.
 
-import { root, t, make, time, say, send, request, follow, answers, sentLines, outcome } from "./console.js";
+import { root, t, make, time, say, send, request, follow, answers, sentLines, outcome, inEnglish } from "./console.js";
 
 const part = (door, name) => document.querySelector(`[data-door="${door}"] [data-part=${name}]`);
 const sentHere = answers((place, result) => {
@@ -36,7 +36,7 @@ document.addEventListener("click", async e => {
 		list.append(...sentLines(sent), make("dt", {}, dryRun ? t("Dry run") : t("Result")), result);
 		sentHere.expect(sent, result);
 	} catch (fault) {
-		list.append(make("dd", { class: "bad" }, fault.message));
+		list.append(make("dd", { class: "bad" }, inEnglish(fault.message)));
 	}
 });
 

@@ -1,6 +1,6 @@
 // The log as it comes.
 
-import { make, follow, request, frame, send, say, answers, sentLines, outcome } from "./console.js";
+import { make, follow, request, frame, send, say, answers, sentLines, outcome, inEnglish } from "./console.js";
 
 const list = document.getElementById("log");
 const text = document.getElementById("q"), level = document.getElementById("level"), pause = document.getElementById("pause");
@@ -58,12 +58,15 @@ setLevel.addEventListener("submit", async e => {
 		place.replaceChildren(make("dl", { class: "press" }, ...sentLines(sent), result));
 		sentHere.expect(sent, result);
 	} catch (fault) {
-		place.replaceChildren(fault.message);
+		place.replaceChildren(inEnglish(fault.message));
 	}
 });
 
 follow("?types=log,response,bridge", {
 	response: sentHere.came,
-	async start() { for (const line of (await request("api/log?after=" + last)).lines) add(line); },
+	async start() {
+		sentHere.missed();
+		for (const line of (await request("api/log?after=" + last)).lines) add(line);
+	},
 	log: add,
 });

@@ -1,6 +1,6 @@
 // One phone: its state as it comes, its keypad, and what was sent from here.
 
-import { root, t, eventWords, make, time, say, send, request, follow, frame, party, stateCell, registration, answers, sentLines, outcome } from "./console.js";
+import { root, t, eventWords, make, time, say, send, request, follow, frame, party, stateCell, registration, answers, sentLines, outcome, inEnglish } from "./console.js";
 
 const phone = document.getElementById("phone").dataset.phone;
 const presses = document.getElementById("presses"), happenings = document.getElementById("happenings");
@@ -18,7 +18,10 @@ function showState(status) {
 	fact("state").replaceChildren(...stateCell(status));
 	fact("party").textContent = party(status.call?.remote);
 	fact("registration").textContent = registration(status);
-	fact("problem").textContent = status.problem || (status.reachable === false ? why : "");
+	const problem = status.problem || (lockedOut ? "" : status.reachable === false && why);
+	fact("problem").replaceChildren(...problem ? [inEnglish(problem)] : lockedOut ? [t("refused the login")] : []);
+	fact("remedy").textContent = status.remedy ?? "";
+	fact("lights").textContent = Object.keys(status.lights ?? {}).sort().map(key => key + " " + status.lights[key]).join(", ");
 	fact("dnd").textContent = on(status.dnd);
 	fact("forwarding").textContent = on(status.forwarding);
 	fact("hook").textContent = status.hook ? t(status.hook === "on" ? "on the hook" : "off the hook") : "";
@@ -37,7 +40,7 @@ function showState(status) {
 	document.getElementById("status").textContent = JSON.stringify(status, null, 2);
 }
 
-let latest, why = fact("problem").textContent; // why it is not reachable
+let latest, why = "", lockedOut = false; // why it is not reachable, and whether it refused the login
 const draw = frame(() => showState(latest));
 
 function happened(...what) {
@@ -69,7 +72,7 @@ async function press(command, payload, dryRun = dry.checked) {
 		if (!dryRun) list.before(" ", again(command, payload));
 		sentHere.expect(sent, result);
 	} catch (fault) {
-		list.append(make("dt", {}, t("Result")), make("dd", { class: "bad" }, fault.message));
+		list.append(make("dt", {}, t("Result")), make("dd", { class: "bad" }, inEnglish(fault.message)));
 		say(fault.message);
 	}
 }
@@ -103,7 +106,7 @@ document.getElementById("screen")?.addEventListener("click", async () => {
 		picture.hidden = true;
 		say(fault.message);
 		result.className = "bad";
-		result.textContent = fault.message;
+		result.replaceChildren(inEnglish(fault.message));
 	}
 	list.append(make("dt", {}, t("Result")), result);
 });
@@ -121,33 +124,46 @@ any.addEventListener("submit", e => {
 });
 help();
 
-// reason asks why the phone is not reachable.
-async function reason() {
-	why = (await request("api/phones/" + phone)).why ?? "";
+// read asks for all that is known.
+async function read() {
+	const doc = await request("api/phones/" + phone);
+	if (!latest || latest.time <= doc.status.time) latest = doc.status; // else something came while this was under way
+	why = doc.why ?? "";
+	lockedOut = doc.locked_out;
 	draw();
+	fact("waiting").textContent = doc.waiting;
+	fact("seen").replaceChildren(doc.last_seen ? time(doc.last_seen) : "–");
+	if (doc.last_event) fact("event").replaceChildren(eventWords(doc.last_event.event_type) + " ", time(doc.last_event.time));
 }
+
+// readSoon reads what is in no message: the commands that wait, the last answer, and why the phone is not reachable.
+let planned;
+function readSoon() {
+	planned ??= setTimeout(() => {
+		planned = undefined;
+		read().catch(() => {}); // it is read again
+	}, 300);
+}
+setInterval(() => { if (!document.hidden) readSoon(); }, 10000);
 
 follow("?phone=" + phone, {
 	async start() {
-		const doc = await request("api/phones/" + phone);
-		if (!latest || latest.time <= doc.status.time) latest = doc.status; // else something came while this was under way
-		draw();
-		fact("waiting").textContent = doc.waiting;
-		why = doc.why ?? "";
+		await read();
 		sentHere.missed();
-		if (doc.last_event) fact("event").replaceChildren(eventWords(doc.last_event.event_type) + " ", time(doc.last_event.time));
 	},
+	command: readSoon,
 	status(status) {
 		latest = status;
 		draw();
-		if (status.reachable === false && !why) reason();
-		if (status.reachable) why = "";
+		readSoon();
 	},
 	event(event) {
+		readSoon();
 		fact("event").replaceChildren(eventWords(event.event_type) + " ", time(event.time));
 		happened(time(event.time), " ", [eventWords(event.event_type), party(event.remote), event.key, event.name, event.choice, event.text].filter(Boolean).join(" "));
 	},
 	result(result) {
+		readSoon();
 		sentHere.came(result);
 		happened(time(result.time), " ", make("code", {}, result.command + " " + result.argument), " ", outcome(result)[0]);
 	},

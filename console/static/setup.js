@@ -1,6 +1,6 @@
 // Set-up: probes and installations on request, and what they found.
 
-import { t, make, send, follow, say, answers, sentLines, fresh } from "./console.js";
+import { t, make, send, follow, say, answers, sentLines, fresh, connection } from "./console.js";
 
 const sentHere = answers((place, response) => {
 	place.replaceChildren(lines(response));
@@ -28,7 +28,7 @@ document.addEventListener("click", async e => {
 		list.append(...sentLines(sent), make("dt", {}, t("Result")), result);
 		sentHere.expect(sent, result);
 	} catch (fault) {
-		place.replaceChildren(make("p", { class: "bad" }, fault.message));
+		place.replaceChildren(make("p", { class: "bad", lang: "en" }, fault.message));
 	}
 	button.disabled = false;
 });
@@ -58,7 +58,7 @@ follow("?types=response,status,bridge", {
 	bridge(is) {
 		const words = document.getElementById("brokerwords");
 		words.className = is.class;
-		words.textContent = is.connection.split(", ").map(t).join(", ");
+		words.replaceChildren(...connection(is));
 		if (is.reloaded) refresh();
 	},
 	status: refresh,

@@ -72,6 +72,28 @@ func TestHiddenPages(t *testing.T) {
 	b.until(`[...document.querySelectorAll("#messages tr[data-kind=result]")].length === 1`)
 }
 
+// The page of a phone says how many commands wait, and when the phone answered last, as that changes.
+func TestPhonePageStaysTrue(t *testing.T) {
+	r := newRig(t, 1)
+	b := r.open(look{lang: "de"})
+	b.visit("phones/desk1")
+	b.live()
+	seen := `(document.querySelector("[data-fact=seen] time")?.dateTime ?? "")`
+	b.until(text("[data-fact=waiting]") + ` === "0"`)
+	before := eval[string](b, seen)
+	r.press("desk1", "key", "P1")
+	b.until(seen + ` > "` + before + `"`)
+	for _, keys := range []string{"5,10,30000;6", "7"} { // the second one waits for the first one
+		eval[bool](b, `fetch("../api/send/desk1/key", { method: "POST", body: "`+keys+`", headers: { "Content-Type": "text/plain" } }).then(r => r.ok)`)
+	}
+	b.until(text("[data-fact=waiting]") + ` === "1"`)
+	r.press("desk1", "hangup", "")
+	b.until(text("[data-fact=waiting]") + ` === "0"`)
+	if got := eval[string](b, `document.querySelector("[data-key=OFFHOOK]").title + " " + document.getElementById("takes").textContent`); got != "hebt den Hörer ab Nimmt Befehle an" {
+		t.Errorf("a German page says %q", got)
+	}
+}
+
 // The list of phones stays right: the number that a filter finds, the rows of an address with a filter, and why a phone is not
 // there.
 func TestFilteredPhones(t *testing.T) {

@@ -61,8 +61,8 @@ type Config struct {
 	Pages   *pages.Store
 	NoPages string // why Pages is nil, for results; empty: PHONE_LISTEN is not set
 	PageURL func(ctx context.Context, phone string) (string, error)
-	// Pictures says where pictures may be fetched from, and Scaler makes them fit a display.
-	Pictures fetch.Rules
+	// Pictures fetches pictures, from where its rules allow that, and Scaler makes them fit a display.
+	Pictures *fetch.Shared
 	Scaler   *picture.Scaler
 	// PIN reads the file with a PIN that a command names, a file name without a folder.
 	PIN func(name string) (string, error)

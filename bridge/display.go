@@ -30,7 +30,7 @@ const noPages = "phones fetch pages from the bridge: set PHONE_LISTEN (SNOM2MQTT
 type sheet struct {
 	life  time.Duration // how long it can be fetched; zero: an hour
 	front bool          // it is shown on the display: what was shown before ends
-	size  int           // how many bytes its parts keep
+	file  []byte        // that its parts keep, and perhaps those of other sheets, too
 	// main makes the page. Its own address is base; those of its parts are base, a slash and the name of the part.
 	main func(base string) (minibrowser.Main, error)
 	// part answers requests for parts; nil: it has none. It must not block.
@@ -88,7 +88,7 @@ func (c *command) display(ctx context.Context, p pacedPhone, s sheet) bool {
 		first()
 	}
 	if err := b.cfg.Pages.Put(id, s.page(c.to.name, document, isShown)); err != nil {
-		return c.fail(Busy, words(err))
+		return c.fail(Busy, strings.TrimPrefix(words(err), "pages: "))
 	}
 	if !c.request(ctx, p, step, func(error) bool { return false }) {
 		if c.result.Code != Timeout { // then the phone may fetch it yet
@@ -123,7 +123,7 @@ func (c *command) document(s sheet, at string) ([]byte, error) {
 // page returns what phones fetch. fetched is called when the page itself is.
 func (s sheet) page(phone string, document []byte, fetched func()) pages.Page {
 	return pages.Page{
-		Phone: phone, Life: s.life, Front: s.front, Size: len(document) + s.size,
+		Phone: phone, Life: s.life, Front: s.front, Size: len(document), File: s.file,
 		Answer: func(r pages.Request) pages.Reply {
 			switch {
 			case r.Part == "":

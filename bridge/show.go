@@ -56,7 +56,7 @@ func (c *command) show(ctx context.Context, p pacedPhone, s snom.Show) {
 	if s.Closes() {
 		life = pageSlack
 	}
-	c.display(ctx, p, sheet{life: life, front: true, size: len(d.picture.Data), main: d.main, part: d.part, fetched: d.opened})
+	c.display(ctx, p, sheet{life: life, front: true, file: d.picture.Data, main: d.main, part: d.part, fetched: d.opened})
 }
 
 // prepare gets what the page needs besides the command, or says why it cannot.
@@ -67,16 +67,11 @@ func (c *command) prepare(ctx context.Context, p pacedPhone, d *display) (code C
 	}
 	file := d.of.Image
 	if d.of.ImageURL != "" {
-		fetched, cut, err := p.fetch(ctx, fetch.Request{URL: d.of.ImageURL, Bytes: picture.MaxBytes, Time: pictureTime})
-		switch {
-		case cut.code != "":
-			return cut.code, cut.why + " while its picture was fetched"
-		case errors.Is(err, fetch.ErrHost):
-			return Forbidden, hostForbidden
-		case err != nil:
-			return fetchCode(err), "image: " + strings.TrimPrefix(err.Error(), "fetch: ")
+		pending := b.cfg.Pictures.Get(ctx, fetch.Request{URL: d.of.ImageURL, Bytes: picture.MaxBytes, Time: pictureTime})
+		defer pending.Release()
+		if file, code, why = p.awaitPicture(ctx, pending); code != "" {
+			return code, why
 		}
-		file = fetched.Body
 	}
 	if file == nil {
 		return "", ""
@@ -90,6 +85,9 @@ func (c *command) prepare(ctx context.Context, p pacedPhone, d *display) (code C
 		return Invalid, "image: " + strings.TrimPrefix(err.Error(), "picture: ")
 	}
 	d.picture = fit
+	if d.of.Image != nil {
+		d.of.Image = fit.Data // the page keeps no other
+	}
 	if !time.Now().Before(c.expires) {
 		return Expired, "expired while its picture was fetched"
 	}
@@ -98,8 +96,11 @@ func (c *command) prepare(ctx context.Context, p pacedPhone, d *display) (code C
 
 // fetchCode is the code for a picture that could not be fetched: a file that can never be shown is a fault of the payload.
 func fetchCode(err error) Code {
-	if errors.Is(err, fetch.ErrTooLong) {
+	switch {
+	case errors.Is(err, fetch.ErrTooLong):
 		return Invalid
+	case errors.Is(err, fetch.ErrBusy):
+		return Busy
 	}
 	return Unreachable
 }
@@ -120,29 +121,31 @@ func (p pacedPhone) checkShow(d *display) (code Code, why string) {
 		}
 		d.pin = sha256.Sum256([]byte(pin))
 	}
-	if d.of.ImageURL != "" && b.cfg.Pictures.Check(d.of.ImageURL) != nil {
+	if d.of.ImageURL != "" && b.cfg.Pictures.Rules.Check(d.of.ImageURL) != nil {
 		return Forbidden, hostForbidden
 	}
 	return "", ""
 }
 
-// fetch fetches a file while the phone is kept. A job that ends this one does not wait for it.
-func (p pacedPhone) fetch(ctx context.Context, r fetch.Request) (file fetch.File, cut ended, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan struct{})
-	go func() { // waited for below
-		defer close(done)
-		file, err = fetch.Get(ctx, p.phone.b.cfg.Pictures, r)
-	}()
-	if !p.await(ctx, done, r.Time+time.Second) {
+// awaitPicture waits for a picture while the phone is kept. A job that ends this one does not wait for it.
+func (p pacedPhone) awaitPicture(ctx context.Context, pending fetch.Pending) (file []byte, code Code, why string) {
+	if !p.await(ctx, pending.Done(), pictureTime+time.Second) {
 		p.lane.mu.Lock()
-		cut = p.lane.interrupted(p)
+		cut := p.lane.interrupted(p)
 		p.lane.mu.Unlock()
+		if cut.code != "" {
+			return nil, cut.code, cut.why + " while its picture was fetched"
+		}
+		return nil, Unreachable, "image: no answer in time"
 	}
-	cancel()
-	<-done
-	return file, cut, err
+	fetched, err := pending.File()
+	switch {
+	case errors.Is(err, fetch.ErrHost):
+		return nil, Forbidden, hostForbidden
+	case err != nil:
+		return nil, fetchCode(err), "image: " + strings.TrimPrefix(err.Error(), "fetch: ")
+	}
+	return fetched.Body, "", ""
 }
 
 // screen is the size of the phone's display: as set, or that of its model.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/fetch"
 	"github.com/snom2mqtt/snom2mqtt/internal/pipenet"
 	"github.com/snom2mqtt/snom2mqtt/pages"
 	"github.com/snom2mqtt/snom2mqtt/phoneweb"
@@ -53,7 +54,7 @@ func inPanelWith(t *testing.T, cfg bridge.Config, phone testPhone, f func(h *har
 		served := make(chan error, 1)
 		go func() { served <- web.Serve(ctx, l) }()
 		phone.phone.Name, phone.phone.Dial = "desk", l.DialContext
-		cfg.Events, cfg.Pages, cfg.Scaler = true, store, &picture.Scaler{}
+		cfg.Events, cfg.Pages, cfg.Pictures, cfg.Scaler = true, store, &fetch.Shared{}, &picture.Scaler{}
 		cfg.PageURL = func(_ context.Context, name string) (string, error) {
 			return "http://bridge.invalid:8088" + phoneweb.PagePath(name, pageToken), nil
 		}

@@ -3,6 +3,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,11 @@ const maxRedirects = 3
 // Get fetches a file. Errors repeat neither the path nor the query of the URL, nor a login. They wrap [ErrHost] or
 // [ErrTooLong] where that is the reason.
 func Get(ctx context.Context, rules Rules, r Request) (File, error) {
+	return get(ctx, rules, r, func(context.Context) error { return nil })
+}
+
+// get is Get. A file that is large is read on when admit allows it.
+func get(ctx context.Context, rules Rules, r Request, admit func(context.Context) error) (File, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Opaque != "" {
 		return File{}, errors.New("fetch: expected an http or https URL")
@@ -99,7 +105,7 @@ func Get(ctx context.Context, rules Rules, r Request) (File, error) {
 		password, _ := u.User.Password()
 		request.SetBasicAuth(u.User.Username(), password)
 	}
-	return do(rules.client(u, r.Trusted), request, r.Bytes)
+	return do(rules.client(u, r.Trusted), request, r.Bytes, admit)
 }
 
 // Check reports whether the host of a URL may be asked, as far as that is known without a connection. The error wraps
@@ -131,7 +137,7 @@ func (r Rules) client(u *url.URL, trusted bool) *http.Client {
 }
 
 // do makes the request and reads the answer.
-func do(client *http.Client, request *http.Request, most int64) (File, error) {
+func do(client *http.Client, request *http.Request, most int64, admit func(context.Context) error) (File, error) {
 	reply, err := client.Do(request)
 	if err != nil {
 		return File{}, fmt.Errorf("fetch: %s: %w", request.URL.Host, cause(err))
@@ -140,14 +146,24 @@ func do(client *http.Client, request *http.Request, most int64) (File, error) {
 	if reply.StatusCode != http.StatusOK {
 		return File{}, fmt.Errorf("fetch: %s: HTTP %d", request.URL.Host, reply.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(reply.Body, most+1))
+	var body bytes.Buffer
+	_, err = body.ReadFrom(io.LimitReader(reply.Body, min(smallFile, most+1)))
+	if err == nil && body.Len() == smallFile {
+		if err := admit(request.Context()); err != nil {
+			return File{}, err
+		}
+		if reply.ContentLength <= most { // a file that says its length is read without making room again
+			body.Grow(max(0, int(reply.ContentLength)-smallFile) + bytes.MinRead)
+		}
+		_, err = body.ReadFrom(io.LimitReader(reply.Body, most+1-smallFile))
+	}
 	switch {
 	case err != nil:
 		return File{}, fmt.Errorf("fetch: %s: %w", request.URL.Host, cause(err))
-	case int64(len(body)) > most:
+	case int64(body.Len()) > most:
 		return File{}, fmt.Errorf("%w: expected at most %d bytes", ErrTooLong, most)
 	}
-	return File{Type: reply.Header.Get("Content-Type"), Body: body}, nil
+	return File{Type: reply.Header.Get("Content-Type"), Body: body.Bytes()}, nil
 }
 
 // cause is an error without the URL that net/http puts before it.

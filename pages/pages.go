@@ -10,13 +10,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
 
 // Bounds of the store.
 const (
-	PhonePages = 16        // of one phone; beyond it the oldest ends
+	PhonePages = 16        // of one phone; beyond it the oldest ends that is not shown
 	MaxLife    = time.Hour // of a page
 	MaxBytes   = 32 << 20  // of all pages, by their Size
 	leastSize  = 1 << 10   // that a page counts with, whatever it says
@@ -32,8 +33,10 @@ type Page struct {
 	Life time.Duration
 	// Front says that it is shown on the display: it ends when another such page is [Store.Shown].
 	Front bool
-	// Size is about how many bytes it keeps.
+	// Size is about how many bytes it keeps, but for File.
 	Size int
+	// File is a file that its parts keep, which is counted once for all pages that have it. It is not changed.
+	File []byte
 	// Answer answers a request. It is called by several goroutines and must not block.
 	Answer func(Request) Reply
 	// Ended, if set, is called once when the page ends, whatever the reason. It must not block nor call the Store.
@@ -61,7 +64,8 @@ func (r Reply) IsZero() bool { return r.Type == "" && r.Body == nil && r.Stream 
 type Store struct {
 	mu     sync.Mutex
 	phones map[string][]*entry // the oldest first; guarded by mu
-	bytes  int                 // of all pages; guarded by mu
+	bytes  int                 // of all pages and their files; guarded by mu
+	files  map[*byte]int       // how many pages have a file, by its first byte; guarded by mu
 }
 
 // An entry is a page in the store.
@@ -70,6 +74,7 @@ type entry struct {
 	page  Page
 	timer *time.Timer
 	ended chan struct{} // closed when the page ends
+	shown bool          // on the display, since [Store.Shown]; guarded by Store.mu
 }
 
 // NewID returns an id for a page: 130 random bits.
@@ -88,10 +93,10 @@ func (s *Store) Put(id string, p Page) error {
 	var over []*entry
 	of := s.phones[p.Phone]
 	for len(of) >= PhonePages {
-		over = append(over, s.removeAt(p.Phone, 0))
+		over = append(over, s.removeAt(p.Phone, oldest(of)))
 		of = s.phones[p.Phone]
 	}
-	full := s.bytes+p.Size > MaxBytes
+	full := s.bytes+p.Size+s.more(p.File) > MaxBytes
 	if !full {
 		if s.phones == nil {
 			s.phones = map[string][]*entry{}
@@ -99,7 +104,7 @@ func (s *Store) Put(id string, p Page) error {
 		e := &entry{id: id, page: p, ended: make(chan struct{})}
 		e.timer = time.AfterFunc(p.Life, func() { s.End(p.Phone, id) })
 		s.phones[p.Phone] = append(s.phones[p.Phone], e)
-		s.bytes += p.Size
+		s.count(p)
 	}
 	s.mu.Unlock()
 	for _, e := range over {
@@ -111,11 +116,45 @@ func (s *Store) Put(id string, p Page) error {
 	return nil
 }
 
+// more is how many bytes a file takes that no page has. The caller holds the lock.
+func (s *Store) more(file []byte) int {
+	if len(file) == 0 || s.files[&file[0]] > 0 {
+		return 0
+	}
+	return len(file)
+}
+
+// count adds the bytes of a page. The caller holds the lock.
+func (s *Store) count(p Page) {
+	s.bytes += p.Size + s.more(p.File)
+	if len(p.File) > 0 {
+		if s.files == nil {
+			s.files = map[*byte]int{}
+		}
+		s.files[&p.File[0]]++
+	}
+}
+
+// discount takes the bytes of a page away. The caller holds the lock.
+func (s *Store) discount(p Page) {
+	if len(p.File) > 0 {
+		if s.files[&p.File[0]]--; s.files[&p.File[0]] == 0 {
+			delete(s.files, &p.File[0])
+		}
+	}
+	s.bytes -= p.Size + s.more(p.File)
+}
+
+// oldest is the page of a phone that ends first: the one that people see does not end because lights are set.
+func oldest(of []*entry) int {
+	return max(0, slices.IndexFunc(of, func(e *entry) bool { return !e.shown }))
+}
+
 // removeAt takes a page of a phone out. The caller holds the lock, and ends the entry without it.
 func (s *Store) removeAt(phone string, i int) *entry {
 	of := s.phones[phone]
 	e := of[i]
-	s.bytes -= e.page.Size
+	s.discount(e.page)
 	if len(of) == 1 {
 		delete(s.phones, phone)
 	} else {
@@ -157,7 +196,9 @@ func (s *Store) Shown(phone, id string) bool {
 	s.mu.Lock()
 	var over []*entry
 	for i := len(s.phones[phone]) - 1; i >= 0; i-- {
-		if one := s.phones[phone][i]; one.page.Front && one.id != id {
+		one := s.phones[phone][i]
+		one.shown = one.id == id
+		if one.page.Front && !one.shown {
 			over = append(over, s.removeAt(phone, i))
 		}
 	}
@@ -173,7 +214,7 @@ func (s *Store) EndAll(phone string) {
 	s.mu.Lock()
 	all := s.phones[phone]
 	for _, e := range all {
-		s.bytes -= e.page.Size
+		s.discount(e.page)
 	}
 	delete(s.phones, phone)
 	s.mu.Unlock()

@@ -90,6 +90,61 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 }
 
+// TestThePageThatIsShownStays sets more lights than there may be pages while a menu is shown.
+func TestThePageThatIsShownStays(t *testing.T) {
+	t.Parallel()
+	var s Store
+	t.Cleanup(func() { s.EndAll("kitchen") })
+	put := func(front bool) string {
+		id := NewID()
+		if err := s.Put(id, Page{Phone: "kitchen", Front: front, Answer: answer("x")}); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	menu := put(true)
+	s.Shown("kitchen", menu)
+	for range 3 * PhonePages {
+		put(false)
+	}
+	if !shown(&s, "kitchen", menu) || s.Len() != PhonePages {
+		t.Fatalf("%d pages, expected %d with the one that is shown", s.Len(), PhonePages)
+	}
+	s.Shown("kitchen", put(true))
+	if shown(&s, "kitchen", menu) || s.Len() != PhonePages-1 {
+		t.Errorf("%d pages, expected the one that was shown before to end alone", s.Len())
+	}
+}
+
+// TestAFileIsCountedOnce shows one picture on more phones than copies of it would fit.
+func TestAFileIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	var s Store
+	const phones = 100
+	file := make([]byte, MaxBytes/10)
+	for i := range phones {
+		if err := s.Put(NewID(), Page{Phone: fmt.Sprint("phone", i), File: file, Answer: answer("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.bytes != len(file)+phones*leastSize {
+		t.Errorf("%d bytes, expected the file once", s.bytes)
+	}
+	var err error
+	for i := 0; i < phones && err == nil; i++ {
+		err = s.Put(NewID(), Page{Phone: fmt.Sprint("phone", i), File: make([]byte, len(file)), Answer: answer("x")})
+	}
+	if !errors.Is(err, ErrFull) || s.bytes > MaxBytes {
+		t.Errorf("%v with %d bytes, expected other files to be counted", err, s.bytes)
+	}
+	for i := range phones {
+		s.EndAll(fmt.Sprint("phone", i))
+	}
+	if s.bytes != 0 || len(s.files) != 0 {
+		t.Errorf("%d bytes and %d files left", s.bytes, len(s.files))
+	}
+}
+
 // TestMemoryOfAThousandPages measures what a page on each of 1,000 phones takes.
 func TestMemoryOfAThousandPages(t *testing.T) {
 	var s Store

@@ -43,8 +43,11 @@ func isPhone(phone, host, port string) bool {
 	return !isLoopback(host) || port == own || port == "" && own == "80"
 }
 
-// sameAddr reports whether two texts are the same IP address.
+// sameAddr reports whether two texts are the same IP address. What localhost is depends on the machine: it is any loopback address.
 func sameAddr(a, b string) bool {
+	if strings.EqualFold(a, "localhost") || strings.EqualFold(b, "localhost") {
+		return isLoopback(strings.ToLower(a)) && isLoopback(strings.ToLower(b))
+	}
 	x, err := netip.ParseAddr(a)
 	y, wrong := netip.ParseAddr(b)
 	return err == nil && wrong == nil && x.Unmap() == y.Unmap()

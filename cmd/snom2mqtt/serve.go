@@ -20,6 +20,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/broker"
 	"github.com/snom2mqtt/snom2mqtt/config"
 	"github.com/snom2mqtt/snom2mqtt/console"
+	"github.com/snom2mqtt/snom2mqtt/fetch"
 	"github.com/snom2mqtt/snom2mqtt/homeassistant"
 	"github.com/snom2mqtt/snom2mqtt/internal/netlimit"
 	"github.com/snom2mqtt/snom2mqtt/metrics"
@@ -186,7 +187,7 @@ func (s *service) bridgeConfig(tree mqtt.Tree, level *slog.LevelVar, version str
 	if s.actions != nil {
 		cfg.ActionURLs, cfg.CheckURLs = s.actions.actionURLs, true
 		cfg.Pages, cfg.PageURL = &s.actions.pages, s.actions.pageURL
-		cfg.Pictures, cfg.Scaler, cfg.PIN = s.actions.pictures(), &picture.Scaler{}, pins(settings.PhonesFile)
+		cfg.Pictures, cfg.Scaler, cfg.PIN = &fetch.Shared{Rules: s.actions.pictures()}, &picture.Scaler{}, pins(settings.PhonesFile)
 	}
 	cfg.Speaker = newAnnouncer(s.settings, func() []bridge.PhoneConfig { return s.bridge.Phones() })
 	return cfg

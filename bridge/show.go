@@ -36,6 +36,7 @@ type display struct {
 	to      *phone
 	id      string // of the command
 	picture picture.Picture
+	bottom  int // where the picture of a text ends, in lines of the display
 	pin     [sha256.Size]byte
 	chosen  atomic.Bool               // a link of the page was followed: the others are over
 	until   atomic.Pointer[time.Time] // when the page is closed; nil: the phone has not fetched it
@@ -77,6 +78,7 @@ func (c *command) prepare(ctx context.Context, p pacedPhone, d *display) (code C
 		return "", ""
 	}
 	screen := p.screen().Between()
+	d.bottom = bottomOf(p.screen())
 	if d.of.Text != "" || d.of.Title != "" {
 		screen.Height = screen.Height * 2 / 3 // the rest is the text's
 	}
@@ -159,6 +161,14 @@ func (p *profile) screen() snom.Screen {
 // topBar is the height of the bar at the top of the display (docs.snom.io, SnomIPPhoneText).
 const topBar = 23
 
+// bottomOf is the line of the display where the bar at its bottom begins, or the display ends.
+func bottomOf(s snom.Screen) int {
+	if between := s.Between().Height; between != s.Height {
+		return topBar + between
+	}
+	return s.Height
+}
+
 // main makes the page.
 func (d *display) main(base string) (minibrowser.Main, error) {
 	d.page = base
@@ -197,7 +207,7 @@ func (d *display) asking(base, again string) (minibrowser.Main, error) {
 		return minibrowser.ImageFile{Common: common, Target: links.to("picture")}, links.err
 	}
 	return minibrowser.Text{Common: common, Text: s.Text, Picture: &minibrowser.Picture{
-		Target: links.to("picture"), Y: topBar + d.picture.Height/2, Width: d.picture.Width, Height: d.picture.Height,
+		Target: links.to("picture"), Y: d.bottom - d.picture.Height, Width: d.picture.Width, Height: d.picture.Height,
 	}}, links.err
 }
 

@@ -113,6 +113,9 @@ func (p *Phone) check(e element, parent string, before []element) {
 	p.checkPlace(e, rule, parent, before)
 	p.checkAttributes(e, rule)
 	p.checkContent(e, rule)
+	if name == "image" && parent == "*text" {
+		p.checkFrame(e)
+	}
 	for _, need := range rule.needs {
 		if !slices.ContainsFunc(strings.Split(need, "|"), e.holds) {
 			p.complain("%s without %s", e.name, strings.ReplaceAll(need, "|", " or "))
@@ -186,6 +189,18 @@ func (p *Phone) checkAttributes(e element, rule elementRule) {
 		if _, ok := e.at[name]; !ok && !old {
 			p.complain("%s without the attribute %s", e.name, name)
 		}
+	}
+}
+
+// checkFrame objects to a picture in a text that ends beyond the display, where the rest of it is not seen.
+func (p *Phone) checkFrame(e element) {
+	number := func(name string) int {
+		n, _ := strconv.Atoi(e.value(name)) // others are objected to by checkContent
+		return n
+	}
+	right, end, screen := number("locationx")+number("width"), number("locationy")+number("height"), displayOf(p.config.Model)
+	if right > screen.Width || end > screen.Height {
+		p.complain("a picture that ends at %d, %d, beyond the display of %s", right, end, screen)
 	}
 }
 

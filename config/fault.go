@@ -18,12 +18,20 @@ func (f Fault) Error() string { return f.Where + ": " + f.What }
 // phones file.
 type Error struct{ Faults []Fault }
 
-// Error returns one line for each fault below a first line.
+// maxFaultText is how many bytes of faults an [Error] lists: what a pipe takes before it is read, and some lines beside it.
+const maxFaultText = 60_000
+
+// Error returns one line for each fault below a first line, and for those beyond maxFaultText how many there are.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("configuration:")
-	for _, f := range e.Faults {
-		b.WriteString("\n" + f.Error())
+	for i, f := range e.Faults {
+		line := "\n" + f.Error()
+		if b.Len()+len(line) > maxFaultText && i > 0 {
+			fmt.Fprintf(&b, "\nand %d more faults", len(e.Faults)-i)
+			break
+		}
+		b.WriteString(line)
 	}
 	return b.String()
 }

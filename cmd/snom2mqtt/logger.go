@@ -36,7 +36,9 @@ const (
 
 // A spooler writes to another writer without waiting for it. Where that does not take what it is given, as a pipe that
 // nothing reads, up to 256 KiB wait, and further writes are dropped and counted: whatever happens to the log, the bridge
-// goes on. Make one with newSpooler; its methods are safe for concurrent use.
+// goes on. A longer write is taken where nothing else waits. Before the bridge has its logger, a write without room waits
+// for it as long as flush does, until one was dropped: what a command tells its user is complete where that is read. Make
+// one with newSpooler; its methods are safe for concurrent use.
 type spooler struct {
 	w io.Writer
 
@@ -65,7 +67,12 @@ func (s *spooler) Write(p []byte) (int, error) {
 	if s.kept != nil {
 		_, _ = s.kept.Write(p) // a journal takes everything
 	}
-	if len(s.waiting)+len(p) > maxUnwritten {
+	if s.full(p) && s.notice == nil && s.dropped == 0 {
+		s.mu.Unlock()
+		s.flush()
+		s.mu.Lock()
+	}
+	if s.full(p) {
 		s.dropped++
 		return len(p), nil
 	}
@@ -75,6 +82,11 @@ func (s *spooler) Write(p []byte) (int, error) {
 		go s.drain(s.idle)
 	}
 	return len(p), nil
+}
+
+// full reports whether there is no room for p. The caller holds mu.
+func (s *spooler) full(p []byte) bool {
+	return len(s.waiting) > 0 && len(s.waiting)+len(p) > maxUnwritten
 }
 
 // drain writes what waits, and ends when nothing does.
@@ -125,7 +137,7 @@ func (s *spooler) droppedWrites() uint64 {
 	return s.dropped
 }
 
-// flush waits until all is written, for a second at most.
+// flush waits until all is written, for flushTimeout at most.
 func (s *spooler) flush() {
 	s.mu.Lock()
 	idle := s.idle

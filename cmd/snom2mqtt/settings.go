@@ -33,7 +33,7 @@ func (p *program) load(ctx context.Context) (config.Config, bridge.Roster, error
 	}
 	r, err := roster(c, c.Roster, digestMemory{}, p.drivers)
 	if err != nil {
-		return c, r, usageError{fmt.Errorf("configuration:\n%w", err)}
+		return c, r, usageError{err}
 	}
 	return c, r, nil
 }
@@ -61,7 +61,7 @@ func (p *program) configured() bool {
 	return slices.ContainsFunc(p.environ, func(e string) bool { return strings.HasPrefix(e, "SNOM2MQTT_") })
 }
 
-// roster makes the bridge's phones from the settings. digests is what was known of their logins.
+// roster makes the bridge's phones from the settings. digests is what was known of their logins. Its error is a *config.Error.
 func roster(c config.Config, r config.Roster, digests digestMemory, d *drivers) (bridge.Roster, error) {
 	out := bridge.Roster{Groups: r.Groups}
 	for _, l := range r.Paging {
@@ -70,22 +70,22 @@ func roster(c config.Config, r config.Roster, digests digestMemory, d *drivers) 
 		}
 		out.Paging[l.Name] = multicast.Address{Address: l.Address, Interrupt: l.Interrupt, Priority: l.Priority, Speaker: l.Speaker, VolMax: l.VolMax}
 	}
-	var errs []error
+	var faults []config.Fault
 	for _, p := range r.Phones {
 		phone, err := phoneOf(p, c.RequestTimeout, c.CommandGap, digests, d)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("phone %s: %s", p.Name, inWords(err)))
+			faults = append(faults, config.Fault{Where: "phone " + p.Name, What: inWords(err)})
 			continue
 		}
 		if why := bridge.CheckKeys(phone.Keys, c.PhoneListen != ""); why != "" {
-			errs = append(errs, fmt.Errorf("phone %s: %s", p.Name, why))
+			faults = append(faults, config.Fault{Where: "phone " + p.Name, What: why})
 		}
 		out.Phones = append(out.Phones, phone)
 	}
 	for _, m := range r.Macros {
 		macro := bridge.Macro{Name: m.Name, Phone: m.Phone, Steps: macroSteps(m.Steps), Otherwise: macroSteps(m.Otherwise)}
 		if why := bridge.CheckMacro(macro, out, rules(c), c.PhoneListen != ""); why != "" {
-			errs = append(errs, fmt.Errorf("%s: %s", m.Where, why))
+			faults = append(faults, config.Fault{Where: m.Where, What: why})
 		}
 		out.Macros = append(out.Macros, macro)
 	}
@@ -97,11 +97,14 @@ func roster(c config.Config, r config.Roster, digests digestMemory, d *drivers) 
 			}
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", d.Where, err))
+			faults = append(faults, config.Fault{Where: d.Where, What: err.Error()})
 		}
 		out.Doors = append(out.Doors, door)
 	}
-	return out, errors.Join(errs...)
+	if len(faults) > 0 {
+		return out, &config.Error{Faults: faults}
+	}
+	return out, nil
 }
 
 // macroSteps returns the steps of a macro as the bridge takes them.

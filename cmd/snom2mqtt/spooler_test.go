@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -89,4 +91,64 @@ func TestSpoolerFlushes(t *testing.T) {
 	if n := strings.Count(out.String(), "\n"); n != 1000 || !strings.HasPrefix(out.String(), "0\n1\n") {
 		t.Errorf("%d lines, expected 1000 in order", n)
 	}
+}
+
+// A fault of each of thousands of phones was longer than what may wait, and check ended without a word.
+func TestFaultsOfThousandsOfPhonesAreShown(t *testing.T) {
+	t.Parallel()
+	var file strings.Builder
+	file.WriteString("phones:\n")
+	const phones = 10_000
+	for i := range phones {
+		fmt.Fprintf(&file, "  p%d: {url: \"http://192.0.2.1:%d\", keys: {P1: {label: A}}}\n", i, i+1)
+	}
+	path := filepath.Join(t.TempDir(), "phones.yml")
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, log bytes.Buffer
+	code := run(t.Context(), []string{"check"}, []string{"SNOM2MQTT_PHONES_FILE=" + path}, &out, &log)
+	lines := strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
+	if code != exitUsage || len(lines) < 3 {
+		t.Fatalf("exit code %d, %d lines of faults: %.200q", code, len(lines), log.String())
+	}
+	if last, expected := lines[len(lines)-1], fmt.Sprintf("and %d more faults", phones-len(lines)+2); last != expected {
+		t.Errorf("the last line is %q, expected %q", last, expected)
+	}
+	if !strings.HasPrefix(lines[1], "phone p0: keys") {
+		t.Errorf("the first fault is %q", lines[1])
+	}
+}
+
+// Warnings that come faster than they are read are complete, and a write longer than the bound is taken, too. Where nothing
+// is read, the wait for it happens once.
+func TestSpoolerOfACommandWaitsForItsReader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pipe := &fullPipe{open: make(chan struct{})}
+		s := newSpooler(pipe)
+		time.AfterFunc(flushTimeout/2, func() { close(pipe.open) })
+		const lines = 6000
+		for i := range lines {
+			fmt.Fprintf(s, "%05d %s\n", i, strings.Repeat("x", 100))
+		}
+		long := strings.Repeat("y", 2*maxUnwritten) + "\n"
+		fmt.Fprint(s, long)
+		s.flush()
+		if text := pipe.String(); strings.Count(text, "\n") != lines+1 || !strings.HasSuffix(text, long) {
+			t.Errorf("%d lines, expected %d; %d writes dropped", strings.Count(text, "\n"), lines+1, s.droppedWrites())
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		pipe := &fullPipe{open: make(chan struct{})}
+		s, start := newSpooler(pipe), time.Now()
+		for range 10_000 {
+			fmt.Fprintln(s, strings.Repeat("x", 100))
+		}
+		if took := time.Since(start); took != flushTimeout || s.droppedWrites() == 0 || len(s.waiting) > maxUnwritten {
+			t.Errorf("%v, %d writes dropped, %d bytes wait", took, s.droppedWrites(), len(s.waiting))
+		}
+		close(pipe.open)
+		s.flush()
+	})
 }

@@ -56,7 +56,8 @@ func TestPlaceholders(t *testing.T) {
 		"context_url=<sip:$context_url>;tag=$tag",
 		// As programs other than phones write variables.
 		"remote={remote}", "remote=$[remote]", "remote=${remote", "remote=@remote@", "remote=<remote>", "remote=%7Bremote%7D", "remote=+", "remote=%2B",
-		"remote=%20%2b%20", "local={{local}}", "remote=#remote#", "remote=%25remote%25", "display_remote={display_remote}", "display_remote=<display_remote>",
+		"remote=%20%2b%20", "remote=@pbx.example", "remote=sip:@pbx.example;user=phone", "local=<sip:@pbx>;tag=1", "display_remote=++",
+		"remote=%20&display_remote=%20%C2%A0", "local={{local}}", "remote=#remote#", "remote=%25remote%25", "display_remote={display_remote}", "display_remote=<display_remote>",
 		"display_remote=@DISPLAY_REMOTE@", "remote={REMOTE}&local=[local]", "remote=$user_name[$active_line]", "display_remote=$user_name[$active_line]",
 		"call-id={call_id}", "mac=<mac>", "remote=$[remote]&&local=@local@&")
 	for _, query := range queries {
@@ -134,7 +135,7 @@ func TestGrammar(t *testing.T) {
 		{"variables without a value behind a name", "display_remote=A& &local&remote=sip:5@pbx", Event{Remote: party("5", "A", "sip:5@pbx")}},
 		{"a plus in front of a number", "remote=+5", Event{Remote: Party{Number: "+5"}}},
 		{"counts that are none", "nr_ongoing_calls=-1", Event{Extra: []Variable{{"nr_ongoing_calls", "-1"}}}},
-		{"an address without user", "remote=sip:@pbx&local=@", Event{Remote: party("", "", "sip:@pbx"), Local: party("", "", "sip:@"), Line: "@"}},
+		{"an address without user", "remote=sip:@pbx&local=@", Event{}},
 		{"equals signs", "call-id==a=b=&x==", Event{CallID: "=a=b=", Extra: []Variable{{"x", "="}}}},
 		{"a name with a placeholder and an address", `remote="$display_remote" <sip:5@pbx>`, Event{Remote: at("5")}},
 	}

@@ -9,7 +9,7 @@ import (
 // readParty reads one side of a call: a SIP URI in any of the forms in which phones write it, and a display name
 // that came apart from it.
 func readParty(address, name string) Party {
-	p := Party{Name: name}
+	p := Party{Name: strings.TrimSpace(name)}
 	uri := strings.TrimSpace(address)
 	if i := strings.LastIndexByte(uri, '<'); i >= 0 { // "Front <door>" <sip:27@pbx.example>;tag=1
 		if p.Name == "" {
@@ -28,8 +28,8 @@ func readParty(address, name string) Party {
 		p.Number = uri
 		return p
 	}
-	if rest == "" {
-		return p
+	if rest == "" || rest[0] == '@' {
+		return p // the phone filled in no user
 	}
 	p.URI = cleantext.Cut(scheme+":"+rest, maxEventValue)
 	user, host, ok := splitAddress(rest)

@@ -93,7 +93,7 @@ func TestSpoolerFlushes(t *testing.T) {
 	}
 }
 
-// A fault of each of thousands of phones was longer than what may wait, and check ended without a word.
+// A fault of each of thousands of phones was longer than what may wait, and check ended with exit code 2 and no text.
 func TestFaultsOfThousandsOfPhonesAreShown(t *testing.T) {
 	t.Parallel()
 	var file strings.Builder

@@ -147,6 +147,9 @@ func TestRemedy(t *testing.T) {
 		if _, body := d.ask("GET", path, ""); !strings.Contains(body, "the phone refuses the login") || !strings.Contains(body, "correct username and password of this phone and reload") {
 			t.Errorf("%s does not say what to do: %s", path, body)
 		}
+		if _, body := d.ask("GET", path, "", "Accept-Language", "de"); !strings.Contains(body, ">das Telefon lehnt die Anmeldung ab<") || !strings.Contains(body, ">Benutzername und Passwort dieses Telefons berichtigen") {
+			t.Errorf("%s does not say it in German: %s", path, body)
+		}
 	}
 }
 
@@ -411,6 +414,11 @@ func TestForgedRequests(t *testing.T) {
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	d := newFixture(t, func(c *console.Config) { c.Password = "right" })
+	for path, expected := range map[string]string{"/phones": "./", "/phones/": "../"} {
+		if resp, _ := d.ask("GET", path, ""); resp.StatusCode != 303 || resp.Header.Get("Location") != expected {
+			t.Errorf("%s = %d, %s", path, resp.StatusCode, resp.Header.Get("Location"))
+		}
+	}
 	resp, _ := d.ask("GET", "/phones/kitchen", "", "Accept", "text/html")
 	if resp.StatusCode != 303 || resp.Header.Get("Location") != "../login?next=phones%2Fkitchen" {
 		t.Errorf("a page = %d, %s", resp.StatusCode, resp.Header.Get("Location"))

@@ -149,7 +149,11 @@ func (h *handler) missesAnnouncements(v *bridge.View) bool {
 func (h *handler) phoneSetup(p *page, v *bridge.View, missing []string) {
 	p.write(`<article class="setup" data-phone="{}"><h3><a href="phones/{}">{}</a> <small>{}</small></h3><div data-part="checks">`, v.Phone, v.Phone, v.Phone, string(v.Model))
 	if v.Problem != "" {
-		p.write(`<p class="bad" lang="en">{}</p><p lang="en">{}</p>`, string(v.Problem), string(v.Remedy))
+		p.write(`<p class="bad">`)
+		p.reason(string(v.Problem))
+		p.write(`</p><p>`)
+		p.reason(string(v.Remedy))
+		p.write(`</p>`)
 	}
 	if v.Why != "" {
 		p.write(`<p class="bad" lang="en">{}</p>`, v.Why)

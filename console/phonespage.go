@@ -211,7 +211,7 @@ func (p *page) registration(v *bridge.View) string {
 	return ""
 }
 
-// problem writes what is wrong with the phone. Errors are English.
+// problem writes what is wrong with the phone.
 func (p *page) problem(v *bridge.View) {
 	english := string(v.Problem)
 	switch {
@@ -221,7 +221,16 @@ func (p *page) problem(v *bridge.View) {
 	case v.Reachable == bridge.SwitchOff:
 		english = v.Why
 	}
-	if english != "" {
+	p.reason(english)
+}
+
+// reason writes a text of the bridge, in the page's language if it is a usual one; empty: nothing.
+func (p *page) reason(english string) {
+	switch text := p.t(english); {
+	case english == "":
+	case text != english:
+		p.write("{}", text)
+	default:
 		p.write(`<span lang="en">{}</span>`, english)
 	}
 }

@@ -51,6 +51,8 @@ func routes() []route {
 	}
 	return []route{
 		{method: "GET", path: "/{$}", access: reads, serve: (*handler).phonesPage},
+		{method: "GET", path: "/phones", access: open, serve: func(_ *handler, w http.ResponseWriter, _ *http.Request) { redirect(w, "./") }},
+		{method: "GET", path: "/phones/{$}", access: open, serve: func(_ *handler, w http.ResponseWriter, _ *http.Request) { redirect(w, "../") }},
 		{method: "GET", path: "/phones/{name}", access: reads, serve: (*handler).phonePage},
 		{method: "GET", path: "/doors", access: reads, serve: (*handler).doorsPage},
 		{method: "GET", path: "/messages", access: reads, serve: (*handler).messagesPage},

@@ -21,6 +21,9 @@ export function make(tag, attributes = {}, ...content) {
 // inEnglish returns an element that says a text which is English in every language.
 export const inEnglish = text => make("span", { lang: "en" }, text);
 
+// reason returns elements that say a text of the bridge, in the page's language if it is a usual one; empty: none.
+export const reason = text => !text ? [] : german[text] ? [german[text]] : [inEnglish(text)];
+
 // time returns an element that shows a moment in the browser's time zone.
 export function time(iso) {
 	const at = new Date(iso);
@@ -138,6 +141,7 @@ export function follow(query, on) {
 		light.hidden = false;
 		light.dataset.live = state;
 		light.textContent = isLive ? t("live") : t("not live");
+		takes.hidden = !isLive; // it is not known any more
 	};
 	const kinds = {
 		...on,
@@ -229,6 +233,12 @@ export function copyButton(text, what) {
 		setTimeout(() => { b.textContent = t("Copy"); }, 1500);
 	};
 	return b;
+}
+
+// eventText is an event in words. The key of a call, which other events have, is not what happened.
+export function eventText(event) {
+	const key = event.event_type.startsWith("key_") && event.key;
+	return [eventWords(event.event_type), party(event.remote), key, event.name, event.choice, event.text].filter(Boolean).join(" ");
 }
 
 // party is the other party of a call.

@@ -1,6 +1,6 @@
 // Messages as they come.
 
-import { t, eventWords, make, time, follow, frame, party, stateOf } from "./console.js";
+import { t, eventText, make, time, follow, frame, party, stateOf } from "./console.js";
 
 const body = document.getElementById("messages").tBodies[0];
 const text = document.getElementById("q"), kind = document.getElementById("kind"), count = document.getElementById("count");
@@ -37,7 +37,7 @@ function summary(name, doc) {
 	switch (name) {
 	case "command": return [doc.command, doc.argument, doc.group && "(" + doc.group + ")"].filter(Boolean).join(" ");
 	case "result": return [doc.command, doc.argument, doc.message].filter(Boolean).join(" ");
-	case "event": return [eventWords(doc.event_type), party(doc.remote), doc.key, doc.name, doc.choice, doc.text].filter(Boolean).join(" ");
+	case "event": return eventText(doc);
 	case "ring": return [t("Ring"), party(doc.remote)].filter(Boolean).join(" ");
 	case "door": return [t(doc.state), doc.call && doc.call.phone + " " + t(doc.call.state)].filter(Boolean).join(" ");
 	case "status": return [t(stateOf(doc)), party(doc.call?.remote)].filter(Boolean).join(" ");

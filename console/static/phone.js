@@ -1,6 +1,6 @@
 // One phone: its state as it comes, its keypad, and what was sent from here.
 
-import { root, t, eventWords, make, time, say, send, request, follow, frame, party, stateCell, registration, answers, sentLines, outcome, inEnglish } from "./console.js";
+import { root, t, eventWords, make, time, say, send, request, follow, frame, party, stateCell, registration, answers, sentLines, outcome, inEnglish, reason, eventText } from "./console.js";
 
 const phone = document.getElementById("phone").dataset.phone;
 const presses = document.getElementById("presses"), happenings = document.getElementById("happenings");
@@ -19,8 +19,8 @@ function showState(status) {
 	fact("party").textContent = party(status.call?.remote);
 	fact("registration").textContent = registration(status);
 	const problem = status.problem || (lockedOut ? "" : status.reachable === false && why);
-	fact("problem").replaceChildren(...problem ? [inEnglish(problem)] : lockedOut ? [t("refused the login")] : []);
-	fact("remedy").textContent = status.remedy ?? "";
+	fact("problem").replaceChildren(...problem ? reason(problem) : lockedOut ? [t("refused the login")] : []);
+	fact("remedy").replaceChildren(...reason(status.remedy));
 	fact("lights").textContent = Object.keys(status.lights ?? {}).sort().map(key => key + " " + status.lights[key]).join(", ");
 	fact("dnd").textContent = on(status.dnd);
 	fact("forwarding").textContent = on(status.forwarding);
@@ -160,7 +160,7 @@ follow("?phone=" + phone, {
 	event(event) {
 		readSoon();
 		fact("event").replaceChildren(eventWords(event.event_type) + " ", time(event.time));
-		happened(time(event.time), " ", [eventWords(event.event_type), party(event.remote), event.key, event.name, event.choice, event.text].filter(Boolean).join(" "));
+		happened(time(event.time), " ", eventText(event));
 	},
 	result(result) {
 		readSoon();

@@ -1,6 +1,6 @@
 // The list of phones: states as they come, and the filter.
 
-import { t, eventWords, time, frame, follow, request, party, stateOf, stateCell, registration, fresh, inEnglish } from "./console.js";
+import { t, eventWords, time, frame, follow, request, party, stateOf, stateCell, registration, fresh, reason } from "./console.js";
 
 const table = document.getElementById("phones");
 const text = document.getElementById("q"), state = document.getElementById("state"), count = document.getElementById("count");
@@ -43,7 +43,7 @@ const draw = frame(() => {
 			cells[2].textContent = other;
 			cells[3].textContent = registration(status);
 			const why = status.problem ?? (change.doc.locked_out || stateOf(status) !== "offline" ? "" : change.doc.why ?? cells[4].textContent);
-			cells[4].replaceChildren(...why ? [inEnglish(why)] : change.doc.locked_out ? [t("refused the login")] : []);
+			cells[4].replaceChildren(...why ? reason(why) : change.doc.locked_out ? [t("refused the login")] : []);
 			one.row.querySelector("th small").textContent = status.model ?? one.row.dataset.model;
 			one.words = [name, status.model ?? "", other].join("\n").toLowerCase();
 		}

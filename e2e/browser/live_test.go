@@ -51,7 +51,7 @@ func TestHiddenPages(t *testing.T) {
 		b.visit(path)
 		b.live()
 		b.hide(true)
-		b.until(`document.getElementById("live").dataset.live === "off"`)
+		b.until(`document.getElementById("live").dataset.live === "off" && document.getElementById("takes").hidden`)
 		switch path {
 		case "":
 			r.event("desk2", "incoming", "remote=sip:%2B4950@pbx.example&call-id=q")
@@ -61,6 +61,7 @@ func TestHiddenPages(t *testing.T) {
 		}
 		b.hide(false)
 		b.live()
+		b.until(`!document.getElementById("takes").hidden`)
 		if path == "" {
 			b.until(text(`[data-phone=desk2] td:nth-of-type(2)`) + ` === "+4950"`)
 		}

@@ -357,6 +357,16 @@ func (o *Outbox) Done(seq int64) Left {
 	return Left{Waiting: o.waiting(), InFlight: len(o.flight)}
 }
 
+// First returns the sequence number of the first message in flight; 0: there is none.
+func (o *Outbox) First() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.flight) == 0 {
+		return 0
+	}
+	return o.flight[0].Seq
+}
+
 // requeue puts entries that were held in quarantine back into their queues.
 func (o *Outbox) requeue(all []*entry) {
 	for _, e := range all {

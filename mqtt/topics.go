@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -221,6 +222,17 @@ func (t Tree) Read(topic string) Address {
 		return Address{Kind: KindOwner, Name: name}
 	}
 	return Address{Kind: KindCommand, Name: name, Command: word}
+}
+
+// IsAnswer reports whether a topic name is that of results or events of a phone, a group or a door. [Tree.Read] says
+// [KindOwn] of it.
+func (t Tree) IsAnswer(topic []byte) bool {
+	n := len(t.Base)
+	if len(topic) <= n || string(topic[:n]) != t.Base || topic[n] != '/' {
+		return false
+	}
+	name, word, _ := bytes.Cut(topic[n+1:], []byte{'/'})
+	return string(name) != levelBridge && (string(word) == levelResult || string(word) == levelEvent)
 }
 
 // readBridge is Read for topics below <base>/bridge/.

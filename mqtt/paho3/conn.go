@@ -11,6 +11,7 @@ import (
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/mqtt/session"
 )
 
@@ -34,8 +35,8 @@ type conn struct {
 	left    bool          // DISCONNECT was written: no packet may follow; guarded by writing
 
 	operations sync.Mutex
-	pending    map[uint16]*operation // by packet identifier; nil: the connection has ended; guarded by operations
-	lastID     uint16                // guarded by operations
+	pending    map[uint16]awaited // by packet identifier; nil: the connection has ended; guarded by operations
+	lastID     uint16             // guarded by operations
 
 	once sync.Once
 	lost chan struct{} // closed when the connection is of no use any more
@@ -51,7 +52,7 @@ func (e timeoutError) Error() string { return string(e) }
 func (timeoutError) Timeout() bool   { return true }
 
 func newConn(nc net.Conn, o session.ConnectOptions) *conn {
-	c := &conn{nc: nc, options: o, quickAck: quickAck(nc), began: time.Now(), writing: make(chan struct{}, 1), pending: map[uint16]*operation{}, lost: make(chan struct{})}
+	c := &conn{nc: nc, options: o, quickAck: quickAck(nc), began: time.Now(), writing: make(chan struct{}, 1), pending: map[uint16]awaited{}, lost: make(chan struct{})}
 	c.in = newPacketReader(readerFunc(c.read), maxPacket)
 	return c
 }
@@ -94,9 +95,9 @@ func (c *conn) read(p []byte) (int, error) {
 // receive deals with the packets of the broker until the connection ends.
 func (c *conn) receive() {
 	for {
-		p, err := c.in.next()
+		f, err := c.in.next()
 		if err == nil {
-			err = c.handle(p)
+			err = c.handle(f)
 		}
 		if err != nil {
 			c.Fail(err)
@@ -106,12 +107,28 @@ func (c *conn) receive() {
 }
 
 // handle deals with one packet.
-func (c *conn) handle(p packets.ControlPacket) error {
+func (c *conn) handle(f frame) error {
+	switch f.header.MessageType {
+	case packets.Publish:
+		p, err := f.publication()
+		if err == nil {
+			d := &delivery{p, c}
+			c.options.Receive(d)
+			d.topic, d.payload = nil, nil // it may be kept until it is acknowledged
+		}
+		return err
+	case packets.Puback:
+		id, err := f.id()
+		if err == nil {
+			c.end(id, nil)
+		}
+		return err
+	}
+	p, err := f.packet()
+	if err != nil {
+		return err
+	}
 	switch p := p.(type) {
-	case *packets.PublishPacket:
-		c.options.Receive(&delivery{p, c})
-	case *packets.PubackPacket:
-		c.end(p.MessageID, nil)
 	case *packets.SubackPacket:
 		c.end(p.MessageID, p.ReturnCodes)
 	case *packets.UnsubackPacket:
@@ -119,9 +136,7 @@ func (c *conn) handle(p packets.ControlPacket) error {
 	case *packets.PingrespPacket:
 		c.ponged.Add(1)
 	case *packets.PubrelPacket:
-		done := packets.NewControlPacket(packets.Pubcomp).(*packets.PubcompPacket)
-		done.MessageID = p.MessageID
-		c.write(done, ack)
+		c.acknowledge(packets.Pubcomp, p.MessageID)
 	default:
 		return errors.New("mqtt: the broker sends a packet that only clients may send: " + p.String())
 	}
@@ -147,7 +162,7 @@ func (c *conn) keepAlive() {
 			continue
 		}
 		ponged := c.ponged.Load()
-		c.write(packets.NewControlPacket(packets.Pingreq), now)
+		c.write(packets.NewControlPacket(packets.Pingreq))
 		if !wait(c.options.PingTimeout) {
 			return
 		}
@@ -162,34 +177,45 @@ func (c *conn) quiet() time.Duration {
 	return time.Since(c.began) - time.Duration(min(c.sent.Load(), c.heard.Load()))
 }
 
-// When a packet is written.
-type when int
-
-const (
-	now   when = iota
-	ack        // with the answers to what else was read already: for PUBACK and its kind
-	later      // when Flush is called
-)
-
 // How packets wait to be written with others.
 const (
 	maxAcks = 8        // as many are written at once: less than half of what Mosquitto sends without one
 	maxHeld = 16 << 10 // bytes
 )
 
-// write writes a packet within the write timeout, now or with others. Of a hundred commands that come at once, each
-// would cost two system calls here and two at the broker. A connection that cannot be written fails.
-func (c *conn) write(p packets.ControlPacket, w when) {
+// write writes a packet now, within the write timeout. A connection that cannot be written fails.
+func (c *conn) write(p packets.ControlPacket) {
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
+	if !c.left {
+		_ = p.Write(&c.held) // never fails: it is memory
+		c.flush()
+	}
+}
+
+// acknowledge writes an acknowledgement: PUBACK or its kind. Of a hundred commands that come at once, each would cost two
+// system calls here and two at the broker.
+func (c *conn) acknowledge(kind byte, id uint16) {
 	c.writing <- struct{}{}
 	defer func() { <-c.writing }()
 	if c.left {
 		return
 	}
-	_ = p.Write(&c.held) // never fails: it is memory
-	if w == ack {
-		c.acks++
+	c.held.Write([]byte{kind << 4, 2, byte(id >> 8), byte(id)}) // MQTT 3.1.1, section 3.4.1
+	if c.acks++; c.reading || c.acks > maxAcks || c.held.Len() > maxHeld {
+		c.flush()
 	}
-	if hold := w == later || w == ack && !c.reading && c.acks <= maxAcks; !hold || c.held.Len() > maxHeld {
+}
+
+// publish writes PUBLISH when Flush is called.
+func (c *conn) publish(m mqtt.Message, id uint16) {
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
+	if c.left {
+		return
+	}
+	writePublish(&c.held, m, id)
+	if c.held.Len() > maxHeld {
 		c.flush()
 	}
 }
@@ -216,35 +242,22 @@ func (c *conn) flush() {
 
 // A delivery is a message from the broker.
 type delivery struct {
-	packet *packets.PublishPacket
-	conn   *conn
+	publication
+	conn *conn
 }
 
-func (d *delivery) Topic() string     { return d.packet.TopicName }
-func (d *delivery) Payload() []byte   { return d.packet.Payload }
-func (d *delivery) Retained() bool    { return d.packet.Retain }
-func (d *delivery) Duplicate() bool   { return d.packet.Dup }
-func (d *delivery) MessageID() uint16 { return d.packet.MessageID }
+func (d *delivery) Topic() []byte     { return d.topic }
+func (d *delivery) Payload() []byte   { return d.payload }
+func (d *delivery) Retained() bool    { return d.header.Retain }
+func (d *delivery) Duplicate() bool   { return d.header.Dup }
+func (d *delivery) MessageID() uint16 { return d.id }
 
 // Ack is [session.Delivery].
 func (d *delivery) Ack() {
-	switch d.packet.Qos {
+	switch d.header.Qos {
 	case 1:
-		p := packets.NewControlPacket(packets.Puback).(*packets.PubackPacket)
-		p.MessageID = d.packet.MessageID
-		d.conn.write(p, ack)
+		d.conn.acknowledge(packets.Puback, d.id)
 	case 2: // not subscribed to
-		p := packets.NewControlPacket(packets.Pubrec).(*packets.PubrecPacket)
-		p.MessageID = d.packet.MessageID
-		d.conn.write(p, ack)
+		d.conn.acknowledge(packets.Pubrec, d.id)
 	}
-}
-
-// withoutAddress returns err without the addresses of this one connection, which are different each time.
-func withoutAddress(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op != "dial" {
-		return op.Err
-	}
-	return err
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/mqtt/session"
 )
 
-// An operation is a packet that the broker has not answered yet.
+// An operation is a SUBSCRIBE or UNSUBSCRIBE that the broker has not answered yet.
 type operation struct {
 	id      uint16
 	filters []string // of SUBSCRIBE
@@ -32,32 +32,52 @@ func (o *operation) Granted(filter string) bool {
 	return i >= 0 && i < len(o.codes) && o.codes[i] <= 2 // MQTT 3.1.1, section 3.9.3
 }
 
+// An awaited answer is that of a packet identifier: to an operation, or to a message.
+type awaited struct {
+	operation    *operation // nil: it is a message
+	acknowledged func()     // of a message
+}
+
 // begin gives o a packet identifier that is not in use. On a connection that has ended, o fails at once.
 func (c *conn) begin(o *operation) *operation {
 	o.done = make(chan struct{})
-	c.operations.Lock()
-	defer c.operations.Unlock()
-	if c.pending == nil {
+	if id, ok := c.await(awaited{operation: o}); ok {
+		o.id = id
+	} else {
 		o.err = c.err
 		close(o.done)
-		return o
 	}
-	for o.id == 0 || c.pending[o.id] != nil { // the session has few of them
-		c.lastID++
-		o.id = c.lastID
-	}
-	c.pending[o.id] = o
 	return o
 }
 
-// end ends the operation of a packet identifier, if there is one.
-func (c *conn) end(id uint16, codes []byte) {
+// await returns a packet identifier that is not in use, under which a is awaited. False: the connection has ended.
+func (c *conn) await(a awaited) (id uint16, ok bool) {
 	c.operations.Lock()
 	defer c.operations.Unlock()
-	if o := c.pending[id]; o != nil {
-		delete(c.pending, id)
-		o.codes = codes
-		close(o.done)
+	if c.pending == nil {
+		return 0, false
+	}
+	for used := true; used; { // the session has few of them
+		if c.lastID++; c.lastID != 0 {
+			_, used = c.pending[c.lastID]
+		}
+	}
+	c.pending[c.lastID] = a
+	return c.lastID, true
+}
+
+// end ends what awaits the answer with a packet identifier, if anything does.
+func (c *conn) end(id uint16, codes []byte) {
+	c.operations.Lock()
+	a := c.pending[id]
+	delete(c.pending, id)
+	c.operations.Unlock()
+	switch {
+	case a.acknowledged != nil:
+		a.acknowledged()
+	case a.operation != nil:
+		a.operation.codes = codes
+		close(a.operation.done)
 	}
 }
 
@@ -65,9 +85,11 @@ func (c *conn) end(id uint16, codes []byte) {
 func (c *conn) abandon(err error) {
 	c.operations.Lock()
 	defer c.operations.Unlock()
-	for _, o := range c.pending {
-		o.err = err
-		close(o.done)
+	for _, a := range c.pending {
+		if a.operation != nil {
+			a.operation.err = err
+			close(a.operation.done)
+		}
 	}
 	c.pending = nil
 }

@@ -8,6 +8,8 @@ import (
 	"testing/iotest"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/snom2mqtt/snom2mqtt/mqtt"
 )
 
 // message is a PUBLISH packet with QoS 1 as a broker sends it.
@@ -51,19 +53,61 @@ func TestPacketReaderReadsWhatBrokersSend(t *testing.T) {
 	} {
 		pr := newPacketReader(r, maxPacket)
 		for i, want := range in {
-			p, err := pr.next()
+			f, err := pr.next()
+			if err != nil {
+				t.Fatalf("%s, packet %d: %v", name, i, err)
+			}
+			p, err := f.packet()
 			if err != nil {
 				t.Fatalf("%s, packet %d: %v", name, i, err)
 			}
 			if got := packet(t, p); got != want {
 				t.Errorf("%s, packet %d: % x, expected % x", name, i, shown(got), shown(want))
 			}
+			readAsTheLibraryDoes(t, f, p)
 		}
 		if _, err := pr.next(); err != io.EOF {
 			t.Errorf("%s: after the last packet: %v, expected EOF", name, err)
 		}
-		if pr.body.Cap() > maxHeld {
-			t.Errorf("%s: a buffer of %d bytes is kept", name, pr.body.Cap())
+		if cap(pr.body) > maxHeld {
+			t.Errorf("%s: a buffer of %d bytes is kept", name, cap(pr.body))
+		}
+	}
+}
+
+// readAsTheLibraryDoes fails where the packet that is read here has another meaning than for the library.
+func readAsTheLibraryDoes(t *testing.T, f frame, p packets.ControlPacket) {
+	t.Helper()
+	switch p := p.(type) {
+	case *packets.PublishPacket:
+		got, err := f.publication()
+		if err != nil || string(got.topic) != p.TopicName || !bytes.Equal(got.payload, p.Payload) || got.id != p.MessageID || got.header != p.FixedHeader {
+			t.Errorf("message %d on %s, %v, expected %v", got.id, got.topic, err, p.FixedHeader)
+		}
+	case *packets.PubackPacket:
+		if got, err := f.id(); err != nil || got != p.MessageID {
+			t.Errorf("PUBACK of message %d, %v, expected %d", got, err, p.MessageID)
+		}
+	}
+}
+
+// A message is written to the byte as the library writes it.
+func TestPublishIsWrittenAsTheLibraryDoes(t *testing.T) {
+	t.Parallel()
+	for _, m := range []mqtt.Message{
+		{Topic: "t"},
+		{Topic: "snom/kitchen/status", Payload: []byte(`{"phone":"kitchen"}`), Retained: true},
+		{Topic: strings.Repeat("t", 300), Payload: bytes.Repeat([]byte("x"), 127)},
+		{Topic: "t", Payload: bytes.Repeat([]byte("x"), 20<<10)},
+		{Topic: "t", Payload: bytes.Repeat([]byte("x"), 3<<20), Retained: true},
+	} {
+		for _, id := range []uint16{1, 255, 256, 65535} {
+			p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
+			p.TopicName, p.Payload, p.Retain, p.Qos, p.MessageID = m.Topic, m.Payload, m.Retained, 1, id
+			var b bytes.Buffer
+			if writePublish(&b, m, id); b.String() != packet(t, p) {
+				t.Errorf("message %d of %d bytes begins with % x, expected % x", id, len(m.Payload), shown(b.String()), shown(packet(t, p)))
+			}
 		}
 	}
 }
@@ -80,13 +124,13 @@ func TestPacketReaderCutsHugeMessages(t *testing.T) {
 		id    uint16
 		bytes int
 	}{{7, maxPacket - 60000 - 4}, {8, maxPacket - 1 - 4}, {9, 1}} {
-		p, err := pr.next()
+		f, err := pr.next()
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := p.(*packets.PublishPacket)
-		if got.MessageID != want.id || len(got.Payload) != want.bytes {
-			t.Errorf("message %d with %d bytes, expected %d with %d", got.MessageID, len(got.Payload), want.id, want.bytes)
+		got, err := f.publication()
+		if err != nil || got.id != want.id || len(got.payload) != want.bytes {
+			t.Errorf("message %d with %d bytes, %v, expected %d with %d", got.id, len(got.payload), err, want.id, want.bytes)
 		}
 	}
 }
@@ -102,14 +146,20 @@ func TestPacketReaderErrors(t *testing.T) {
 		{"cut off in the length", "\x30\x80", "EOF"},
 		{"cut off in the body", "\x30\x05ab", "EOF"},
 		{"cut off in what is skipped", "\x30\xff\xff\xff\x7f" + strings.Repeat("x", maxPacket+10), "EOF"},
-		{"topic longer than the packet", "\x30\x03\x00\x09t", "payload length"},
-		{"no topic", "\x30\x00", "type 3: EOF"},
+		{"topic longer than the packet", "\x30\x03\x00\x09t", "type 3: it is too short"},
+		{"no topic", "\x30\x00", "type 3: it is too short"},
+		{"no identifier", "\x32\x04\x00\x01tx", "type 3: it is too short"},
+		{"PUBACK without identifier", "\x40\x01\x00", "type 4: it is too short"},
+		{"SUBACK without identifier", "\x90\x00", "type 9: EOF"},
 	}
 	for _, tt := range tests {
 		pr := newPacketReader(strings.NewReader(tt.in), maxPacket)
 		var err error
 		for err == nil {
-			_, err = pr.next()
+			var f frame
+			if f, err = pr.next(); err == nil {
+				err = read(f)
+			}
 		}
 		if !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, expected an error with %q", tt.name, err, tt.want)
@@ -128,21 +178,35 @@ func FuzzPacketReader(f *testing.F) {
 		pr := newPacketReader(stepReader{bytes.NewReader(in), int(step) + 1}, longest)
 		payloads := 0
 		for {
-			p, err := pr.next()
-			if err != nil {
+			f, err := pr.next()
+			if err != nil || read(f) != nil {
 				break
 			}
-			if p, ok := p.(*packets.PublishPacket); ok {
-				if len(p.TopicName)+len(p.Payload) > longest {
-					t.Fatalf("a message with %d bytes", len(p.TopicName)+len(p.Payload))
+			if f.header.MessageType == packets.Publish {
+				p, err := f.publication()
+				if err != nil || len(p.topic)+len(p.payload) > longest {
+					t.Fatalf("a message with %d bytes, %v", len(p.topic)+len(p.payload), err)
 				}
-				payloads += len(p.Payload)
+				payloads += len(p.payload)
 			}
 		}
 		if payloads > len(in) {
 			t.Fatalf("%d bytes became %d", len(in), payloads)
 		}
 	})
+}
+
+// read reads a packet as the connection does.
+func read(f frame) (err error) {
+	switch f.header.MessageType {
+	case packets.Publish:
+		_, err = f.publication()
+	case packets.Puback:
+		_, err = f.id()
+	default:
+		_, err = f.packet()
+	}
+	return err
 }
 
 // A stepReader reads at most step bytes at once.

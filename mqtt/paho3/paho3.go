@@ -28,10 +28,10 @@ func (Driver) Connect(ctx context.Context, nc net.Conn, o session.ConnectOptions
 	c := newConn(nc, o)
 	stop := context.AfterFunc(ctx, func() { c.Fail(timeoutError("no answer in time")) })
 	defer stop()
-	c.write(connectPacket(o), now)
-	p, err := c.in.next()
+	c.write(connectPacket(o))
+	f, err := c.in.next()
 	if err == nil {
-		err = accepted(p)
+		err = accepted(f)
 	}
 	if err != nil {
 		c.Fail(err)
@@ -56,11 +56,15 @@ func connectPacket(o session.ConnectOptions) *packets.ConnectPacket {
 }
 
 // accepted returns why the first packet of the broker does not accept the connection, or nil.
-func accepted(first packets.ControlPacket) error {
-	ack, ok := first.(*packets.ConnackPacket)
+func accepted(first frame) error {
+	p, err := first.packet()
+	if err != nil {
+		return err
+	}
+	ack, ok := p.(*packets.ConnackPacket)
 	switch {
 	case !ok:
-		return fmt.Errorf("mqtt: the broker answers CONNECT with a packet of type %T", first)
+		return fmt.Errorf("mqtt: the broker answers CONNECT with a packet of type %d", first.header.MessageType)
 	case ack.ReturnCode != packets.Accepted:
 		return session.ConnackError(ack.ReturnCode)
 	}
@@ -76,7 +80,7 @@ func (c *conn) Subscribe(filters []string) session.Subscribing {
 	}
 	o := c.begin(&operation{filters: filters})
 	p.MessageID = o.id
-	c.write(p, now)
+	c.write(p)
 	return o
 }
 
@@ -86,18 +90,15 @@ func (c *conn) Unsubscribe(filters []string) session.Pending {
 	p.Topics = filters
 	o := c.begin(&operation{})
 	p.MessageID = o.id
-	c.write(p, now)
+	c.write(p)
 	return o
 }
 
 // Publish is [session.Conn].
-func (c *conn) Publish(m mqtt.Message) session.Pending {
-	p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
-	p.Qos, p.Retain, p.TopicName, p.Payload = 1, m.Retained, m.Topic, m.Payload
-	o := c.begin(&operation{})
-	p.MessageID = o.id
-	c.write(p, later)
-	return o
+func (c *conn) Publish(m mqtt.Message, acknowledged func()) {
+	if id, ok := c.await(awaited{acknowledged: acknowledged}); ok {
+		c.publish(m, id)
+	}
 }
 
 // Flush is [session.Conn].
@@ -115,7 +116,7 @@ const closeTimeout = time.Second
 // After DISCONNECT it waits for the broker to close the connection: where one is closed with unread bytes, or with more
 // on the way, the kernel resets it, and the broker may lose DISCONNECT and publish the will.
 func (c *conn) Disconnect(timeout time.Duration) {
-	c.write(packets.NewControlPacket(packets.Disconnect), now)
+	c.write(packets.NewControlPacket(packets.Disconnect))
 	c.writing <- struct{}{}
 	c.left = true
 	<-c.writing
@@ -134,10 +135,10 @@ func (c *conn) Disconnect(timeout time.Duration) {
 // Fail is [session.Conn].
 func (c *conn) Fail(err error) {
 	c.once.Do(func() {
-		c.err = withoutAddress(err)
+		c.err = err
 		close(c.lost)
 		_ = c.nc.Close() // of no use any more, also where that fails
-		c.abandon(c.err)
+		c.abandon(err)
 	})
 }
 

@@ -155,9 +155,9 @@ func (s *Session) lossError(c *connection, asked bool, b *backoff) error {
 				"should be allowed to read it", "topic", filter)
 			s.setRefused()
 		}
-		return fmt.Errorf("mqtt: the broker closed the connection before it answered SUBSCRIBE: %w", c.Err())
+		return fmt.Errorf("mqtt: the broker closed the connection before it answered SUBSCRIBE: %w", withoutAddress(c.Err()))
 	}
-	return fmt.Errorf("mqtt: connection lost: %w", c.Err())
+	return fmt.Errorf("mqtt: connection lost: %w", withoutAddress(c.Err()))
 }
 
 // ended reports whether c or ctx is at its end.

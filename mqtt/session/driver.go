@@ -28,15 +28,15 @@ type ConnectOptions struct {
 	PingTimeout  time.Duration // for the answer to a ping
 	WriteTimeout time.Duration // for each write
 
-	// Receive is called for each message, one after the other, before any later packet of the broker is dealt with. It
-	// must not block.
+	// Receive is called for each message, one after the other, before any later packet of the broker is dealt with, by the
+	// goroutine that calls what [Conn.Publish] is given. It must not block.
 	Receive func(Delivery)
 }
 
 // A Delivery is a message from the broker.
 type Delivery interface {
-	Topic() string
-	Payload() []byte
+	Topic() []byte   // valid until Receive returns
+	Payload() []byte // likewise
 	Retained() bool
 	Duplicate() bool   // the DUP flag: the broker may have sent it before
 	MessageID() uint16 // 0: QoS 0
@@ -60,8 +60,10 @@ type Subscribing interface {
 type Conn interface {
 	Subscribe(filters []string) Subscribing
 	Unsubscribe(filters []string) Pending
-	Publish(m mqtt.Message) Pending // with QoS 1; it may wait until Flush
-	Flush()                         // sends what waits
+	// Publish sends m with QoS 1; it may wait until Flush. When the broker has acknowledged m, acknowledged is called, which
+	// must not block. On a connection that ends before, it is not.
+	Publish(m mqtt.Message, acknowledged func())
+	Flush() // sends what waits
 
 	// Disconnect sends DISCONNECT, so that the broker does not publish the will, and closes the connection, after
 	// timeout at the latest.

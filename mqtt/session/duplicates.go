@@ -30,7 +30,7 @@ func (d *duplicates) seen(m Delivery) bool {
 	}
 	var h maphash.Hash
 	h.SetSeed(d.seed)
-	_, _ = h.WriteString(m.Topic())
+	_, _ = h.Write(m.Topic())
 	_ = h.WriteByte(0)
 	_, _ = h.Write(m.Payload()) // never fails
 	sum := uint32(h.Sum64()) | 1

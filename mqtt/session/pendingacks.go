@@ -14,8 +14,14 @@ type pendingAcks struct {
 	any atomic.Bool // there are some
 
 	mu    sync.Mutex
-	list  []Delivery // guarded by mu
-	bytes int        // of the payloads in list; guarded by mu
+	list  []pendingAck // guarded by mu
+	bytes int          // of the payloads in list; guarded by mu
+}
+
+// A pendingAck is the acknowledgement of a message with a payload of so many bytes.
+type pendingAck struct {
+	Delivery
+	bytes int
 }
 
 // Bounds of what is pending, for brokers that send on without acknowledgements. What is beyond is acknowledged.
@@ -34,7 +40,7 @@ func (p *pendingAcks) add(m Delivery, crowded func() bool) {
 		return
 	}
 	p.mu.Lock()
-	p.list = append(p.list, m)
+	p.list = append(p.list, pendingAck{m, len(m.Payload())})
 	p.bytes += len(m.Payload())
 	p.any.Store(true)
 	p.mu.Unlock()
@@ -71,7 +77,7 @@ func (p *pendingAcks) run(lost <-chan struct{}, crowded func() bool) {
 func (p *pendingAcks) first() (m Delivery, full bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.list[0], len(p.list) > maxPending || p.bytes > maxPendingBytes
+	return p.list[0].Delivery, len(p.list) > maxPending || p.bytes > maxPendingBytes
 }
 
 // drop removes the first one, which is acknowledged. What comes meanwhile waits behind it, for a broker expects its
@@ -79,8 +85,8 @@ func (p *pendingAcks) first() (m Delivery, full bool) {
 func (p *pendingAcks) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.bytes -= len(p.list[0].Payload())
-	p.list[0] = nil
+	p.bytes -= p.list[0].bytes
+	p.list[0] = pendingAck{}
 	p.list = p.list[1:]
 	if len(p.list) == 0 {
 		p.list = nil

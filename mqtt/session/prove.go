@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strconv"
@@ -28,16 +29,19 @@ func (s *Session) receive(c *connection, d Delivery) {
 
 // handle hands a message over, or to the session itself.
 func (s *Session) handle(c *connection, d Delivery) {
-	topic := d.Topic()
+	if s.cfg.Tree.IsAnswer(d.Topic()) {
+		return // one of the bridge's own: half of what it receives under load
+	}
+	topic, payload := string(d.Topic()), bytes.Clone(d.Payload())
 	address := s.cfg.Tree.Read(topic)
 	switch address.Kind {
 	case mqtt.KindOwn:
-		if topic == s.cfg.Tree.State() && !d.Retained() && !s.standby.Load() && string(d.Payload()) != online {
+		if topic == s.cfg.Tree.State() && !d.Retained() && !s.standby.Load() && string(payload) != online {
 			notify(c.willSeen)
 		}
 		return
 	case mqtt.KindLoopback:
-		if nonce := c.nonce.Load(); nonce != nil && string(d.Payload()) == *nonce {
+		if nonce := c.nonce.Load(); nonce != nil && string(payload) == *nonce {
 			c.echo.Or(s.loopback(topic))
 			notify(c.received)
 		}
@@ -45,7 +49,7 @@ func (s *Session) handle(c *connection, d Delivery) {
 	case mqtt.KindCommand:
 		c.commands.Add(1)
 	}
-	s.handler.Message(address, mqtt.Message{Topic: topic, Payload: d.Payload(), Retained: d.Retained()})
+	s.handler.Message(address, mqtt.Message{Topic: topic, Payload: payload, Retained: d.Retained()})
 }
 
 // Loopback topics, as bits.

@@ -5,25 +5,19 @@ import (
 	"time"
 )
 
-// An ack is an acknowledgement that is waited for.
-type ack struct {
-	seq     int64
-	pending Pending
-}
-
 // send publishes what is in the outbox until c is lost. Only it publishes there, so messages stay in order.
 func (s *Session) send(c *connection) {
-	acks := make(chan ack, window)
 	var helpers sync.WaitGroup
-	helpers.Go(func() { s.collect(c, acks) })
 	helpers.Go(func() { c.pending.run(c.Lost(), s.outbox.Crowded) })
-	helpers.Go(func() { c.stall.run(c.Lost(), func() { c.Fail(errStalled) }) })
+	var limit ackLimit
+	helpers.Go(func() {
+		c.stall.run(c.Lost(), func() error { return limit.check(s.outbox.First(), time.Now()) }, c.Fail)
+	})
 	defer helpers.Wait()
-	defer close(acks)
 	for {
 		e, ok := s.outbox.Take(c.number, time.Now(), c.stable.Load())
 		if ok {
-			acks <- ack{e.Seq, c.Publish(e.Message)} // has room for all in flight
+			c.Publish(e.Message, func() { s.acknowledged(c, e.Seq) })
 			continue
 		}
 		c.Flush()
@@ -52,31 +46,32 @@ func (s *Session) idle(c *connection) bool {
 	return true
 }
 
-// collect waits for the acknowledgements. A broker sends them in the order of the messages (MQTT 3.1.1, section 4.6).
-func (s *Session) collect(c *connection, acks <-chan ack) {
-	limit := time.NewTimer(ackTimeout)
-	defer limit.Stop()
-	for a := range acks {
-		limit.Reset(ackTimeout)
-		select {
-		case <-a.pending.Done():
-			if err := a.pending.Error(); err != nil {
-				c.Fail(timeoutError(err.Error())) // the driver's own: the broker has not answered
-				return
-			}
-		case <-limit.C:
-			c.Fail(errNoAck)
-			return
-		case <-c.Lost():
-			return
-		}
-		left := s.outbox.Done(a.seq)
-		c.pending.check()
-		switch {
-		case left.Waiting > 0:
-			notify(c.wake)
-		case left.InFlight == 0:
-			notify(c.empty)
-		}
+// acknowledged is called by the driver when the broker has acknowledged a message of the outbox.
+func (s *Session) acknowledged(c *connection, seq int64) {
+	left := s.outbox.Done(seq)
+	c.pending.check()
+	switch {
+	case left.Waiting > 0:
+		notify(c.wake)
+	case left.InFlight == 0:
+		notify(c.empty)
 	}
+}
+
+// An ackLimit notices that the broker has not acknowledged a message for ackTimeout, although its turn has come: a broker
+// sends acknowledgements in the order of the messages (MQTT 3.1.1, section 4.6).
+type ackLimit struct {
+	first int64 // the first message that is not acknowledged; 0: all are
+	since time.Time
+}
+
+// check is called now and then, with the first message in flight.
+func (l *ackLimit) check(first int64, now time.Time) error {
+	switch {
+	case first != l.first:
+		l.first, l.since = first, now
+	case first != 0 && now.Sub(l.since) >= ackTimeout:
+		return errNoAck
+	}
+	return nil
 }

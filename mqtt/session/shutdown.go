@@ -26,12 +26,13 @@ func (s *Session) shutdown(ctx context.Context, c *connection) {
 	if n := s.outbox.Waiting(); n > 0 {
 		s.log.Warn("not all messages were sent in time", "count", n)
 	}
-	published := c.Publish(mqtt.Message{Topic: s.cfg.Tree.State(), Payload: []byte(offline), Retained: true})
+	published := make(chan struct{})
+	c.Publish(mqtt.Message{Topic: s.cfg.Tree.State(), Payload: []byte(offline), Retained: true}, func() { close(published) })
 	c.Flush()
 	limit := time.NewTimer(shutdownState)
 	defer limit.Stop()
 	select {
-	case <-published.Done():
+	case <-published:
 	case <-c.Lost():
 	case <-limit.C:
 	}

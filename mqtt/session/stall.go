@@ -56,8 +56,9 @@ func (d *stallDetector) reset() {
 	d.last.Store(&now)
 }
 
-// run checks until lost is closed, or calls fail when this process has stalled.
-func (d *stallDetector) run(lost <-chan struct{}, fail func()) {
+// run checks until lost is closed, and calls check each time. When this process has stalled, or check returns an error,
+// it calls fail and ends.
+func (d *stallDetector) run(lost <-chan struct{}, check func() error, fail func(error)) {
 	t := time.NewTicker(stallCheck)
 	defer t.Stop()
 	for {
@@ -66,8 +67,12 @@ func (d *stallDetector) run(lost <-chan struct{}, fail func()) {
 			return
 		case <-t.C:
 		}
+		err := check()
 		if d.check() {
-			fail()
+			err = errStalled
+		}
+		if err != nil {
+			fail(err)
 			return
 		}
 		d.reset()

@@ -32,6 +32,7 @@ type conn struct {
 	held    bytes.Buffer  // packets that wait to be written together; guarded by writing
 	acks    int           // PUBACK packets among them; guarded by writing
 	reading bool          // the network is being read: what was read before is dealt with; guarded by writing
+	wrote   bool          // something was written since the network was read; guarded by writing
 	left    bool          // DISCONNECT was written: no packet may follow; guarded by writing
 
 	operations sync.Mutex
@@ -65,18 +66,22 @@ func (r readerFunc) Read(p []byte) (int, error) { return r(p) }
 // read reads from the network. All that was read before has been dealt with then, so what waits to be written is written,
 // after the goroutines that the messages have started: a request to a phone does not wait for an acknowledgement.
 //
-// Acknowledging at once is for brokers that leave Nagle's algorithm on, as Mosquitto does unless set_tcp_nodelay is
-// true: they hold back a small packet until the one before is acknowledged, which the kernel here would put off for
-// 40 ms.
+// Where nothing has been written since, which would have taken the acknowledgement of TCP along, that is sent on its own.
+// It is for brokers that leave Nagle's algorithm on, as Mosquitto does unless set_tcp_nodelay is true: they hold back a
+// small packet until the one before is acknowledged, which the kernel here would put off for 40 ms.
 func (c *conn) read(p []byte) (int, error) {
 	runtime.Gosched()
 	c.writing <- struct{}{}
 	c.flush()
+	wrote := c.wrote
 	c.reading = true
 	<-c.writing
+	if !wrote {
+		c.quickAck()
+	}
 	n, err := c.nc.Read(p)
 	c.writing <- struct{}{}
-	c.reading = false
+	c.reading, c.wrote = false, false
 	<-c.writing
 	if err != nil {
 		return n, err
@@ -88,7 +93,6 @@ func (c *conn) read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	c.quickAck()
 	return n, nil
 }
 
@@ -229,7 +233,7 @@ func (c *conn) flush() {
 	if err == nil {
 		_, err = c.nc.Write(c.held.Bytes())
 	}
-	c.acks = 0
+	c.acks, c.wrote = 0, true
 	if c.held.Reset(); c.held.Cap() > 2*maxHeld {
 		c.held = bytes.Buffer{}
 	}

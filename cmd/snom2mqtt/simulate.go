@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -327,8 +328,10 @@ func (s *simulation) check() error {
 
 // phones makes the phones; each calls seen with its requests.
 func (s *simulation) phones(seen func(snomtest.Request)) (phones []*snomtest.Phone) {
+	host, _, _ := net.SplitHostPort(s.listen) // checked before
 	for i := range s.count {
 		c := s.phone
+		c.Dial = dialFrom(host)
 		if s.count > 1 {
 			c.Name = fmt.Sprintf("%s-%d", s.phone.Name, i+1)
 		}
@@ -341,6 +344,26 @@ func (s *simulation) phones(seen func(snomtest.Request)) (phones []*snomtest.Pho
 		phones = append(phones, phone)
 	}
 	return phones
+}
+
+// dialFrom returns what connects from the address that a phone listens on, as a phone does: a bridge may take events of that address
+// only. Among loopback addresses the system would choose 127.0.0.1; nil: it chooses the right one.
+func dialFrom(host string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	own, err := netip.ParseAddr(host)
+	if err != nil || !own.IsLoopback() || host == "127.0.0.1" || own == netip.IPv6Loopback() {
+		return nil
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		d := net.Dialer{}
+		to, _, _ := net.SplitHostPort(address) // the dialer says what is wrong with it
+		if other, err := netip.ParseAddr(to); err == nil && other.IsLoopback() && other.Is4() == own.Is4() {
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(own, 0))
+			if network == "udp" {
+				d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(own, 0))
+			}
+		}
+		return d.DialContext(ctx, network, address)
+	}
 }
 
 // lines prints requests, one line of JSON each.

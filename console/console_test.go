@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -250,6 +251,32 @@ func TestFiveThousandConnections(t *testing.T) {
 	}
 	if n := d.pressed(); n != 12 {
 		t.Errorf("%d keys were pressed, expected 12", n)
+	}
+}
+
+// Connections that were answered and wait for a next request take no place away from new ones.
+func TestIdleConnections(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t, nil)
+	for i := range 100 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(d.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET /api/bridge HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != 200 {
+			t.Fatalf("connection %d: %d, %v", i, resp.StatusCode, err)
+		}
+		if resp.Close {
+			_, _ = io.Copy(io.Discard, c) // until the server has closed it, and its place is free
+		}
 	}
 }
 

@@ -106,10 +106,15 @@ func (h *handler) allowed(w http.ResponseWriter, r *http.Request) bool {
 	if h.Password != "" && !h.trusts(r) && !h.sessions.valid(r) && !h.basic(w, r) {
 		return false
 	}
-	if c, ok := r.Context().Value(connKey{}).(*netlimit.Conn); ok && !c.Admit() {
-		w.Header().Set("Retry-After", retryAfter)
-		answer(w, http.StatusServiceUnavailable, "busy", "too many connections")
-		return false
+	if c, ok := r.Context().Value(connKey{}).(*netlimit.Conn); ok {
+		if !c.Admit() {
+			w.Header().Set("Retry-After", retryAfter)
+			answer(w, http.StatusServiceUnavailable, "busy", "too many connections")
+			return false
+		}
+		if c.Crowded() {
+			w.Header().Set("Connection", "close")
+		}
 	}
 	return true
 }

@@ -306,6 +306,15 @@ func (c *Conn) Admit() bool {
 	return true
 }
 
+// Crowded reports whether more than half of the places of admitted connections are taken: a server then ends each after its answer,
+// so that those that wait for a next request do not take the places of new ones.
+func (c *Conn) Crowded() bool {
+	l := c.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.admitted > l.limits.Admitted/2
+}
+
 // expire closes the connection if it is still pending.
 func (c *Conn) expire() {
 	l := c.listener

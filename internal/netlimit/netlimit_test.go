@@ -158,11 +158,16 @@ func TestAdmitted(t *testing.T) {
 			if !c.Admit() || !c.Admit() {
 				t.Fatal("not admitted, with room left")
 			}
-			in = append(in, c)
+			if in = append(in, c); c.Crowded() != (len(in) > 1) {
+				t.Errorf("%d of 3: crowded %v", len(in), c.Crowded())
+			}
 		}
 		near, c := s.dial("192.0.2.1:1")
 		if c.Admit() {
 			t.Error("one too many was admitted")
+		}
+		if !c.Crowded() {
+			t.Error("not crowded, without room")
 		}
 		time.Sleep(time.Hour)
 		if open(near) {

@@ -52,6 +52,9 @@ type Config struct {
 	RingTimeout, CallTimeout time.Duration
 	// Events says that phones can send events; see [Bridge.Event].
 	Events bool
+	// HoldStatus says that no status of a phone is published before [Bridge.Republish]: until then the broker may deliver
+	// the retained one of an earlier process, which is taken over.
+	HoldStatus bool
 	// ActionURLs returns the URLs that a phone requests when something happens at it; nil: none.
 	ActionURLs func(ctx context.Context, phone string) ([]actionurl.URL, error)
 	// CheckURLs has each phone asked once whether it has any of them, where that costs no failed login.

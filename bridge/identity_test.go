@@ -238,6 +238,53 @@ func TestTheLogTellsWhatHappened(t *testing.T) {
 	})
 }
 
+// A phone that answers before the broker has delivered its retained status was published as idle for a moment, and then as
+// ringing once more, which starts automations again.
+func TestNoStatusBeforeTheRetainedOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		first := newHarness(t, bridge.Config{Events: true}, one(), nil)
+		first.bridge.Event("desk", actionurl.Event{Type: actionurl.EventDNDOn, Time: time.Now()})
+		first.bridge.Event("desk", actionurl.Event{Type: actionurl.EventIncoming, CallID: "c", Direction: actionurl.DirectionIn, Time: time.Now()})
+		synctest.Wait()
+		all := first.out.On("snom/desk/status")
+		first.stop()
+
+		second := newHarness(t, bridge.Config{Events: true, HoldStatus: true}, one(), nil)
+		sub, err := second.bridge.Subscribe(64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second.bridge.Event("desk", actionurl.Event{Type: actionurl.EventOffhook, Time: time.Now()})
+		synctest.Wait()
+		if early := second.out.On("snom/desk/status"); len(early) > 0 {
+			t.Errorf("before the broker delivered what it had kept: %s", early[0].Payload)
+		}
+		if len(sub.C) == 0 {
+			t.Error("a reader received nothing")
+		}
+		sub.Close()
+		handle(second.bridge, second.tree, all[len(all)-1])
+		second.bridge.Republish()
+		synctest.Wait()
+		published := second.out.On("snom/desk/status")
+		if len(published) == 0 {
+			t.Fatal("nothing was published")
+		}
+		for _, m := range published {
+			if text := string(m.Payload); !strings.Contains(text, `"state":"ringing"`) || !strings.Contains(text, `"dnd":true`) || !strings.Contains(text, `"hook":"off"`) {
+				t.Errorf("published: %s", text)
+			}
+		}
+		second.bridge.Event("desk", actionurl.Event{Type: actionurl.EventOnhook, Time: time.Now()})
+		synctest.Wait()
+		if now := second.out.On("snom/desk/status"); len(now) != len(published)+1 {
+			t.Errorf("%d statuses after one more event, expected %d", len(now), len(published)+1)
+		}
+		second.stop()
+	})
+}
+
 // What phones reported survives a restart of the bridge, from its own retained status, and never wins over what they
 // report to this process.
 func TestWhatPhonesReportedSurvivesARestart(t *testing.T) {

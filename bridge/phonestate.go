@@ -380,6 +380,9 @@ func (p *phone) publishStatus(now time.Time) {
 		s := status // a copy of its own
 		p.b.feed.send(Update{Status: &s})
 	}
+	if p.b.cfg.HoldStatus && !p.state.published.confirmed {
+		return
+	}
 	payload := encode(status)
 	p.state.published.status.sent = p.b.hasher.of(payload)
 	p.b.publish(mqtt.Message{Topic: p.b.cfg.Tree.Status(p.name), Payload: payload, Retained: true})

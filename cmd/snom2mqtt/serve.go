@@ -179,7 +179,7 @@ func (s *service) bridgeConfig(tree mqtt.Tree, level *slog.LevelVar, version str
 		PollEvery: settings.AvailabilityInterval, AskEvery: settings.AskEvery, CallTimeout: settings.CallTimeout,
 		Reload: s.reload, OnChange: func() { s.discovery.Changed(); s.reporter.changed() },
 		OnStandby: func(standby bool) { s.session.Announce(!standby); s.reporter.replaced() }, OnSuspend: s.session.Suspended, Room: s.session.Room,
-		RingTimeout: settings.RingTimeout, Events: s.actions != nil, Observe: s.metrics,
+		RingTimeout: settings.RingTimeout, Events: s.actions != nil, HoldStatus: true, Observe: s.metrics,
 	}
 	if s.state.Lasting() {
 		cfg.Remembered = s.remembered

@@ -121,7 +121,7 @@ func TestFaultsOfThousandsOfPhonesAreShown(t *testing.T) {
 }
 
 // Warnings that come faster than they are read are complete, and a write longer than the bound is taken, too. Where nothing
-// is read, the wait for it happens once.
+// is read, it is waited for once, or twice where the first write to the pipe took all that waited until then.
 func TestSpoolerOfACommandWaitsForItsReader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestSpoolerOfACommandWaitsForItsReader(t *testing.T) {
 		for range 10_000 {
 			fmt.Fprintln(s, strings.Repeat("x", 100))
 		}
-		if took := time.Since(start); took != flushTimeout || s.droppedWrites() == 0 || len(s.waiting) > maxUnwritten {
+		if took := time.Since(start); took < flushTimeout || took > 2*flushTimeout || s.droppedWrites() == 0 || len(s.waiting) > maxUnwritten {
 			t.Errorf("%v, %d writes dropped, %d bytes wait", took, s.droppedWrites(), len(s.waiting))
 		}
 		close(pipe.open)

@@ -59,7 +59,7 @@ docs: ## write the documents that are made from the code
 site: ## the documentation site, made of docs/ with a search that runs in the browser: bin/site
 	@scripts/site.sh
 
-pictures: ## take the pictures of the documents again; wants chromium
+pictures: ## take the pictures of the documents again; needs chromium
 	go test -count=1 ./e2e -run NodeRED -args -pictures
 	go test -count=1 ./e2e/browser -run Pictures -args -pictures
 

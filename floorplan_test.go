@@ -13,9 +13,11 @@ import (
 	"go/types"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -34,7 +36,7 @@ func mayImport() map[string][]string {
 		"sip":                 {"snom", "snom/notify"},
 		"asterisk":            {"snom", "snom/notify", "internal/pbx"},
 		"freeswitch":          {"snom", "snom/notify", "internal/pbx"},
-		"internal/pbx":        {"snom"},
+		"internal/pbx":        {"snom", "snom/notify"},
 		"pages":               {},
 		"fetch":               {},
 		"picture":             {},
@@ -69,7 +71,7 @@ func mayImport() map[string][]string {
 		"mqtt/session":        {"mqtt"},
 		"mqtt/paho3":          {"mqtt", "mqtt/session"},
 		"bridge":              {"internal/cleantext", "internal/oddchar", "internal/strictjson", "snom", "snom/actionurl", "snom/multicast", "callstate", "mqtt", "internal/jsonval", "internal/lograte", "pages", "snom/minibrowser", "bitmap", "fetch", "picture"},
-		"phoneweb":            {"snom/actionurl", "mqtt", "internal/netlimit", "internal/lograte", "pages"},
+		"phoneweb":            {"snom/actionurl", "internal/netlimit", "internal/lograte", "pages"},
 		"homeassistant":       {"snom", "snom/notify", "snom/actionurl", "callstate", "mqtt", "internal/lograte"},
 		"console":             {"bridge", "callstate", "mqtt", "snom", "snom/actionurl", "internal/netlimit", "internal/lograte"},
 		"metrics":             {"bridge", "snom", "snom/actionurl"},
@@ -85,6 +87,7 @@ func onlyIn() map[string][]string {
 	return map[string][]string{
 		"github.com/eclipse/paho.mqtt.golang": {"mqtt/paho3", "internal/bench"}, // which measures what it costs
 
+		"github.com/gorilla/websocket":       {"mqtt/session"},
 		"github.com/icholy/digest":           {"snom", "snom/snomtest", "camera", "sip", "internal/bench"},
 		"github.com/caarlos0/env/v11":        {"config"},
 		"go.yaml.in/yaml/v4":                 {"config"},
@@ -154,10 +157,22 @@ func TestImportsRunOneWay(t *testing.T) {
 			if to, ours := place(imp); ours && !slices.Contains(may, to) && !slices.Contains(may, "*") {
 				t.Errorf("%s imports %s; it may import %q only", from, to, may)
 			}
+			listed := false
 			for outside, in := range onlyIn() {
-				if (imp == outside || strings.HasPrefix(imp, outside+"/")) && !slices.Contains(in, from) {
-					t.Errorf("%s imports %s; only %q may", from, imp, in)
+				if imp == outside || strings.HasPrefix(imp, outside+"/") {
+					if listed = true; !slices.Contains(in, from) {
+						t.Errorf("%s imports %s; only %q may", from, imp, in)
+					}
 				}
+			}
+			host, _, _ := strings.Cut(imp, "/")
+			if _, ours := place(imp); !ours && !listed && strings.Contains(host, ".") {
+				t.Errorf("%s imports %s, which onlyIn does not list", from, imp)
+			}
+		}
+		for _, to := range may {
+			if to != "*" && !slices.Contains(p.Imports, module+"/"+to) {
+				t.Errorf("%s does not import %s: expected no permission for it", from, to)
 			}
 		}
 		if from == "bridge" && slices.Contains(p.Imports, "net/http") {
@@ -165,6 +180,49 @@ func TestImportsRunOneWay(t *testing.T) {
 		}
 		if p.Doc == "" {
 			t.Errorf("%s has no package comment", from)
+		}
+	}
+}
+
+// TestFloorPlanDocument: the table in docs/architecture.md names what each package imports.
+func TestFloorPlanDocument(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "```\n")
+	table, _, _ = strings.Cut(table, "```\n")
+	shown := map[string]string{}
+	column := regexp.MustCompile(`  +`)
+	for line := range strings.Lines(table) {
+		if parts := column.Split(strings.TrimSpace(line), -1); len(parts) == 3 {
+			shown[parts[0]] = parts[2]
+		}
+	}
+	for name, may := range mayImport() {
+		top, _, below := strings.Cut(name, "/")
+		if below && top != "mqtt" && name != "cmd/snom2mqtt" || name == "e2e" || name == "mqtt/mqtttest" {
+			continue // of another line, or for tests
+		}
+		imports := map[string]bool{}
+		for _, to := range may {
+			if strings.HasPrefix(to, "snom/") {
+				to = "snom"
+			}
+			if to != name && !strings.HasPrefix(to, "internal/") {
+				imports[to] = true
+			}
+		}
+		expected := slices.Sorted(maps.Keys(imports))
+		if imports["*"] {
+			expected = []string{"all"}
+		} else if len(imports) == 0 {
+			expected = []string{"-"}
+		}
+		got := strings.Split(shown[name], ", ")
+		if slices.Sort(got); !slices.Equal(got, expected) {
+			t.Errorf("docs/architecture.md: %s imports %q, expected %q", name, got, expected)
 		}
 	}
 }
@@ -238,21 +296,10 @@ func TestNoInit(t *testing.T) {
 func TestNoPackageVariableIsWrittenTo(t *testing.T) {
 	t.Parallel()
 	all, exports := exportData(t)
-	set := token.NewFileSet()
-	imports := importer.ForCompiler(set, "gc", func(importPath string) (io.ReadCloser, error) { return os.Open(exports[importPath]) })
+	c := newTypeChecker(exports)
 	for _, p := range all {
-		var files []*ast.File
-		for _, name := range p.GoFiles {
-			f, err := parser.ParseFile(set, filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files = append(files, f)
-		}
 		info := types.Info{Uses: map[*ast.Ident]types.Object{}}
-		if _, err := (&types.Config{Importer: imports}).Check(p.ImportPath, set, files, &info); err != nil {
-			t.Fatal(err)
-		}
+		_, files := c.check(t, p, &info)
 		for _, f := range files {
 			writes(f, func(e ast.Expr) {
 				id := root(e)
@@ -260,11 +307,40 @@ func TestNoPackageVariableIsWrittenTo(t *testing.T) {
 					return
 				}
 				if v, ok := info.Uses[id].(*types.Var); ok && v.Pkg() != nil && v.Parent() == v.Pkg().Scope() {
-					t.Errorf("%s: the package-level variable %s is written to", set.Position(id.Pos()), id.Name)
+					t.Errorf("%s: the package-level variable %s is written to", c.set.Position(id.Pos()), id.Name)
 				}
 			})
 		}
 	}
+}
+
+// A typeChecker checks the types of packages of the project.
+type typeChecker struct {
+	set     *token.FileSet
+	imports types.Importer
+}
+
+// newTypeChecker returns a typeChecker. exports is what [exportData] returns.
+func newTypeChecker(exports map[string]string) typeChecker {
+	set := token.NewFileSet()
+	return typeChecker{set, importer.ForCompiler(set, "gc", func(importPath string) (io.ReadCloser, error) { return os.Open(exports[importPath]) })}
+}
+
+// check parses and checks a package without its tests, and fills in info.
+func (c typeChecker) check(t *testing.T, p pkg, info *types.Info) (checked *types.Package, files []*ast.File) {
+	t.Helper()
+	for _, name := range p.GoFiles {
+		f, err := parser.ParseFile(c.set, filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	checked, err := (&types.Config{Importer: c.imports}).Check(p.ImportPath, c.set, files, info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return checked, files
 }
 
 // exportData lists the packages of the project, and where the compiled declarations of each package are that they import.

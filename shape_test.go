@@ -2,13 +2,8 @@ package snom2mqtt_test
 
 import (
 	"go/ast"
-	"go/importer"
-	"go/parser"
 	"go/token"
 	"go/types"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -97,21 +92,8 @@ func TestStructsOfTheBridgeAreSmall(t *testing.T) {
 // changingFields checks a package and returns which fields of its structs change.
 func changingFields(t *testing.T, p pkg, exports map[string]string) (*types.Package, map[*types.Var]bool) {
 	t.Helper()
-	set := token.NewFileSet()
-	var files []*ast.File
-	for _, name := range p.GoFiles {
-		f, err := parser.ParseFile(set, filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, f)
-	}
 	info := types.Info{Selections: map[*ast.SelectorExpr]*types.Selection{}, Types: map[ast.Expr]types.TypeAndValue{}}
-	imports := importer.ForCompiler(set, "gc", func(importPath string) (io.ReadCloser, error) { return os.Open(exports[importPath]) })
-	checked, err := (&types.Config{Importer: imports}).Check(p.ImportPath, set, files, &info)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checked, files := newTypeChecker(exports).check(t, p, &info)
 	changes := map[*types.Var]bool{}
 	isPointer := func(x types.Type) bool { _, ok := x.Underlying().(*types.Pointer); return ok }
 	var note func(ast.Expr)

@@ -49,6 +49,8 @@ var phrases = []phrase{
 	{has: []string{"we ", " we", "ours", "our ", " our", " us"}, example: "bounds; ours", match: regexp.MustCompile(`\b([Ww]e|[Oo]urs?|[Oo]urselves)\b|\b(for|to|of|by|from|beside|with|calls?|lets?|makes?|throws|refuses|wedge) us\b`), write: "the thing itself: the bridge, this process, the project, chosen by this project", prose: true},
 	{has: []string{" who"}, example: "sent to who waits", match: regexp.MustCompile(`\b(to|by) who\b|(: |^// )who (has|is|clears|shows|typed)\b`), write: "the subject: a client that, a user who", prose: true},
 	{has: []string{"them and tells", "what comes of", "what came of"}, example: "what came of it", match: regexp.MustCompile(`\bcounts them and tells\b|\bwhat (comes|came) of (it|them|the)\b`), write: "logs, reports; the outcome of", prose: true},
+	{has: []string{"tell", "told"}, example: "what phones told", match: regexp.MustCompile(`(?i)\b(phones?|it|they|broker|bridge) (told|tells?)\b|\btells? (of|events)\b`), write: "reports, answers, shows", prose: true},
+	{has: []string{"lost its mind", "of no one", "for no one"}, example: "for no one", match: regexp.MustCompile(`(?i)\blost its mind\b|\b(of|for|to|by) no one\b`), write: "faulty; the subject itself"},
 	{has: []string{"want"}, example: "it wants a name", match: regexp.MustCompile(`\b[Ww]ants?\b`), write: "expected", messages: true},
 	{has: []string{"be the", "be simulated"}, example: "Be the bridge", match: regexp.MustCompile(`\bBe (the|simulated)\b`), write: "Run", messages: true},
 }

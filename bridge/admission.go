@@ -84,7 +84,7 @@ func (p *profile) secret(m message) bool {
 	return p.Mask[v] || len(p.Mask) > 0 && (!v.Valid() || v.Nests() && (m.fault != nil || m.masks(p.Mask)))
 }
 
-// explain is a fault in words. Of a secret payload it tells the places and what was wanted, and
+// explain is a fault in words. Of a secret payload it names the places and what was expected, and
 // repeats nothing.
 func explain(fault error, secret bool) string {
 	var several interface{ Unwrap() []error }

@@ -202,7 +202,7 @@ func New(cfg Config, r Roster) *Bridge {
 		started:  time.Now(),
 		poller:   poller{wake: make(chan struct{}, 1), slots: make(chan struct{}, pollsAtOnce)},
 		requests: newRequests(),
-		claims:   claims{us: cfg.Tree.Instance},
+		claims:   claims{instance: cfg.Tree.Instance},
 		limit:    lograte.New(cfg.Log),
 		hasher:   hasher{maphash.MakeSeed()},
 	}

@@ -94,5 +94,5 @@ func codeOf(err error) Code {
 	return Internal
 }
 
-// words is an error as a result's message tells it: without the name of the package it is from.
+// words is an error as a result's message has it: without the name of the package it is from.
 func words(err error) string { return strings.TrimPrefix(err.Error(), "snom: ") }

@@ -249,7 +249,7 @@ func (c *command) run(ctx context.Context, p pacedPhone) (resume time.Time) {
 		c.door.open(ctx, c, p)
 		return time.Time{}
 	case c.dry:
-		c.tell(ctx, p, c.command.Changes())
+		c.dryRun(ctx, p, c.command.Changes())
 		return time.Time{}
 	case c.script != nil:
 		c.runScript(ctx, p)
@@ -305,8 +305,8 @@ func (c *command) begin(p pacedPhone, now time.Time) bool {
 	return true
 }
 
-// tell makes what the phone would be asked the result.
-func (c *command) tell(ctx context.Context, p pacedPhone, changes []snom.Change) {
+// dryRun makes what the phone would be asked the result.
+func (c *command) dryRun(ctx context.Context, p pacedPhone, changes []snom.Change) {
 	would := c.would()
 	if s, ok := c.command.Show(); ok {
 		if code, why := p.checkShow(&display{of: s}); code != "" {

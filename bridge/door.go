@@ -21,7 +21,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
-// DoorConfig is one door intercom of a [Roster]: it calls phones, and opens when it hears its code in the call.
+// DoorConfig is one door intercom of a [Roster]: it calls phones, and opens when it receives its code as DTMF tones in the call.
 type DoorConfig struct {
 	Name    string       // [a-z0-9][a-z0-9_-]{0,63}; no phone and no group has it
 	Phones  []string     // whose call opens it; the first one calls it where Call is set
@@ -279,8 +279,8 @@ func (d *door) remove() {
 	}
 }
 
-// tellDoors passes the call state of a phone to its doors. The caller holds the lock of the phone's state.
-func (p *phone) tellDoors(doors map[string]*door, is *Status) {
+// notifyDoors passes the call state of a phone to its doors. The caller holds the lock of the phone's state.
+func (p *phone) notifyDoors(doors map[string]*door, is *Status) {
 	for _, d := range doors {
 		d.follow(p.name, is)
 	}
@@ -356,7 +356,7 @@ func (d *door) rang(phone string, e actionurl.Event) {
 		return
 	}
 	ring := DoorRing{EventType: doorRing, Door: d.name, Phone: phone, Remote: e.Remote, Time: Time{Time: e.Time}}
-	d.b.publish(mqtt.Message{Topic: d.b.cfg.Tree.Event(d.name), Payload: encode(ring), Expires: e.Time.Add(eventWorth)})
+	d.b.publish(mqtt.Message{Topic: d.b.cfg.Tree.Event(d.name), Payload: encode(ring), Expires: e.Time.Add(eventTTL)})
 	d.publish()
 	if d.b.feed.read() {
 		d.b.feed.send(Update{Ring: &ring})

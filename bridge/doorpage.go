@@ -28,7 +28,7 @@ const (
 	noteTime      = 6 * time.Second        // that it says why the door was not opened
 	reported      = 3 * time.Second        // after which the phone has reported the call that the page belongs to
 	addressTime   = 300 * time.Millisecond // to find out the bridge's own address: the phone waits for the answer
-	pictureWorth  = 5 * time.Second        // that a picture is shown after it was taken
+	pictureTTL    = 5 * time.Second        // that a picture is shown after it was taken
 	pictureRetry  = time.Second            // after a camera that gave none
 	viewsMost     = 8                      // sizes of a door's picture
 )
@@ -286,7 +286,7 @@ func (v *doorPage) reply() pages.Reply {
 	}
 	common := minibrowser.Common{
 		Title: v.d.name + ": " + text, Untraced: true,
-		State: minibrowser.StateRelevant, // keys answer the call, and digits are heard in it
+		State: minibrowser.StateRelevant, // keys answer the call, and digits are sent as tones in it
 		Keys: []minibrowser.SoftKey{
 			{Name: openKey, Label: "Open", Target: links.to("open/" + strconv.Itoa(presses))},
 			{Name: closeKey, Label: "Close", Target: links.to("close")},
@@ -324,7 +324,7 @@ func (d *door) picture(size snom.Screen) []byte {
 	d.look(d.cfg.Load(), size)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if v := d.views[size]; v != nil && v.jpeg != nil && time.Since(v.at) < pictureWorth {
+	if v := d.views[size]; v != nil && v.jpeg != nil && time.Since(v.at) < pictureTTL {
 		return v.jpeg
 	}
 	return nil

@@ -51,7 +51,7 @@ func (p *phone) compareEcho() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.published.comparing = false
-	if s.closed || !p.b.speaksFor(p.name) {
+	if s.closed || !p.b.publishesFor(p.name) {
 		return
 	}
 	if now := time.Now(); now.Sub(s.published.at) < p.b.statusEvery()/2 { // the newest may be under way

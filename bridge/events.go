@@ -7,9 +7,9 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
-// eventWorth is how long an event may wait for the broker. Later it would contradict the status, which is retained and
+// eventTTL is how long an event may wait for the broker. Later it would contradict the status, which is retained and
 // up to date: a call that "rings" is over.
-const eventWorth = 10 * time.Second
+const eventTTL = 10 * time.Second
 
 // Event takes an event that a phone sent: it is published, and moves the phone's state one step. It never
 // blocks. An event of a phone that this bridge does not serve is dropped.
@@ -39,7 +39,7 @@ func (p *phone) event(e actionurl.Event) bool {
 	}
 	e = s.callState().Complete(e)
 	s.note(e)
-	b.publish(mqtt.Message{Topic: b.cfg.Tree.Event(name), Payload: encode(e), Expires: e.Time.Add(eventWorth)})
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Event(name), Payload: encode(e), Expires: e.Time.Add(eventTTL)})
 	b.cfg.Observe.Event(e)
 	if b.feed.read() {
 		e := e // a copy of its own

@@ -293,7 +293,7 @@ func (r *relighting) run(ctx context.Context, c *command, p pacedPhone) {
 	c.display(ctx, p, page)
 }
 
-// quiet reports whether the result is for no one: the lights are set, the bridge stops, or it is tried again.
+// quiet reports whether the result is not published: the lights are set, the bridge stops, or it is tried again.
 func (r *relighting) quiet(c *command, code Code) bool {
 	switch {
 	case code == OK && !strings.HasPrefix(c.result.Message, notFetched), code == Cancelled:

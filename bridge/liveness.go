@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// How long what must move may stand still.
+// The time after which work that has not ended is stuck.
 const (
 	handleMost = 10 * time.Second // a message that is taken: nothing in it waits for anything but memory
 	turnMost   = 10 * time.Minute // one request to a phone, or to the bridge: a few times REQUEST_TIMEOUT, which is a minute at most
 )
 
-// Alive returns nil while the bridge moves: messages are taken, requests to the bridge are answered,
-// and no phone's worker stands still for longer than its work can take. It has nothing to do with
-// the broker or with phones being there. It also notices that the machine was suspended. It asks for every lock there is, so where one is never given
-// back it does not return: for a watchdog, that is an answer too.
+// Alive returns nil while the bridge makes progress: messages are taken, requests to the bridge are answered, and no
+// phone's lane takes longer for a job than the job can take. It does not depend on whether the broker and phones are
+// reachable. It also notices that the machine was suspended. It takes every lock of a phone, so where one is never
+// released it does not return, which a watchdog notices, too.
 func (b *Bridge) Alive() error {
 	now := time.Now()
 	b.checkClock(now)
@@ -36,7 +36,7 @@ func (b *Bridge) Alive() error {
 		}
 		l.mu.Unlock()
 		p.state.mu.Lock()
-		p.state.mu.Unlock() //nolint:staticcheck // that it is given is what is asked
+		p.state.mu.Unlock() //nolint:staticcheck // what is checked is that the lock is released
 	}
 	return errors.Join(errs...)
 }

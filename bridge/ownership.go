@@ -35,25 +35,25 @@ const maxContested = 3
 // online is the claim after c when a connection has been proven, and whether to publish this bridge's claim.
 // What was lost stays lost until its claim is cleared: after a broker has lost its retained
 // messages, the phone's owner may just not be back yet.
-func (c claim) online(us string) (claim, bool) {
-	if us == "" || c.state == claimLost {
+func (c claim) online(instance string) (claim, bool) {
+	if instance == "" || c.state == claimLost {
 		return c, false
 	}
 	return claim{state: claimMade}, true
 }
 
 // read is the claim after c when the owner topic says owner, and whether to publish this bridge's claim.
-func (c claim) read(us, owner string, retained bool) (claim, bool) {
+func (c claim) read(instance, owner string, retained bool) (claim, bool) {
 	switch {
-	case owner == "" && us == "":
+	case owner == "" && instance == "":
 		return claim{}, false
 	case owner == "":
 		return claim{state: claimMade}, true
-	case owner == us && c.state == claimLost && !retained:
+	case owner == instance && c.state == claimLost && !retained:
 		return c, false // this bridge's own claim come back, which came second
-	case owner == us:
+	case owner == instance:
 		return claim{state: claimHeld, contested: c.contested}, false
-	case c.state == claimHeld && !retained && (c.contested < maxContested || us < owner):
+	case c.state == claimHeld && !retained && (c.contested < maxContested || instance < owner):
 		c.contested++
 		return c, true
 	}
@@ -62,7 +62,7 @@ func (c claim) read(us, owner string, retained bool) (claim, bool) {
 
 // claims are all that is known of who serves which name.
 type claims struct {
-	us string // this bridge's instance; empty: it claims nothing, and does not serve what others have claimed
+	instance string // this bridge's instance; empty: it claims nothing, and does not serve what others have claimed
 
 	mu     sync.Mutex
 	byName map[string]claim // guarded by mu
@@ -127,7 +127,7 @@ func (c *claims) own(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.byName[name].state
-	return s == claimMade || s == claimHeld || s == claimOpen && c.us == ""
+	return s == claimMade || s == claimHeld || s == claimOpen && c.instance == ""
 }
 
 // foreign are the names that other bridges hold, with the instance of each.
@@ -147,8 +147,8 @@ func (c *claims) foreign() map[string]string {
 func (b *Bridge) claim(names ...string) {
 	for _, name := range names {
 		b.claims.move(name,
-			func(c claim) (claim, bool) { return c.online(b.claims.us) },
-			func() { b.publishOwner(name, b.claims.us) })
+			func(c claim) (claim, bool) { return c.online(b.claims.instance) },
+			func() { b.publishOwner(name, b.claims.instance) })
 	}
 }
 
@@ -157,7 +157,7 @@ const claimPause = time.Second
 
 // claimNew claims phones that a reload brought, once the broker has had time to say whose they are.
 func (b *Bridge) claimNew(ctx context.Context, added []*phone) {
-	if b.claims.us == "" || len(added) == 0 {
+	if b.claims.instance == "" || len(added) == 0 {
 		return
 	}
 	select {
@@ -185,7 +185,7 @@ func (b *Bridge) claimed(name string, m mqtt.Message) {
 	r := b.roster.Load()
 	p, group := r.phones[name], r.groups[name] != nil
 	if p == nil && !group {
-		if b.claims.us == "" && owner != "" {
+		if b.claims.instance == "" && owner != "" {
 			b.claims.mixed.Do(func() {
 				b.cfg.Log.Warn("other bridges on this base topic have an INSTANCE: give this one an INSTANCE too", slog.String("topic", m.Topic), slog.String("from", owner))
 			})
@@ -194,12 +194,12 @@ func (b *Bridge) claimed(name string, m mqtt.Message) {
 	}
 	before, after := b.claims.move(name,
 		func(c claim) (claim, bool) {
-			if p == nil && (owner == b.claims.us || owner == "") { // groups are not claimed
+			if p == nil && (owner == b.claims.instance || owner == "") { // groups are not claimed
 				return claim{}, false
 			}
-			return c.read(b.claims.us, owner, m.Retained)
+			return c.read(b.claims.instance, owner, m.Retained)
 		},
-		func() { b.publishOwner(name, b.claims.us) })
+		func() { b.publishOwner(name, b.claims.instance) })
 	switch {
 	case after.state == claimLost && before.holder != after.holder && group:
 		b.logClaim(slog.LevelError, name, owner, "a group has the name of another bridge's phone: it is not served; rename one of the two")
@@ -226,8 +226,8 @@ func (b *Bridge) logClaim(level slog.Level, name, owner, text string) {
 	b.limit.Log(level, text+name, text, slog.String("phone", name), slog.String("topic", b.cfg.Tree.Owner(name)), slog.String("from", owner))
 }
 
-// speaksFor reports whether this bridge publishes the state of the phone called name.
-func (b *Bridge) speaksFor(name string) bool { return b.claims.own(name) && !b.standby.active() }
+// publishesFor reports whether this bridge publishes the state of the phone called name.
+func (b *Bridge) publishesFor(name string) bool { return b.claims.own(name) && !b.standby.active() }
 
 // served returns those of names that no other bridge has claimed.
 func (b *Bridge) served(names []string) []string {

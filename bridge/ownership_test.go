@@ -5,14 +5,14 @@ import "testing"
 // TestClaimStepByStep walks through what may be read on a phone's owner topic.
 func TestClaimStepByStep(t *testing.T) {
 	t.Parallel()
-	online := func(us string) func(claim) (claim, bool) {
-		return func(c claim) (claim, bool) { return c.online(us) }
+	online := func(instance string) func(claim) (claim, bool) {
+		return func(c claim) (claim, bool) { return c.online(instance) }
 	}
-	live := func(us, owner string) func(claim) (claim, bool) {
-		return func(c claim) (claim, bool) { return c.read(us, owner, false) }
+	live := func(instance, owner string) func(claim) (claim, bool) {
+		return func(c claim) (claim, bool) { return c.read(instance, owner, false) }
 	}
-	kept := func(us, owner string) func(claim) (claim, bool) {
-		return func(c claim) (claim, bool) { return c.read(us, owner, true) }
+	kept := func(instance, owner string) func(claim) (claim, bool) {
+		return func(c claim) (claim, bool) { return c.read(instance, owner, true) }
 	}
 	type step = func(claim) (claim, bool)
 	tests := []struct {

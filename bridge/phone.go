@@ -50,7 +50,7 @@ type PhoneConfig struct {
 	URL   string // the phone's address: what belongs to the phone and not to its name is kept by it; empty: the name is
 	Phone Phone
 	Model snom.Model // as set: it counts where the phone does not say what it is
-	HTTPS bool       // the phone is spoken to by https
+	HTTPS bool       // requests to the phone go over https
 	// NoLogin says that no login is configured.
 	NoLogin bool
 	// Screen is the size of its display, and LED the number of the light of P1, where the model's is not known; zero: not set.

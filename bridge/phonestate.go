@@ -220,7 +220,7 @@ func (s *phoneState) learn(info snom.Info, err error) {
 	}
 }
 
-// accepted notes that the phone has accepted a request, and so the login: it may tell more now. The caller holds the
+// accepted notes that the phone has accepted a request, and so the login: it may report more now. The caller holds the
 // lock.
 func (s *phoneState) accepted() {
 	if s.fault != nil && s.fault.login {
@@ -306,7 +306,7 @@ func (p *phone) change(change func(*phoneState)) {
 		p.b.cfg.OnChange()
 	}
 	if doors := p.b.roster.Load().doors; len(doors) > 0 && (after.Call != before.Call || after.Reachable != before.Reachable) {
-		p.tellDoors(doors, &after)
+		p.notifyDoors(doors, &after)
 	}
 	last := after.LastResult != before.LastResult
 	after.LastResult = before.LastResult
@@ -372,7 +372,7 @@ func (p *phone) publishPending() {
 // publishStatus publishes what is known of the phone. The caller holds the lock.
 func (p *phone) publishStatus(now time.Time) {
 	p.state.published.at, p.state.published.pending = now, false
-	if !p.b.speaksFor(p.name) {
+	if !p.b.publishesFor(p.name) {
 		return
 	}
 	status := p.status(now)
@@ -397,7 +397,7 @@ func (p *phone) publishAvailability() {
 	case SwitchOn:
 		payload = online
 	}
-	if !p.b.speaksFor(p.name) {
+	if !p.b.publishesFor(p.name) {
 		return
 	}
 	p.state.published.availability.sent = p.b.hasher.of([]byte(payload))
@@ -445,7 +445,7 @@ func (p *phone) remove() {
 	if !p.b.claims.forget(p.name) {
 		return // another bridge's: so is what is published of it
 	}
-	if p.b.claims.us != "" {
+	if p.b.claims.instance != "" {
 		p.b.publishOwner(p.name, "")
 	}
 	for _, topic := range []string{p.b.cfg.Tree.Availability(p.name), p.b.cfg.Tree.Status(p.name)} {

@@ -31,7 +31,7 @@ type action struct {
 // actions lists them, in the order of the documents.
 func actions() []action {
 	return []action{
-		{name: "ping", does: "answers at once: the bridge is alive and reads its requests", payload: "nothing", run: (*Bridge).ping},
+		{name: "ping", does: "answers at once: the bridge runs and reads its requests", payload: "nothing", run: (*Bridge).ping},
 		{name: "reload", does: "reads the phones file again; one with errors changes nothing", payload: "nothing", run: (*Bridge).reload, pool: filePool},
 		{name: "probe", does: "asks phones what they are, and to which multicast addresses they listen (`listens_to`), at the cost of no failed login; one answer for each phone",
 			payload: "the name of a phone or group", run: (*Bridge).probe, pool: phonePool, member: "phone"},

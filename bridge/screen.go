@@ -23,8 +23,8 @@ type Image struct {
 	Time  Time
 }
 
-// imageWorth is how long a picture of a screen may wait for the broker.
-const imageWorth = 10 * time.Second
+// imageTTL is how long a picture of a screen may wait for the broker.
+const imageTTL = 10 * time.Second
 
 // takePicture carries out a command that takes a picture of a screen.
 func (c *command) takePicture(ctx context.Context, p pacedPhone) {
@@ -53,7 +53,7 @@ func (c *command) takePicture(ctx context.Context, p pacedPhone) {
 		c.fail(PhoneError, fmt.Sprintf("the phone's picture cannot be used: %s", words(err)))
 		return
 	}
-	b.publish(mqtt.Message{Topic: b.cfg.Tree.Image(c.to.name), Payload: png, Expires: now.Add(imageWorth)})
+	b.publish(mqtt.Message{Topic: b.cfg.Tree.Image(c.to.name), Payload: png, Expires: now.Add(imageTTL)})
 	if b.feed.read() {
 		b.feed.send(Update{Image: &Image{Phone: c.to.name, PNG: png, Time: Time{Time: now}}})
 	}

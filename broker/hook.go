@@ -10,7 +10,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// A hook is what the server asks and tells. The server's inline client is [Broker.Publish] and [Broker.Watch].
+// A hook is what the server calls. The server's inline client is [Broker.Publish] and [Broker.Watch].
 type hook struct {
 	mochi.HookBase
 	broker *Broker

@@ -64,7 +64,7 @@ type Config struct {
 	RingTimeout      time.Duration // how long a call is ringing without a further event, 1 s to 1 h
 	CallTimeout      time.Duration // how long a call lasts without a further event, 1 s to 168 h
 
-	StateDirectory string // absolute path where the program keeps what phones told; empty: nowhere
+	StateDirectory string // absolute path where the program keeps what phones reported; empty: nowhere
 
 	Console Console
 
@@ -130,62 +130,62 @@ func Load(ctx context.Context, environ []string) (Config, error) {
 }
 
 // config returns the settings that are read one by one.
-func (k *checker) config(v variables, d defaults, environ []string) Config {
+func (c *checker) config(v variables, d defaults, environ []string) Config {
 	return Config{
-		MQTT:         k.mqtt(v),
-		BrokerListen: k.listen(v.BrokerListen),
+		MQTT:         c.mqtt(v),
+		BrokerListen: c.listen(v.BrokerListen),
 		BaseTopic:    v.BaseTopic.text,
 		Instance:     v.Instance.text,
 
 		PhonesFile: v.PhonesFile.text,
 
 		Allow:         d.allow,
-		FirmwareHosts: k.hosts(v.FirmwareHosts),
-		Firmware:      k.firmware(v.FirmwareLatest),
-		ImageHosts:    k.imageHosts(v.ImageHosts, namedHosts(v, environ)),
-		DialAllow:     k.pattern(v.DialAllow, overNumber),
-		DialDeny:      k.pattern(v.DialDeny, overNumber),
-		SettingsAllow: k.pattern(v.SettingsAllow, overName),
+		FirmwareHosts: c.hosts(v.FirmwareHosts),
+		Firmware:      c.firmware(v.FirmwareLatest),
+		ImageHosts:    c.imageHosts(v.ImageHosts, namedHosts(v, environ)),
+		DialAllow:     c.pattern(v.DialAllow, overNumber),
+		DialDeny:      c.pattern(v.DialDeny, overNumber),
+		SettingsAllow: c.pattern(v.SettingsAllow, overName),
 		Mask:          d.mask,
 
-		CommandTTL:           k.duration(v.CommandTTL),
-		QueueLength:          k.whole(v.QueueLength),
-		RequestTimeout:       k.duration(v.RequestTimeout),
-		CommandGap:           k.duration(v.CommandGap),
-		AvailabilityInterval: k.duration(v.AvailabilityInterval),
-		AskEvery:             k.interval(v.AskEvery),
+		CommandTTL:           c.duration(v.CommandTTL),
+		QueueLength:          c.whole(v.QueueLength),
+		RequestTimeout:       c.duration(v.RequestTimeout),
+		CommandGap:           c.duration(v.CommandGap),
+		AvailabilityInterval: c.duration(v.AvailabilityInterval),
+		AskEvery:             c.interval(v.AskEvery),
 
-		HomeAssistant:       k.boolean(v.HomeAssistant),
+		HomeAssistant:       c.boolean(v.HomeAssistant),
 		HomeAssistantPrefix: v.HomeAssistantPrefix.text,
 
-		SIPListen:             k.listen(v.SIPListen),
-		Asterisk:              k.pbx(v.AsteriskURL, v.AsteriskUsername, k.secret(v.AsteriskPassword, v.AsteriskPasswordFile), "5038"),
-		FreeSWITCH:            k.pbx(v.FreeSWITCHURL, field{}, k.secret(v.FreeSWITCHPassword, v.FreeSWITCHPasswordFile), "8021"),
-		HomeAssistantLanguage: k.word(v.HomeAssistantLanguage),
-		Paging:                k.paging(v, environ),
+		SIPListen:             c.listen(v.SIPListen),
+		Asterisk:              c.pbx(v.AsteriskURL, v.AsteriskUsername, c.secret(v.AsteriskPassword, v.AsteriskPasswordFile), "5038"),
+		FreeSWITCH:            c.pbx(v.FreeSWITCHURL, field{}, c.secret(v.FreeSWITCHPassword, v.FreeSWITCHPasswordFile), "8021"),
+		HomeAssistantLanguage: c.word(v.HomeAssistantLanguage),
+		Paging:                c.paging(v, environ),
 
-		SyslogListen:     k.listen(v.SyslogListen),
-		PhoneListen:      k.listen(v.PhoneListen),
-		PhoneCheckSource: k.boolean(v.PhoneCheckSource),
-		RingTimeout:      k.duration(v.RingTimeout),
-		CallTimeout:      k.duration(v.CallTimeout),
+		SyslogListen:     c.listen(v.SyslogListen),
+		PhoneListen:      c.listen(v.PhoneListen),
+		PhoneCheckSource: c.boolean(v.PhoneCheckSource),
+		RingTimeout:      c.duration(v.RingTimeout),
+		CallTimeout:      c.duration(v.CallTimeout),
 
-		StateDirectory: k.stateDirectory(v.StateDirectory, environ),
+		StateDirectory: c.stateDirectory(v.StateDirectory, environ),
 
 		Console: Console{
-			Listen:   k.listen(v.ConsoleListen),
-			Password: k.secret(v.ConsolePassword, v.ConsolePasswordFile),
+			Listen:   c.listen(v.ConsoleListen),
+			Password: c.secret(v.ConsolePassword, v.ConsolePasswordFile),
 			Default:  !isSet(environ, prefix+v.ConsoleListen.key),
-			ReadOnly: k.boolean(v.ConsoleReadOnly),
-			Ingress:  k.ip(v.ConsoleIngress),
+			ReadOnly: c.boolean(v.ConsoleReadOnly),
+			Ingress:  c.ip(v.ConsoleIngress),
 		},
 
-		LogLevel:  k.level(v.LogLevel),
-		LogFormat: k.word(v.LogFormat),
+		LogLevel:  c.level(v.LogLevel),
+		LogFormat: c.word(v.LogFormat),
 
 		defaults:    d,
 		phonesFile:  v.PhonesFile,
-		tokenSecret: k.tokenSecret(v.TokenSecret, v.TokenSecretFile),
+		tokenSecret: c.tokenSecret(v.TokenSecret, v.TokenSecretFile),
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Door is a door intercom: it calls phones, and opens when it hears its code in the call.
+// A Door is a door intercom: it calls phones, and opens when it receives its code as DTMF tones in the call.
 type Door struct {
 	Name    string   // as mqtt.ValidName accepts it
 	Phones  []string // whose call opens it, the first one calls it where Call is set

@@ -8,7 +8,7 @@ import (
 // A Fault is one thing wrong with the settings.
 type Fault struct {
 	Where string // the variable's name, or file:line:column and the key
-	What  string // what is wrong and what is wanted; never the value itself
+	What  string // what is wrong and what is expected; never the value itself
 }
 
 // Error returns where and what.

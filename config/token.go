@@ -124,7 +124,7 @@ func makeSecret(folder, path string) error {
 	return nil
 }
 
-// makeToken returns 32 hexadecimal digits, 128 bits, that tell nothing of the secret.
+// makeToken returns 32 hexadecimal digits, 128 bits, from which the secret cannot be derived.
 func makeToken(secret Secret, phone string) Secret {
 	h := hmac.New(sha256.New, []byte(secret.Reveal()))
 	_, _ = h.Write([]byte("action URLs of " + phone)) // a hash never fails

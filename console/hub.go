@@ -57,12 +57,12 @@ type hub struct {
 	mu    sync.Mutex
 	kept  []*frame      // guarded by mu
 	first uint64        // the number of kept[0]; guarded by mu
-	news  chan struct{} // closed when there is more, or the end; guarded by mu
+	more  chan struct{} // closed when there is more, or the end; guarded by mu
 	ended bool          // guarded by mu
 }
 
 func newHub(updates <-chan bridge.Update, watch func() bridgeNote, end func()) *hub {
-	return &hub{updates: updates, watch: watch, end: end, done: make(chan struct{}), news: make(chan struct{})}
+	return &hub{updates: updates, watch: watch, end: end, done: make(chan struct{}), more: make(chan struct{})}
 }
 
 // A bridgeNote is how the bridge stands with the broker, and whether its settings were read again since the last note.
@@ -103,7 +103,7 @@ func (h *hub) run() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ended = true
-	close(h.news)
+	close(h.more)
 }
 
 // collect returns an update and those that wait. Of several states of a phone only the last is of use.
@@ -145,21 +145,21 @@ func (h *hub) keep(batch []*frame) {
 		h.first += uint64(over)
 		h.kept = append([]*frame(nil), h.kept[over:]...) // a new array, so that what is forgotten can be freed
 	}
-	close(h.news)
-	h.news = make(chan struct{})
+	close(h.more)
+	h.more = make(chan struct{})
 }
 
 // A position is how far a reader has read.
 type position struct {
 	next uint64        // the number of the next frame
-	news chan struct{} // closed when there is one
+	more chan struct{} // closed when there is one
 }
 
 // now returns the position after the newest update.
 func (h *hub) now() position {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return position{h.first + uint64(len(h.kept)), h.news}
+	return position{h.first + uint64(len(h.kept)), h.more}
 }
 
 // after returns the updates from a position on and the position after them. It reports whether nothing was lost and more may come.
@@ -170,7 +170,7 @@ func (h *hub) after(p position) ([]*frame, position, bool) {
 		return nil, p, false
 	}
 	batch := append([]*frame(nil), h.kept[p.next-h.first:]...)
-	return batch, position{h.first + uint64(len(h.kept)), h.news}, !h.ended
+	return batch, position{h.first + uint64(len(h.kept)), h.more}, !h.ended
 }
 
 // places are those of the readers of a hub, one bit for each.

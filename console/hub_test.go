@@ -34,7 +34,7 @@ func TestUpdatesAreEncodedOnce(t *testing.T) {
 		texts := map[string]*byte{} // the first byte of each encoding
 		for i := range positions {
 			read.Go(func() {
-				<-positions[i].news
+				<-positions[i].more
 				frames, next, more := h.after(positions[i])
 				if len(frames) != 101 || !more {
 					t.Errorf("%d frames, more: %v", len(frames), more)

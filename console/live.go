@@ -16,7 +16,7 @@ const (
 	readersMost  = 16 // at once
 	readerRoom   = 2048
 	readerPause  = 40 * time.Millisecond // between an update and its delivery: what comes meanwhile goes out together
-	readerBeat   = 15 * time.Second      // between two writes where nothing happens
+	readerIdle   = 15 * time.Second      // between two writes where nothing happens
 	readerWrite  = 10 * time.Second      // for one write
 	readerBuffer = 256 << 10             // of one write
 
@@ -142,11 +142,11 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 		_, last = h.Journal.find(search{})
 		logged = h.Journal.wait(last)
 	}
-	beat := time.NewTicker(readerBeat)
-	defer beat.Stop()
+	idle := time.NewTicker(readerIdle)
+	defer idle.Stop()
 	for s.flush() {
 		select {
-		case <-at.news:
+		case <-at.more:
 			var frames []*frame
 			more := false
 			if frames, at, more = s.hub.after(at); !more || !s.addFrames(f, frames) {
@@ -159,7 +159,7 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 				s.add("log", l)
 			}
 			logged = h.Journal.wait(last)
-		case <-beat.C:
+		case <-idle.C:
 			s.b.WriteString(": \n\n")
 		case <-h.stopped:
 			return

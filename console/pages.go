@@ -64,7 +64,7 @@ func (h *handler) streamMessages(w http.ResponseWriter, r *http.Request) {
 	defer end.Stop()
 	for s.flush() {
 		select {
-		case <-at.news:
+		case <-at.more:
 			var frames []*frame
 			more := false
 			if frames, at, more = s.hub.after(at); !more {

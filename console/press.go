@@ -123,15 +123,11 @@ func (h *handler) submit(w http.ResponseWriter, r *http.Request, topic string, k
 		answer(w, http.StatusRequestEntityTooLarge, "too large", "expected the payload of a command")
 		return
 	}
-	sub, err := h.Bridge.Subscribe(readerRoom)
-	if err != nil {
-		answer(w, http.StatusServiceUnavailable, "busy", err.Error())
+	sub, p, ok := h.send(w, to, topic, payload, dry)
+	if !ok {
 		return
 	}
 	defer sub.Close()
-	p := h.newPress(topic, string(payload))
-	p.ID = h.Bridge.Submit(to, mqtt.Message{Topic: topic, Payload: payload},
-		bridge.Origin{ID: "console-" + rand.Text()[:10], DryRun: dry})
 	status := http.StatusAccepted
 	if wait := preferred(r); wait > 0 {
 		ctx, cancel := context.WithTimeout(r.Context(), wait)
@@ -143,12 +139,20 @@ func (h *handler) submit(w http.ResponseWriter, r *http.Request, topic string, k
 	writeJSON(w, status, p)
 }
 
-// newPress returns what is sent to a topic, and how other programs send it.
-func (h *handler) newPress(topic, payload string) Press {
-	return Press{
-		Topic: topic, Payload: payload, MosquittoPub: h.mosquittoPub(topic, payload), HomeAssistant: homeAssistant(topic, payload),
+// send hands a message to the bridge, and returns the subscription in which its answers come, what was sent, and how other
+// programs send it. Where there is no room for a subscription, it sends nothing, answers that, and reports false.
+func (h *handler) send(w http.ResponseWriter, to mqtt.Address, topic string, payload []byte, dry bool) (*bridge.Subscription, Press, bool) {
+	sub, err := h.Bridge.Subscribe(readerRoom)
+	if err != nil {
+		answer(w, http.StatusServiceUnavailable, "busy", err.Error())
+		return nil, Press{}, false
+	}
+	p := Press{
+		Topic: topic, Payload: string(payload), MosquittoPub: h.mosquittoPub(topic, string(payload)), HomeAssistant: homeAssistant(topic, string(payload)),
 		Results: []*bridge.Result{}, Responses: []*bridge.Response{},
 	}
+	p.ID = h.Bridge.Submit(to, mqtt.Message{Topic: topic, Payload: payload}, bridge.Origin{ID: "console-" + rand.Text()[:10], DryRun: dry})
+	return sub, p, true
 }
 
 // screen answers POST /api/phones/{name}/screen with the picture that the command screen takes. What was sent for it is a
@@ -162,14 +166,12 @@ func (h *handler) screen(w http.ResponseWriter, r *http.Request) {
 	if refusesAddress(w, r, "which") || h.refusesStandby(w) {
 		return
 	}
-	sub, err := h.Bridge.Subscribe(readerRoom)
-	if err != nil {
-		answer(w, http.StatusServiceUnavailable, "busy", err.Error())
+	topic := h.Tree.Command(name, string(snom.VerbScreen))
+	sub, p, ok := h.send(w, h.Tree.Read(topic), topic, []byte(r.URL.Query().Get("which")), false)
+	if !ok {
 		return
 	}
 	defer sub.Close()
-	p := h.newPress(h.Tree.Command(name, string(snom.VerbScreen)), r.URL.Query().Get("which"))
-	p.ID = h.Bridge.Submit(h.Tree.Read(p.Topic), mqtt.Message{Topic: p.Topic, Payload: []byte(p.Payload)}, bridge.Origin{ID: "console-" + rand.Text()[:10]})
 	if sent, err := json.Marshal(p); err == nil && len(sent) <= maxPressHeader {
 		w.Header().Set("X-Press", url.PathEscape(string(sent)))
 	}

@@ -63,7 +63,7 @@ func (s *switchboard) install() {
 	}
 }
 
-// A deskState is what the control address tells of a phone.
+// A phoneState is what the control address reports of a phone.
 type phoneState struct {
 	Calls []struct{ ID, State string }
 	Error string

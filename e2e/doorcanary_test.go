@@ -45,7 +45,7 @@ macros:
 		"SNOM2MQTT_PHONES_FILE=" + filepath.Join(dir, "phones.yml"), fmt.Sprintf("SNOM2MQTT_PHONE_LISTEN=127.0.0.1:%d", events),
 		"SNOM2MQTT_LOG_LEVEL=debug", "SNOM2MQTT_COMMAND_GAP=1ms",
 	}
-	p.tellTo("kitchen", fmt.Sprintf("http://127.0.0.1:%d", events), "kitchen", token)
+	p.reportTo("kitchen", fmt.Sprintf("http://127.0.0.1:%d", events), "kitchen", token)
 	all := m.watch("#")
 	b := m.startBridge(t, env...)
 	answers := 0

@@ -21,7 +21,7 @@ func TestDoorKilled(t *testing.T) {
 	file, port := filepath.Join(t.TempDir(), "phones.yml"), freePort(t)
 	const token = "t0ken-of-the-kitchen"
 	env := []string{"SNOM2MQTT_PHONES_FILE=" + file, fmt.Sprintf("SNOM2MQTT_PHONE_LISTEN=127.0.0.1:%d", port), "SNOM2MQTT_COMMAND_GAP=5ms"}
-	p.tellTo("kitchen", fmt.Sprintf("http://127.0.0.1:%d", port), "kitchen", token)
+	p.reportTo("kitchen", fmt.Sprintf("http://127.0.0.1:%d", port), "kitchen", token)
 	try := func(action string) { // which may have nothing to do
 		t.Helper()
 		r, err := http.Post(p.control+"/phones/kitchen/"+action, "", nil)

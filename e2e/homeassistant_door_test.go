@@ -35,7 +35,7 @@ func startCamera(t *testing.T) string {
 			return
 		}
 		w.Header().Set("Content-Type", "image/jpeg")
-		_, _ = w.Write(picture.Bytes()) // the bridge tells when it has none
+		_, _ = w.Write(picture.Bytes()) // the bridge reports when it has none
 	}))
 	t.Cleanup(s.Close)
 	return s.URL + "/garden.jpg"

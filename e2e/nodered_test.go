@@ -172,8 +172,8 @@ func (p *phones) did(phone string, want ...string) {
 	}
 }
 
-// tellTo makes a simulated phone tell the bridge called phone there all that happens at it.
-func (p *phones) tellTo(simulated, base, phone, token string) {
+// reportTo makes a simulated phone report to the bridge, which calls it phone, all that happens at it.
+func (p *phones) reportTo(simulated, base, phone, token string) {
 	p.t.Helper()
 	for _, u := range actionurl.URLs(base, phone, token) {
 		p.play(simulated + "/set?" + url.Values{"name": {u.Setting}, "value": {u.URL}}.Encode())
@@ -204,7 +204,7 @@ func playFlows(t *testing.T, release string) {
 	}
 	b := m.startBridge(t, append([]string{"SNOM2MQTT_PHONES_FILE=" + file, "SNOM2MQTT_PAGING_INTERFACE=lo", "SNOM2MQTT_IMAGE_HOSTS=127.0.0.1"},
 		"SNOM2MQTT_PHONE_LISTEN="+listen, "SNOM2MQTT_AVAILABILITY_INTERVAL=1s", "SNOM2MQTT_COMMAND_GAP=1ms")...)
-	p.tellTo("phone-1", "http://"+listen, "kitchen", token)
+	p.reportTo("phone-1", "http://"+listen, "kitchen", token)
 	n := startNodeRED(t, release, m, flowFiles(t)...)
 
 	n.hasOnlyStockNodes()

@@ -46,7 +46,7 @@ func TestOperations(t *testing.T) {
 		phoneEnv(2, "attic", fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), "TOKEN="+token),
 		[]string{"SNOM2MQTT_CONSOLE_LISTEN=" + console, "SNOM2MQTT_CONSOLE_PASSWORD=" + password, "SNOM2MQTT_PHONE_LISTEN=" + listen,
 			"SNOM2MQTT_LOG_FORMAT=json", "SNOM2MQTT_LOG_LEVEL=debug", "SNOM2MQTT_COMMAND_GAP=1ms"})...)
-	p.tellTo("phone-1", "http://"+listen, "kitchen", token)
+	p.reportTo("phone-1", "http://"+listen, "kitchen", token)
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 401} {
 		if got, body := get(t, "http://"+console+path, ""); got != want {
 			t.Errorf("GET %s = %d %s, want %d", path, got, body, want)

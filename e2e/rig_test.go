@@ -169,7 +169,7 @@ func (r *rig) online() {
 	})
 }
 
-// failedLogins are requests that phones counted as failed logins, as they told of them, up to so many.
+// failedLogins are requests that phones counted as failed logins, as they reported them, up to so many.
 func (r *rig) failedLogins(most int) (lines []string) {
 	for _, line := range r.phones.stdout() {
 		if strings.Contains(line, "failed login") && len(lines) < most {

@@ -213,7 +213,7 @@ func startAsterisk(t *testing.T) (sip, ami int) {
 }
 
 // TestAsterisk: Asterisk 22 sends the NOTIFYs of a phone that is registered there, documents arrive as they were, and what it knows of
-// the phone tells whether it is reachable and what it is.
+// the phone reports whether it is reachable and what it is.
 func TestAsterisk(t *testing.T) {
 	t.Parallel()
 	sip, ami := startAsterisk(t)

@@ -318,7 +318,7 @@ func TestCheckFindsEveryFault(t *testing.T) {
 		{"availability of the bridge alone", top("availability", []any{map[string]any{"topic": "snom/bridge/state"}}), "availability: expected the topics"},
 		{"payload of the availability", set("reachable", "payload_on", "on"), "expected what the bridge says"},
 		{"no payload of the availability", drop("reachable", "payload_off"), "expected what the bridge says"},
-		{"event type", set("event", "event_types", []any{"incomming"}), "no phone tells of"},
+		{"event type", set("event", "event_types", []any{"incomming"}), "no phone reports"},
 		{"another bridge", inside("device", "via_device", "snom2mqtt_snm"), "expected that of the bridge"},
 		{"another unique id", set("answer", "unique_id", "snom_000413aabbcc_anwser"), "for ever"},
 		{"silent topic", set("ringing", "state_topic", "snom/kitchen/stauts"), "publishes nothing"},

@@ -73,7 +73,7 @@ const (
 	settleTime  = time.Second            // after a connection, for the retained documents to arrive
 	changeTime  = 500 * time.Millisecond // after a change: changes seldom come alone; as long again for each phonesPerChange
 	pace        = 50 * time.Millisecond  // between two documents
-	nameTime    = 5 * time.Second        // for a phone that is reachable to tell its MAC; then its name must do
+	nameTime    = 5 * time.Second        // for a phone that is reachable to report its MAC; then its name must do
 	healTime    = 3 * time.Second        // after a document was altered; Home Assistant clears one many times in a row
 	maxHealTime = 10 * time.Minute       // at most, where two programs alter it in turn
 	orphanTime  = 2 * time.Minute        // after the start, for a phone to show what an old document is about
@@ -215,16 +215,16 @@ type publisherState struct {
 	settle time.Time // until then, retained documents arrive
 	pacing time.Time // until then, no document is published
 
-	compare time.Time              // when to ask for the phones again; zero: after a change
-	stale   bool                   // every document is compared then
-	patient bool                   // no document is cleared: too little is known of some phones
-	phones  map[string]*Phone      // as they were then, by name
-	seen    map[string]time.Time   // since when a phone is known to be reachable, by name
-	doubt   bool                   // the identities have to be found again
-	ready   map[string]*identified // the phones that have an identifier, by it; they are not changed
-	names   map[string]string      // their identifiers, by name
-	tells   map[string]Identity    // what Memory keeps, by name; nil without one
-	warned  map[string]bool        // conflicts that are logged, by MAC and names
+	compare    time.Time              // when to ask for the phones again; zero: after a change
+	stale      bool                   // every document is compared then
+	patient    bool                   // no document is cleared: too little is known of some phones
+	phones     map[string]*Phone      // as they were then, by name
+	seen       map[string]time.Time   // since when a phone is known to be reachable, by name
+	doubt      bool                   // the identities have to be found again
+	ready      map[string]*identified // the phones that have an identifier, by it; they are not changed
+	names      map[string]string      // their identifiers, by name
+	remembered map[string]Identity    // what Memory keeps, by name; nil without one
+	warned     map[string]bool        // conflicts that are logged, by MAC and names
 
 	renew    time.Time            // when to publish everything again; zero: not now
 	renewing bool                 // everything is queued; Renew follows
@@ -248,12 +248,12 @@ func (s *publisherState) init(p *Publisher) {
 	if p.cfg.Memory == nil {
 		return
 	}
-	s.tells = map[string]Identity{}
+	s.remembered = map[string]Identity{}
 	for _, i := range p.cfg.Memory.Identities() {
 		if i.ID == "" || strings.ContainsFunc(i.ID, func(r rune) bool { return !isPlain(r) }) || mqtt.ValidName(i.Name) != nil {
 			continue // of a phone that Home Assistant does not know
 		}
-		s.tells[i.Name] = i
+		s.remembered[i.Name] = i
 		s.retained.put(i.ID, retainedDoc{phone: &Phone{ID: i.ID, Name: i.Name, MAC: i.MAC, Model: i.Model, Firmware: i.Firmware, URL: i.URL}})
 	}
 }
@@ -509,7 +509,7 @@ func (s *publisherState) identify(phones []Phone, all bool, now time.Time) {
 	}
 }
 
-// warn logs the MACs that several phones tell, once each.
+// warn logs the MACs that several phones report, once each.
 func (s *publisherState) warn(conflicts map[string][]string) {
 	before := s.warned
 	s.warned = map[string]bool{}
@@ -525,14 +525,14 @@ func (s *publisherState) warn(conflicts map[string][]string) {
 
 // remember has Memory keep the identity of a phone.
 func (s *publisherState) remember(p Phone, mac string) {
-	if s.tells == nil {
+	if s.remembered == nil {
 		return
 	}
 	i := Identity{Name: p.Name, ID: p.ID, MAC: mac, Model: p.Model, Firmware: p.Firmware, URL: p.URL}
-	if s.tells[p.Name] == i {
+	if s.remembered[p.Name] == i {
 		return
 	}
-	s.tells[p.Name] = i
+	s.remembered[p.Name] = i
 	s.p.cfg.Memory.Remember(i)
 }
 
@@ -542,10 +542,10 @@ func (s *publisherState) forget(id string) {
 	if p := s.retained.docs[id].phone; p != nil {
 		name = p.Name
 	}
-	if _, there := s.phones[name]; there || s.tells[name].ID != id {
+	if _, there := s.phones[name]; there || s.remembered[name].ID != id {
 		return
 	}
-	delete(s.tells, name)
+	delete(s.remembered, name)
 	s.p.cfg.Memory.Forget(name)
 }
 
@@ -609,7 +609,7 @@ func (s *publisherState) send(m mqtt.Message) bool {
 	return false
 }
 
-// notice notes since when phones are reachable. A phone that is and does not tell its MAC is compared again when it has
+// notice notes since when phones are reachable. A phone that is and does not report its MAC is compared again when it has
 // had the time to.
 func (s *publisherState) notice(phones []Phone, now time.Time) {
 	for _, p := range phones {

@@ -478,12 +478,12 @@ func (c *checker) topics(o map[string]any, platform string) {
 	}
 }
 
-// events checks that the types of an event are those that phones tell of. A doorbell has one more, a key has two of its own.
+// events checks that the types of an event are those that phones report. A doorbell has one more, a key has two of its own.
 func (c *checker) events(types []any) {
 	for _, v := range types {
 		word, _ := v.(string)
 		if word != "ring" && word != pressEnd && word != longPressEnd && !slices.Contains(append(actionurl.EventTypes(), actionurl.PanelTypes()...), actionurl.EventType(word)) {
-			c.fault("event_types: no phone tells of %q", word)
+			c.fault("event_types: no phone reports %q", word)
 		}
 	}
 }

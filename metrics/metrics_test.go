@@ -68,8 +68,8 @@ func families(tb testing.TB, text string) map[string]*dto.MetricFamily {
 	return all
 }
 
-// TestWhatIsTold: what the bridge tells, and what is asked for, stands in the text with its labels.
-func TestWhatIsTold(t *testing.T) {
+// TestWhatIsCounted: what the bridge reports, and what is asked for, stands in the text with its labels.
+func TestWhatIsCounted(t *testing.T) {
 	t.Parallel()
 	loads := []bridge.Load{
 		{Phone: "desk", Reachable: bridge.SwitchOn, Waiting: 3},

@@ -30,7 +30,7 @@ missing() {
 root=()
 has apt-get || missing "there is no apt-get"
 if [ "$(id -u)" != 0 ]; then
-	has sudo && sudo -n true 2>/dev/null || missing "this is not root, and sudo wants a password or is not there"
+	has sudo && sudo -n true 2>/dev/null || missing "this is not root, and sudo requires a password or is not there"
 	root=(sudo -n)
 fi
 echo "installing ${packages[*]}" >&2

@@ -53,7 +53,7 @@ type ClientConfig struct {
 // again is one that was refused for want of a login, which a phone does not carry out.
 //
 // A Client implements HTTP/1.1 itself rather than through net/http's Transport: that one repeats a GET when
-// a connection dies, tells less about how far a request came, refuses replies of small web servers, and
+// a connection dies, reports less about how far a request came, refuses replies of small web servers, and
 // starts goroutines for connections that are meant to be used again.
 type Client struct {
 	url                string

@@ -175,7 +175,7 @@ func (m Model) CountsEvidence() Evidence { return m.facts().countsEvidence }
 func (m Model) CountsSource() string { return m.facts().countsSource }
 
 // Dialect returns how the model spells what changed between generations of firmware, as far as the model
-// alone tells: the D series came after the older one. It is zero for all other models.
+// alone determines it: the D series came after the older one. It is zero for all other models.
 func (m Model) Dialect() Dialect {
 	if strings.HasPrefix(m.facts().series, "D") {
 		return DialectNew

@@ -84,7 +84,7 @@ type Button struct {
 // An InputKind says what can be typed.
 type InputKind string
 
-// The kinds of input. What is typed into one of [InputPIN] is compared and never told.
+// The kinds of input. What is typed into one of [InputPIN] is compared and never reported.
 const (
 	InputText   InputKind = "text"
 	InputNumber InputKind = "number"

@@ -43,7 +43,7 @@ const (
 // A Record is what is known of one phone. An empty text is not known.
 type Record struct {
 	ID       string `json:"id,omitempty"`       // Home Assistant's identifier of the device; belongs to the name
-	URL      string `json:"url,omitempty"`      // where the phone was when it told the rest
+	URL      string `json:"url,omitempty"`      // where the phone was when it reported the rest
 	Model    string `json:"model,omitempty"`    // as the phone named it
 	Firmware string `json:"firmware,omitempty"` // likewise
 	MAC      string `json:"mac,omitempty"`      // 12 small hex digits

@@ -59,7 +59,7 @@ func container(root fs.FS, environ []string) string {
 	return ""
 }
 
-// mountsOfNames returns the lines of mountinfo for the files that a container runtime mounts: mounts of others tell
+// mountsOfNames returns the lines of mountinfo for the files that a container runtime mounts: mounts of others prove
 // nothing, since a machine that runs containers has theirs in its own list.
 func mountsOfNames(mountinfo []byte) []byte {
 	var lines []byte

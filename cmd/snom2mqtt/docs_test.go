@@ -241,7 +241,7 @@ func topicsDoc(b *bytes.Buffer) {
 	b.WriteString("\n## The result\n\n")
 	example(b, bridge.Result{ID: "7f3a", Phone: "kitchen", Command: "dial", Argument: "+4930123", OK: true, Code: bridge.OK,
 		HTTPStatus: 302, Requests: 1, DurationMS: 41, Time: moment()})
-	b.WriteString("`ok` means that the phone accepted it; what then happens, its events tell. `code` is one of [codes.md](codes.md).\n" +
+	b.WriteString("`ok` means that the phone accepted it; what then happens is reported by its events. `code` is one of [codes.md](codes.md).\n" +
 		"`requests` counts the HTTP requests that were made, the one that fetches a digest challenge included. `http_status` is\n" +
 		"0 where the phone gave no answer. A `duplicate` carries the first command's result under `first`, and that one's `ok`.\n" +
 		"For a secret argument (`MASK`) `argument` is `***`. The result of a macro (`run`) has `steps`, that of a dry run `would`.\n\nA group answers once more, when all members have:\n\n")
@@ -284,7 +284,7 @@ func topicsDoc(b *bytes.Buffer) {
 		"are not contacted because they refused the login.\n\n")
 	example(b, Health{UptimeS: 86400, ConnectedSince: moment(), Phones: PhonesHealth{Online: 11, Total: 12}, MemoryBytes: 12 << 20, Time: moment()})
 	b.WriteString("## Status\n\nRetained, and published when it changes. What is not known is `null`; without `PHONE_LISTEN` that is all that only a\n" +
-		"phone can tell. A change of `last_result` alone is published at most once a second, and with more than\n" +
+		"phone can report. A change of `last_result` alone is published at most once a second, and with more than\n" +
 		"200 phones less often: at most 200 times a second for all of them.\n\n")
 	example(b, bridge.Status{Phone: "kitchen", Reachable: bridge.SwitchOn, Model: "D735", Firmware: "10.1.184.14", MAC: "000413aabbcc",
 		Status: callstate.Status{
@@ -327,7 +327,7 @@ func topicsDoc(b *bytes.Buffer) {
 	} {
 		row(b, code(r[0]), r[1])
 	}
-	b.WriteString("\n`missed` counts from the start of the bridge, or from the last `clear` with `missed`. A phone tells\n" +
+	b.WriteString("\n`missed` counts from the start of the bridge, or from the last `clear` with `missed`. A phone reports\n" +
 		"most of this state by events only: after a restart of the bridge it is restored from the retained status of the phone, and `as_of` is\n" +
 		"the time of that status until the phone has reported the state again. What the bridge did itself counts as reported: a\n" +
 		"`hangup` that the phone accepted ends its calls.\n\n" +

@@ -39,7 +39,7 @@ it takes remote control, and what to change on it. The phone is the URL of its w
 interface, where the http:// may be left out, or the name of a phone in the settings,
 which is asked with the login and certificate set there. The phone is not changed.
 
-A phone with a password tells little more than that it requires one. Without a user
+A phone with a password reports little more than that it requires one. Without a user
 name no login is tried, so a probe does not count as a failed one. With --username it
 logs in once, with the password of --password-file, of standard input if that is -, or
 asked for at the terminal. Be sure of the password: a phone locks its web interface
@@ -73,7 +73,7 @@ Exit codes: 0 the phone answered, 1 it did not or refused the login, 2 wrong fla
 	return c
 }
 
-// probe asks one phone and prints what it told.
+// probe asks one phone and prints what it reported.
 func (p *program) probe(c *cobra.Command, f probe, target string) error {
 	if f.username == "" && f.passwordFile != "" {
 		return seeHelp(c, errors.New("expected --username with --password-file"))

@@ -84,7 +84,7 @@ type service struct {
 	actions   *actionServer            // where phones report their events; nil: nowhere
 	sensors   *sensorServer            // receives syslog of phones; nil: none
 	discovery *homeassistant.Publisher // for Home Assistant; nil: off
-	state     *statefile.Store         // what phones told, across restarts
+	state     *statefile.Store         // what phones reported, across restarts
 	metrics   *metrics.Metrics
 	reporter  *reporter // of bridge/health and bridge/phones
 	watchdog  *watchdog

@@ -12,7 +12,7 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/statefile"
 )
 
-// openState opens the store of what phones told. A directory that cannot be used is logged, and the bridge works
+// openState opens the store of what phones reported. A directory that cannot be used is logged, and the bridge works
 // without one: phones are driven all the same.
 func openState(c config.Config, log *slog.Logger) *statefile.Store {
 	dir := c.StateDirectory
@@ -64,7 +64,7 @@ func newDigestMemory(store *statefile.Store, phones []bridge.PhoneConfig, before
 
 // of sets what c is to know of digest logins: whether the phone called name has asked for one before, by its name or by its
 // URL, and what notes that it does. A phone that was renamed, or has another address, is the same one: its password must
-// not be sent as Basic because of that. Where both are new, the IP address at which it answers tells.
+// not be sent as Basic because of that. Where both are new, the IP address at which it answers decides.
 func (m digestMemory) of(c *snom.ClientConfig, name, phoneURL string) {
 	if m.store == nil {
 		return

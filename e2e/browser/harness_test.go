@@ -72,11 +72,10 @@ func (s *said) next(begin string) (rest string) {
 
 // A rig is a bridge with simulated phones and a console.
 type rig struct {
-	t        *testing.T
-	url      string // of the console
-	control  string // of the phones
-	actions  string // where phones report events
-	password string
+	t       *testing.T
+	url     string // of the console
+	control string // of the phones
+	actions string // where phones report events
 }
 
 // token is that of every phone.

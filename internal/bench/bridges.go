@@ -129,7 +129,7 @@ type bridgeSetup struct {
 	env       []string          // further settings of snom2mqtt
 }
 
-// token is what phones show when they tell events.
+// token is what phones show when they report events.
 const token = "bench-bench-bench-bench"
 
 // start runs a system.

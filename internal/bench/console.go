@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The part console: commands without readers of the console, and with them. Phones tell events all the time.
+// The part console: commands without readers of the console, and with them. Phones report events all the time.
 const (
 	consolePhones    = 10 // of which the first one has the commands
 	eventsPerSecond  = 60
@@ -64,16 +64,16 @@ func (b *bench) consoleRound(s *scene, part, console, actions string, round int)
 	if err != nil {
 		return err
 	}
-	told := s.tellEvents(actions)
-	defer func() { err = errors.Join(err, told()) }()
+	reported := s.reportEvents(actions)
+	defer func() { err = errors.Join(err, reported()) }()
 	if err := b.sleep(b.fullTime(time.Second, 100*time.Millisecond)); err != nil {
 		return err
 	}
 	return b.record(s, part, nodelay, systemOurs, round, load{phones: 1, burst: 1, count: b.full(1000, 50), every: 2 * time.Millisecond})
 }
 
-// tellEvents has phones tell events until the function that it returns is called.
-func (s *scene) tellEvents(actions string) (stop func() error) {
+// reportEvents has phones report events until the function that it returns is called.
+func (s *scene) reportEvents(actions string) (stop func() error) {
 	var telling sync.WaitGroup
 	var failed error // set before telling has ended
 	end := make(chan struct{})
@@ -165,7 +165,7 @@ func (c *readerCrowd) leave() error {
 func (r report) consoleTable() table {
 	t := table{
 		title: "Readers of the console",
-		note: fmt.Sprintf("One phone, one command every 2 ms and its answer, while the others tell %d events a second. Of %d readers the console takes 16; "+
+		note: fmt.Sprintf("One phone, one command every 2 ms and its answer, while the others report %d events a second. Of %d readers the console takes 16; "+
 			"%d connections are opened and say nothing. Microseconds from the publish to the result; in brackets the multiple of what it takes without readers in the same round.",
 			eventsPerSecond, readersOffered, strangersOffered),
 		head: []string{"", "p50", "p99", "not ok"},

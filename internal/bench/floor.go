@@ -28,7 +28,7 @@ func echo(broker string) error {
 	})
 }
 
-// say tells that base is online, and serves c.
+// say publishes that base is online, and serves c.
 func say(c *client, base string, handle func(topic, payload []byte)) error {
 	c.publish([]byte(base+"/bridge/state"), []byte("online"))
 	return c.serve(handle)
@@ -78,7 +78,7 @@ func leastWorker(c *client, name string, port int, queue <-chan uint64) {
 	}
 }
 
-// leastReceiver takes what phones tell.
+// leastReceiver takes what phones report.
 func leastReceiver(c *client, l net.Listener) {
 	for {
 		conn, err := l.Accept()
@@ -116,7 +116,7 @@ func newCaller(addr string) *caller {
 	return &caller{addr: addr, secret: hexMD5(username + ":" + realm + ":" + password), buf: make([]byte, 512)}
 }
 
-// dial tells the phone to dial a number.
+// dial has the phone dial a number.
 func (p *caller) dial(n uint64) error {
 	p.nc++
 	nc := fmt.Sprintf("%08x", p.nc)

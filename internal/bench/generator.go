@@ -283,9 +283,9 @@ func (g *generator) bursts(ctx context.Context, r *run, l load) error {
 	return nil
 }
 
-// tell has phones tell events, one after the other: the next one when the last one is on MQTT. A phone is taken to have
+// report has phones report events, one after the other: the next one when the last one is on MQTT. A phone is taken to have
 // been heard ("seen") when it has its answer.
-func (g *generator) tell(ctx context.Context, l load, receiver string) (*run, error) {
+func (g *generator) report(ctx context.Context, l load, receiver string) (*run, error) {
 	r := g.begin(l)
 	end := now() + int64(l.limit)
 	for i := range l.count {
@@ -311,7 +311,7 @@ func (g *generator) tell(ctx context.Context, l load, receiver string) (*run, er
 	return r, nil
 }
 
-// call is a phone that tells that its handset was lifted, in a call with this number.
+// call is a phone that reports that its handset was lifted, in a call with this number.
 func (g *generator) call(phone int, receiver string, id uint64) error {
 	from, err := net.ResolveTCPAddr("tcp4", phoneAddr(phone, 0))
 	if err != nil {

@@ -47,10 +47,15 @@ func echoPaho(ctx context.Context, broker string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Disconnect(100)
-	c.Publish("pecho/bridge/state", 1, false, "online")
-	<-ctx.Done()
+	serveUntil(ctx, c, "pecho")
 	return nil
+}
+
+// serveUntil publishes that base is online, and disconnects c when ctx ends.
+func serveUntil(ctx context.Context, c paho.Client, base string) {
+	defer c.Disconnect(100)
+	c.Publish(base+"/bridge/state", 1, false, "online")
+	<-ctx.Done()
 }
 
 // leastPaho is a process that is the least bridge there can be with the libraries: like least, a queue and a goroutine for
@@ -71,9 +76,7 @@ func leastPaho(ctx context.Context, broker string, port int) error {
 	if err != nil {
 		return err
 	}
-	defer c.Disconnect(100)
-	c.Publish("pleast/bridge/state", 1, false, "online")
-	<-ctx.Done()
+	serveUntil(ctx, c, "pleast")
 	return nil
 }
 
@@ -119,7 +122,7 @@ func newLibraryCaller() *libraryCaller {
 // to is the address of the phone for the next requests.
 func (p *libraryCaller) to(addr string) { p.addr = addr }
 
-// dial tells the phone to dial a number.
+// dial has the phone dial a number.
 func (p *libraryCaller) dial(n uint64) error {
 	resp, err := p.client.Get("http://" + p.addr + "/command.htm?number=" + strconv.FormatUint(n, 10))
 	if err != nil {
@@ -158,9 +161,7 @@ func leastShow(ctx context.Context, broker string, port int) error {
 	if err != nil {
 		return err
 	}
-	defer c.Disconnect(100)
-	c.Publish("pleast/bridge/state", 1, false, "online")
-	<-ctx.Done()
+	serveUntil(ctx, c, "pleast")
 	return nil
 }
 

@@ -6,7 +6,7 @@
 // a message through the broker to another process and back, and a request to a phone on a fresh connection with a
 // digest challenge that is known. All messages have QoS 1, and all phones want digest.
 //
-// It runs on Linux only, where a machine has thousands of addresses for phones and /proc tells what processes cost.
+// It runs on Linux only, where a machine has thousands of addresses for phones and /proc has what processes cost.
 package main
 
 import (
@@ -61,7 +61,7 @@ func measure(ctx context.Context) error {
 	be := flag.String("be", "", "be one of the processes that are measured: echo, pecho, least, pleast or pshow")
 	broker := flag.String("broker", "", "address of the broker, for -be")
 	port := flag.Int("port", 0, "port of the phones, for -be")
-	hears := flag.String("hears", "", "address where phones tell events, for -be")
+	hears := flag.String("hears", "", "address where phones report events, for -be")
 	program := flag.String("program", "bin/snom2mqtt", "the bridge")
 	other := flag.String("other", "", "another build of the bridge, to compare in the same rounds")
 	rivals := flag.String("rivals", "bin/rivals", "where Node-RED and Python are installed; those that are not are left out")

@@ -18,7 +18,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"latency", "one phone that answers at once: one command after the other, spaced, and in bursts; three brokers", (*bench).latency},
-		{"events", "phones that tell events, one after the other, until these are on MQTT", (*bench).events},
+		{"events", "phones that report events, one after the other, until these are on MQTT", (*bench).events},
 		{"throughput", "1 to 10,000 phones, one command at a time for each; phones that answer at once or in 20 ms", (*bench).throughput},
 		{"hang", "20 phones, of which one never answers: its effect on the others", (*bench).hang},
 		{"memory", "memory when idle and after a command to every phone, 1 to 10,000 phones", (*bench).memory},
@@ -82,7 +82,7 @@ func (b *bench) latency() error {
 
 // events measures the way back, on a broker without Nagle's algorithm. Its floor is the least bridge.
 func (b *bench) events() error {
-	const phones = 200 // each may tell so much at a time
+	const phones = 200 // each may report so much at a time
 	systems := b.bridges(systemLeast, systemOurs, systemOther)
 	return b.on(staging{broker: nodelay, phones: phones, systems: systems, hear: true}, func(s *scene) error {
 		for round := range b.count {

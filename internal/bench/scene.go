@@ -30,7 +30,7 @@ type staging struct {
 	systems []string
 	env     []string // further settings of snom2mqtt
 	brief   bool     // the start is all that matters
-	hear    bool     // phones tell events
+	hear    bool     // phones report events
 }
 
 // stage builds a scene and waits until everything in it is ready.
@@ -206,7 +206,7 @@ func (s *scene) measureOnce(ctx context.Context, system string, l load) (figure,
 		r, err = s.gen.oneWay(ctx, s.addr, l)
 	default:
 		if receiver := s.receivers[system]; receiver != "" {
-			r, err = s.gen.tell(ctx, l, receiver)
+			r, err = s.gen.report(ctx, l, receiver)
 		} else {
 			r, err = s.gen.carry(ctx, l)
 		}

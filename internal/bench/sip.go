@@ -157,7 +157,7 @@ func (a *arrivals) load(name string, phones, outstanding int, send, again func(i
 	return samples, failed, nil
 }
 
-// sipPhones are a thousand phones behind one socket, told apart by the user of the request URI. They answer 200 to everything.
+// sipPhones are a thousand phones behind one socket, distinguished by the user of the request URI. They answer 200 to everything.
 type sipPhones struct {
 	conn    *net.UDPConn
 	serving sync.WaitGroup

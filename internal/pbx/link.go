@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
+	"github.com/snom2mqtt/snom2mqtt/snom/notify"
 )
 
 // Limits of a [Link].
@@ -129,18 +130,8 @@ func (l *Link) end(w *Wire) {
 // Do has f make a request, on a connection that is logged in. f begins by writing, at once: what fails before that was not sent. An
 // error of f means that the connection is of no use any more; the outcome is not known then. f does not begin when step is over.
 func (l *Link) Do(ctx context.Context, step snom.Step, f func(context.Context, *Wire) error) error {
-	var expired <-chan time.Time
-	if !step.NotAfter.IsZero() {
-		timer := time.NewTimer(time.Until(step.NotAfter))
-		defer timer.Stop()
-		expired = timer.C
-	}
-	select {
-	case l.turn <- struct{}{}:
-	case <-expired:
-		return fmt.Errorf("%w: requests of other phones were under way", snom.ErrExpired)
-	case <-ctx.Done():
-		return fmt.Errorf("%w: requests of other phones are under way: %w", snom.ErrUnreachable, context.Cause(ctx))
+	if err := notify.Acquire(ctx, step, l.turn, "requests of other phones"); err != nil {
+		return err
 	}
 	defer func() { <-l.turn }()
 	w, err := l.connected(ctx)
@@ -278,7 +269,7 @@ func (w *Wire) read(next func(*bufio.Reader) (Message, error)) {
 	}
 }
 
-// ReadHeaders reads lines of the form "Name: value" up to an empty one. Bounds keep a PBX that has lost its mind from filling memory.
+// ReadHeaders reads lines of the form "Name: value" up to an empty one. Bounds keep a faulty PBX from filling memory.
 func ReadHeaders(in *bufio.Reader) (map[string]string, error) {
 	headers := map[string]string{}
 	for size := 0; ; {

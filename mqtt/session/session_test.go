@@ -580,8 +580,7 @@ func TestFlushOnTheWayOut(t *testing.T) {
 // Messages that are being handled when the session ends are answered, although the subscriptions have ended already.
 func TestAnswerToTheLastMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w *fixture
-		w = newFixture(t, func(w *fixture) {
+		w := newFixture(t, func(w *fixture) {
 			w.handler.message = func(m mqtt.Message) {
 				time.Sleep(100 * time.Millisecond) // as on a busy machine
 				w.publish("snom/kitchen/result=" + string(m.Payload))

@@ -70,7 +70,7 @@ var ErrForeign = errors.New("snom: action URLs or keys with another use were kep
 // not begin with the same base and phone as the bridge's is kept unless force is set.
 //
 // Nothing is written to a phone whose settings cannot be read, or are not understood, unless force is set. The first
-// error ends the installation; what it returns tells how far it came. The errors are those of [snom.Client.Send]. An
+// error ends the installation; what it returns shows how far it came. The errors are those of [snom.Client.Send]. An
 // Installation without an error may still have left something to do: see [Installation.Err].
 func Install(ctx context.Context, phone Configurable, urls []URL, force bool) (Installation, error) {
 	done := Installation{Written: []string{}, Unchanged: []string{}, Foreign: []Foreign{}, Kept: []string{}}

@@ -42,6 +42,33 @@ func (t *Turn) Begin(ctx context.Context, step snom.Step) error {
 		<-t.taken
 	default:
 	}
+	if err := Acquire(ctx, step, t.taken, "another request"); err != nil {
+		return err
+	}
+	until := t.ready
+	expires := !step.NotAfter.IsZero() && step.NotAfter.Before(until)
+	if expires {
+		until = step.NotAfter
+	}
+	rest := time.NewTimer(time.Until(until))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+		if expires {
+			<-t.taken
+			return fmt.Errorf("%w: the phone was not ready for it", snom.ErrExpired)
+		}
+		return nil
+	case <-ctx.Done():
+		<-t.taken
+		return fmt.Errorf("%w: the phone is not ready for it: %w", snom.ErrUnreachable, context.Cause(ctx))
+	}
+}
+
+// Acquire fills slot, a channel of capacity one that is full while a request is under way. It waits until ctx ends or step may
+// not be sent any more; others names what it waits for in the error, which wraps [snom.ErrExpired] or [snom.ErrUnreachable].
+// Its caller must empty slot after an error-free return.
+func Acquire(ctx context.Context, step snom.Step, slot chan<- struct{}, others string) error {
 	var expired <-chan time.Time
 	if !step.NotAfter.IsZero() {
 		timer := time.NewTimer(time.Until(step.NotAfter))
@@ -49,23 +76,12 @@ func (t *Turn) Begin(ctx context.Context, step snom.Step) error {
 		expired = timer.C
 	}
 	select {
-	case t.taken <- struct{}{}:
-	case <-expired:
-		return fmt.Errorf("%w: another request was under way", snom.ErrExpired)
-	case <-ctx.Done():
-		return fmt.Errorf("%w: another request is under way: %w", snom.ErrUnreachable, context.Cause(ctx))
-	}
-	rest := time.NewTimer(time.Until(t.ready))
-	defer rest.Stop()
-	select {
-	case <-rest.C:
+	case slot <- struct{}{}:
 		return nil
 	case <-expired:
-		<-t.taken
-		return fmt.Errorf("%w: the phone was not ready for it", snom.ErrExpired)
+		return fmt.Errorf("%w: %s under way", snom.ErrExpired, others)
 	case <-ctx.Done():
-		<-t.taken
-		return fmt.Errorf("%w: the phone is not ready for it: %w", snom.ErrUnreachable, context.Cause(ctx))
+		return fmt.Errorf("%w: %s under way: %w", snom.ErrUnreachable, others, context.Cause(ctx))
 	}
 }
 

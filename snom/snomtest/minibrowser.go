@@ -423,7 +423,7 @@ func (p *Phone) Picture() (file []byte, frames int) {
 	return p.browser.picture, p.browser.frames
 }
 
-// displayOf is the size of the display. Of a model whose display no source tells it is that of most.
+// displayOf is the size of the display. Of a model whose display no source describes it is that of most.
 func displayOf(model string) snom.Screen {
 	m, _ := snom.FindModel(model)
 	if s := m.Screen(); !s.IsZero() {

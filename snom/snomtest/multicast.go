@@ -97,7 +97,6 @@ type radio struct {
 	now   Announcement
 	ssrc  uint32
 	first uint32 // time stamp of the first sample
-	seq   uint16 // of the latest packet
 	heard []byte // u-law
 	seen  map[uint16]bool
 }

@@ -45,7 +45,7 @@ func mayImport() map[string][]string {
 		"snom/actionurl":      {"snom", "internal/csvtable", "internal/cleantext", "internal/jsonval"},
 		"callstate":           {"snom/actionurl", "internal/jsonval", "internal/cleantext"},
 		"mqtt":                {},
-		"config":              {"snom", "snom/notify", "mqtt", "internal/textfile", "fetch"},
+		"config":              {"snom", "snom/notify", "snom/multicast", "mqtt", "internal/textfile", "fetch"},
 		"statefile":           {"internal/textfile"},
 		"internal/textfile":   {},
 		"broker":              {"internal/netlimit", "internal/lograte", "internal/pipenet"},

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -192,4 +193,45 @@ func saysGuard(c *ast.CommentGroup) bool {
 		}
 	}
 	return false
+}
+
+// TestCommentsNameTheThing: the first line of a doc comment names what is declared, so that a name that has changed leaves no
+// comment about another one. A comment above a group of constants or variables is about all of them.
+func TestCommentsNameTheThing(t *testing.T) {
+	t.Parallel()
+	sources(t, func(name string, file *ast.File, set *token.FileSet) {
+		for _, d := range file.Decls {
+			doc, declared := declaredName(d)
+			first, _, _ := strings.Cut(doc.Text(), "\n")
+			word := regexp.MustCompile(`\b` + regexp.QuoteMeta(declared) + `\b`)
+			if first != "" && !word.MatchString(first) {
+				t.Errorf("%s: the comment begins %q, expected the name %s in its first line", set.Position(d.Pos()), first, declared)
+			}
+		}
+	})
+}
+
+// declaredName returns the doc comment of a declaration, and the name that it is about; nil: it is about several, or about a test,
+// whose comment says what it tests.
+func declaredName(d ast.Decl) (doc *ast.CommentGroup, name string) {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		for _, kind := range []string{"Test", "Fuzz", "Benchmark", "Example"} {
+			if strings.HasPrefix(d.Name.Name, kind) {
+				return nil, ""
+			}
+		}
+		return d.Doc, d.Name.Name
+	case *ast.GenDecl:
+		if d.Lparen.IsValid() || len(d.Specs) != 1 {
+			return nil, ""
+		}
+		switch s := d.Specs[0].(type) {
+		case *ast.TypeSpec:
+			return d.Doc, s.Name.Name
+		case *ast.ValueSpec:
+			return d.Doc, s.Names[0].Name
+		}
+	}
+	return nil, ""
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/snom2mqtt/snom2mqtt/snom/multicast"
 )
 
 // Paging says how announcements are spoken and sent.
@@ -16,24 +18,18 @@ type Paging struct {
 	HomeAssistantToken Secret
 	TTSURL             string // host:port of a Wyoming server; empty: none
 	Interface          string // name or address of the network interface; empty: that of the default route
-	TTL                int
+	TTL                int    // the time to live of packets, 1 to 255
 }
 
 // Listening is the multicast address of one phone or group, and how the phones play what comes there.
 type Listening struct {
 	Name      string // of a phone or group
 	Address   string // 239.255.10.1:5004
-	Interrupt int    // 0 only when idle, 1 interrupts a call, 2 is mixed into it, 3 holds it
-	Priority  int    // 0 to 10
+	Interrupt int    // as that of [multicast.Address]
+	Priority  int    // likewise
 	Speaker   bool   // by the loudspeaker, whatever is in use
 	VolMax    bool   // at full volume
 }
-
-// DefaultPriority is that of an address for which none is given, as phones have it.
-const DefaultPriority = 5
-
-// maxListening is how many addresses a phone listens to.
-const maxListening = 10
 
 // The Supervisor's address of Home Assistant, for apps (add-ons), which the Supervisor gives a token.
 const (
@@ -122,7 +118,7 @@ func (f phonesFile) paging(section *node, taken registry, groups map[string][]st
 
 // listening checks one address and its options.
 func (f phonesFile) listening(name, options *node) (l Listening, ok bool) {
-	l = Listening{Name: name.text, Priority: DefaultPriority}
+	l = Listening{Name: name.text, Priority: multicast.DefaultPriority}
 	f.members(options, []string{"address", "interrupt", "priority", "speaker", "volmax"}, func(i int, value *node) {
 		if value.kind != scalar {
 			f.wrong(value, "%s: expected one value", shown(name.text))
@@ -148,9 +144,9 @@ func (f phonesFile) listening(name, options *node) (l Listening, ok bool) {
 			}
 			l.Address = a.String()
 		case 1:
-			number(&l.Interrupt, 3)
+			number(&l.Interrupt, multicast.MaxInterrupt)
 		case 2:
-			number(&l.Priority, 10)
+			number(&l.Priority, multicast.MaxPriority)
 		case 3:
 			flag(&l.Speaker)
 		case 4:
@@ -165,7 +161,7 @@ func (f phonesFile) listening(name, options *node) (l Listening, ok bool) {
 
 // tooMany adds a fault for the first phone that more addresses reach than a phone listens to.
 func (f phonesFile) tooMany(section *node, all []Listening, groups map[string][]string) {
-	if len(all) <= maxListening {
+	if len(all) <= multicast.Slots {
 		return
 	}
 	r := Roster{Groups: groups, Paging: all}
@@ -177,8 +173,8 @@ func (f phonesFile) tooMany(section *node, all []Listening, groups map[string][]
 		}
 	}
 	for _, phone := range slices.Sorted(maps.Keys(members)) {
-		if n := len(r.ListensTo(phone)); members[phone] && n > maxListening {
-			f.wrong(section, "paging: %d addresses reach the phone %s: it listens to %d at most", n, shown(phone), maxListening)
+		if n := len(r.ListensTo(phone)); members[phone] && n > multicast.Slots {
+			f.wrong(section, "paging: %d addresses reach the phone %s: it listens to %d at most", n, shown(phone), multicast.Slots)
 			return
 		}
 	}

@@ -75,7 +75,7 @@ func (h *handler) trusts(r *http.Request) bool {
 
 func loopback(r *http.Request) bool { return netlimit.AddrOf(remote(r.RemoteAddr)).IsLoopback() }
 
-// A check of a password ends in one of these ways.
+// A passwordCheck is the outcome of the check of a password.
 type passwordCheck int
 
 // The outcomes.

@@ -35,7 +35,7 @@ type route struct {
 // A parameter is one of the address.
 type parameter struct{ name, in, what string }
 
-// The parameters that several routes have.
+// nameParameter and the others are parameters that several routes have.
 func nameParameter() parameter {
 	return parameter{"name", "path", "the name of a phone, a group or a door"}
 }

@@ -56,7 +56,7 @@ func shareWithBroker(t *testing.T, file string) {
 	}
 }
 
-// The users of a broker with passwords.
+// bridgeUser and the others are the users of a broker with passwords.
 func bridgeUser() login { return login{user: "bridge", password: brokerPassword} }
 func testUser() login   { return login{user: "test", password: "not a secret"} }
 

@@ -47,7 +47,7 @@ func gardenDoor(phone, camera string) string {
 		phone, gardenCode, camera, gardenPassword)
 }
 
-// The blueprint Door intercom with a script in place of a mobile phone: it publishes the notification.
+// intercomAutomation is the blueprint Door intercom with a script in place of a mobile phone: it publishes the notification.
 const intercomAutomation = `  - alias: intercom
     initial_state: false
     use_blueprint:

@@ -444,7 +444,7 @@ func (x *home) aCallMovesTheStates() {
 	x.shows("switch.kitchen_phone_do_not_disturb", "off")
 }
 
-// Numbers and codes that are not what they are as numbers, and some that are.
+// trickyNumbers are numbers and codes that are not what they are as numbers, and some that are.
 func trickyNumbers() []string {
 	return []string{"+4930123", "0123", "0000", "007", "00491701234567", "110", "1"}
 }

@@ -21,30 +21,31 @@ type district struct {
 	bridge *process
 }
 
-// An ear hears everything on a broker, and knows when.
-type actionURL struct {
+// A recorder keeps what is published on a broker, and when.
+type recorder struct {
 	t *testing.T
 	c *client
 
 	mu      sync.Mutex
 	waiting map[string]chan result // by id of a command
-	states  map[string][]heard     // by instance
+	states  map[string][]recorded     // by instance
 	other   []message
 }
 
-type heard struct {
+// A recorded state is one that a bridge published.
+type recorded struct {
 	what string
 	at   time.Time
 }
 
 // listen subscribes to results, to what bridges say of themselves, and to the owners of phones.
-func listen(t *testing.T, m *mosquitto) *actionURL {
+func listen(t *testing.T, m *mosquitto) *recorder {
 	t.Helper()
-	c, err := dialMQTT(t.Context(), m.addr(), login{id: "ear"})
+	c, err := dialMQTT(t.Context(), m.addr(), login{id: "recorder"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &actionURL{t: t, c: c, waiting: map[string]chan result{}, states: map[string][]heard{}}
+	e := &recorder{t: t, c: c, waiting: map[string]chan result{}, states: map[string][]recorded{}}
 	if err := c.subscribe("snom/+/result", "snom/bridge/+/state", "snom/bridge/+/info"); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,7 @@ func listen(t *testing.T, m *mosquitto) *actionURL {
 }
 
 // hear notes what comes, until the connection ends.
-func (e *actionURL) hear() {
+func (e *recorder) hear() {
 	for {
 		p, err := e.c.read()
 		if err != nil {
@@ -77,13 +78,13 @@ func (e *actionURL) hear() {
 	}
 }
 
-func (e *actionURL) note(m sent) {
+func (e *recorder) note(m sent) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	levels := strings.Split(m.topic, "/")
 	switch {
 	case levels[len(levels)-1] == "state":
-		e.states[levels[2]] = append(e.states[levels[2]], heard{string(m.payload), time.Now()})
+		e.states[levels[2]] = append(e.states[levels[2]], recorded{string(m.payload), time.Now()})
 	case levels[len(levels)-1] == "result":
 		var r result
 		if json.Unmarshal(m.payload, &r) == nil && e.waiting[r.ID] != nil {
@@ -97,7 +98,7 @@ func (e *actionURL) note(m sent) {
 }
 
 // state returns the last state of an instance, how many there were, and when it came.
-func (e *actionURL) state(instance string) (last heard, n int) {
+func (e *recorder) state(instance string) (last recorded, n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if n = len(e.states[instance]); n > 0 {
@@ -107,7 +108,7 @@ func (e *actionURL) state(instance string) (last heard, n int) {
 }
 
 // ask publishes a command and waits for its result; false: none came in time.
-func (e *actionURL) ask(topic string, most time.Duration) (r result, took time.Duration, ok bool) {
+func (e *recorder) ask(topic string, most time.Duration) (r result, took time.Duration, ok bool) {
 	id := fmt.Sprint(rand.Uint64())
 	answer := make(chan result, 4)
 	e.mu.Lock()
@@ -139,7 +140,7 @@ type round struct {
 
 // keepAsking sends commands to phones of d, one after the other, until stop is closed. What is not answered in time
 // is lost.
-func (e *actionURL) keepAsking(d *district, most time.Duration, stop <-chan struct{}) (r round) {
+func (e *recorder) keepAsking(d *district, most time.Duration, stop <-chan struct{}) (r round) {
 	for {
 		select {
 		case <-stop:
@@ -284,7 +285,7 @@ func TestThreeBridges(t *testing.T) {
 }
 
 // start starts the bridge, and returns how long it took until it said online.
-func (d *district) start(t *testing.T, ears *actionURL) time.Duration {
+func (d *district) start(t *testing.T, ears *recorder) time.Duration {
 	t.Helper()
 	_, n := ears.state(d.name)
 	began := time.Now()
@@ -298,7 +299,7 @@ func (d *district) start(t *testing.T, ears *actionURL) time.Duration {
 }
 
 // summaries are the answers for a group, each as the instance and whether all was well, sorted.
-func (e *actionURL) summaries(group string) (all []string) {
+func (e *recorder) summaries(group string) (all []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, m := range e.other {

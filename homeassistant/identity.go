@@ -26,7 +26,7 @@ type Memory interface {
 	Forget(name string)
 }
 
-// identify gives each phone its identifier.
+// An identification gives each phone its identifier.
 //
 // A document belongs to the name of its phone for as long as the settings have that name, whatever phones report: a phone
 // could otherwise report the MAC of another one, and receive what is meant for it. The exception is a name that has

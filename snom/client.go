@@ -24,7 +24,7 @@ const maxTarget = 8 << 10
 
 // ClientConfig configures the [Client] of one phone. Only URL is required.
 type ClientConfig struct {
-	URL                string        // http://host[:port] or https://host[:port]; see [CheckURL]
+	URL                string        // http://host[:port] or https://host[:port]; see [BaseURL]
 	Username, Password string        // of the phone's web page; without a user name the Client never logs in
 	Timeout            time.Duration // for one HTTP exchange, connecting included; 0: 5 s
 	Gap                time.Duration // between two requests, the two of a login too: phones choke on fast ones (BitStackers Phonio)

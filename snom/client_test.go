@@ -234,8 +234,8 @@ func TestConfigErrors(t *testing.T) {
 			if err == nil || c != nil {
 				t.Fatalf("NewClient = %v, %v, expected an error", c, err)
 			}
-			if checked := snom.CheckURL(cfg.URL); (checked != nil) != strings.Contains(err.Error(), "phone URL") {
-				t.Errorf("CheckURL: %v, and NewClient: %v", checked, err)
+			if _, checked := snom.BaseURL(cfg.URL); (checked != nil) != strings.Contains(err.Error(), "phone URL") {
+				t.Errorf("BaseURL: %v, and NewClient: %v", checked, err)
 			}
 			if !strings.HasPrefix(err.Error(), "snom: ") || !strings.Contains(err.Error(), "expected ") || strings.Contains(err.Error(), canary) {
 				t.Errorf("NewClient: %q, expected what would be right, and no password", err)

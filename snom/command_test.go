@@ -609,9 +609,9 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// targets of the requests that c makes, said a second time and in another way than the package does:
+// expectedTargets returns the targets of the requests that c makes, said a second time and in another way than the package does:
 // path, and names and values of the query. A name without a value has nil.
-func wantTargets(c snom.Command, d snom.Dialect) (path string, queries [][][2]string) {
+func expectedTargets(c snom.Command, d snom.Dialect) (path string, queries [][][2]string) {
 	arg := c.Argument()
 	var object map[string]any
 	if strings.HasPrefix(arg, "{") {
@@ -776,7 +776,7 @@ func checkSteps(tb testing.TB, c snom.Command, d snom.Dialect) {
 		}
 		return
 	}
-	path, queries := wantTargets(c, d)
+	path, queries := expectedTargets(c, d)
 	if len(steps) != len(queries) {
 		tb.Fatalf("%q makes %d requests, want %d", c, len(steps), len(queries))
 	}

@@ -10,15 +10,9 @@ import (
 	"strings"
 )
 
-// CheckURL reports what is wrong with text as the base URL of a phone, [ClientConfig.URL]. The error repeats nothing
-// of it, because it may contain a password.
-func CheckURL(text string) error {
-	_, err := BaseURL(text)
-	return err
-}
-
 // BaseURL returns the base URL of a phone as [Client.URL] has it: with the host in small letters, without the usual port and a slash at
-// the end, so that equal addresses are equal texts. The errors are those of [CheckURL].
+// the end, so that equal addresses are equal texts. The error says what is wrong with text as [ClientConfig.URL], and repeats nothing of it,
+// because it may contain a password.
 func BaseURL(text string) (string, error) {
 	u, err := parsePhoneURL(text)
 	if err != nil {

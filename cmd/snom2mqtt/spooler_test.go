@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A pipe that is full: writes to it wait until it is opened.
+// A fullPipe is a pipe that is full: writes to it wait until it is opened.
 type fullPipe struct {
 	open chan struct{}
 	mu   sync.Mutex

@@ -120,7 +120,7 @@ func (c *packetConn) Close() error {
 
 func (c *packetConn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.at) }
 
-// Deadlines are not kept: the tests have their own.
+// SetDeadline and the others do nothing: the tests have time limits of their own.
 func (c *packetConn) SetDeadline(time.Time) error      { return nil }
 func (c *packetConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *packetConn) SetWriteDeadline(time.Time) error { return nil }

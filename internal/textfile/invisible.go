@@ -35,9 +35,9 @@ func CharName(r rune) string {
 	return fmt.Sprintf("U+%04X", r)
 }
 
-// Invisible returns the offset of the first character of text that is not seen, or that stands for one that was lost, and
+// firstInvisible returns the offset of the first character of text that is not seen, or that stands for one that was lost, and
 // the character; -1: there is none. The space is none of them, and bytes that are not UTF-8 are left to other checks.
-func Invisible(text string) (offset int, char rune) {
+func firstInvisible(text string) (offset int, char rune) {
 	for i, r := range text {
 		if r < 0x7F && r >= ' ' {
 			continue
@@ -55,7 +55,7 @@ func invisible(r rune) bool {
 
 // Secret returns an error that names the first character of a secret that is not seen.
 func Secret(text string) error {
-	at, r := Invisible(text)
+	at, r := firstInvisible(text)
 	if at < 0 {
 		return nil
 	}

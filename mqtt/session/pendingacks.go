@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// Pending acks are those of messages that were handled and are not acknowledged, in order, because too much waits to be
+// pendingAcks are those of messages that were handled and are not acknowledged, in order, because too much waits to be
 // published. A broker has few unacknowledged messages in flight to a client (Mosquitto: 20), so it stops sending until
 // the answers to what it sent have left. Otherwise a flood of commands would push its own answers out of the outbox.
 type pendingAcks struct {

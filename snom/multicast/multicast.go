@@ -28,14 +28,18 @@ const (
 // An Address is what a phone listens to, and how it plays what comes there. The options exist since firmware 8.7.3.26.
 type Address struct {
 	Address   string // an IPv4 multicast address and a port
-	Interrupt int    // in a call: 0 not played, 1 interrupts it, 2 is mixed into it, 3 holds it
-	Priority  int    // 0 to 10, the highest
+	Interrupt int    // in a call: 0 not played, 1 interrupts it, 2 is mixed into it, [MaxInterrupt] holds it
+	Priority  int    // 0 to [MaxPriority]
 	Speaker   bool   // always by the loudspeaker
 	VolMax    bool   // always at full volume
 }
 
-// DefaultPriority is that of an address without one.
-const DefaultPriority = 5
+// The bounds of the options of an [Address], and the priority of one without.
+const (
+	MaxInterrupt    = 3
+	MaxPriority     = 10
+	DefaultPriority = 5
+)
 
 // Value returns the value of the setting for a: options that are as the phone has them by itself are left out.
 func (a Address) Value() string {

@@ -19,15 +19,15 @@ type Address struct {
 	Line      string // of sip: the parameter line, by which a phone names its contacts; empty: none
 }
 
-// Schemes are the schemes of an [Address].
-func Schemes() []string { return []string{"sip", "asterisk", "freeswitch"} }
+// schemes are the schemes of an [Address].
+func schemes() []string { return []string{"sip", "asterisk", "freeswitch"} }
 
 var errAddress = errors.New("snom: phone URL: expected sip:USER@HOST[:PORT][;transport=udp|tcp|tls], asterisk:ENDPOINT or freeswitch:USER@DOMAIN")
 
 // IsAddress reports whether text has the scheme of an [Address], valid or not.
 func IsAddress(text string) bool {
 	scheme, _, _ := strings.Cut(text, ":")
-	for _, known := range Schemes() {
+	for _, known := range schemes() {
 		if strings.EqualFold(scheme, known) {
 			return true
 		}

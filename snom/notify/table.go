@@ -68,7 +68,7 @@ const Accepted = "the phone's SIP side took it; phones also take what they ignor
 // Plan returns the steps that carry out cmd on a phone of model m, in order, and what is doubtful about that. The error wraps
 // [snom.ErrUnsupported] where the table has no row for the command, or for its argument.
 func Plan(cmd snom.Command, m snom.Model) (steps []snom.Step, warning string, err error) {
-	return PlanBy(cmd, m, Accepted)
+	return planBy(cmd, m, Accepted)
 }
 
 // A Planner plans for phones that a transport reaches. It is embedded in the phones of that transport.
@@ -79,14 +79,14 @@ type Planner struct {
 
 // Plan returns the steps that carry out cmd: see [Plan].
 func (p Planner) Plan(cmd snom.Command, m snom.Model) (steps []snom.Step, warning string, err error) {
-	return PlanBy(cmd, m, p.Accepted)
+	return planBy(cmd, m, p.Accepted)
 }
 
 // ShowStep returns the step that shows a document: see [Show].
 func (Planner) ShowStep(d snom.Display) (step snom.Step, fetches bool, err error) { return Show(d) }
 
-// PlanBy is Plan for a transport of which something else than [Accepted] is said.
-func PlanBy(cmd snom.Command, m snom.Model, accepted string) (steps []snom.Step, warning string, err error) {
+// planBy is Plan for a transport of which something else than [Accepted] is said.
+func planBy(cmd snom.Command, m snom.Model, accepted string) (steps []snom.Step, warning string, err error) {
 	rows := rows()
 	i := slices.IndexFunc(rows, func(r Row) bool { return r.Verb == cmd.Verb() })
 	switch {

@@ -28,7 +28,7 @@ type recorder struct {
 
 	mu      sync.Mutex
 	waiting map[string]chan result // by id of a command
-	states  map[string][]recorded     // by instance
+	states  map[string][]recorded  // by instance
 	other   []message
 }
 

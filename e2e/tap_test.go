@@ -171,6 +171,18 @@ func (t *tap) settled() {
 	})
 }
 
+// first returns the first command that is such; empty: none is.
+func (t *tap) first(such func(id string, e *entry) bool) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, id := range t.order {
+		if such(id, t.book[id]) {
+			return id
+		}
+	}
+	return ""
+}
+
 // count is the number of commands that have an answer.
 func (t *tap) count() (n int) {
 	t.mu.Lock()

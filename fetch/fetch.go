@@ -75,13 +75,8 @@ type File struct {
 // maxRedirects bounds how often a server may send the request elsewhere.
 const maxRedirects = 3
 
-// Get fetches a file. Errors repeat neither the path nor the query of the URL, nor a login. They wrap [ErrHost] or
-// [ErrTooLong] where that is the reason.
-func Get(ctx context.Context, rules Rules, r Request) (File, error) {
-	return get(ctx, rules, r, func(context.Context) error { return nil })
-}
-
-// get is Get. A file that is large is read on when admit allows it.
+// get fetches a file. Errors repeat neither the path nor the query of the URL, nor a login. They wrap [ErrHost] or
+// [ErrTooLong] where that is the reason. A file that is large is read on when admit allows it.
 func get(ctx context.Context, rules Rules, r Request, admit func(context.Context) error) (File, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Opaque != "" {

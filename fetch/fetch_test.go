@@ -84,7 +84,7 @@ func TestGet(t *testing.T) {
 			if c.path == "/slow" {
 				wait = 50 * time.Millisecond
 			}
-			f, err := Get(t.Context(), c.rules, Request{URL: "http://" + c.login + host + c.path, Trusted: c.trusted, Bytes: 100, Time: wait})
+			f, err := fetched(t, c.rules, Request{URL: "http://" + c.login + host + c.path, Trusted: c.trusted, Bytes: 100, Time: wait})
 			switch {
 			case (c.host != nil || c.says != "") && err == nil:
 				t.Fatalf("got %d bytes, expected an error", len(f.Body))
@@ -109,13 +109,13 @@ func TestANameInANetwork(t *testing.T) {
 	defer server.Close()
 	address := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
 	request := Request{URL: address, Bytes: 10, Time: 5 * time.Second}
-	if _, err := Get(t.Context(), Rules{Allow: []string{"127.0.0.0/8", "::1/128"}}, request); err != nil {
+	if _, err := fetched(t, Rules{Allow: []string{"127.0.0.0/8", "::1/128"}}, request); err != nil {
 		t.Error(err)
 	}
-	if _, err := Get(t.Context(), Rules{Allow: []string{"192.0.2.0/24"}}, request); !errors.Is(err, ErrHost) {
+	if _, err := fetched(t, Rules{Allow: []string{"192.0.2.0/24"}}, request); !errors.Is(err, ErrHost) {
 		t.Errorf("%v, expected ErrHost", err)
 	}
-	if _, err := Get(t.Context(), Rules{Allow: []string{"localhost"}, Deny: func(h, _ string) bool { return h == "127.0.0.1" || h == "::1" }}, request); !errors.Is(err, ErrHost) {
+	if _, err := fetched(t, Rules{Allow: []string{"localhost"}, Deny: func(h, _ string) bool { return h == "127.0.0.1" || h == "::1" }}, request); !errors.Is(err, ErrHost) {
 		t.Errorf("a name of a denied address: %v, expected ErrHost", err)
 	}
 }
@@ -123,7 +123,7 @@ func TestANameInANetwork(t *testing.T) {
 func TestOtherURLs(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "x", "file:///etc/passwd", "ftp://h/", "http:", "http:///x", "http:h", "gopher://h", "://", "http://h\n/"} {
-		if _, err := Get(t.Context(), Rules{Allow: []string{Any}}, Request{URL: text, Bytes: 1, Time: time.Second}); err == nil {
+		if _, err := fetched(t, Rules{Allow: []string{Any}}, Request{URL: text, Bytes: 1, Time: time.Second}); err == nil {
 			t.Errorf("%q: expected an error", text)
 		}
 	}
@@ -141,4 +141,13 @@ func TestCheckEntry(t *testing.T) {
 			t.Errorf("%q: expected an error", bad)
 		}
 	}
+}
+
+// fetched is a file as one that asks for it alone gets it.
+func fetched(t *testing.T, rules Rules, r Request) (File, error) {
+	t.Helper()
+	s := Shared{Rules: rules}
+	p := s.Get(t.Context(), r)
+	defer p.Release()
+	return p.File()
 }

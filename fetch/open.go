@@ -25,7 +25,7 @@ type Stream struct {
 	Size int64  // -1: the server does not say it
 }
 
-// Open begins to fetch a file, as [Get] does, and returns when its first byte may be read. Reading ends with ctx; neither
+// Open begins to fetch a file, as [Shared.Get] does, and returns when its first byte may be read. Reading ends with ctx; neither
 // r.Bytes nor r.Time limits it, which is for the reader to do. An error of reading is one of the network.
 func Open(ctx context.Context, rules Rules, r Request) (Stream, error) {
 	u, err := url.Parse(r.URL)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestOpen: a stream is read while it comes, by the rules of [Get]; an end that is too early is an error, and the end of the
+// TestOpen: a stream is read while it comes, by the rules of [Shared.Get]; an end that is too early is an error, and the end of the
 // context ends what is read.
 func TestOpen(t *testing.T) {
 	t.Parallel()

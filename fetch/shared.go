@@ -89,8 +89,8 @@ func (s *Shared) forget(r Request, f *shared) {
 // Done is closed when the file is there, or cannot be.
 func (p Pending) Done() <-chan struct{} { return p.file.done }
 
-// File returns the file, which is for others too and must not be changed. It waits for Done. Errors are those of [Get], and
-// [ErrBusy].
+// File returns the file, which is for others too and must not be changed. It waits for Done. Errors repeat neither the
+// path nor the query of the URL, nor a login; they wrap [ErrHost], [ErrTooLong] or [ErrBusy] where that is the reason.
 func (p Pending) File() (File, error) {
 	<-p.file.done
 	return p.file.file, p.file.err

@@ -19,7 +19,7 @@ import (
 const (
 	PhonePages = 16        // of one phone; beyond it the oldest ends that is not shown
 	MaxLife    = time.Hour // of a page
-	MaxBytes   = 32 << 20  // of all pages, by their Size
+	MaxBytes   = 32 << 20  // of all pages, by their Size and File
 	leastSize  = 1 << 10   // that a page counts with, whatever it says
 )
 

@@ -26,6 +26,7 @@ type action struct {
 	pool    poolKind // of the actions that wait for something; empty: it is answered at once
 
 	member string // of the payload's object that holds the argument; empty: there is no argument
+	forced bool   // the payload's object may have the member force, true or false
 }
 
 // actions lists them, in the order of the documents.
@@ -36,7 +37,7 @@ func actions() []action {
 		{name: "probe", does: "asks phones what they are, and to which multicast addresses they listen (`listens_to`), at the cost of no failed login; one answer for each phone",
 			payload: "the name of a phone or group", run: (*Bridge).probe, pool: phonePool, member: "phone"},
 		{name: "install", does: "installs the bridge's action URLs, the phones' `keys`, and the multicast addresses of `paging`, in phones; URLs of other hosts, keys with another use, and other addresses are kept, unless `force` is true; one answer for each phone",
-			payload: "the name of a phone or group, or `{\"phone\":\"kitchen\",\"force\":true}`", run: (*Bridge).install, pool: phonePool, member: "phone"},
+			payload: "the name of a phone or group, or `{\"phone\":\"kitchen\",\"force\":true}`", run: (*Bridge).install, pool: phonePool, member: "phone", forced: true},
 		{name: "log_level", does: "sets how much is logged", payload: "debug, info, warn or error", run: (*Bridge).logLevel, member: "level"},
 	}
 }
@@ -97,7 +98,7 @@ type request struct {
 	id       string
 	argument string
 	phone    *phone // that it is about; nil: none, or the argument has not been looked up
-	force    bool   // of install
+	force    bool   // of actions that are forced
 }
 
 // A Response answers a request to the bridge.
@@ -179,9 +180,12 @@ func (r *request) read(payload []byte) error {
 	if r.id, err = identity(object); err != nil {
 		return err
 	}
-	wanted := "id"
+	expected := []string{"id"}
+	if r.action.forced {
+		expected = append([]string{"force"}, expected...)
+	}
 	if field := r.action.member; field != "" {
-		wanted = field + ", id"
+		expected = append([]string{field}, expected...)
 		if raw, ok := object[field]; ok && field == "phone" && strings.HasPrefix(string(raw), "[") {
 			return errors.New("phone: expected one name, not a list: a group of the phones file, or all, names several phones")
 		}
@@ -189,8 +193,7 @@ func (r *request) read(payload []byte) error {
 			return err
 		}
 	}
-	if r.action.name == "install" {
-		wanted = "phone, force, id"
+	if r.action.forced {
 		if raw, ok := object.Take("force"); ok {
 			if r.force, err = strconv.ParseBool(string(raw)); err != nil || len(raw) < len("true") {
 				return errors.New("force: expected true or false")
@@ -198,7 +201,7 @@ func (r *request) read(payload []byte) error {
 		}
 	}
 	for name := range object {
-		return fmt.Errorf("no such member %q: expected %s", shown(name), wanted)
+		return fmt.Errorf("no such member %q: expected %s", shown(name), strings.Join(expected, ", "))
 	}
 	return nil
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 )
 
-// A phoneFault is why a phone does not do what it is asked, and what remedies that. It does not change once it is made.
+// A phoneFault is why a phone does not do what it is asked, and how to fix that. It does not change once it is made.
 type phoneFault struct {
 	login           bool // it is about the login
 	problem, remedy string
 }
 
-// adviceLogin is what remedies a login that is refused.
+// adviceLogin says how to fix a login that is refused.
 const adviceLogin = "correct username and password of this phone and reload: they are those of the phone's web interface; until then it is contacted rarely, because failed logins lock it"
 
 // The faults of a phone. What the phone's settings are called: [snom.Client.Probe].
@@ -74,7 +74,7 @@ func (c *command) learnFault(s *phoneState) {
 	}
 }
 
-// problem says what is wrong with the phone, or nothing, and what remedies it. The caller holds the state's lock.
+// problem says what is wrong with the phone, or nothing, and how to fix it. The caller holds the state's lock.
 func (p *phone) problem() (problem, remedy string) {
 	s, configured := &p.state, p.profile.Load().Model
 	is := s.identity.problem(configured)

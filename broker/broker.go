@@ -265,7 +265,7 @@ func (b *Broker) succeed(c *conn, id string) (before *conn) {
 	return before
 }
 
-// Close closes the listener and all connections. [Broker.Run] does it at its end; it gives back the address of a broker
+// Close closes the listener and all connections. [Broker.Run] does it at its end; it releases the address of a broker
 // that will not run.
 func (b *Broker) Close() {
 	b.mu.Lock()

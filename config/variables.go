@@ -372,7 +372,7 @@ func whyUnknown(name string, known, knownKeys []string) string {
 
 // withoutServiceLinks returns names without those that Kubernetes puts into every container for a
 // Service whose name begins with the program's (Kubernetes documentation, "Service", "Environment variables"),
-// and adds one fault for each such Service, which says how to be rid of them.
+// and adds one fault for each such Service, which says how to prevent them.
 func withoutServiceLinks(names []string, f *faults) []string {
 	for _, name := range names {
 		service, ok := strings.CutSuffix(prefix+name, "_SERVICE_HOST")

@@ -225,7 +225,7 @@ func (m *Metrics) collect(out *figures) {
 	out.add("build_info", 1, m.cfg.Version, m.cfg.Revision, runtime.Version())
 }
 
-// collectServers reports what was refused or dropped so that the program goes on.
+// collectServers reports what was refused or dropped to keep within the bounds.
 func (m *Metrics) collectServers(out *figures) {
 	if m.cfg.Refused != nil {
 		for listener, n := range m.cfg.Refused() {

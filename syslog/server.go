@@ -55,7 +55,7 @@ func Listen(address string, cfg Config) (*Server, error) {
 // Addr returns the address that it is bound to.
 func (s *Server) Addr() net.Addr { return s.conn.LocalAddr() }
 
-// Close gives back the address of a server that does not serve.
+// Close releases the address of a server that does not serve.
 func (s *Server) Close() error { return s.conn.Close() }
 
 // Stats returns what came so far.

@@ -67,8 +67,8 @@ is the app. Environment variables apply too; the configuration overrides them.`,
 	return c
 }
 
-// dropRoot makes the process that of the app's user for good: the folder of the app belongs to root, whose only the
-// configuration is to be. The folder and what the bridge has written into it become that user's.
+// dropRoot makes the process that of the app's user, permanently: the folder of the app belongs to root, and
+// only the configuration is to stay so. The folder and what the bridge has written into it become that user's.
 func (a app) dropRoot() error {
 	if a.user == "" || os.Geteuid() != 0 {
 		return nil

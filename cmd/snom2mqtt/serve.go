@@ -360,7 +360,7 @@ func (s *service) status() string {
 	}
 }
 
-// close gives back what was bound and has not been served.
+// close closes the listeners and sockets that were opened, also those that have not been served.
 func (s *service) close() {
 	if s.console != nil {
 		_ = s.console.Close() // closed already where it was served

@@ -28,7 +28,7 @@ type ConnectOptions struct {
 	PingTimeout  time.Duration // for the answer to a ping
 	WriteTimeout time.Duration // for each write
 
-	// Receive is called for each message, one after the other, before any later packet of the broker is dealt with, by the
+	// Receive is called for each message, one after the other, before any later packet of the broker is processed, by the
 	// goroutine that calls what [Conn.Publish] is given. It must not block.
 	Receive func(Delivery)
 }
@@ -55,7 +55,7 @@ type Subscribing interface {
 	Granted(filter string) bool // after Done
 }
 
-// A Conn is a connection that the broker has accepted. It ends once, for one reason, and is never made again: a lost
+// A Conn is a connection that the broker has accepted. It ends once, for one reason, and is not reopened: a lost
 // connection is followed by another Conn. Its methods are safe for concurrent use.
 type Conn interface {
 	Subscribe(filters []string) Subscribing

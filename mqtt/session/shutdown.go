@@ -14,7 +14,7 @@ func (s *Session) shutdown(ctx context.Context, c *connection) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownFlush)
 	defer cancel()
 	// Nothing must come in any more: closing a connection with unread bytes resets it, and the broker would miss
-	// DISCONNECT. What came before is handed over when UNSUBACK is dealt with. An error shows again below.
+	// DISCONNECT. What came before is handed over when UNSUBACK is processed. An error shows again below.
 	_ = c.unsubscribe(ctx, slices.Collect(maps.Keys(c.asked)))
 	for !s.drained(c, c.ended(ctx)) {
 		select {

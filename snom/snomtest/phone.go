@@ -174,7 +174,7 @@ func New(c Config) *Phone {
 	return p
 }
 
-// Close switches the phone off for good: what it does on its own ends, requests it keeps waiting are
+// Close switches the phone off permanently: what it does on its own ends, requests it keeps waiting are
 // hung up on. It returns when nothing of the phone runs any more. It never fails.
 func (p *Phone) Close() error {
 	p.stop()
@@ -249,7 +249,7 @@ func (p *Phone) Settings() map[string]string {
 	return maps.Clone(p.settings)
 }
 
-// Set writes a setting as the provisioning server would: at once, for good, whatever its permission.
+// Set writes a setting as the provisioning server would: at once, permanently, whatever its permission.
 func (p *Phone) Set(name, value string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

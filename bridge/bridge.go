@@ -26,7 +26,8 @@ import (
 // All is the name of the built-in group of every phone.
 const All = "all"
 
-// Config is what a bridge is made of. Durations that are zero take the default named beside them.
+// Config is what a bridge is made of. QueueLength, PollEvery, RingTimeout and CallTimeout must be positive; their defaults
+// are those of package config.
 type Config struct {
 	Tree    mqtt.Tree
 	Publish mqtt.Publisher
@@ -39,16 +40,16 @@ type Config struct {
 	// Features are named in bridge/info.
 	Features []string
 	Rules    Rules
-	// QueueLength is how many commands may wait for one phone; 32.
+	// QueueLength is how many commands may wait for one phone.
 	QueueLength int
 	// Gap is left between two requests to one phone; none when zero.
 	Gap time.Duration
-	// PollEvery is the time between two polls of a phone from which nothing else comes; 60 s.
+	// PollEvery is the time between two polls of a phone from which nothing else comes.
 	PollEvery time.Duration
 	// AskEvery is the time between two questions to a phone for its state; zero: it is asked by commands only.
 	AskEvery time.Duration
 	// RingTimeout and CallTimeout are how long a call is assumed to ring, and to last, when no event of it comes any
-	// more; 120 s and 4 h.
+	// more.
 	RingTimeout, CallTimeout time.Duration
 	// Events says that phones can send events; see [Bridge.Event].
 	Events bool
@@ -176,18 +177,6 @@ type roster struct {
 
 // New returns a bridge for the phones of r. It does nothing by itself until [Bridge.Run].
 func New(cfg Config, r Roster) *Bridge {
-	if cfg.QueueLength == 0 {
-		cfg.QueueLength = 32
-	}
-	if cfg.PollEvery == 0 {
-		cfg.PollEvery = time.Minute
-	}
-	if cfg.RingTimeout == 0 {
-		cfg.RingTimeout = 120 * time.Second
-	}
-	if cfg.CallTimeout == 0 {
-		cfg.CallTimeout = 4 * time.Hour
-	}
 	if cfg.Process == "" {
 		cfg.Process = rand.Text()
 	}

@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -73,6 +74,8 @@ func newHarness(t *testing.T, cfg bridge.Config, testPhones []testPhone, groups 
 	if cfg.Rules.TTL == 0 {
 		cfg.Rules.TTL = 30 * time.Second
 	}
+	cfg.QueueLength, cfg.PollEvery = cmp.Or(cfg.QueueLength, 32), cmp.Or(cfg.PollEvery, time.Minute)
+	cfg.RingTimeout, cfg.CallTimeout = cmp.Or(cfg.RingTimeout, 2*time.Minute), cmp.Or(cfg.CallTimeout, 4*time.Hour)
 	var roster bridge.Roster
 	for _, r := range testPhones {
 		roster.Phones = append(roster.Phones, h.addPhone(r))

@@ -72,6 +72,7 @@ func newFixture(t *testing.T, change func(*console.Config)) *fixture {
 	}
 	d.bridge = bridge.New(bridge.Config{
 		Tree: tree, Publish: d.out, Log: log, Events: true, Rules: bridge.Rules{TTL: 30 * time.Second},
+		QueueLength: 32, PollEvery: time.Minute, RingTimeout: 2 * time.Minute, CallTimeout: 4 * time.Hour,
 	}, bridge.Roster{
 		Phones: phones, Groups: map[string][]string{"downstairs": {"kitchen", "hall"}},
 		Paging: map[string]multicast.Address{"kitchen": {Address: "239.255.10.3:5004", Priority: multicast.DefaultPriority}},

@@ -69,7 +69,7 @@ func inRig(t *testing.T, c snomtest.Config, side snomtest.SIPConfig, password st
 		}
 		r.bridge = bridge.New(bridge.Config{
 			Tree: r.tree, Publish: r.out, Log: slog.New(slog.DiscardHandler), Rules: bridge.Rules{TTL: 30 * time.Second}, Gap: 100 * time.Millisecond,
-			QueueLength: 1000,
+			QueueLength: 1000, PollEvery: time.Minute, RingTimeout: 2 * time.Minute, CallTimeout: 4 * time.Hour,
 		}, bridge.Roster{Phones: []bridge.PhoneConfig{{Name: "kitchen", URL: address.String(), Phone: p}}})
 		ctx, cancel := context.WithCancel(t.Context())
 		ran := make(chan error, 1)

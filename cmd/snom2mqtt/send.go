@@ -101,7 +101,8 @@ func (p *program) send(c *cobra.Command, args []string) error {
 	b := bridge.New(bridge.Config{
 		Speaker: newAnnouncer(settings, func() []bridge.PhoneConfig { return all }),
 		Tree:    tree, Publish: answer.of(tree.Result(name)), Log: logger(p.stderr, settings.LogFormat, slog.LevelWarn),
-		Rules: rules(settings), Gap: settings.CommandGap, CallTimeout: settings.CallTimeout, AnyTransfer: true, NoPages: needsBridge,
+		Rules: rules(settings), Gap: settings.CommandGap, QueueLength: settings.QueueLength,
+		PollEvery: settings.AvailabilityInterval, RingTimeout: settings.RingTimeout, CallTimeout: settings.CallTimeout, AnyTransfer: true, NoPages: needsBridge,
 	}, phones)
 	topic := tree.Command(name, verb)
 	b.Handle(tree.Read(topic), mqtt.Message{Topic: topic, Payload: []byte(payload)})

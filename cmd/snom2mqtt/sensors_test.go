@@ -47,7 +47,7 @@ func TestSensorsOfPhones(t *testing.T) {
 	add("office", "http://192.0.2.3", "870")
 	add("named", "http://localhost:8000", "D735")
 	out := &mqtttest.Recorder{}
-	b := bridge.New(bridge.Config{Tree: tree, Publish: out, Log: log}, phones)
+	b := bridge.New(bridge.Config{Tree: tree, Publish: out, Log: log, QueueLength: 32, PollEvery: time.Minute, RingTimeout: 2 * time.Minute, CallTimeout: 4 * time.Hour}, phones)
 	s, err := listenForSensors(config.Config{SyslogListen: "127.0.0.1:0", Roster: roster}, func() *bridge.Bridge { return b }, log)
 	if err != nil {
 		t.Fatal(err)

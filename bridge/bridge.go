@@ -123,6 +123,7 @@ type Bridge struct {
 	feed       feed
 	clock      suspendDetector
 	ids        idBudget // that all phones remember ids in
+	laneWorks  laneWorks
 	claims     claims
 	standby    standby
 	announcers announcers
@@ -525,6 +526,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	defer timer.Stop()
 	b.workers.Wait()
 	b.giveUp()
+	b.spare.close()
 	b.all.Wait()
 	b.feed.close()
 	return nil

@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -11,6 +10,7 @@ import (
 type goroutines struct {
 	workers sync.WaitGroup // functions that run
 	all     sync.WaitGroup // goroutines of spawn
+	spare   spareGoroutines
 
 	// spawn runs f in a goroutine. The context ends only when stopping takes too long: requests that are under way
 	// outlive the signal to stop.
@@ -18,30 +18,21 @@ type goroutines struct {
 	giveUp context.CancelFunc // ends that context
 }
 
-// A goroutine that has nothing to do waits for the next function: its stack has grown to what a request to a phone
-// needs, which took 5 % of the processor time of a command.
-const (
-	maxSpare = 100         // goroutines that wait; a stack has 8 to 16 KiB, and 256 took 3 MiB more than 64 with 1,000 phones
-	spareFor = time.Second // how long they do
-)
-
 func (g *goroutines) init() {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.giveUp = cancel
-	next := make(chan func(context.Context))
-	var spare atomic.Int32 // goroutines that wait, or did so before
 	g.spawn = func(f func(context.Context)) {
 		g.workers.Add(1)
-		select {
-		case next <- f:
+		if next := g.spare.take(); next != nil {
+			next <- f
 			return
-		default:
 		}
 		g.all.Go(func() {
-			g.work(ctx, f)
-			defer spare.Add(-1)
-			if spare.Add(1) <= maxSpare {
-				g.workAgain(ctx, next)
+			ctx, end := context.WithCancel(ctx) // of its own: what watches it is not a list that all processors write to
+			defer end()
+			next := make(nextFunction, 1)
+			for f := f; f != nil; f = g.spare.wait(next) {
+				g.work(ctx, f)
 			}
 		})
 	}
@@ -52,19 +43,94 @@ func (g *goroutines) work(ctx context.Context, f func(context.Context)) {
 	f(ctx)
 }
 
-// workAgain runs what comes next until nothing comes for a while.
-func (g *goroutines) workAgain(ctx context.Context, next <-chan func(context.Context)) {
-	t := time.NewTimer(spareFor)
-	defer t.Stop()
-	for {
-		select {
-		case f := <-next:
-			g.work(ctx, f)
-			t.Reset(spareFor)
-		case <-t.C:
-			return
-		case <-ctx.Done():
-			return
-		}
+// A nextFunction has room for one function, so that the sender does not wait. A nil function ends the goroutine that waits
+// for it.
+type nextFunction chan func(context.Context)
+
+// spareGoroutines are goroutines of spawn that have nothing to do. They wait for the next function, since their stacks have
+// grown to what a request to a phone needs: growing a new one took 5 % of the processor time of a command. The one that
+// came last goes first: its stack is most likely still in the processor's cache.
+type spareGoroutines struct {
+	mu      sync.Mutex
+	waiting []nextFunction // guarded by mu
+	unused  int            // the first of waiting, which were not needed since shrink was called last; guarded by mu
+	timer   *time.Timer    // calls shrink; nil: none ever waited; guarded by mu
+	runs    bool           // the timer does; guarded by mu
+	closed  bool           // none waits any more; guarded by mu
+}
+
+const (
+	maxSpare = 100         // goroutines that wait; a stack has 8 to 16 KiB, and 256 took 3 MiB more than 64 with 1,000 phones
+	spareFor = time.Second // those that were not needed for so long end
+)
+
+// take returns where a goroutine waits, which waits no more, or nil.
+func (s *spareGoroutines) take() nextFunction {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.waiting) - 1
+	if last < 0 {
+		return nil
+	}
+	next := s.waiting[last]
+	s.waiting = s.waiting[:last]
+	s.unused = min(s.unused, last)
+	return next
+}
+
+// wait waits for a function. It returns nil when the goroutine is to end.
+func (s *spareGoroutines) wait(next nextFunction) func(context.Context) {
+	if !s.add(next) {
+		return nil
+	}
+	return <-next
+}
+
+// add notes that a goroutine waits, and reports whether it may.
+func (s *spareGoroutines) add(next nextFunction) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.waiting) == maxSpare {
+		return false
+	}
+	s.waiting = append(s.waiting, next)
+	switch {
+	case s.runs:
+	case s.timer == nil:
+		s.timer = time.AfterFunc(spareFor, s.shrink)
+	default:
+		s.timer.Reset(spareFor)
+	}
+	s.runs = true
+	return true
+}
+
+// shrink ends the goroutines that were not needed since it was called last.
+func (s *spareGoroutines) shrink() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(s.unused)
+	s.unused = len(s.waiting)
+	if s.runs = s.unused > 0; s.runs {
+		s.timer.Reset(spareFor)
+	}
+}
+
+// end ends the first n goroutines that wait. The caller holds the lock.
+func (s *spareGoroutines) end(n int) {
+	for _, next := range s.waiting[:n] {
+		next <- nil
+	}
+	s.waiting = append(s.waiting[:0:0], s.waiting[n:]...)
+}
+
+// close ends all of them, and those that would wait.
+func (s *spareGoroutines) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.end(len(s.waiting))
+	if s.timer != nil {
+		s.timer.Stop()
 	}
 }

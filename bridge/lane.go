@@ -46,6 +46,30 @@ type laneWork struct {
 	sighted    *sighting          // where the phone was found, which is looked at between two jobs; nil: nowhere new; touched by the goroutine alone
 }
 
+// laneWorks are those that no lane has.
+type laneWorks struct{ pool sync.Pool }
+
+func (p *laneWorks) get() *laneWork {
+	if w, ok := p.pool.Get().(*laneWork); ok {
+		return w
+	}
+	return &laneWork{wake: make(chan struct{}, 1)}
+}
+
+// put takes w, whose queue is empty, for the next lane.
+func (p *laneWorks) put(w *laneWork) {
+	select {
+	case <-w.wake:
+	default:
+	}
+	*w = laneWork{queue: w.queue[:0], wake: w.wake}
+	const few = 8 // entries for which a queue keeps its memory
+	if cap(w.queue) > few {
+		w.queue = nil
+	}
+	p.pool.Put(w)
+}
+
 // pacing is when the phone may have its next request. It is kept here and nowhere else.
 type pacing struct {
 	readyAt   time.Time // the pause after the last request is over
@@ -180,7 +204,7 @@ func (l *lane) endOthers(j job) (out []ended) {
 func (l *lane) insert(e entry) {
 	idle := l.laneWork == nil
 	if idle {
-		l.laneWork = &laneWork{wake: make(chan struct{}, 1)}
+		l.laneWork = l.b.laneWorks.get()
 	}
 	p := e.priority()
 	i := len(l.queue)
@@ -347,6 +371,7 @@ func (l *lane) next(ctx context.Context) (context.Context, entry, pacedPhone) {
 			if l.idle != nil {
 				close(l.idle)
 			}
+			l.b.laneWorks.put(l.laneWork)
 			l.laneWork = nil
 			l.mu.Unlock()
 			return nil, entry{}, pacedPhone{}

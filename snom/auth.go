@@ -134,11 +134,13 @@ func (l *login) appendCredentials(b []byte, username, password, target string) [
 			l.a1 = hexMD5(l.a1 + ":" + l.challenge.Nonce + ":" + l.cnonce)
 		}
 	}
-	o := digest.Options{
+	if l.isPlain() {
+		return l.appendPlain(b, username, target)
+	}
+	cred, err := digest.Digest(&l.challenge, digest.Options{
 		Method: http.MethodGet, URI: target, Count: l.used,
 		Username: username, Password: password, A1: l.a1, Cnonce: l.cnonce,
-	}
-	cred, err := digest.Digest(&l.challenge, o)
+	})
 	if err != nil {
 		return b // cannot be: challenge.login refuses what Digest does not know
 	}
@@ -149,6 +151,29 @@ func (l *login) appendCredentials(b []byte, username, password, target string) [
 		cred.Cnonce = ""
 	}
 	return appendDigest(b, cred)
+}
+
+// isPlain reports whether l is a login as phones ask for it: MD5 with the quality of protection auth (symcon/Snom,
+// SnomDeskphone/module.php).
+func (l *login) isPlain() bool {
+	return l.a1 != "" && !l.session && !l.challenge.Userhash && l.challenge.SupportsQOP("auth")
+}
+
+// appendPlain appends what [digest.Digest] makes of a plain login. That one allocates 14 times, which took 4 % of the
+// processor time of a command.
+func (l *login) appendPlain(b []byte, username, target string) []byte {
+	c := &l.challenge
+	var memory [512]byte
+	hashed := append(append(memory[:0], "GET:"...), target...)
+	a2 := md5.Sum(hashed)
+	hashed = append(append(append(hashed[:0], l.a1...), ':'), c.Nonce...)
+	hashed = append(appendCount(append(hashed, ':'), l.used), ':')
+	hashed = append(append(hashed, l.cnonce...), ":auth:"...)
+	response := md5.Sum(hex.AppendEncode(hashed, a2[:]))
+	return appendDigest(b, &digest.Credentials{
+		Username: username, Realm: c.Realm, Nonce: c.Nonce, URI: target, Response: hex.EncodeToString(response[:]),
+		Algorithm: c.Algorithm, Cnonce: l.cnonce, Opaque: c.Opaque, QOP: "auth", Nc: l.used,
+	})
 }
 
 // isMD5 reports whether the hash of a digest login is MD5, which is also the one where none is named.

@@ -91,7 +91,6 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		userAgent: cmp.Or(cfg.UserAgent, ownUserAgent),
 		timeout:   cmp.Or(cfg.Timeout, 5*time.Second),
 		gap:       cfg.Gap,
-		dial:      dialTCP,
 		dialect:   cfg.Dialect,
 		auth:      cfg.Auth,
 		onDigest:  cfg.OnDigest,
@@ -130,6 +129,12 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	if c.addr = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)); c.addr == c.host {
 		c.addr = c.host
+	}
+	if c.dial == nil {
+		c.dial = dialName
+		if _, err := netip.ParseAddrPort(c.addr); err == nil {
+			c.dial = dialAddress
+		}
 	}
 	if u.Scheme == "http" {
 		return c, nil
@@ -420,7 +425,9 @@ func (c *Client) ask(ctx context.Context, r pageRequest, l *login) (page, int, e
 type scratch struct {
 	request []byte
 	reply   headReader
+	head    replyHead
 	body    []byte
+	answer  answer
 }
 
 // scratches are those that are not in use.
@@ -437,6 +444,7 @@ const maxScratch = 64 << 10
 // leave gives m back. It holds neither the connection nor much memory then.
 func (m *scratch) leave() {
 	m.reply.limited.R = nil
+	m.head, m.answer = replyHead{}, answer{}
 	if cap(m.body) > maxScratch {
 		m.body = nil
 	}
@@ -478,6 +486,9 @@ func late(monotonic, wall time.Duration) bool {
 
 // rest waits until the phone may be asked again.
 func (c *Client) rest(ctx context.Context, notAfter time.Time) error {
+	if c.gap == 0 {
+		return nil
+	}
 	wait := time.Until(c.ready)
 	if wait <= 0 {
 		return nil
@@ -497,7 +508,9 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 	if err := c.rest(ctx, r.notAfter); err != nil {
 		return page{}, err
 	}
-	defer func() { c.ready = time.Now().Add(c.gap) }()
+	if c.gap > 0 {
+		defer func() { c.ready = time.Now().Add(c.gap) }()
+	}
 	limits := limit{deadline: time.Now().Add(c.timeout), notAfter: r.notAfter, revoked: r.revoked}
 	conn, err := c.connect(ctx, limits)
 	if err != nil {
@@ -517,7 +530,8 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 	}
 	limits.notAfter = time.Time{} // the reply may come later
 	m.reply.from(conn)
-	head, err := m.reply.read()
+	head := &m.head
+	*head, err = m.reply.read()
 	p := page{status: head.status, authenticate: head.authenticate}
 	if err != nil {
 		return p, c.noReply(ctx, limits, head.status, err)
@@ -528,13 +542,13 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 	}
 	m.body = m.body[:0]
 	if head.bodyFollows() {
-		if m.body, err = m.reply.body(&head, m.body, maxPage(r.target)); err != nil {
+		if m.body, err = m.reply.body(head, m.body, maxPage(r.target)); err != nil {
 			err = fmt.Errorf("%w: HTTP %d, then the page was cut off: %w", ErrOutcomeUnknown, p.status, c.cause(ctx, limits, err))
 		}
 	}
 	complete = err == nil
 	p.authenticate = head.authenticate
-	p.verdict = c.judge(r.target, &head, m.body, l, conn)
+	p.verdict = c.judge(m, r.target, l, conn)
 	if r.keep || p.status == http.StatusUnauthorized {
 		p.address = addressOf(conn)
 	}
@@ -675,14 +689,17 @@ func (c *Client) open(ctx context.Context, limits limit) (net.Conn, error) {
 	return conn, nil
 }
 
-// dialTCP connects to addr.
-func dialTCP(ctx context.Context, deadline time.Time, addr string) (net.Conn, error) {
-	d := net.Dialer{KeepAlive: -1} // no connection is idle for long
-	if _, err := netip.ParseAddrPort(addr); err == nil {
-		return d.DialContext(deadlineContext{ctx, deadline}, "tcp", addr)
-	}
-	d.Deadline = deadline // finding the address of a name watches the context only
+// dialName connects to a name and a port. The Dialer's deadline ends the search for the name's address, too, which watches
+// nothing but a context.
+func dialName(ctx context.Context, deadline time.Time, addr string) (net.Conn, error) {
+	d := net.Dialer{KeepAlive: -1, Deadline: deadline} // no connection is idle for long
 	return d.DialContext(ctx, "tcp", addr)
+}
+
+// dialAddress connects to an IP address and a port.
+func dialAddress(ctx context.Context, deadline time.Time, addr string) (net.Conn, error) {
+	d := net.Dialer{KeepAlive: -1}
+	return d.DialContext(deadlineContext{ctx, deadline}, "tcp", addr)
 }
 
 // A deadlineContext has a deadline and does not end then. Connecting to an address does, without a timer of a context.

@@ -75,11 +75,11 @@ func (c call) text() string {
 }
 
 func (c call) steps(Dialect) []Step {
-	target := appendEscaped([]byte("/command.htm?number="), c.number, ":@/")
+	target := targetOf("/command.htm?number=", c.number, ":@/")
 	if c.outgoingURI != "" {
-		target = appendEscaped(append(target, "&outgoing_uri="...), c.outgoingURI, ":@/")
+		target += targetOf("&outgoing_uri=", c.outgoingURI, ":@/")
 	}
-	return []Step{{Request: string(target)}}
+	return []Step{{Request: target}}
 }
 
 // checkCalled checks what a dial command may call: a number or a SIP URI.

@@ -19,7 +19,7 @@ func (c *Client) ShowStep(d Display) (step Step, fetches bool, err error) {
 	if before(d.Firmware, 8, 4, 32) {
 		target = strings.TrimPrefix(target, "http://")
 	}
-	request := string(appendEscaped([]byte("/minibrowser.htm?url="), target, ""))
+	request := targetOf("/minibrowser.htm?url=", target, "")
 	return Step{Request: request}, true, checkTarget(request)
 }
 

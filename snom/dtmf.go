@@ -120,5 +120,5 @@ func (t tones) steps(d Dialect) []Step {
 	if t.byKeys {
 		return t.keys().steps(d)
 	}
-	return []Step{{Request: string(appendEscaped([]byte("/command.htm?key_dtmf="), t.digits, ""))}}
+	return []Step{{Request: targetOf("/command.htm?key_dtmf=", t.digits, "")}}
 }

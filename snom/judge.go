@@ -153,33 +153,35 @@ type answer struct {
 	carried    bool       // the request carried a login
 	configured bool       // there is a login to give
 	identified proof      // that the device is a Snom phone, from before
+	shown      proof      // the same, by this reply; set by verdict
 	noControl  bool       // it was asked to do something, and has said that it is of a model without remote control
 }
 
-// judge returns the verdict on a reply to a request for target with login l, and notes what the reply shows of the
+// judge returns the verdict on the reply in m to a request for target with login l, and notes what the reply shows of the
 // device. It writes small letters over the body, except over that of a settings page and over a picture.
-func (c *Client) judge(target string, head *replyHead, body []byte, l *login, conn net.Conn) *verdict {
-	a := answer{
-		head: head, lower: body, target: target,
+func (c *Client) judge(m *scratch, target string, l *login, conn net.Conn) *verdict {
+	a := &m.answer
+	*a = answer{
+		head: &m.head, lower: m.body, target: target,
 		https: c.tls != nil, host: c.host, remote: remoteAddr(conn),
 		carried: l != nil && l.scheme != "", configured: c.username != "",
 		identified: c.identified, noControl: c.noControl && strings.Contains(target, "?"),
 	}
 	switch {
-	case isPicture(target) && bytes.HasPrefix(body, beginsBitmap):
+	case isPicture(target) && bytes.HasPrefix(m.body, beginsBitmap):
 		a.lower = nil // there is no text in it
 	case !isSettings(target):
-		lowerASCII(body)
+		lowerASCII(m.body)
 	default:
-		a.lower = bytes.ToLower(body[:min(len(body), maxBody)])
+		a.lower = bytes.ToLower(m.body[:min(len(m.body), maxBody)])
 	}
 	a.title = pageTitle(a.lower)
 	v := a.verdict()
-	switch shown := a.identifies(); {
+	switch {
 	case a.isForeign():
 		c.identified = unproven
-	case shown != unproven && c.identified == unproven:
-		c.identified = shown
+	case c.identified == unproven:
+		c.identified = a.shown
 	}
 	c.proven.Store(c.identified != unproven)
 	return v
@@ -187,6 +189,7 @@ func (c *Client) judge(target string, head *replyHead, body []byte, l *login, co
 
 // verdict is the first one that fits.
 func (a *answer) verdict() *verdict {
+	a.shown = a.identifies()
 	return verdicts[slices.IndexFunc(verdicts, func(v *verdict) bool { return v.when(a) })] // the last one fits everything
 }
 
@@ -311,7 +314,7 @@ func (a *answer) isLoginForm() bool {
 	if !bytes.Contains(a.lower, []byte("passw")) {
 		return false
 	}
-	if isList(a.target) && (!bytes.Contains(a.lower, []byte("<form")) || a.hasDialForm()) && (a.identified != unproven || a.identifies() != unproven) {
+	if isList(a.target) && (!bytes.Contains(a.lower, []byte("<form")) || a.hasDialForm()) && (a.identified != unproven || a.shown != unproven) {
 		return false
 	}
 	const few = 3
@@ -333,9 +336,9 @@ func (a *answer) isLoginForm() bool {
 		}
 	}
 	if passwords == 0 {
-		return a.identified == unproven && a.identifies() == unproven && others > 0 && others <= few && bytes.Contains(visible(a.lower), []byte("passw"))
+		return a.identified == unproven && a.shown == unproven && others > 0 && others <= few && bytes.Contains(visible(a.lower), []byte("passw"))
 	}
-	return passwords <= few && others <= few && !isSettings(a.target) || a.identified == unproven && a.identifies() == unproven
+	return passwords <= few && others <= few && !isSettings(a.target) || a.identified == unproven && a.shown == unproven
 }
 
 // attributeOf returns the value of an attribute of a tag in small letters.
@@ -452,7 +455,7 @@ var brands = []string{"snom", "vtech", "doro", "gigaset"}
 // what a phone answers to a command is not documented; see [Client.Identified]. Nor does a page of settings, which is
 // read for what it contains.
 func (a *answer) isForeign() bool {
-	if !a.ok() && a.head.status != http.StatusFound || isSettings(a.target) || a.identifies() != unproven {
+	if !a.ok() && a.head.status != http.StatusFound || isSettings(a.target) || a.shown != unproven {
 		return false
 	}
 	if a.head.server != "" {

@@ -1,6 +1,7 @@
 package snom
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -255,7 +256,19 @@ func (m Model) checkCommand(c Command, redacted bool) (warning string, err error
 			warning += ": if it refuses, a sip: URL drives it (docs/sip.md)"
 		}
 	}
-	for event := range c.KeyEvents() {
+	if a, ok := c.arg.(presser); ok {
+		doubted, err := m.checkKeys(a.keys(), redacted)
+		if err != nil {
+			return "", err
+		}
+		warning = cmp.Or(warning, doubted)
+	}
+	return cmp.Or(warning, doubt), nil
+}
+
+// checkKeys is Check for keys, in order. The warning is about the first key of which something is doubtful.
+func (m Model) checkKeys(keys keySequence, redacted bool) (warning string, err error) {
+	for event := range keys.events() {
 		w, err := m.checkKey(event.Key)
 		switch {
 		case err != nil && redacted:
@@ -265,12 +278,7 @@ func (m Model) checkCommand(c Command, redacted bool) (warning string, err error
 		case w != "" && redacted:
 			w = "it is doubtful whether " + m.String() + " has all of the keys"
 		}
-		if warning == "" {
-			warning = w
-		}
-	}
-	if warning == "" {
-		warning = doubt
+		warning = cmp.Or(warning, w)
 	}
 	return warning, nil
 }

@@ -150,6 +150,12 @@ func appendEscaped(query []byte, value, also string) []byte {
 	return query
 }
 
+// targetOf returns the target of a request that begins with path and ends with a value, as appendEscaped escapes it.
+func targetOf(path, value, also string) string {
+	var memory [128]byte // most targets fit
+	return string(appendEscaped(append(memory[:0], path...), value, also))
+}
+
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isAlnum(c byte) bool { return isDigit(c) || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' }

@@ -56,7 +56,7 @@ type touches string
 func (t touches) text() string { return string(t) }
 
 func (t touches) steps(Dialect) []Step {
-	return []Step{{Request: string(appendEscaped([]byte("/command.htm?touch="), string(t), ""))}}
+	return []Step{{Request: targetOf("/command.htm?touch=", string(t), "")}}
 }
 
 func parseTouches(text string) (touches, *SyntaxError) {

@@ -30,7 +30,7 @@ type message struct {
 	dry     bool          // dry_run: everything is checked, and nothing sent
 	name    string        // the command's name
 	command snom.Command  // zero when fault is not nil
-	raw     string        // the payload, bounded, for a result about a fault
+	raw     string        // the payload, bounded, for a result about a fault; empty without one
 	fault   error         // what made no sense
 	script  *script       // of a macro; nil: it is none
 }
@@ -48,35 +48,41 @@ func decode(name string, payload []byte) message {
 		m.fault = tooLong(most)
 		return m
 	}
-	m.raw = shown(string(payload[:min(len(payload), 4*maxShown)]))
+	if m.fault = m.decode(name, payload); m.fault != nil {
+		m.raw = shownPayload(payload)
+	}
+	return m
+}
+
+// shownPayload is as much of a payload as a result about a fault repeats.
+func shownPayload(payload []byte) string {
+	return shown(string(payload[:min(len(payload), 4*maxShown)]))
+}
+
+// decode reads a payload that is not too long.
+func (m *message) decode(name string, payload []byte) error {
 	if !strictjson.IsObject(payload) {
 		if name == "command" {
-			m.fault = noObjectError{oddchar.Find(m.raw, 0)}
-			return m
+			return noObjectError{oddchar.Find(shownPayload(payload), 0)}
 		}
-		m.fault = m.read(name, func(v snom.Verb) (snom.Command, error) { return snom.ParsePayload(v, payload) })
-		return m
+		return m.read(name, func(v snom.Verb) (snom.Command, error) { return snom.ParsePayload(v, payload) })
 	}
 	object, err := strictjson.Parse(payload)
 	if err != nil {
-		m.fault = err
-		return m
+		return err
 	}
-	m.fault = m.envelope(object)
+	defer object.Release() // a command is made of its values
+	fault := m.envelope(object)
 	if name == "command" {
-		var err error
 		if name, err = text(object, "command"); err != nil || name == "" {
-			m.fault = errors.Join(m.fault, fmt.Errorf("command: expected one of %s", verbList()))
-			return m
+			return errors.Join(fault, fmt.Errorf("command: expected one of %s", verbList()))
 		}
 		m.name = shown(name)
 		if most := snom.Verb(name).MaxPayload(); len(payload) > most {
-			m.fault = errors.Join(m.fault, tooLong(most))
-			return m
+			return errors.Join(fault, tooLong(most))
 		}
 	}
-	m.fault = errors.Join(m.fault, m.read(name, func(v snom.Verb) (snom.Command, error) { return v.Command(object) }))
-	return m
+	return errors.Join(fault, m.read(name, func(v snom.Verb) (snom.Command, error) { return v.Command(object) }))
 }
 
 // tooLong is the fault of a payload beyond most. Its length is not known here: the session cuts off what is far beyond.

@@ -16,12 +16,7 @@ func (r *Result) appendJSON(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `,"requests":`...), int64(r.Requests), 10)
 	b = strconv.AppendInt(append(b, `,"queued_ms":`...), r.QueuedMS, 10)
 	b = strconv.AppendInt(append(b, `,"duration_ms":`...), r.DurationMS, 10)
-	b = append(b, `,"time":`...)
-	if r.Time.IsZero() {
-		b = append(b, "null"...)
-	} else {
-		b = r.Time.UTC().AppendFormat(b, `"2006-01-02T15:04:05.000Z07:00"`)
-	}
+	b = r.Time.AppendJSON(append(b, `,"time":`...))
 	if r.First != nil {
 		b = r.First.appendJSON(append(b, `,"first":`...))
 	}

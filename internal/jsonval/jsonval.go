@@ -63,18 +63,29 @@ type Time struct{ time.Time }
 // Moment returns t as documents keep it: comparable with ==, and different only where its JSON is.
 func Moment(t time.Time) Time { return Time{t.Round(0).UTC().Truncate(time.Millisecond)} }
 
-// MarshalText writes the moment.
-func (t Time) MarshalText() ([]byte, error) {
-	return []byte(t.UTC().Format("2006-01-02T15:04:05.000Z07:00")), nil
+// AppendText appends the moment: the layout 2006-01-02T15:04:05.000Z07:00 in UTC. Package time is several times as fast with
+// the layout of RFC 3339, which has no milliseconds, and each result of a command has a moment.
+func (t Time) AppendText(b []byte) ([]byte, error) {
+	utc := t.UTC()
+	b = utc.AppendFormat(b, time.RFC3339)
+	ms := utc.Nanosecond() / int(time.Millisecond)
+	return append(b[:len(b)-len("Z")], '.', '0'+byte(ms/100), '0'+byte(ms/10%10), '0'+byte(ms%10), 'Z'), nil
 }
 
-// MarshalJSON writes the moment, or null.
-func (t Time) MarshalJSON() ([]byte, error) {
+// AppendJSON appends the moment in quotes, or null.
+func (t Time) AppendJSON(b []byte) []byte {
 	if t.IsZero() {
-		return []byte("null"), nil
+		return append(b, "null"...)
 	}
-	return []byte(t.UTC().Format(`"2006-01-02T15:04:05.000Z07:00"`)), nil
+	b, _ = t.AppendText(append(b, '"')) // it has no error
+	return append(b, '"')
 }
+
+// MarshalText writes the moment.
+func (t Time) MarshalText() ([]byte, error) { return t.AppendText(nil) }
+
+// MarshalJSON writes the moment, or null.
+func (t Time) MarshalJSON() ([]byte, error) { return t.AppendJSON(nil), nil }
 
 // Marshal is json.Marshal that leaves &, < and > as they are: display names hold them.
 func Marshal(v any) ([]byte, error) {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -32,6 +33,19 @@ func (o Object) Take(name string) (json.RawMessage, bool) {
 	value, ok := o[name]
 	delete(o, name)
 	return value, ok
+}
+
+// objects are those that are not used any more.
+var objects = sync.Pool{New: func() any { return Object{} }}
+
+// Release gives the memory of o to an object that is parsed later. Neither o nor a copy of it may be used any more; its
+// values may.
+func (o Object) Release() {
+	const few = 16 // members for which memory is kept
+	if len(o) <= few {
+		clear(o)
+		objects.Put(o)
+	}
 }
 
 // An Error says where a text stopped being JSON, and what was expected there. All errors of this package are *Error.
@@ -71,7 +85,7 @@ func IsObject(data []byte) bool {
 // Parse reads data as one JSON object. Objects and lists may be nested to a depth of 4, and an object may have 200
 // members. The values share the memory of data.
 func Parse(data []byte) (Object, error) {
-	o := Object{}
+	o := objects.Get().(Object)
 	s := scanner{data: data}
 	if err := s.document(o); err != nil {
 		if err.Offset < len(data) && data[err.Offset] != ' ' {
@@ -95,7 +109,7 @@ func Text(value json.RawMessage) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return text, nil
+	return string(text), nil
 }
 
 // List reads a value that is a list. Its values share the memory of value.
@@ -242,10 +256,11 @@ func (s *scanner) object(o Object) *Error {
 		if !s.at('"') {
 			return s.expected("the name of a member in double quotes")
 		}
-		name, err := s.text()
+		text, err := s.text()
 		if err != nil {
 			return err
 		}
+		name := string(text)
 		if _, twice := o[name]; twice {
 			err := fault(start, "every member once")
 			err.Hint = strconv.Quote(cleantext.Cut(name, 64)) + " is already there"
@@ -305,26 +320,26 @@ func (s *scanner) list(add func(json.RawMessage)) *Error {
 	}
 }
 
-// text scans a string and returns what it says.
-func (s *scanner) text() (string, *Error) {
+// text scans a string and returns what it says, which may share the memory of data.
+func (s *scanner) text() ([]byte, *Error) {
 	s.pos++
 	var unescaped []byte // what was read before the last escape, nil when there was none
 	for {
 		start := s.pos
 		if err := s.run(); err != nil {
-			return "", err
+			return nil, err
 		}
 		if s.take('"') {
 			last := s.data[start : s.pos-1]
 			if unescaped == nil {
-				return string(last), nil
+				return last, nil
 			}
-			return string(append(unescaped, last...)), nil
+			return append(unescaped, last...), nil
 		}
 		unescaped = append(unescaped, s.data[start:s.pos]...)
 		r, err := s.escape()
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		unescaped = utf8.AppendRune(unescaped, r)
 	}

@@ -21,8 +21,9 @@ type conn struct {
 	options  session.ConnectOptions
 	in       packetReader
 	began    time.Time
-	first    bool   // the first bytes were read; only read looks at it
-	quickAck func() // acknowledges what was read, now
+	first    bool      // the first bytes were read; only read looks at it
+	spare    *delivery // for the next message; nil: there is none; only deliver looks at it
+	quickAck func()    // acknowledges what was read, now
 
 	heard  atomic.Int64 // when bytes were read last: nanoseconds after began
 	sent   atomic.Int64 // when bytes were written last, likewise
@@ -116,9 +117,7 @@ func (c *conn) handle(f frame) error {
 	case packets.Publish:
 		p, err := f.publication()
 		if err == nil {
-			d := &delivery{p, c}
-			c.options.Receive(d)
-			d.topic, d.payload = nil, nil // it may be kept until it is acknowledged
+			c.deliver(p)
 		}
 		return err
 	case packets.Puback:
@@ -145,6 +144,21 @@ func (c *conn) handle(f frame) error {
 		return errors.New("mqtt: the broker sends a packet that only clients may send: " + p.String())
 	}
 	return nil
+}
+
+// deliver hands a message over.
+func (c *conn) deliver(p publication) {
+	d := c.spare
+	if d == nil {
+		d = &delivery{conn: c}
+	}
+	d.publication, c.spare = p, nil
+	d.settled.Store(p.header.Qos == 0)
+	c.options.Receive(d)
+	d.topic, d.payload = nil, nil // it may be kept until it is acknowledged
+	if d.settled.Load() {
+		c.spare = d
+	}
 }
 
 // keepAlive sends PINGREQ when nothing was written or read for the time that was agreed (MQTT 3.1.1, section 3.1.2.10),
@@ -247,7 +261,8 @@ func (c *conn) flush() {
 // A delivery is a message from the broker.
 type delivery struct {
 	publication
-	conn *conn
+	conn    *conn
+	settled atomic.Bool // it is acknowledged, or needs no acknowledgement: nothing keeps it any more
 }
 
 func (d *delivery) Topic() []byte     { return d.topic }
@@ -264,4 +279,5 @@ func (d *delivery) Ack() {
 	case 2: // not subscribed to
 		d.conn.acknowledge(packets.Pubrec, d.id)
 	}
+	d.settled.Store(true)
 }

@@ -17,7 +17,8 @@ func (s *Session) send(c *connection) {
 	for {
 		e, ok := s.outbox.Take(c.number, time.Now(), c.stable.Load())
 		if ok {
-			c.Publish(e.Message, func() { s.acknowledged(c, e.Seq) })
+			seq := e.Seq
+			c.Publish(e.Message, func() { s.acknowledged(c, seq) })
 			continue
 		}
 		c.Flush()

@@ -16,7 +16,7 @@ const (
 	// idsBytes bounds what is remembered for one phone, idsTotal for all: beyond it each phone has its share of that,
 	// and never less than idsLeast.
 	idsBytes = 1 << 20
-	idsTotal = 32 << 20
+	idsTotal = 16 << 20
 	idsLeast = 4 << 10
 	// idsWaiting is how many repetitions may wait for one command's result.
 	idsWaiting = 16
@@ -45,10 +45,58 @@ type taken struct {
 	in      *dedup
 	id      string
 	at      time.Time
-	result  *Result    // nil while the command waits or runs; guarded by in.mu
-	waiting []*command // repetitions that wait for that result; guarded by in.mu
-	earlier *Result    // of the command that took the id at the phone's address of before; nil: none; guarded by in.mu
-	also    *taken     // the same id where the phone takes its turns since; nil: nowhere else; guarded by in.mu
+	record  record       // of the result; empty while the command waits or runs, and where further has the result; guarded by in.mu
+	also    *taken       // the same id where the phone takes its turns since; nil: nowhere else; guarded by in.mu
+	further *furtherOfID // nil: there is none of it; guarded by in.mu
+}
+
+// furtherOfID is what few remembered ids have. It is guarded as its taken is.
+type furtherOfID struct {
+	waiting []*command // repetitions that wait for the result
+	earlier *Result    // of the command that took the id at the phone's address of before; nil: none
+	result  *Result    // one that no record can hold; nil: there is none
+}
+
+// isDone reports whether the command has ended. The caller holds the lock.
+func (t *taken) isDone() bool {
+	return t.record != "" || t.further != nil && t.further.result != nil
+}
+
+// result is that of the command; nil: it waits or runs. The caller holds the lock.
+func (t *taken) result() *Result {
+	switch {
+	case t.record != "":
+		return t.record.result(t.id)
+	case t.further != nil:
+		return t.further.result
+	}
+	return nil
+}
+
+// more is what few ids have. The caller holds the lock.
+func (t *taken) more() *furtherOfID {
+	if t.further == nil {
+		t.further = &furtherOfID{}
+	}
+	return t.further
+}
+
+// keep remembers a result. The caller holds the lock.
+func (t *taken) keep(r *Result) {
+	if r.First == nil && r.Details == nil {
+		t.record = newRecord(r)
+	} else {
+		t.more().result = r
+	}
+}
+
+// copyFor returns a taken of d with the same result.
+func (t *taken) copyFor(d *dedup) *taken {
+	is := &taken{in: d, id: t.id, at: t.at, record: t.record}
+	if t.record == "" {
+		is.more().result = t.further.result
+	}
+	return is
 }
 
 // before returns the result of the command that took the id at the phone's address of before, or nil.
@@ -58,16 +106,20 @@ func (t *taken) before() *Result {
 	}
 	t.in.mu.Lock()
 	defer t.in.mu.Unlock()
-	return t.earlier
+	if t.further == nil {
+		return nil
+	}
+	return t.further.earlier
 }
 
 // size is about as much memory as t takes.
 func (t *taken) size() int64 {
-	const entry, result = 120, 256
-	n := entry + 2*len(t.id)
-	if t.result != nil {
-		n += result + len(t.result.Argument) + len(t.result.Message)
-		if d := t.result.Details; d != nil {
+	const entry, result = 136, 256
+	n := entry + 2*len(t.id) + len(t.record)
+	if t.further != nil && t.further.result != nil {
+		r := t.further.result
+		n += result + len(r.Argument) + len(r.Message)
+		if d := r.Details; d != nil {
 			n += d.size()
 		}
 	}
@@ -98,13 +150,14 @@ func (d *dedup) take(c *command) (first *taken) {
 func (t *taken) repeat(c *command) *Result {
 	t.in.mu.Lock()
 	defer t.in.mu.Unlock()
-	switch {
-	case t.result != nil:
-		return duplicate(c, t.result)
-	case len(t.waiting) >= idsWaiting:
+	if first := t.result(); first != nil {
+		return duplicate(c, first)
+	}
+	more := t.more()
+	if len(more.waiting) >= idsWaiting {
 		return c.answer(Busy, "too many repetitions of this id wait for its result", c.received)
 	}
-	t.waiting = append(t.waiting, c)
+	more.waiting = append(more.waiting, c)
 	return nil
 }
 
@@ -124,9 +177,11 @@ func (t *taken) settleHere(result *Result, forget bool) (waited []*command, also
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.count(-t.size())
-	t.result = result
+	t.keep(result)
 	d.count(t.size())
-	waited, t.waiting = t.waiting, nil
+	if t.further != nil {
+		waited, t.further.waiting = t.further.waiting, nil
+	}
 	if i := len(d.order) - 1; forget && i >= 0 { // it is the last one, or one of the last
 		for i > 0 && d.order[i] != t {
 			i--
@@ -181,7 +236,7 @@ func (d *dedup) forget(now time.Time) {
 		most = max(min(most, idsTotal/max(d.budget.phones.Load(), 1)), idsLeast)
 	}
 	old := func(e *taken) bool {
-		return e.result != nil && (len(d.order) > idsKept || d.bytes > most || now.Sub(e.at) > idsKeptFor)
+		return e.isDone() && (len(d.order) > idsKept || d.bytes > most || now.Sub(e.at) > idsKeptFor)
 	}
 	for len(d.order) > 0 && old(d.order[0]) {
 		d.drop(0)
@@ -201,7 +256,7 @@ func (d *dedup) forgetBehind(most int64) {
 	kept := make([]*taken, 0, len(d.order))
 	for i, e := range d.order {
 		left := len(kept) + len(d.order) - i
-		if e.result != nil && (left > idsKept*7/8 || d.bytes > most*7/8) {
+		if e.isDone() && (left > idsKept*7/8 || d.bytes > most*7/8) {
 			d.drop(i)
 			continue
 		}
@@ -231,16 +286,16 @@ func (d *dedup) merge(from *dedup) {
 	var done []*taken
 	from.mu.Lock()
 	for _, e := range from.order {
-		if e.result != nil {
-			done = append(done, &taken{in: d, id: e.id, at: e.at, result: e.result})
+		if e.isDone() {
+			done = append(done, e.copyFor(d))
 		}
 	}
 	from.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, t := range done {
-		if has := d.get(t.id); has != nil && has.result == nil {
-			has.earlier = t.result
+		if has := d.get(t.id); has != nil && !has.isDone() {
+			has.more().earlier = t.result()
 		} else if has == nil {
 			d.order = append(d.order, t)
 			d.count(t.size())
@@ -263,7 +318,7 @@ func (d *dedup) join(from *dedup) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
 	for _, t := range from.order {
-		if t.result != nil {
+		if t.isDone() {
 			continue
 		}
 		d.mu.Lock()
@@ -277,8 +332,8 @@ func (d *dedup) join(from *dedup) {
 				d.byID[t.id] = t.also
 			}
 			d.index()
-		case has.result != nil:
-			t.earlier = has.result
+		case has.isDone():
+			t.more().earlier = has.result()
 		}
 		d.mu.Unlock()
 	}

@@ -123,7 +123,6 @@ type Bridge struct {
 	feed       feed
 	clock      suspendDetector
 	ids        idBudget // that all phones remember ids in
-	laneWorks  laneWorks
 	claims     claims
 	standby    standby
 	announcers announcers
@@ -138,6 +137,7 @@ type knownLanes struct {
 	lanes    map[string]*lane // those of phones that are not configured any more too; guarded by applying
 	retired  []retiredLane    // those, the oldest first; guarded by applying
 	stopped  bool             // no roster is applied any more; guarded by applying
+	laneWorks
 	sharedLanes
 }
 

@@ -367,12 +367,7 @@ func (l *lane) next(ctx context.Context) (context.Context, entry, pacedPhone) {
 		if i < 0 && l.sighted != nil {
 			at = l.pace.busyUntil
 		} else if i < 0 {
-			l.stopExpiry()
-			if l.idle != nil {
-				close(l.idle)
-			}
-			l.b.laneWorks.put(l.laneWork)
-			l.laneWork = nil
+			l.leaveWork()
 			l.mu.Unlock()
 			return nil, entry{}, pacedPhone{}
 		}
@@ -408,6 +403,16 @@ func (l *lane) next(ctx context.Context) (context.Context, entry, pacedPhone) {
 			return jobCtx, e, p
 		}
 	}
+}
+
+// leaveWork gives the lane's work back, when nothing is left to do. The caller holds the lock.
+func (l *lane) leaveWork() {
+	l.stopExpiry()
+	if l.idle != nil {
+		close(l.idle)
+	}
+	l.b.laneWorks.put(l.laneWork)
+	l.laneWork = nil
 }
 
 // first is the job whose turn is next, and when that is; -1: there is none. The caller holds the lock.

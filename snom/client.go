@@ -423,11 +423,12 @@ func (c *Client) ask(ctx context.Context, r pageRequest, l *login) (page, int, e
 
 // A scratch is memory that an exchange works in.
 type scratch struct {
-	request []byte
-	reply   headReader
-	head    replyHead
-	body    []byte
-	answer  answer
+	request  []byte
+	replying replyConn
+	reply    headReader
+	head     replyHead
+	body     []byte
+	answer   answer
 }
 
 // scratches are those that are not in use.
@@ -518,10 +519,6 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 	}
 	complete := false
 	defer func() { hangUp(conn, complete) }()
-	defer context.AfterFunc(ctx, func() {
-		_ = conn.SetDeadline(time.Unix(1, 0)) // fails on a closed connection only
-	})()
-
 	m := scratches.Get().(*scratch)
 	defer m.leave()
 	m.request = c.appendRequest(m.request[:0], r.target, l)
@@ -529,7 +526,8 @@ func (c *Client) exchange(ctx context.Context, r pageRequest, l *login) (page, e
 		return page{}, err
 	}
 	limits.notAfter = time.Time{} // the reply may come later
-	m.reply.from(conn)
+	defer m.replying.end()
+	m.reply.from(m.replying.begin(ctx, conn, limits.deadline))
 	head := &m.head
 	*head, err = m.reply.read()
 	p := page{status: head.status, authenticate: head.authenticate}
@@ -582,6 +580,9 @@ func (c *Client) write(ctx context.Context, conn net.Conn, request []byte, limit
 	}
 	if limits.revoked != nil && limits.revoked.Load() {
 		return ErrRevoked
+	}
+	if ctx.Err() != nil {
+		return c.notSent(ctx, limits, context.Cause(ctx))
 	}
 	n, err := conn.Write(request)
 	switch {

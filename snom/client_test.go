@@ -783,6 +783,32 @@ func TestCancel(t *testing.T) {
 			}
 		})
 	})
+	t.Run("soon after the request", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClient(t, snom.ClientConfig{URL: "http://phone.example", Dial: pipes(func(conn net.Conn) {
+				readRequest(conn)
+				_, _ = conn.Read(make([]byte, 1))
+			})})
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(time.Millisecond, func() { cancel(stop) })
+			began := time.Now()
+			_, err := c.Send(ctx, snom.Step{Request: "/"})
+			if took := time.Since(began); !errors.Is(err, snom.ErrOutcomeUnknown) || !errors.Is(err, stop) || took != snom.PromptReply {
+				t.Errorf("Send: %v after %v, expected ErrOutcomeUnknown and the cause after %v", err, took, snom.PromptReply)
+			}
+		})
+	})
+	t.Run("before the request is written", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		c := newClient(t, snom.ClientConfig{URL: "http://phone.example", Dial: func(context.Context, string, string) (net.Conn, error) {
+			cancel(stop)
+			ours, _ := net.Pipe()
+			return ours, nil
+		}})
+		if got, err := c.Send(ctx, snom.Step{Request: "/"}); !errors.Is(err, snom.ErrUnreachable) || !errors.Is(err, stop) || got.Requests != 0 {
+			t.Errorf("Send = %+v, %v, expected ErrUnreachable and the cause", got, err)
+		}
+	})
 	t.Run("while another request is under way", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			requests := 0

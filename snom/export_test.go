@@ -23,3 +23,6 @@ func Incomplete(v Verb) string {
 	}
 	return ""
 }
+
+// PromptReply is promptReply.
+const PromptReply = promptReply

@@ -180,7 +180,7 @@ type Reply struct {
 //
 // A nil error says that the phone accepted the request. Otherwise the error wraps [ErrUnreachable], [ErrExpired],
 // [ErrLocal], [ErrOutcomeUnknown], [ErrUnauthorized], [ErrLockedOut], [ErrRefused], [ErrUnsupported] or [ErrPhone];
-// it also wraps the cause of ctx's end, if that ended it.
+// it also wraps the cause of ctx's end, if that ended it, which is noticed within 50 ms while a reply is waited for.
 //
 // Each request is checked against the step's NotAfter immediately before its first byte is written, and connecting
 // and writing end then. A reply is waited for longer.

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
@@ -173,4 +175,26 @@ func dialCurrent(current *atomic.Pointer[httptest.Server]) func(context.Context,
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, current.Load().Listener.Addr().String())
 	}
+}
+
+// TestSlowReplyOverTLS: a reply that comes in parts, each later than the context is first looked at, is read as a whole.
+func TestSlowReplyOverTLS(t *testing.T) {
+	t.Parallel()
+	server, _ := secureServer(t, nil)
+	certificates := server.TLS.Certificates
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, snom.ClientConfig{URL: "https://phone.example", TLS: snom.TLSConfig{Insecure: true}, Dial: pipes(func(conn net.Conn) {
+			phone := tls.Server(conn, &tls.Config{Certificates: certificates})
+			readRequest(phone)
+			for part := range strings.SplitAfterSeq(reply(200, "", "<html><title>snom</title></html>"), "\n") {
+				time.Sleep(4 * snom.PromptReply)
+				_, _ = io.WriteString(phone, part)
+			}
+		})})
+		began := time.Now()
+		got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
+		if took := time.Since(began); err != nil || got.Status != 200 || took < 8*snom.PromptReply {
+			t.Errorf("Send = %+v, %v after %v, expected a reply in several parts", got, err, took)
+		}
+	})
 }

@@ -317,3 +317,26 @@ func FuzzChallenges(f *testing.F) {
 		}
 	})
 }
+
+// TestPlainLoginIsTheLibrarys: the login that is computed in place is what the library makes of the same challenge.
+func TestPlainLoginIsTheLibrarys(t *testing.T) {
+	t.Parallel()
+	for _, c := range []digest.Challenge{
+		{Realm: "snom", Nonce: "a1b2c3", QOP: []string{"auth"}},
+		{Realm: `snom "320"\`, Nonce: strings.Repeat("n", maxChallenge/2), Opaque: "5ccc069c", Algorithm: "md5", QOP: []string{"auth-int", "auth"}},
+		{Realm: "", Nonce: "ü=", Algorithm: "MD5", QOP: []string{"auth", "auth-int"}},
+	} {
+		l := &login{scheme: SchemeDigest, realm: c.Realm, challenge: c, cnonce: "0123456789"}
+		for count := 1; count <= 3; count++ {
+			target := "/command.htm?number=" + strings.Repeat("%2B49", count*40)
+			cred, err := digest.Digest(&c, digest.Options{Method: "GET", URI: target, Count: count, Username: "us\"er", Password: "päss", Cnonce: l.cnonce})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := string(l.appendCredentials(nil, `us"er`, "päss", target))
+			if expected := string(appendDigest(nil, cred)); got != expected || !l.isPlain() {
+				t.Errorf("got\n%s, expected\n%s", got, expected)
+			}
+		}
+	}
+}

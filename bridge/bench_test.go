@@ -44,7 +44,7 @@ func BenchmarkCommands(b *testing.B) {
 					topics = append(topics, tree.Command(name, "key"))
 				}
 				out := &counter{done: make(chan struct{}, 1<<16)}
-				bridged := bridge.New(bridge.Config{Tree: tree, Publish: out, Log: slog.New(slog.DiscardHandler), Rules: bridge.Rules{TTL: time.Minute}, QueueLength: 32, PollEvery: time.Minute, RingTimeout: 2 * time.Minute, CallTimeout: 4 * time.Hour}, roster)
+				bridged := bridge.New(withDefaults(bridge.Config{Tree: tree, Publish: out, Log: slog.New(slog.DiscardHandler), Rules: bridge.Rules{TTL: time.Minute}}), roster)
 				b.ReportAllocs()
 				n := 0
 				for b.Loop() {

@@ -578,7 +578,7 @@ func TestManyMembersStillHaveASummary(t *testing.T) {
 				roster.Phones = append(roster.Phones, bridge.PhoneConfig{Name: name, Phone: readyPhone(i >= tt.broken)})
 			}
 			out := &mqtttest.Recorder{}
-			b := bridge.New(bridge.Config{Tree: tree, Publish: out, Log: slog.New(slog.DiscardHandler), Rules: bridge.Rules{TTL: time.Minute}, QueueLength: 32}, roster)
+			b := bridge.New(withDefaults(bridge.Config{Tree: tree, Publish: out, Log: slog.New(slog.DiscardHandler), Rules: bridge.Rules{TTL: time.Minute}}), roster)
 			handle(b, tree, mqtt.Message{Topic: "snom/all/key", Payload: []byte("P1")})
 			synctest.Wait()
 			got := out.On("snom/all/result")

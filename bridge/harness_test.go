@@ -57,6 +57,13 @@ func inHarness(t *testing.T, cfg bridge.Config, testPhones []testPhone, f func(h
 	})
 }
 
+// withDefaults returns cfg with what must be positive.
+func withDefaults(cfg bridge.Config) bridge.Config {
+	cfg.QueueLength, cfg.PollEvery = cmp.Or(cfg.QueueLength, 32), cmp.Or(cfg.PollEvery, time.Minute)
+	cfg.RingTimeout, cfg.CallTimeout = cmp.Or(cfg.RingTimeout, 2*time.Minute), cmp.Or(cfg.CallTimeout, 4*time.Hour)
+	return cfg
+}
+
 func newHarness(t *testing.T, cfg bridge.Config, testPhones []testPhone, groups map[string][]string, read ...func() (bridge.Roster, error)) *harness {
 	t.Helper()
 	h := &harness{t: t, out: &mqtttest.Recorder{}, phones: map[string]*snomtest.Phone{}, dials: map[string]func(context.Context, string, string) (net.Conn, error){}, log: &strings.Builder{}}
@@ -74,8 +81,7 @@ func newHarness(t *testing.T, cfg bridge.Config, testPhones []testPhone, groups 
 	if cfg.Rules.TTL == 0 {
 		cfg.Rules.TTL = 30 * time.Second
 	}
-	cfg.QueueLength, cfg.PollEvery = cmp.Or(cfg.QueueLength, 32), cmp.Or(cfg.PollEvery, time.Minute)
-	cfg.RingTimeout, cfg.CallTimeout = cmp.Or(cfg.RingTimeout, 2*time.Minute), cmp.Or(cfg.CallTimeout, 4*time.Hour)
+	cfg = withDefaults(cfg)
 	var roster bridge.Roster
 	for _, r := range testPhones {
 		roster.Phones = append(roster.Phones, h.addPhone(r))

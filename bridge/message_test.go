@@ -58,9 +58,9 @@ func FuzzHandle(f *testing.F) {
 				t.Fatal(err)
 			}
 			out := &mqtttest.Recorder{}
-			b := bridge.New(bridge.Config{
-				Tree: tree, Publish: out, Log: slog.New(slog.DiscardHandler), Rules: bridge.Rules{TTL: time.Minute}, QueueLength: 32, PollEvery: time.Minute, RingTimeout: 2 * time.Minute, CallTimeout: 4 * time.Hour,
-			}, bridge.Roster{
+			b := bridge.New(withDefaults(bridge.Config{
+				Tree: tree, Publish: out, Log: slog.New(slog.DiscardHandler), Rules: bridge.Rules{TTL: time.Minute},
+			}), bridge.Roster{
 				Phones: []bridge.PhoneConfig{{Name: "desk", Phone: willing{}}, {Name: "hall", Phone: willing{}}},
 				Groups: map[string][]string{"both": {"hall", "desk"}},
 			})

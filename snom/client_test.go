@@ -650,9 +650,14 @@ func pipes(phone func(conn net.Conn)) func(context.Context, string, string) (net
 	}
 }
 
+// hang is a phone that reads a request and never answers.
+func hang(conn net.Conn) {
+	readRequest(conn)
+	_, _ = conn.Read(make([]byte, 1))
+}
+
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
-	hang := func(conn net.Conn) { readRequest(conn); _, _ = conn.Read(make([]byte, 1)) }
 	tests := []struct {
 		name  string
 		dial  func(context.Context, string, string) (net.Conn, error)
@@ -769,35 +774,26 @@ func TestCancel(t *testing.T) {
 			t.Errorf("Ping: %v, expected ErrUnreachable and the cause", err)
 		}
 	})
-	t.Run("while waiting for the answer", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := newClient(t, snom.ClientConfig{URL: "http://phone.example", Dial: pipes(func(conn net.Conn) {
-				readRequest(conn)
-				_, _ = conn.Read(make([]byte, 1))
-			})})
-			ctx, cancel := context.WithCancelCause(t.Context())
-			time.AfterFunc(time.Second, func() { cancel(stop) })
-			got, err := c.Send(ctx, snom.Step{Request: "/"})
-			if !errors.Is(err, snom.ErrOutcomeUnknown) || !errors.Is(err, stop) || got.Requests != 1 {
-				t.Errorf("Send = %+v, %v, expected ErrOutcomeUnknown and the cause", got, err)
-			}
+	for name, tt := range map[string]struct{ ends, noticed time.Duration }{
+		"while waiting for the answer": {time.Second, time.Second},
+		"soon after the request":       {time.Millisecond, snom.PromptReply},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newClient(t, snom.ClientConfig{URL: "http://phone.example", Dial: pipes(hang)})
+				ctx, cancel := context.WithCancelCause(t.Context())
+				time.AfterFunc(tt.ends, func() { cancel(stop) })
+				began := time.Now()
+				got, err := c.Send(ctx, snom.Step{Request: "/"})
+				if !errors.Is(err, snom.ErrOutcomeUnknown) || !errors.Is(err, stop) || got.Requests != 1 {
+					t.Errorf("Send = %+v, %v, expected ErrOutcomeUnknown and the cause", got, err)
+				}
+				if took := time.Since(began); took != tt.noticed {
+					t.Errorf("Send took %v, expected %v", took, tt.noticed)
+				}
+			})
 		})
-	})
-	t.Run("soon after the request", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			c := newClient(t, snom.ClientConfig{URL: "http://phone.example", Dial: pipes(func(conn net.Conn) {
-				readRequest(conn)
-				_, _ = conn.Read(make([]byte, 1))
-			})})
-			ctx, cancel := context.WithCancelCause(t.Context())
-			time.AfterFunc(time.Millisecond, func() { cancel(stop) })
-			began := time.Now()
-			_, err := c.Send(ctx, snom.Step{Request: "/"})
-			if took := time.Since(began); !errors.Is(err, snom.ErrOutcomeUnknown) || !errors.Is(err, stop) || took != snom.PromptReply {
-				t.Errorf("Send: %v after %v, expected ErrOutcomeUnknown and the cause after %v", err, took, snom.PromptReply)
-			}
-		})
-	})
+	}
 	t.Run("before the request is written", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		c := newClient(t, snom.ClientConfig{URL: "http://phone.example", Dial: func(context.Context, string, string) (net.Conn, error) {

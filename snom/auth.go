@@ -153,8 +153,7 @@ func (l *login) appendCredentials(b []byte, username, password, target string) [
 	return appendDigest(b, cred)
 }
 
-// isPlain reports whether l is a login as phones ask for it: MD5 with the quality of protection auth (symcon/Snom,
-// SnomDeskphone/module.php).
+// isPlain reports whether l is a login with MD5 and the quality of protection auth, of those that rank puts first.
 func (l *login) isPlain() bool {
 	return l.a1 != "" && !l.session && !l.challenge.Userhash && l.challenge.SupportsQOP("auth")
 }

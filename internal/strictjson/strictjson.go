@@ -82,7 +82,7 @@ func IsObject(data []byte) bool {
 	return len(data) > 0 && data[0] == '{'
 }
 
-// Parse reads data as one JSON object. Objects and lists may be nested to a depth of 4, and an object may have 200
+// Parse reads data as one JSON object. Objects and lists may be nested to a depth of 6, and an object may have 200
 // members. The values share the memory of data.
 func Parse(data []byte) (Object, error) {
 	o := objects.Get().(Object)

@@ -132,7 +132,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	if c.dial == nil {
 		c.dial = dialName
-		if _, err := netip.ParseAddrPort(c.addr); err == nil {
+		if _, err := netip.ParseAddrPort(c.addr); err == nil && u.Scheme == "http" {
 			c.dial = dialAddress
 		}
 	}
@@ -180,7 +180,7 @@ type Reply struct {
 //
 // A nil error says that the phone accepted the request. Otherwise the error wraps [ErrUnreachable], [ErrExpired],
 // [ErrLocal], [ErrOutcomeUnknown], [ErrUnauthorized], [ErrLockedOut], [ErrRefused], [ErrUnsupported] or [ErrPhone];
-// it also wraps the cause of ctx's end, if that ended it, which is noticed within 50 ms while a reply is waited for.
+// it also wraps the cause of ctx's end, if that ended it, which is noticed within 50 ms while the phone is waited for.
 //
 // Each request is checked against the step's NotAfter immediately before its first byte is written, and connecting
 // and writing end then. A reply is waited for longer.
@@ -602,7 +602,7 @@ func hangUp(conn net.Conn, complete bool) {
 		if secure, ok := conn.(*tls.Conn); ok {
 			conn = secure.NetConn() // without the alert that ends TLS, which would have to be delivered
 		}
-		if tcp, ok := conn.(*net.TCPConn); ok {
+		if tcp, ok := conn.(interface{ SetLinger(seconds int) error }); ok {
 			_ = tcp.SetLinger(0) // fails on a closed connection only
 		}
 	}
@@ -671,10 +671,7 @@ func (c *Client) connect(ctx context.Context, limits limit) (net.Conn, error) {
 		}
 		c.trusted, conn = true, secure
 	}
-	_ = conn.SetDeadline(limits.deadline)
-	if begun := limits.begun(); begun != limits.deadline {
-		_ = conn.SetWriteDeadline(begun)
-	}
+	_ = conn.SetWriteDeadline(limits.begun())
 	return conn, nil
 }
 
@@ -696,21 +693,6 @@ func dialName(ctx context.Context, deadline time.Time, addr string) (net.Conn, e
 	d := net.Dialer{KeepAlive: -1, Deadline: deadline} // no connection is idle for long
 	return d.DialContext(ctx, "tcp", addr)
 }
-
-// dialAddress connects to an IP address and a port.
-func dialAddress(ctx context.Context, deadline time.Time, addr string) (net.Conn, error) {
-	d := net.Dialer{KeepAlive: -1}
-	return d.DialContext(deadlineContext{ctx, deadline}, "tcp", addr)
-}
-
-// A deadlineContext has a deadline and does not end then. Connecting to an address does, without a timer of a context.
-type deadlineContext struct {
-	context.Context
-	deadline time.Time
-}
-
-// Deadline is [context.Context].
-func (c deadlineContext) Deadline() (time.Time, bool) { return c.deadline, true }
 
 // notSent is the error of a request of which nothing was sent, because of err.
 func (c *Client) notSent(ctx context.Context, limits limit, err error) error {

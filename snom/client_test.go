@@ -776,7 +776,7 @@ func TestCancel(t *testing.T) {
 	})
 	for name, tt := range map[string]struct{ ends, noticed time.Duration }{
 		"while waiting for the answer": {time.Second, time.Second},
-		"soon after the request":       {time.Millisecond, snom.PromptReply},
+		"soon after the request":       {time.Millisecond, snom.Promptly},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

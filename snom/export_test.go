@@ -24,5 +24,5 @@ func Incomplete(v Verb) string {
 	return ""
 }
 
-// PromptReply is promptReply.
-const PromptReply = promptReply
+// Promptly is promptly.
+const Promptly = promptly

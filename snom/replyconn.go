@@ -9,12 +9,23 @@ import (
 	"time"
 )
 
-// promptReply is how long a reply is waited for before the context of the request is watched. Phones reply within some tens
-// of milliseconds, and watching a context took 3 % of the processor time of a command.
-const promptReply = 50 * time.Millisecond
+// promptly is how long a connection, and a reply, is waited for before the context of the request is watched. Phones reply
+// within some tens of milliseconds, and watching a context took 3 % of the processor time of a command.
+const promptly = 50 * time.Millisecond
+
+// promptDeadline is when the context is to be watched, or the deadline, if that is earlier.
+func promptDeadline(deadline time.Time) time.Time {
+	if prompt := time.Now().Add(promptly); prompt.Before(deadline) {
+		return prompt
+	}
+	return deadline
+}
+
+// past is a deadline that has passed.
+var past = time.Unix(1, 0)
 
 // A replyConn is the connection that a reply is read from. Reading fails at a deadline, and when the context ends, which is
-// noticed after promptReply at the earliest.
+// noticed after promptly at the earliest.
 type replyConn struct {
 	ctx      context.Context
 	conn     net.Conn
@@ -25,11 +36,7 @@ type replyConn struct {
 // begin makes r read from conn, until end is called.
 func (r *replyConn) begin(ctx context.Context, conn net.Conn, deadline time.Time) io.Reader {
 	*r = replyConn{ctx: ctx, conn: conn, deadline: deadline}
-	prompt := time.Now().Add(promptReply)
-	if prompt.After(deadline) {
-		prompt = deadline
-	}
-	_ = conn.SetReadDeadline(prompt) // fails on a closed connection only, as below
+	_ = conn.SetReadDeadline(promptDeadline(deadline)) // fails on a closed connection only, as below
 	return r
 }
 
@@ -41,7 +48,7 @@ func (r *replyConn) Read(p []byte) (int, error) {
 	}
 	_ = r.conn.SetReadDeadline(r.deadline)
 	conn := r.conn
-	r.stop = context.AfterFunc(r.ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	r.stop = context.AfterFunc(r.ctx, func() { _ = conn.SetReadDeadline(past) })
 	return r.conn.Read(p)
 }
 

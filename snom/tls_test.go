@@ -187,13 +187,13 @@ func TestSlowReplyOverTLS(t *testing.T) {
 			phone := tls.Server(conn, &tls.Config{Certificates: certificates})
 			readRequest(phone)
 			for part := range strings.SplitAfterSeq(reply(200, "", "<html><title>snom</title></html>"), "\n") {
-				time.Sleep(4 * snom.PromptReply)
+				time.Sleep(4 * snom.Promptly)
 				_, _ = io.WriteString(phone, part)
 			}
 		})})
 		began := time.Now()
 		got, err := c.Send(t.Context(), snom.Step{Request: "/command.htm?key=P1"})
-		if took := time.Since(began); err != nil || got.Status != 200 || took < 8*snom.PromptReply {
+		if took := time.Since(began); err != nil || got.Status != 200 || took < 8*snom.Promptly {
 			t.Errorf("Send = %+v, %v after %v, expected a reply in several parts", got, err, took)
 		}
 	})

@@ -15,7 +15,7 @@ const (
 	// fewPhones are so few that their commands come one at a time. A command passes through several goroutines, and when
 	// each is on another processor, most of its time is spent waking that up (make bench).
 	fewPhones = 16
-	// somePhones are so many that what garbage takes counts for more than the time to collect it.
+	// somePhones are so many that the memory that garbage takes counts, too, and not only the time to collect it.
 	somePhones = 500
 	// manyPhones are so many that their data is most of the memory in use.
 	manyPhones = 2000
@@ -27,8 +27,8 @@ const (
 )
 
 // tuneRuntime sets how Go uses processors and memory for a number of phones: one processor for few of them; garbage is
-// collected when the heap has grown to two and a half times its size, for more phones to twice its size, or for many
-// phones to 1.4 times, which saves tens of MiB. GOMAXPROCS, GOGC and GOMEMLIMIT in the environment take precedence.
+// collected when the heap has grown to three times its size, for more phones to 2.3 times, or for many phones to 1.4
+// times, which saves tens of MiB. GOMAXPROCS, GOGC and GOMEMLIMIT in the environment take precedence.
 func (p *program) tuneRuntime(phones int) {
 	if phones <= fewPhones && !p.isSet("GOMAXPROCS") {
 		runtime.GOMAXPROCS(1)
@@ -46,8 +46,10 @@ func (p *program) tuneRuntime(phones int) {
 	switch {
 	case phones > manyPhones:
 		debug.SetGCPercent(40)
-	case phones > fewPhones && phones <= somePhones:
-		debug.SetGCPercent(150)
+	case phones > somePhones:
+		debug.SetGCPercent(130)
+	case phones > fewPhones:
+		debug.SetGCPercent(200)
 	}
 }
 

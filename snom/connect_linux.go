@@ -3,6 +3,7 @@ package snom
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -13,8 +14,7 @@ import (
 
 // dialAddress connects to an IP address and a port, for one request over plain HTTP. It is [net.Dialer] in less than half
 // of the processor time; the rest was 9 % of a command, on a machine with two processors and phones that reply at once.
-// The end of ctx is
-// noticed after promptly at the latest.
+// The end of ctx is noticed within promptly.
 func dialAddress(ctx context.Context, deadline time.Time, addr string) (net.Conn, error) {
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil || to.Addr().Zone() != "" { // whose number net knows
@@ -24,23 +24,21 @@ func dialAddress(ctx context.Context, deadline time.Time, addr string) (net.Conn
 		return nil, err
 	}
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
-	const most = 3 // as net.Dialer has it
-	for i := 1; ; i++ {
-		c, err := connect(ctx, deadline, to)
-		switch {
-		case err == nil && c.local != to:
+	for range 3 { // as often as net.Dialer does
+		var c *tcpConn
+		if c, err = connect(ctx, deadline, to); err == nil {
 			return c, nil
-		case err == nil: // a port of this machine that nothing listens on, and the kernel chose the same one for this end
-			_ = c.Close() // nothing was written
-			err = syscall.ECONNREFUSED
-		case !errors.Is(err, syscall.EADDRNOTAVAIL): // the kernel chose a port that is in use
-			i = most
 		}
-		if i >= most {
-			return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(to), Err: err}
+		if !errors.Is(err, errItself) && !errors.Is(err, syscall.EADDRNOTAVAIL) { // the kernel may choose a port that is in use
+			break
 		}
 	}
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(to), Err: err}
 }
+
+// errItself is the error of a connection for whose local port the kernel chose the one that it connects to, on this machine
+// and with nothing that listens there (golang.org/issue/2690).
+var errItself = fmt.Errorf("connected to itself: %w", syscall.ECONNREFUSED)
 
 // A tcpConn is a TCP connection that is read and written as a file.
 type tcpConn struct {
@@ -59,9 +57,14 @@ func connect(ctx context.Context, deadline time.Time, to netip.AddrPort) (*tcpCo
 	c := &tcpConn{file: os.NewFile(uintptr(fd), "tcp"), remote: to}
 	if isConnecting(err) {
 		err = c.wait(ctx, deadline, address)
+	} else {
+		err = os.NewSyscallError("connect", err)
 	}
 	if err == nil {
 		c.local, err = localAddress(fd)
+	}
+	if err == nil && c.local == to {
+		err = errItself
 	}
 	if err != nil {
 		_ = c.file.Close() // nothing was written
@@ -92,13 +95,10 @@ func (c *tcpConn) wait(ctx context.Context, deadline time.Time, address syscall.
 		defer context.AfterFunc(ctx, func() { _ = c.SetWriteDeadline(past) })()
 		err = raw.Write(again)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case connected != nil:
-		return os.NewSyscallError("connect", connected)
 	}
-	return nil
+	return os.NewSyscallError("connect", connected)
 }
 
 // socketAddress returns the family of an address without a zone, and the address as a system call takes it.

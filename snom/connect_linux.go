@@ -85,7 +85,9 @@ func (c *tcpConn) wait(ctx context.Context, deadline time.Time, address syscall.
 	}
 	var connected error
 	again := func(fd uintptr) bool {
-		connected = syscall.Connect(int(fd), address)
+		if connected = syscall.Connect(int(fd), address); connected == syscall.EISCONN {
+			connected = nil // Linux says so the second time only, others at once
+		}
 		return !isConnecting(connected)
 	}
 	_ = c.SetWriteDeadline(promptDeadline(deadline)) // fails on a closed connection only, as below

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,8 +139,8 @@ func phoneOf(p config.Phone, timeout, gap time.Duration, digests digestMemory, d
 		NoLogin: p.Username == "",
 		HTTPS:   strings.HasPrefix(strings.ToLower(p.URL), "https:"),
 		Allow:   verbs(p.Allow), Mask: verbs(p.Mask),
-		Fingerprint: digest(p, p.Model.Name(), p.Password.Reveal(), p.Token.Reveal()),
-		Login:       digest(p.Username, p.Password.Reveal(), p.Auth),
+		Fingerprint: fingerprint(p),
+		Login:       digest(p.Username, p.Password.Reveal(), string(p.Auth)),
 	}, nil
 }
 
@@ -183,11 +185,28 @@ func verbs(list []snom.Verb) map[snom.Verb]bool {
 	return set
 }
 
-// digest tells settings apart without keeping their secrets in clear.
-func digest(parts ...any) string {
-	b, err := json.Marshal(parts)
-	if err != nil {
-		panic(err) // texts and structs of texts: there is nothing to fail
+// fingerprint tells the settings of phones apart. What most phones have is not encoded as JSON, which took an eighth of the
+// start with ten thousand phones.
+func fingerprint(p config.Phone) string {
+	rest := p
+	rest.Name, rest.URL, rest.Username, rest.Auth = "", "", "", ""
+	rest.Password, rest.Token = config.Secret{}, config.Secret{}
+	var others []byte
+	if !reflect.ValueOf(rest).IsZero() {
+		var err error
+		if others, err = json.Marshal(rest); err != nil {
+			panic(err) // texts, numbers and structs of these: there is nothing to fail
+		}
+	}
+	return digest(p.Name, p.URL, p.Username, string(p.Auth), p.Password.Reveal(), p.Token.Reveal(), p.Model.Name(), string(others))
+}
+
+// digest tells texts apart without keeping secrets in clear.
+func digest(texts ...string) string {
+	var memory [512]byte // most fit
+	b := memory[:0]
+	for _, text := range texts {
+		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
 	}
 	sum := sha256.Sum256(b)
 	return string(sum[:16]) // as good against chance; there may be ten thousand phones

@@ -510,8 +510,9 @@ func (b *Bridge) publishInfo(beat heartbeat) {
 // command has its answer. Where ctx has ended before, that is all it does.
 func (b *Bridge) Run(ctx context.Context) error {
 	if ctx.Err() == nil {
-		for _, p := range b.roster.Load().phones {
-			p.pollIn(0)
+		phones := b.roster.Load().phones
+		for _, p := range phones {
+			p.pollIn(time.Duration(len(phones)/100) * startSettle)
 		}
 	}
 	var polling sync.WaitGroup

@@ -86,7 +86,7 @@ func (c *tcpConn) wait(ctx context.Context, deadline time.Time, address syscall.
 	var connected error
 	again := func(fd uintptr) bool {
 		if connected = syscall.Connect(int(fd), address); connected == syscall.EISCONN {
-			connected = nil // Linux says so the second time only, others at once
+			connected = nil // the connection is there (connect(2))
 		}
 		return !isConnecting(connected)
 	}

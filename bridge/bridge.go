@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/fetch"
+	"github.com/snom2mqtt/snom2mqtt/internal/loglevel"
 	"github.com/snom2mqtt/snom2mqtt/internal/lograte"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/pages"
@@ -495,7 +496,7 @@ func (b *Bridge) publishInfo(beat heartbeat) {
 		Foreign: b.claims.foreign(), heartbeat: beat,
 	}
 	if b.cfg.Level != nil {
-		info.LogLevel = strings.ToLower(b.cfg.Level.Level().String())
+		info.LogLevel = loglevel.Name(b.cfg.Level.Level())
 	}
 	payload := encode(info)
 	if len(payload) > mqtt.MaxPublish { // thousands of phones: their own topics name them

@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/loglevel"
 	"github.com/snom2mqtt/snom2mqtt/internal/strictjson"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
@@ -38,7 +38,7 @@ func actions() []action {
 			payload: "the name of a phone or group", run: (*Bridge).probe, pool: phonePool, member: "phone"},
 		{name: "install", does: "installs the bridge's action URLs, the phones' `keys`, and the multicast addresses of `paging`, in phones; URLs of other hosts, keys with another use, and other addresses are kept, unless `force` is true; one answer for each phone",
 			payload: "the name of a phone or group, or `{\"phone\":\"kitchen\",\"force\":true}`", run: (*Bridge).install, pool: phonePool, member: "phone", forced: true},
-		{name: "log_level", does: "sets how much is logged", payload: "debug, info, warn or error", run: (*Bridge).logLevel, member: "level"},
+		{name: "log_level", does: "sets how much is logged", payload: loglevel.Expected(), run: (*Bridge).logLevel, member: "level"},
 	}
 }
 
@@ -323,15 +323,12 @@ func (b *Bridge) ping(_ context.Context, r request) Response {
 }
 
 func (b *Bridge) logLevel(_ context.Context, r request) Response {
-	var level slog.Level
-	if !slices.Contains([]string{"debug", "info", "warn", "error"}, r.argument) {
-		return r.response(Invalid, fmt.Sprintf("level %q: expected debug, info, warn or error", shown(r.argument)))
+	level, ok := loglevel.Parse(r.argument)
+	if !ok {
+		return r.response(Invalid, fmt.Sprintf("level %q: expected %s", shown(r.argument), loglevel.Expected()))
 	}
 	if b.cfg.Level == nil {
 		return r.response(Forbidden, "the log level cannot be changed here")
-	}
-	if err := level.UnmarshalText([]byte(r.argument)); err != nil {
-		return r.response(Internal, err.Error())
 	}
 	b.cfg.Level.Set(level)
 	b.publishInfo(heartbeat{})

@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/snom2mqtt/snom2mqtt/internal/loglevel"
 	"github.com/snom2mqtt/snom2mqtt/internal/textfile"
 	"github.com/snom2mqtt/snom2mqtt/mqtt"
 	"github.com/snom2mqtt/snom2mqtt/snom"
@@ -223,8 +224,7 @@ func either(words []string) string {
 }
 
 func (c *checker) level(f field) slog.Level {
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(c.word(f))) // word has added the fault
+	l, _ := loglevel.Parse(c.word(f)) // word has added the fault
 	return l
 }
 

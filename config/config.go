@@ -21,11 +21,12 @@ import (
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
-// Config is every setting of the program. [Load] makes it; nothing changes it afterwards.
+// Config is every setting of the program. [Load] makes it; nothing changes it afterwards. A number, a time or
+// a word is one of those that [Settings] says its variable accepts.
 type Config struct {
 	MQTT         MQTT
 	BrokerListen string // host:port of the embedded broker, used instead of MQTT.URL; empty: none
-	BaseTopic    string // first levels of every topic; "snom" unless set
+	BaseTopic    string // first levels of every topic
 	Instance     string // name of this bridge among several on one base topic; empty: the only one
 
 	Roster     Roster // the phones and groups as they were when Load read them
@@ -40,17 +41,16 @@ type Config struct {
 	DialDeny      *regexp.Regexp // what may not, over the whole number; nil: nothing
 	SettingsAllow *regexp.Regexp // settings that the command set may write, over the whole name; nil: none
 
-	CommandTTL           time.Duration // how long a command may wait, 100 ms to 1 h
-	QueueLength          int           // commands waiting for one phone, 1 to 10,000
-	RequestTimeout       time.Duration // one HTTP exchange with a phone, 100 ms to 1 min
-	CommandGap           time.Duration // pause between two requests to one phone, 0 to 1 min
-	AvailabilityInterval time.Duration // between two polls of a phone that sends nothing, 1 s to 24 h
-	AskEvery             time.Duration // between two questions to a phone for its state, 1 s to 24 h; 0: it is not asked
+	CommandTTL           time.Duration // how long a command may wait
+	QueueLength          int           // commands waiting for one phone
+	RequestTimeout       time.Duration // one HTTP exchange with a phone
+	CommandGap           time.Duration // pause between two requests to one phone
+	AvailabilityInterval time.Duration // between two polls of a phone that sends nothing
+	AskEvery             time.Duration // between two questions to a phone for its state; 0: it is not asked
 
-	HomeAssistant       bool   // whether to publish discovery documents
-	HomeAssistantPrefix string // first levels of their topics
-	// HomeAssistantLanguage is that of the names of entities: "en" or "de".
-	HomeAssistantLanguage string
+	HomeAssistant         bool   // whether to publish discovery documents
+	HomeAssistantPrefix   string // first levels of their topics
+	HomeAssistantLanguage string // that of the names of entities
 
 	SIPListen  string // host:port that requests by SIP come from; empty: the system's choice
 	Asterisk   PBX    // for phones whose URL begins with asterisk:
@@ -61,15 +61,15 @@ type Config struct {
 	PhoneListen      string        // host:port where phones report events; empty: nowhere
 	PhoneBaseURL     string        // the address phones use for it, no slash at its end; empty: not known
 	PhoneCheckSource bool          // whether an event must come from the address of its phone
-	RingTimeout      time.Duration // how long a call is ringing without a further event, 1 s to 1 h
-	CallTimeout      time.Duration // how long a call lasts without a further event, 1 s to 168 h
+	RingTimeout      time.Duration // how long a call is ringing without a further event
+	CallTimeout      time.Duration // how long a call lasts without a further event
 
 	StateDirectory string // absolute path where the program keeps what phones reported; empty: nowhere
 
 	Console Console
 
-	LogLevel  slog.Level // debug, info, warn or error
-	LogFormat string     // "text" or "json"
+	LogLevel  slog.Level // one of loglevel.All
+	LogFormat string
 
 	Warnings []Fault // what is accepted and probably not meant; no text of a setting is shown
 

@@ -28,7 +28,7 @@ func TestDefaults(t *testing.T) {
 		Roster:               config.Roster{Phones: []config.Phone{phone}, Groups: map[string][]string{}},
 		CommandTTL:           30 * time.Second,
 		QueueLength:          32,
-		RequestTimeout:       5 * time.Second,
+		RequestTimeout:       snom.DefaultTimeout, // which package snom has, too
 		CommandGap:           100 * time.Millisecond,
 		AvailabilityInterval: time.Minute,
 		HomeAssistant:        true,

@@ -28,11 +28,7 @@ func appendSettings(list []Setting, before string, rows []row) []Setting {
 			list[len(list)-1].Secret = true
 			continue
 		}
-		accepts := r.accepts
-		if accepts == "gated" {
-			accepts = either(gates())
-		}
-		list = append(list, Setting{Name: before + r.name, Default: r.def, Accepts: accepts})
+		list = append(list, Setting{Name: before + r.name, Default: r.def, Accepts: r.accepts})
 	}
 	return list
 }

@@ -8,13 +8,15 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/loglevel"
 )
 
 // prefix begins the name of every variable of the program.
 const prefix = "SNOM2MQTT_"
 
 // variables is the environment as it is written: one row for each setting. The comment of a row is its text in
-// docs/settings.md; accepts is the range or the list of words that it may have. A row ending in File is the other way to
+// docs/settings.md; accepts is the range or the list of words that it may have, or names a list of [lists]. A row ending in File is the other way to
 // give the secret above it.
 //
 // Everything is text here and is checked afterwards, because the env library names the field and not the variable in its
@@ -162,7 +164,7 @@ type variables struct {
 	ConsoleIngress field `env:"CONSOLE_INGRESS"`
 
 	// The least level that is logged:
-	LogLevel field `env:"LOG_LEVEL" envDefault:"info" accepts:"debug, info, warn or error"`
+	LogLevel field `env:"LOG_LEVEL" envDefault:"info" accepts:"levels"`
 	// The format of the log:
 	LogFormat field `env:"LOG_FORMAT" envDefault:"text" accepts:"text or json"`
 }
@@ -229,6 +231,12 @@ func (f *field) UnmarshalText(text []byte) error {
 // A row is what the tags of one field of [variables] or [phoneVariables] say.
 type row struct{ field, name, def, accepts string }
 
+// lists returns the words that settings may have which are listed in other packages, by the name that their rows have for
+// them.
+func lists() map[string][]string {
+	return map[string][]string{"gated": gates(), "levels": loglevel.Names()}
+}
+
 // rows lists the settings of a struct, but for lists of phones.
 func rows(of any) []row {
 	t := reflect.TypeOf(of)
@@ -236,7 +244,11 @@ func rows(of any) []row {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if name := f.Tag.Get("env"); name != "" {
-			list = append(list, row{f.Name, name, f.Tag.Get("envDefault"), f.Tag.Get("accepts")})
+			accepts := f.Tag.Get("accepts")
+			if words, ok := lists()[accepts]; ok {
+				accepts = either(words)
+			}
+			list = append(list, row{f.Name, name, f.Tag.Get("envDefault"), accepts})
 		}
 	}
 	return list

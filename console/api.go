@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/internal/loglevel"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 )
 
@@ -223,7 +224,7 @@ type LogDocument struct {
 func searchOf(r *http.Request) search {
 	q := r.URL.Query()
 	s := search{text: q.Get("q")}
-	if slices.Contains(levels(), q.Get("level")) {
+	if slices.Contains(loglevel.Names(), q.Get("level")) {
 		s.level = q.Get("level")
 	}
 	s.after, _ = strconv.ParseUint(q.Get("after"), 10, 64) // what is no number is no bound
@@ -231,7 +232,7 @@ func searchOf(r *http.Request) search {
 }
 
 func (h *handler) logLines(w http.ResponseWriter, r *http.Request) {
-	if refuses(w, "level", r.URL.Query()["level"], levels()) {
+	if refuses(w, "level", r.URL.Query()["level"], loglevel.Names()) {
 		return
 	}
 	d := LogDocument{Lines: []Line{}}
@@ -243,7 +244,7 @@ func (h *handler) logLines(w http.ResponseWriter, r *http.Request) {
 
 // downloadLog answers with the lines as a text file.
 func (h *handler) downloadLog(w http.ResponseWriter, r *http.Request) {
-	if refuses(w, "level", r.URL.Query()["level"], levels()) {
+	if refuses(w, "level", r.URL.Query()["level"], loglevel.Names()) {
 		return
 	}
 	found, _ := h.Journal.find(searchOf(r))

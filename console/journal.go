@@ -2,8 +2,11 @@ package console
 
 import (
 	"bytes"
+	"log/slog"
 	"strings"
 	"sync"
+
+	"github.com/snom2mqtt/snom2mqtt/internal/loglevel"
 )
 
 // Bounds of a journal.
@@ -51,18 +54,15 @@ func (j *Journal) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// levels are those of the log, the least first.
-func levels() []string { return []string{"debug", "info", "warn", "error"} }
-
 // levelOf reads the level of a line in either format.
 func levelOf(line []byte) string {
-	for _, level := range levels() {
+	for _, level := range loglevel.Names() {
 		upper := strings.ToUpper(level)
 		if bytes.Contains(line, []byte(" level="+upper+" ")) || bytes.Contains(line, []byte(`"level":"`+upper+`"`)) {
 			return level
 		}
 	}
-	return "info"
+	return loglevel.Name(slog.LevelInfo)
 }
 
 // A search says which lines of the journal are asked for.
@@ -76,7 +76,7 @@ func (s search) finds(l Line) bool {
 	if l.Number <= s.after || s.text != "" && !strings.Contains(strings.ToLower(l.Text), strings.ToLower(s.text)) {
 		return false
 	}
-	for _, level := range levels() {
+	for _, level := range loglevel.Names() {
 		if level == l.Level {
 			return level == s.level || s.level == ""
 		} else if level == s.level {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/snom2mqtt/snom2mqtt/bridge"
+	"github.com/snom2mqtt/snom2mqtt/internal/loglevel"
 )
 
 // messagesPage shows what happens. Without JavaScript it streams what happens within a minute.
@@ -178,13 +179,13 @@ func (h *handler) logPage(w http.ResponseWriter, r *http.Request) {
 	found, last := h.Journal.find(want)
 	p.write(`<form class="filter" method="get" role="search"><label>{} <input type="search" name="q" id="q" value="{}" autocomplete="off" maxlength="64"></label>
 <label>{} <select name="level" id="level"><option value="">{}</option>`, p.t("Text"), want.text, p.t("Least level"), p.t("all"))
-	for _, level := range levels() {
+	for _, level := range loglevel.Names() {
 		p.option(level, level, want.level)
 	}
 	p.write(`</select></label><button class="noscript">{}</button><button type="button" id="pause" aria-pressed="false">{}</button>
 <a id="download" href="log.txt?{}" download>{}</a></form>`, p.t("Filter"), p.t("Pause"), url.Values{"q": {want.text}, "level": {want.level}}.Encode(), p.t("Download"))
 	p.write(`<form id="loglevel" class="row"><label>{} <select name="level"{}>`, p.t("Log from now on"), h.disabled())
-	for _, level := range levels() {
+	for _, level := range loglevel.Names() {
 		p.option(level, level, h.logLevel(r.Context()))
 	}
 	p.write(`</select></label><button{}>{}</button></form><div id="answer" role="status"></div><p class="hint">{}</p><ol id="log" class="log" data-last="{}" lang="en">`,
@@ -198,12 +199,12 @@ func (h *handler) logPage(w http.ResponseWriter, r *http.Request) {
 
 // logLevel is the least level that is logged.
 func (h *handler) logLevel(ctx context.Context) string {
-	for i, at := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
-		if h.Log.Enabled(ctx, at) {
-			return levels()[i]
+	for _, level := range loglevel.All() {
+		if h.Log.Enabled(ctx, level) {
+			return loglevel.Name(level)
 		}
 	}
-	return "error"
+	return loglevel.Name(slog.LevelError)
 }
 
 // aboutPage says what the program is.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/snom2mqtt/snom2mqtt/callstate"
+	"github.com/snom2mqtt/snom2mqtt/internal/loglevel"
 	"github.com/snom2mqtt/snom2mqtt/snom"
 	"github.com/snom2mqtt/snom2mqtt/snom/actionurl"
 	"github.com/snom2mqtt/snom2mqtt/snom/notify"
@@ -465,7 +466,7 @@ var bridgeEntities = []entity{
 		key: "log_level", note: "how much is logged",
 		Component: Component{
 			Platform: "select", Name: "Log level", Icon: "mdi:text-box-search", EntityCategory: "config", Enabled: no(),
-			Options: []string{"debug", "info", "warn", "error"}, ValueTemplate: "{{ value_json.log_level | default(None) }}",
+			Options: loglevel.Names(), ValueTemplate: "{{ value_json.log_level | default(None) }}",
 		},
 		state: bridgeInfoTopic,
 		fit: func(d *describer, c *Component) {

@@ -22,11 +22,14 @@ import (
 // before it is escaped.
 const maxTarget = 8 << 10
 
+// DefaultTimeout is the time limit of one HTTP exchange with a phone, connecting included, unless [ClientConfig] has another.
+const DefaultTimeout = 5 * time.Second
+
 // ClientConfig configures the [Client] of one phone. Only URL is required.
 type ClientConfig struct {
 	URL                string        // http://host[:port] or https://host[:port]; see [BaseURL]
 	Username, Password string        // of the phone's web page; without a user name the Client never logs in
-	Timeout            time.Duration // for one HTTP exchange, connecting included; 0: 5 s
+	Timeout            time.Duration // for one HTTP exchange, connecting included; 0: DefaultTimeout
 	Gap                time.Duration // between two requests, the two of a login too: phones choke on fast ones (BitStackers Phonio)
 	TLS                TLSConfig     // for https
 	UserAgent          string        // empty: "snom2mqtt"
@@ -89,7 +92,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		username:  cfg.Username,
 		password:  cfg.Password,
 		userAgent: cmp.Or(cfg.UserAgent, ownUserAgent),
-		timeout:   cmp.Or(cfg.Timeout, 5*time.Second),
+		timeout:   cmp.Or(cfg.Timeout, DefaultTimeout),
 		gap:       cfg.Gap,
 		dialect:   cfg.Dialect,
 		auth:      cfg.Auth,

@@ -47,12 +47,6 @@ type conn struct {
 
 var _ session.Conn = (*conn)(nil)
 
-// A timeoutError ends a connection to a broker that did not close it.
-type timeoutError string
-
-func (e timeoutError) Error() string { return string(e) }
-func (timeoutError) Timeout() bool   { return true }
-
 func newConn(nc net.Conn, o session.ConnectOptions) *conn {
 	c := &conn{nc: nc, options: o, quickAck: quickAck(nc), began: time.Now(), writing: make(chan struct{}, 1), pending: map[uint16]awaited{}, lost: make(chan struct{})}
 	c.in = newPacketReader(readerFunc(c.read), maxPacket)
@@ -185,7 +179,7 @@ func (c *conn) keepAlive() {
 			return
 		}
 		if c.ponged.Load() == ponged {
-			c.Fail(timeoutError("no answer to a ping in time"))
+			c.Fail(session.TimeoutError("no answer to a ping in time"))
 		}
 	}
 }

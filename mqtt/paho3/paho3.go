@@ -26,7 +26,7 @@ var _ session.Driver = Driver{}
 // Connect is [session.Driver].
 func (Driver) Connect(ctx context.Context, nc net.Conn, o session.ConnectOptions) (session.Conn, error) {
 	c := newConn(nc, o)
-	stop := context.AfterFunc(ctx, func() { c.Fail(timeoutError("no answer in time")) })
+	stop := context.AfterFunc(ctx, func() { c.Fail(session.TimeoutError("no answer in time")) })
 	defer stop()
 	c.write(connectPacket(o))
 	f, err := c.in.next()
@@ -128,7 +128,7 @@ func (c *conn) Disconnect(timeout time.Duration) {
 	select {
 	case <-c.lost:
 	case <-limit.C:
-		c.Fail(timeoutError("no end of the connection after DISCONNECT"))
+		c.Fail(session.TimeoutError("no end of the connection after DISCONNECT"))
 	}
 }
 

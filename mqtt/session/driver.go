@@ -121,15 +121,18 @@ func NotMQTT(first []byte) error {
 	return nil
 }
 
-// A timeoutError ends a connection to a broker that did not close it.
-type timeoutError string
+// A TimeoutError says what was awaited for too long, so that a connection ended which the broker did not close.
+type TimeoutError string
 
-func (e timeoutError) Error() string { return string(e) }
-func (timeoutError) Timeout() bool   { return true }
+// Error returns the text.
+func (e TimeoutError) Error() string { return string(e) }
+
+// Timeout returns true, as net.Error has it.
+func (TimeoutError) Timeout() bool { return true }
 
 const (
-	errNoReply  timeoutError = "no answer in time"
-	errNoAck    timeoutError = "no acknowledgement of a message in time"
-	errUnproven timeoutError = "the broker delivers no message of the bridge to itself"
-	errStalled  timeoutError = "this process or machine was suspended for a while; what was received meanwhile is too old"
+	errNoReply  TimeoutError = "no answer in time"
+	errNoAck    TimeoutError = "no acknowledgement of a message in time"
+	errUnproven TimeoutError = "the broker delivers no message of the bridge to itself"
+	errStalled  TimeoutError = "this process or machine was suspended for a while; what was received meanwhile is too old"
 )

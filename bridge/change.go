@@ -232,7 +232,7 @@ func (p *phone) controllable() (ok bool, problem string) {
 	s := &p.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.identity.control != snom.No && !s.identity.unidentified, s.identity.problem(p.profile.Load().Model)
+	return s.identity.control != snom.No && !s.identity.unidentified, s.identityProblem(p.profile.Load().Model)
 }
 
 // forgetDND notes that the key that toggles do not disturb is about to be pressed: what events said of it is over, until the

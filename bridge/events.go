@@ -46,7 +46,7 @@ func (p *phone) event(e actionurl.Event) bool {
 		b.feed.send(Update{Event: &e})
 	}
 	p.change(func(s *phoneState) {
-		if s.identity.certificate == "" { // else it is there, and no command can reach it
+		if s.untrusted() == "" { // else it is there, and no command can reach it
 			s.seen(time.Now())
 		}
 		switch e.Type {

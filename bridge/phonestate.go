@@ -37,9 +37,31 @@ type phoneState struct {
 
 // contact is how a phone was reached last. It is guarded by the mutex of its phoneState.
 type contact struct {
-	lastSeen time.Time     // when the phone last answered, or sent an event
-	backoff  time.Duration // until the next poll while the phone is unreachable
-	why      string        // it is unreachable; empty: it is not
+	lastSeen time.Time // when the phone last answered, or sent an event
+	outage   *outage   // that it is unreachable; nil: it is not, or nothing is known
+}
+
+// An outage is what is known of a phone while it is unreachable.
+type outage struct {
+	why         string        // an error's words
+	certificate string        // SHA-256 of its certificate, which is not trusted; empty: that is not why
+	backoff     time.Duration // until the next poll
+}
+
+// why says why the phone is unreachable; empty: it is not.
+func (c contact) why() string {
+	if c.outage == nil {
+		return ""
+	}
+	return c.outage.why
+}
+
+// untrusted is the SHA-256 of the phone's certificate, which is not trusted; empty: it is, or there is none.
+func (c contact) untrusted() string {
+	if c.outage == nil {
+		return ""
+	}
+	return c.outage.certificate
 }
 
 // callKnowledge is what is known of the calls of a phone. It is guarded by the mutex of its phoneState.
@@ -61,17 +83,17 @@ type phoneIdentity struct {
 	authenticated        bool       // the phone has accepted a request, so a probe may log in
 	unidentified         bool       // it was probed or accepted a command, and nothing showed that it is a Snom phone
 	foreign              bool       // and what it answered was the page of another device
-	certificate          string     // SHA-256 of its certificate, which is not trusted; empty: it is, or there is none
 }
 
 // unidentified is said of a device that has never said that it is a Snom phone.
 const unidentified = "nothing has shown yet that this device is a Snom phone"
 
-// problem says what is wrong with a phone, or nothing. configured is its model by the settings.
-func (i phoneIdentity) problem(configured snom.Model) string {
-	switch {
-	case i.certificate != "":
-		return "the phone's certificate is not trusted: set cert_sha256 (CERT_SHA256) to its SHA-256 if it is the phone's: " + i.certificate
+// identityProblem says what is wrong with what a phone says that it is, or nothing. configured is its model by the settings.
+// The caller holds the lock.
+func (s *phoneState) identityProblem(configured snom.Model) string {
+	switch i := &s.identity; {
+	case s.untrusted() != "":
+		return "the phone's certificate is not trusted: set cert_sha256 (CERT_SHA256) to its SHA-256 if it is the phone's: " + s.untrusted()
 	case i.known != (snom.Model{}) && configured != (snom.Model{}) && i.known != configured:
 		return fmt.Sprintf("the settings say model %s, the phone says %s: what the phone says counts", configured.Name(), i.known.Name())
 	case i.control == snom.No && configured.RemoteControl() == snom.Yes:
@@ -175,20 +197,21 @@ func (s *phoneState) callState() callstate.State {
 
 // seen notes that the phone answered. The caller holds the lock.
 func (s *phoneState) seen(now time.Time) {
-	s.reachable, s.why, s.lastSeen, s.backoff = SwitchOn, "", now, 0
-	s.identity.certificate = ""
+	s.reachable, s.contact = SwitchOn, contact{lastSeen: now}
 }
 
 // unreachable notes that the phone cannot be reached, and why. The caller holds the lock.
 func (s *phoneState) unreachable(why error) {
-	s.reachable, s.why, s.lastSeen = SwitchOff, words(why), time.Time{}
-	s.identity.probed, s.urls = false, urlsUnknown // it may come back as another one
+	is := &outage{why: words(why)}
+	if s.outage != nil {
+		is.backoff = s.outage.backoff
+	}
 	var untrusted *snom.CertificateError
 	if errors.As(why, &untrusted) {
-		s.identity.certificate = untrusted.SHA256
-	} else {
-		s.identity.certificate = ""
+		is.certificate = untrusted.SHA256
 	}
+	s.reachable, s.contact = SwitchOff, contact{outage: is}
+	s.identity.probed, s.urls = false, urlsUnknown // it may come back as another one
 }
 
 // needsProbe reports whether the phone is to be asked what it is. The caller holds the lock.
@@ -233,18 +256,18 @@ func (s *phoneState) accepted() {
 
 // forget forgets what depends on the phone's settings. The caller holds the lock.
 func (s *phoneState) forget() {
-	s.reachable, s.why, s.lastSeen, s.backoff = SwitchUnknown, "", time.Time{}, 0
+	s.reachable, s.contact = SwitchUnknown, contact{}
 	s.identity, s.settings, s.fault, s.urls = phoneIdentity{}, nil, nil, urlsUnknown
 }
 
 // nextPoll is when to poll again: soon where the phone just became unreachable, for it may be restarting. The caller
 // holds the lock.
 func (s *phoneState) nextPoll(every time.Duration) time.Duration {
-	if s.reachable != SwitchOff {
+	if s.outage == nil {
 		return jitter(every)
 	}
-	s.backoff = min(max(2*s.backoff, firstBackoff), every)
-	return jitter(s.backoff)
+	s.outage.backoff = min(max(2*s.outage.backoff, firstBackoff), every)
+	return jitter(s.outage.backoff)
 }
 
 // status is what is known of the phone now. The caller holds the lock.
@@ -337,7 +360,7 @@ func (p *phone) logState(before, after *Status) {
 		}
 		log.Info("phone reachable", is...)
 	case after.Reachable == SwitchOff:
-		log.Info("phone unreachable", slog.String("err", p.state.why))
+		log.Info("phone unreachable", slog.String("err", p.state.why()))
 	}
 	if after.Problem != before.Problem && after.Problem != "" {
 		log.Warn("problem with a phone", slog.String("err", string(after.Problem)))

@@ -77,10 +77,10 @@ func (c *command) learnFault(s *phoneState) {
 // problem says what is wrong with the phone, or nothing, and how to fix it. The caller holds the state's lock.
 func (p *phone) problem() (problem, remedy string) {
 	s, configured := &p.state, p.profile.Load().Model
-	is := s.identity.problem(configured)
+	is := s.identityProblem(configured)
 	switch i := &s.identity; {
-	case i.certificate != "":
-		return is, "set cert_sha256 of this phone to " + i.certificate + " if that is its certificate"
+	case s.untrusted() != "":
+		return is, "set cert_sha256 of this phone to " + s.untrusted() + " if that is its certificate"
 	case s.fault != nil:
 		return s.fault.problem, s.fault.remedy
 	case i.unidentified && is == unidentified:

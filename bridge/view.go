@@ -64,7 +64,7 @@ func (p *phone) view(now time.Time) View {
 	p.state.mu.Lock()
 	defer p.state.mu.Unlock()
 	at := p.profile.Load()
-	v.Status, v.Config, v.Is, v.Why, v.LastSeen = p.status(now), at.PhoneConfig, at.model, p.state.why, Time{Time: p.state.lastSeen}
+	v.Status, v.Config, v.Is, v.Why, v.LastSeen = p.status(now), at.PhoneConfig, at.model, p.state.why(), Time{Time: p.state.lastSeen}
 	if p.state.lastEvent != nil {
 		v.LastEvent = *p.state.lastEvent
 	}

@@ -138,20 +138,20 @@ type Phone struct {
 	MAC      string // twelve hexadecimal digits; empty: not known
 	Model    string // from the settings or the phone; empty: not known
 	Firmware string
-	URL      string          // of its web interface
-	Allow    string          // gated commands that are enabled, separated by spaces: "reset firmware"
-	Mask     string          // commands whose argument is secret, separated by spaces
-	Events   bool            // phones can send events to the bridge
-	Keys     *actionurl.Keys // that the settings set up; nil: none
+	URL      string                  // of its web interface
+	Allow    string                  // gated commands that are enabled, separated by spaces: "reset firmware"
+	Mask     string                  // commands whose argument is secret, separated by spaces
+	Keys     *actionurl.Keys         // that the settings set up; nil: none
+	Settings unique.Handle[Settings] // what few settings say of it; zero: nothing. See [Settings.Handle]
+	Events   bool                    // phones can send events to the bridge
 	// NoControl says that the phone itself reports that it cannot be controlled, whatever model is configured, or that
 	// nothing shows that the device is a phone.
 	NoControl bool
-	Announce  bool                    // it has a multicast address of its own
-	ByNotify  bool                    // it is driven by SIP, whatever its model takes over HTTP
-	Sensors   bool                    // what its sensors measure reaches the bridge, if it has any
-	Settings  unique.Handle[Settings] // what few settings say of it; zero: nothing. See [Settings.Handle]
-	Asked     bool                    // it was asked whether it can be controlled; no part of its document
-	Seen      bool                    // it is reachable; no part of its document
+	Announce  bool // it has a multicast address of its own
+	ByNotify  bool // it is driven by SIP, whatever its model takes over HTTP
+	Sensors   bool // what its sensors measure reaches the bridge, if it has any
+	Asked     bool // it was asked whether it can be controlled; no part of its document
+	Seen      bool // it is reachable; no part of its document
 }
 
 // Settings are what the settings of few phones say.

@@ -72,7 +72,7 @@ type Client struct {
 	onDigest           func(netip.AddrPort)
 	digestAt           func(netip.AddrPort) bool
 
-	turn chan struct{} // full while a request is under way
+	turn turn // taken while a request is under way
 	// The fields below belong to the goroutine that has the turn.
 	login      *login    // what the phone accepted last; nil: none
 	ready      time.Time // when the phone may be asked again
@@ -98,7 +98,6 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		auth:      cfg.Auth,
 		onDigest:  cfg.OnDigest,
 		digestAt:  cfg.DigestAt,
-		turn:      make(chan struct{}, 1),
 	}
 	c.digestSeen.Store(cfg.DigestSeen)
 	if cfg.Dial != nil {
@@ -299,10 +298,9 @@ func (c *Client) Identified() bool { return c.proven.Load() }
 
 // begin waits for the turn of its caller, who must end it.
 func (c *Client) begin(ctx context.Context, notAfter time.Time) error {
-	select {
-	case c.turn <- struct{}{}:
+	freed := c.turn.take()
+	if freed == nil {
 		return nil
-	default:
 	}
 	var expired <-chan time.Time
 	if !notAfter.IsZero() {
@@ -310,17 +308,20 @@ func (c *Client) begin(ctx context.Context, notAfter time.Time) error {
 		defer t.Stop()
 		expired = t.C
 	}
-	select {
-	case c.turn <- struct{}{}:
-		return nil
-	case <-expired:
-		return fmt.Errorf("%w: another request was under way", ErrExpired)
-	case <-ctx.Done():
-		return fmt.Errorf("%w: another request is under way: %w", ErrUnreachable, bounded(context.Cause(ctx)))
+	for freed != nil {
+		select {
+		case <-freed:
+			freed = c.turn.take()
+		case <-expired:
+			return fmt.Errorf("%w: another request was under way", ErrExpired)
+		case <-ctx.Done():
+			return fmt.Errorf("%w: another request is under way: %w", ErrUnreachable, bounded(context.Cause(ctx)))
+		}
 	}
+	return nil
 }
 
-func (c *Client) end() { <-c.turn }
+func (c *Client) end() { c.turn.give() }
 
 // A pageRequest is a request that fetch makes.
 type pageRequest struct {

@@ -127,8 +127,7 @@ func (x *home) theEmbeddedBrokerServesIt() {
 	if err := x.bridge.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		x.t.Fatal(err)
 	}
-	eventually(x.t, "the cellar's phone is gone", func() bool { return slices.Equal(x.devices(), devices) })
-	if n, now := len(x.registry()), x.devices(); n != entities || !slices.Equal(now, devices) {
-		x.t.Errorf("with the embedded broker there are %d entities, expected %d, and the devices %q, expected %q", n, entities, now, devices)
-	}
+	eventually(x.t, fmt.Sprintf("the cellar's phone is gone, and there are %d entities of the devices %q", entities, devices), func() bool {
+		return slices.Equal(x.devices(), devices) && len(x.registry()) == entities
+	})
 }

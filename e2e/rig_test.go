@@ -186,7 +186,7 @@ func (r *rig) command(i int) (id, topic string, payload []byte) {
 }
 
 // load publishes commands for the phones in turn, with a pause after each, until it is stopped. It
-// finds its way back to a broker that was gone.
+// finds its way back to a broker that was gone. Once it is stopped, no command of it is on its way to a bridge any more.
 func (r *rig) load(pause time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	var publishing sync.WaitGroup
@@ -226,14 +226,16 @@ func (r *rig) publishUntil(ctx context.Context, pause time.Duration) {
 			<-window
 		}
 	}()
+	var last string // id of a command
 	defer func() {
+		r.arrived(last, window, gone)
 		c.conn.Close()
 		<-gone
 	}()
 	tick := time.NewTicker(max(pause, time.Microsecond))
 	defer tick.Stop()
 	for i := 0; ; i++ {
-		_, topic, payload := r.command(i % len(r.phones.urls))
+		id, topic, payload := r.command(i % len(r.phones.urls))
 		select {
 		case window <- struct{}{}:
 		case <-gone:
@@ -244,9 +246,25 @@ func (r *rig) publishUntil(ctx context.Context, pause time.Duration) {
 		if c.write(publishPacket(uint16(i%65535+1), topic, payload, false)) != nil {
 			return
 		}
+		last = id
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// arrived waits until the broker has acknowledged all commands of a connection, and the last one has reached a bridge, but
+// not for long: either may be gone.
+func (r *rig) arrived(last string, window <-chan struct{}, gone <-chan struct{}) {
+	late := time.After(acceptIn)
+	for len(window) > 0 || last != "" && !r.tap.has(last) {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-gone:
+			return
+		case <-late:
 			return
 		}
 	}

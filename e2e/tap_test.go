@@ -171,6 +171,13 @@ func (t *tap) settled() {
 	})
 }
 
+// has reports whether a command was given to a bridge.
+func (t *tap) has(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.book[id] != nil
+}
+
 // first returns the first command that is such; empty: none is.
 func (t *tap) first(such func(id string, e *entry) bool) string {
 	t.mu.Lock()

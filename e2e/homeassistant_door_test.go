@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The code of the door in the tests with Home Assistant, and the password of its camera, which nothing may show.
@@ -107,13 +108,21 @@ func (x *home) aDoorRings() {
 	defer x.call("automation.turn_off", "automation.intercom")
 	x.control("hall", "dnd?on=false") // its keys were pressed
 	x.control("hall", "forward?number=")
+	begin := time.Now()
 	x.control("kitchen", "ring?number=**63&name=Front+door")
 	x.control("hall", "ring?number=**63&name=Front+door")
 	first := notified(1)
+	late := time.Since(begin) > 2*time.Second // on a busy machine: the blueprint waits no longer for a camera
 	if first.Title != "The door rings" || first.Message != "snom2mqtt Garden door" || len(first.Data.Actions) != 2 || first.Data.Actions[0].Title != "Open" {
 		x.t.Fatalf("the notification is %+v", first)
 	}
-	x.isPicture(first.Data.Image)
+	if first.Data.Image != "" || !late {
+		x.isPicture(first.Data.Image)
+	}
+	eventually(x.t, "the picture is there", func() bool {
+		taken := x.states()["image.snom2mqtt_garden_door_camera"].State
+		return taken != "unknown" && taken != "unavailable"
+	})
 	x.isPicture("/api/image_proxy/image.snom2mqtt_garden_door_camera")
 	if s := x.states()["event.snom2mqtt_garden_door_bell"]; s.Attributes["event_type"] != "ring" {
 		x.t.Errorf("the doorbell is %+v", s)

@@ -240,12 +240,12 @@ func lists() map[string][]string {
 // rows lists the settings of a struct, but for lists of phones.
 func rows(of any) []row {
 	t := reflect.TypeOf(of)
-	list := make([]row, 0, t.NumField())
+	list, listed := make([]row, 0, t.NumField()), lists()
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if name := f.Tag.Get("env"); name != "" {
 			accepts := f.Tag.Get("accepts")
-			if words, ok := lists()[accepts]; ok {
+			if words, ok := listed[accepts]; ok {
 				accepts = either(words)
 			}
 			list = append(list, row{f.Name, name, f.Tag.Get("envDefault"), accepts})

@@ -237,7 +237,7 @@ func newPaged(t *testing.T, env ...string) *paged {
 	x.group = x.m.watch("snom/all/result")
 	answers := x.m.watch("snom/bridge/response/#")
 	x.m.publish("snom/bridge/request/install", "all")
-	answers.until("the phones are set up", func(out, _ []string) bool { return len(read(t, out)) > 0 })
+	answers.until("the phones are set up", func(out, _ []string) bool { return len(read(t, out)) == 2 }) // an answer for each
 	for phone, expected := range map[string][]string{"phone-1": {x.all}, "phone-2": {x.all, x.hall}} {
 		if got := decode[heardState](t, x.phones.ask(phone)).ListensTo; !slices.Equal(got, expected) {
 			t.Fatalf("%s listens to %q, expected %q", phone, got, expected)
@@ -319,7 +319,7 @@ func playAnnouncements(t *testing.T, m *mosquitto, p *phones, n *nodeRED) {
 	t.Helper()
 	answers := m.watch("snom/bridge/response/#")
 	m.publish("snom/bridge/request/install", "all")
-	answers.until("the phones are set up", func(out, _ []string) bool { return len(read(t, out)) > 0 })
+	answers.until("the phones are set up", func(out, _ []string) bool { return len(read(t, out)) == 2 }) // an answer for each
 	w := m.watch("home/announced")
 	commands := m.watch("snom/all/announce")
 	n.press("Dinner is ready")

@@ -166,6 +166,9 @@ func TestFaultConnectionsToTheBroker(t *testing.T) {
 				}
 				right.id = fmt.Sprint("c", i)
 				c, err := dialMQTT(t.Context(), at, right)
+				if err != nil { // on a busy machine it may be silent for as long as the others
+					c, err = dialMQTT(t.Context(), at, right)
+				}
 				if err != nil {
 					t.Fatalf("client %d: %v", i, err)
 				}
@@ -248,8 +251,7 @@ func TestFaultLogIsNotRead(t *testing.T) {
 
 // TestFaultSlowEnd: within eight seconds the bridge ends, with every command answered that was taken, whatever does not
 // answer: phones, the broker, clients of its own listeners.
-func TestFaultSlowEnd(t *testing.T) {
-	t.Parallel()
+func TestFaultSlowEnd(t *testing.T) { // not beside others: its time limit is half a second above the sum of those of the program
 	for _, tt := range []struct {
 		name  string
 		phone bool // does not answer

@@ -484,7 +484,7 @@ func TestInstalledOnce(t *testing.T) {
 // and calls arrive.
 func TestFlood(t *testing.T) {
 	t.Parallel()
-	const rate, senders, longest = 10_000, 14, 4 * time.Second // 16 connections of one address may be without a valid token
+	const rate, senders, longest = 10_000, 8, 4 * time.Second // 16 connections of one address may be without a valid token
 	s := newSwitchboard(t, 1)
 	s.install()
 	before := s.feed.count("snom/desk/status")

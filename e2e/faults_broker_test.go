@@ -162,6 +162,15 @@ func TestFaultBrokerWithSmallLimits(t *testing.T) {
 			eventually(t, "a thousand commands are answered", func() bool { return r.tap.count() > 1000 })
 			stop()
 			r.send(0, 50)
+			eventually(t, "the broker has room for commands again", func() bool { // it drops what is too much
+				id := r.send(0, 1)[0]
+				r.toBroker.pause(200 * time.Millisecond)
+				if !r.tap.has(id) {
+					return false
+				}
+				r.results(id)
+				return true
+			})
 			r.check()
 		})
 	}

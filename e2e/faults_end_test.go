@@ -25,9 +25,7 @@ func TestFaultAskedToEnd(t *testing.T) {
 			t.Fatalf("end %d: exit code %d, want 0", i+1, code)
 		}
 		slowest = max(slowest, time.Since(began))
-		if state := r.state(); state != "offline" {
-			t.Errorf("end %d: the state is %q, want offline", i+1, state)
-		}
+		eventually(t, fmt.Sprintf("the state is offline after end %d", i+1), func() bool { return r.state() == "offline" })
 		r.past = append(r.past, r.bridge)
 		r.bridge = start(t, "snom2mqtt", r.env, program(t))
 	}

@@ -169,9 +169,11 @@ func TestFaultNetworkToPhone(t *testing.T) {
 			p.cut() // before the weather clears up: a request that waits in it would still arrive
 			p.set(weather{}, weather{})
 			p.answer(nil)
-			if got := r.results(r.send(0, 1)...)[0]; got != "ok" {
+			after := r.send(0, 1)[0]
+			if got := r.results(after)[0]; got != "ok" {
 				t.Errorf("after %s: %s, want ok", tt.name, got)
 			}
+			eventually(t, "the phone tells what it did after "+tt.name, func() bool { return r.executed()[after].count == 1 })
 			if got := len(r.executed()) - len(before); got != tt.executed+1 {
 				t.Errorf("%s: the phone did %d things, want %d", tt.name, got, tt.executed+1)
 			}

@@ -301,7 +301,8 @@ func (h *homeAssistant) complaints(but ...string) (all []string) {
 		// At times the releases of that year fail at one entity of a device when it starts, and takes it from the next document.
 		but = append(but, "Exception in _async_setup_entity_entry_from_discovery")
 	}
-	but = append(but, "[homeassistant.bootstrap]", "[aiohttp_fast_zlib]", "Error loading libturbojpeg", "[haffmpeg.")
+	but = append(but, "[homeassistant.bootstrap]", "[aiohttp_fast_zlib]", "Error loading libturbojpeg", "[haffmpeg.",
+		"is taking over 10 seconds", "Shutdown stage", "the shutdown will") // of a busy machine
 	for _, p := range append(slices.Clone(h.past), h.process) {
 		for _, line := range append(p.stdout(), p.stderr()...) {
 			if (strings.Contains(line, " WARNING ") || strings.Contains(line, " ERROR ")) &&

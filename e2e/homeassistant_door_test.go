@@ -44,7 +44,7 @@ func startCamera(t *testing.T) string {
 
 // gardenDoor is the section of a phones file with a door that calls a phone.
 func gardenDoor(phone, camera string) string {
-	return fmt.Sprintf("doors:\n  garden: {phone: %s, number: \"**63\", code: %q, hold: 2s, camera: {url: %q, username: view, password: %q}}\n",
+	return fmt.Sprintf("doors:\n  garden: {phone: %s, number: \"**63\", code: %q, hold: 10s, camera: {url: %q, username: view, password: %q}}\n",
 		phone, gardenCode, camera, gardenPassword)
 }
 

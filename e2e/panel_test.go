@@ -90,7 +90,12 @@ func TestPanel(t *testing.T) {
 	if e := events.on("snom/kitchen/event", 1)[0].Payload; !strings.Contains(e, `"event_type":"key_press"`) || !strings.Contains(e, `"key":"P40"`) || !strings.Contains(e, `"name":"the \"blue\" one"`) {
 		t.Errorf("event %s", e)
 	}
-	if _, screen := get(t, phone.control+"/phones/phone/screen", ""); !strings.Contains(screen, "LED 44: red blink") || strings.Contains(screen, "! ") {
+	var screen string
+	eventually(t, "the light is red", func() bool {
+		_, screen = get(t, phone.control+"/phones/phone/screen", "")
+		return strings.Contains(screen, "LED 44: red blink")
+	})
+	if objects(screen) {
 		t.Errorf("the screen:\n%s", screen)
 	}
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -41,7 +42,7 @@ type pair struct{ client, server *net.TCPConn }
 // startProxy starts a proxy to target.
 func startProxy(t *testing.T, target string, look *tap) *proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", freePort(t))) // hear must get it back
 	if err != nil {
 		t.Fatal(err)
 	}

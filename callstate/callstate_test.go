@@ -41,7 +41,7 @@ func TestStep(t *testing.T) {
 			0 outgoing a 5 | dialing 5 1
 			3 connected a  | connected 5 1
 			4 disconnected a | ended 5 0 hung_up 1`},
-		{"outgoing, nobody there", `
+		{"outgoing, no answer", `
 			0 outgoing a 5 | dialing 5 1
 			3 disconnected a | ended 5 0 unanswered 0`},
 		{"missed", `
@@ -69,7 +69,7 @@ func TestStep(t *testing.T) {
 			0 incoming a 5 | ringing 5 1
 			5 disconnected a 5 | ended 5 0 unanswered 0
 			7 disconnected a 5 | idle - 0`},
-		{"nobody looks for long", `
+		{"not looked at for long", `
 			0 incoming a 5 | ringing 5 1
 			500 time       | idle - 0`},
 		{"nothing more is heard", `
@@ -116,7 +116,7 @@ func TestStep(t *testing.T) {
 		{"transfer of no call", `
 			0 transferred a | idle - 0
 			0 transfer_received a | idle - 0`},
-		{"nobody says which call, incoming", `
+		{"the call is not named, incoming", `
 			0 incoming - 5 | ringing 5 1
 			0 incoming - 5 | ringing 5 1
 			1 connected    | connected 5 1
@@ -125,18 +125,18 @@ func TestStep(t *testing.T) {
 			3 unhold       | connected 5 1
 			4 disconnected | ended 5 0 hung_up 3
 			4 connected - 5 | ended 5 0 hung_up 3`},
-		{"nobody says which call, second call", `
+		{"the call is not named, second call", `
 			0 incoming - 5 | ringing 5 1
 			1 connected - 5 | connected 5 1
 			2 incoming - 6 | connected 5 2
 			3 disconnected - 6 | connected 5 1
 			3 disconnected - 6 | connected 5 1
 			4 missed - 6   | connected 5 1`},
-		{"nobody says which call, and they ring again at once", `
+		{"the call is not named, and the caller rings again at once", `
 			0 incoming - 5 | ringing 5 1
 			1 disconnected - 5 | ended 5 0 unanswered 0
 			2 incoming - 5 | ringing 5 1`},
-		{"nobody says which call, and the end was not heard", `
+		{"the call is not named, and the end was not received", `
 			0 incoming - 5 | ringing 5 1
 			100 incoming - 5 | ringing 5 1
 			140 time | ringing 5 1

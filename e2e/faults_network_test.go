@@ -181,7 +181,7 @@ func TestFaultNetworkToPhone(t *testing.T) {
 		// And with nothing there at all.
 		p.unresponsive()
 		if got := r.results(r.send(0, 1)...)[0]; got != "unreachable" {
-			t.Errorf("nobody there: %s, want unreachable", got)
+			t.Errorf("without a listener: %s, expected unreachable", got)
 		}
 		p.hear()
 	}

@@ -224,7 +224,7 @@ func (x *home) entitiesAreThoseOfTheDocuments(names ...string) {
 		}
 	}
 	for id := range has {
-		x.t.Errorf("nobody told of %s", id)
+		x.t.Errorf("no document has %s", id)
 	}
 	x.ask(nil, enable...)
 	<-time.After(32 * time.Second) // Home Assistant loads the integration of enabled entities again after 30 s; nothing reports it

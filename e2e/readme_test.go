@@ -51,7 +51,7 @@ func TestReadmeAutomations(t *testing.T) {
 
 	fired := func() bool { return h.states()["automation.the_door_did_not_open"].Attributes["last_triggered"] != nil }
 	eventually(t, "a notification reports that the door did not open", func() bool { // again, as it is unknown when the trigger listens
-		m.publish("snom/kitchen/result", `{"id":"`+id+`","ok":false,"code":"unreachable","message":"nobody there"}`)
+		m.publish("snom/kitchen/result", `{"id":"`+id+`","ok":false,"code":"unreachable","message":"no route to host"}`)
 		return fired()
 	})
 	for _, line := range h.complaints("Cannot subscribe to topic") { // before that

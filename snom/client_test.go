@@ -673,7 +673,7 @@ func TestTimeouts(t *testing.T) {
 		},
 		{name: "no answer", want: snom.ErrOutcomeUnknown, after: 5 * time.Second, dial: pipes(hang)},
 		{
-			name: "nobody reads", want: snom.ErrUnreachable, after: 5 * time.Second,
+			name: "the request is not read", want: snom.ErrUnreachable, after: 5 * time.Second,
 			dial: pipes(func(conn net.Conn) { time.Sleep(time.Minute) }),
 		},
 		{

@@ -127,7 +127,7 @@ func TestAppSaysWhatIsWrong(t *testing.T) {
 		{"no broker", `{"phones":[]}`, "supervisor-secret", "install the app Mosquitto, or set the option mqtt_url: the Supervisor answers 400 Bad Request Service not enabled"},
 		{"no token", `{"phones":[]}`, "", "the Supervisor answers 401"},
 		{"not JSON", `{`, "", "options.json"},
-		{"an option that nobody reads", `{"phnoes":[]}`, "", "phnoes"},
+		{"an option that is not known", `{"phnoes":[]}`, "", "phnoes"},
 		{"a text that should be a list", `{"phones":"x"}`, "", "phones is a string, expected"},
 		{"a number that should be a text", `{"phones":[{"password":1}]}`, "", "phones.password is a number, expected"},
 		{"a setting without a value", `{"mqtt_url":"tcp://x","settings":["MASK=dtmf","MQTT_PASSWORD hunter2"]}`, "", "line 2 has no =, expected lines such as COMMAND_TTL=10s"},

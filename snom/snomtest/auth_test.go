@@ -121,7 +121,7 @@ func TestDigest(t *testing.T) {
 		{name: "another user", header: func(t *testing.T, c *digest.Challenge) string {
 			return strings.Replace(answerTo(t, c, target, "1234", 1), "admin", "user", 1)
 		}, status: 401, failed: 1, note: "wrong name"},
-		{name: "somebody's nonce", header: func(t *testing.T, c *digest.Challenge) string {
+		{name: "another's nonce", header: func(t *testing.T, c *digest.Challenge) string {
 			c.Nonce = "made up"
 			return answerTo(t, c, target, "1234", 1)
 		}, status: 401, note: "unknown nonce"},

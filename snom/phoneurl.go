@@ -52,7 +52,10 @@ func normalHost(u *url.URL) string {
 		name += "%" + zone // the name of an interface has its own letters
 	}
 	port, _ := strconv.Atoi(u.Port()) // validHost has checked it
-	usual := map[string]int{"http": 80, "https": 443}[u.Scheme]
+	usual := 80
+	if u.Scheme == "https" {
+		usual = 443
+	}
 	switch {
 	case port != 0 && port != usual:
 		return net.JoinHostPort(name, strconv.Itoa(port))

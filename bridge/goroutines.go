@@ -109,6 +109,9 @@ func (s *spareGoroutines) add(next nextFunction) bool {
 func (s *spareGoroutines) shrink() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed { // while the timer's goroutine waited for the lock
+		return
+	}
 	s.end(s.unused)
 	s.unused = len(s.waiting)
 	if s.runs = s.unused > 0; s.runs {

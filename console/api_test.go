@@ -189,6 +189,16 @@ func TestTheStateOfTheBridgeIsFollowed(t *testing.T) {
 	hall.until("bridge", `"reloaded":true`)
 }
 
+// What changes while the first reader begins to follow reaches it, too.
+func TestAChangeAtTheStartIsFollowed(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Bool
+	d := newFixture(t, func(c *console.Config) {
+		c.Ready = func() (bool, string, string) { return asked.Swap(true), "waiting for the broker", "" } // true from the second time on
+	})
+	d.follow("").until("bridge", `"takes_commands":true`)
+}
+
 // German pages say in German why no commands are taken, and what keys do; what an error of the system says is marked as English.
 func TestGermanPages(t *testing.T) {
 	t.Parallel()

@@ -171,7 +171,9 @@ type reader struct {
 
 func (d *fixture) follow(query string) *reader {
 	d.t.Helper()
-	r, err := http.NewRequestWithContext(d.t.Context(), "GET", d.url+"/api/live"+query, nil)
+	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute) // then what until waits for is missing
+	d.t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, "GET", d.url+"/api/live"+query, nil)
 	if err != nil {
 		d.t.Fatal(err)
 	}

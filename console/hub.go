@@ -78,12 +78,12 @@ type bridgeNote struct {
 }
 
 // run keeps updates until the subscription ends. After the first one it lets others come: a wake-up for each of them would
-// cost the bridge more than the update itself. Every second it looks how the bridge stands.
-func (h *hub) run() {
+// cost the bridge more than the update itself. Every second it looks how the bridge stands, which was last before any reader
+// looked: what changes after that reaches all of them.
+func (h *hub) run(last bridgeNote) {
 	defer close(h.done)
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	last := h.watch()
 	for open := true; open; {
 		select {
 		case u, more := <-h.updates:
@@ -202,7 +202,7 @@ func (all *hubs) enter(subscribe func(room int) (*bridge.Subscription, error), w
 			return nil, 0, nil, err
 		}
 		all.current = newHub(sub.C, watch, sub.Close)
-		go all.current.run() // the last reader waits for it
+		go all.current.run(watch()) // the last reader waits for it
 	}
 	h = all.current
 	place = h.readers.take()

@@ -18,7 +18,7 @@ func TestUpdatesAreEncodedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		updates := make(chan bridge.Update, readerRoom)
 		h := newHub(updates, func() bridgeNote { return bridgeNote{} }, func() { close(updates) })
-		go h.run()
+		go h.run(bridgeNote{})
 		positions := make([]position, readersMost)
 		for i := range positions {
 			positions[i] = h.now()

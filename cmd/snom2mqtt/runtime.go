@@ -26,20 +26,9 @@ const (
 	softLimit    = 96 << 20
 )
 
-// startPercent is how much garbage, of the memory in use, Go keeps while the settings are read: with ten thousand phones
-// collecting it took a fifth of the start, and with less than a hundred there is nothing to collect yet.
-const startPercent = 400
-
-// tuneStart sets that. GOGC in the environment takes precedence.
-func (p *program) tuneStart() {
-	if !p.isSet("GOGC") {
-		debug.SetGCPercent(startPercent)
-	}
-}
-
 // tuneRuntime sets how Go uses processors and memory for a number of phones: one processor for few of them; garbage is
-// collected when the heap has grown to three times its size, for more phones to 2.3 times, for many phones to 1.4
-// times, which saves tens of MiB, and for few to twice its size. GOMAXPROCS, GOGC and GOMEMLIMIT in the environment take precedence.
+// collected when the heap has grown to three times its size, for more phones to 2.3 times, or for many phones to 1.4
+// times, which saves tens of MiB. GOMAXPROCS, GOGC and GOMEMLIMIT in the environment take precedence.
 func (p *program) tuneRuntime(phones int) {
 	if phones <= fewPhones && !p.isSet("GOMAXPROCS") {
 		runtime.GOMAXPROCS(1)
@@ -61,8 +50,6 @@ func (p *program) tuneRuntime(phones int) {
 		debug.SetGCPercent(130)
 	case phones > fewPhones:
 		debug.SetGCPercent(200)
-	default:
-		debug.SetGCPercent(100)
 	}
 }
 

@@ -43,9 +43,7 @@ func TestTuneRuntime(t *testing.T) {
 		debug.SetMemoryLimit(limit)
 		runtime.GOMAXPROCS(4)
 		debug.SetGCPercent(100)
-		p := &program{environ: tt.environ}
-		p.tuneStart()
-		p.tuneRuntime(tt.phones)
+		(&program{environ: tt.environ}).tuneRuntime(tt.phones)
 		if got := debug.SetMemoryLimit(-1); (got == limit) != tt.unlimited {
 			t.Errorf("%d phones, %q: a limit of %d bytes", tt.phones, tt.environ, got)
 		}

@@ -53,18 +53,17 @@ Exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong settings.`,
 
 // bridge is the main job: settings in, phones driven until the context ends.
 func (p *program) bridge(c *cobra.Command, _ []string) error {
-	p.tuneStart()
 	settings, phones, err := p.load(c.Context())
 	if err != nil {
 		return err
 	}
+	p.tuneRuntime(len(phones.Phones))
 	level := &slog.LevelVar{}
 	level.Set(settings.LogLevel)
 	s, err := newService(settings, phones, p.drivers, level, p.log)
 	if err != nil {
 		return err
 	}
-	p.tuneRuntime(len(phones.Phones))
 	s.environ = p.environ
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
